@@ -1,0 +1,206 @@
+//! The services that the official protocol suite and the browser client's own tests ask for.
+//!
+//! `cargo run --release --example testserver -- --addr 127.0.0.1:8081 [--response-limit BYTES] [--workers N]`
+//!
+//! | path | does |
+//! |---|---|
+//! | `/echo` | answers each message with itself |
+//! | `/close` | closes at once with 3000 "Go away!" |
+//! | `/disabled_websocket_echo` | as `/echo`, without WebSocket |
+//! | `/cookie_needed_echo` | as `/echo`, with the `JSESSIONID` cookie |
+//! | `/ticker` | sends "tick!" each second |
+//! | `/amplify` | answers message n with 2^n times "x", for 0 < n < 19, else as for 1 |
+//! | `/broadcast` | sends each message to all its sessions |
+//! | `/commands` | `close CODE TEXT` closes so; `name NAME` names the session; `watch` reports every end |
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, extract::State};
+use axum_sockjs::{CloseReason, Cookie, Message, Options, Sender, Session, SockJs, Transport};
+use tokio::{net::TcpListener, sync::broadcast};
+use uuid::Uuid;
+
+const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--workers N]";
+
+struct Args {
+    addr: SocketAddr,
+    response_limit: usize,
+    workers: usize,
+}
+
+impl Args {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut parsed = Self { addr: ([127, 0, 0, 1], 8081).into(), response_limit: 4096, workers: 2 };
+        while let Some(flag) = args.next() {
+            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            let bad = |error: &dyn std::fmt::Display| format!("{flag} {value}: {error}");
+            match flag.as_str() {
+                "--addr" => parsed.addr = value.parse().map_err(|e| bad(&e))?,
+                "--response-limit" => parsed.response_limit = value.parse().map_err(|e| bad(&e))?,
+                "--workers" => parsed.workers = value.parse().map_err(|e| bad(&e))?,
+                _ => return Err(format!("unknown option {flag}")),
+            }
+        }
+        if parsed.workers == 0 {
+            return Err("--workers 0: at least one is needed".to_owned());
+        }
+        Ok(parsed)
+    }
+}
+
+async fn echo(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        if session.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn close(session: Session) {
+    session.close(3000, "Go away!");
+}
+
+async fn ticker(session: Session) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => session.try_send("tick!").ok(),
+            _ = session.closed() => break,
+        };
+    }
+}
+
+async fn amplify(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        let n = message.as_str().and_then(|text| text.parse::<u32>().ok()).filter(|n| (1..19).contains(n));
+        if session.send("x".repeat(1 << n.unwrap_or(1))).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// The sessions of `/broadcast`.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<HashMap<Uuid, Sender>>>);
+
+impl Peers {
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<Uuid, Sender>) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn broadcast(State(peers): State<Peers>, mut session: Session) {
+    peers.with(|peers| peers.insert(session.id(), session.sender()));
+    while let Some(message) = session.recv().await {
+        let all: Vec<Sender> = peers.with(|peers| peers.values().cloned().collect());
+        for peer in all {
+            // Waits for a slow peer rather than lose a message: this is a test.
+            peer.send(message.clone()).await.ok();
+        }
+    }
+    peers.with(|peers| peers.remove(&session.id()));
+}
+
+/// Where the ends of `/commands` sessions are told.
+type Ends = broadcast::Sender<(Uuid, String)>;
+
+async fn commands(State(ends): State<Ends>, mut session: Session) {
+    let mut name = "-".to_owned();
+    while let Some(message) = session.recv().await {
+        let text = message.as_str().unwrap_or_default();
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("close", arguments) => {
+                let (code, reason) = arguments.split_once(' ').unwrap_or((arguments, ""));
+                session.try_send("closing").ok();
+                session.close(code.parse().unwrap_or(3000), reason.to_owned());
+            }
+            ("name", arguments) => {
+                name = arguments.to_owned();
+                session.send(format!("named {name}")).await.ok();
+            }
+            ("watch", _) => {
+                watch(ends.subscribe(), &session);
+                session.send("watching").await.ok();
+            }
+            _ => {
+                session.send(message).await.ok();
+            }
+        }
+    }
+    let reason = match session.closed().await {
+        CloseReason::Client(_) => "client-closed".to_owned(),
+        CloseReason::ConnectionLost => "connection-lost".to_owned(),
+        CloseReason::TimedOut => "timed-out".to_owned(),
+        CloseReason::Server(frame) => format!("server-closed {} {}", frame.code(), frame.reason()),
+        CloseReason::ProtocolError(_) => "protocol-error".to_owned(),
+        CloseReason::Shutdown(_) => "shutdown".to_owned(),
+        other => other.to_string(),
+    };
+    // An error means that nobody watches.
+    ends.send((session.id(), format!("ended {} {name} {reason}", session.transport()))).ok();
+}
+
+fn watch(mut ends: broadcast::Receiver<(Uuid, String)>, session: &Session) {
+    let watcher = session.sender();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                end = ends.recv() => match end {
+                    Ok((id, line)) if id != watcher.id() => drop(watcher.send(Message::from(line)).await),
+                    Ok(_) => {}
+                    Err(_) => break,
+                },
+                _ = watcher.closed() => break,
+            }
+        }
+    });
+}
+
+fn app(response_limit: usize) -> Router {
+    let options = || {
+        let options = Options::new().response_limit(response_limit);
+        #[cfg(feature = "websocket")]
+        let options = options.hixie76(true);
+        options
+    };
+    let without_websocket = options().disable(Transport::WebSocket).disable(Transport::RawWebSocket);
+    Router::new()
+        .nest_service("/echo", SockJs::new(echo).options(options()))
+        .nest_service("/close", SockJs::new(close).options(options()))
+        .nest_service("/disabled_websocket_echo", SockJs::new(echo).options(without_websocket))
+        .nest_service("/cookie_needed_echo", SockJs::new(echo).options(options().cookie(Cookie::jsessionid())))
+        .nest_service("/ticker", SockJs::new(ticker).options(options()))
+        .nest_service("/amplify", SockJs::new(amplify).options(options()))
+        .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Peers::default()))
+        .nest_service("/commands", SockJs::new(commands).options(options()).with_state(Ends::new(1024)))
+}
+
+async fn serve(args: Args) -> std::io::Result<()> {
+    let listener = TcpListener::bind(args.addr).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let app = app(args.response_limit).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).await
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    let result = Args::parse(std::env::args().skip(1)).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(args.workers).enable_all();
+        let runtime = runtime.build().map_err(|error| error.to_string())?;
+        runtime.block_on(serve(args)).map_err(|error| error.to_string())
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! Everything that can be set on an endpoint.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderValue, request::Parts};
+
+use crate::{Transport, session::Settings, transport::TransportSet};
+
+/// The settings of an endpoint, each with a default that suits most.
+///
+/// ```
+/// use std::time::Duration;
+/// use axum_sockjs::{Cookie, Options, Session, SockJs, Transport};
+///
+/// let options = Options::new()
+///     .heartbeat(Duration::from_secs(20))
+///     .disable(Transport::JsonpPolling)
+///     .cookie(Cookie::jsessionid());
+/// let endpoint: SockJs = SockJs::new(|session: Session| async move { drop(session) }).options(options);
+/// ```
+///
+#[doc = include_str!("docs/options.md")]
+#[derive(Clone)]
+#[must_use]
+pub struct Options {
+    pub(crate) transports: TransportSet,
+    pub(crate) heartbeat: Duration,
+    pub(crate) disconnect_delay: Duration,
+    pub(crate) response_limit: usize,
+    pub(crate) client_url: String,
+    pub(crate) cookie: Cookie,
+    pub(crate) base_url: Option<String>,
+    pub(crate) cors: Cors,
+    pub(crate) max_message_bytes: usize,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_batch_messages: usize,
+    pub(crate) receive_queue_bytes: usize,
+    pub(crate) receive_queue_messages: usize,
+    pub(crate) receive_timeout: Duration,
+    pub(crate) send_queue_bytes: usize,
+    pub(crate) max_sessions: usize,
+    pub(crate) open_timeout: Duration,
+    #[cfg(feature = "websocket")]
+    pub(crate) hixie76: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            transports: TransportSet::ALL,
+            heartbeat: Duration::from_secs(25),
+            disconnect_delay: Duration::from_secs(5),
+            response_limit: 128 << 10,
+            client_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js".to_owned(),
+            cookie: Cookie::off(),
+            base_url: None,
+            cors: Cors::BuiltIn,
+            max_message_bytes: 128 << 10,
+            max_body_bytes: 1 << 20,
+            max_batch_messages: 1000,
+            receive_queue_bytes: 1 << 20,
+            receive_queue_messages: 1000,
+            receive_timeout: Duration::from_secs(10),
+            send_queue_bytes: 1 << 20,
+            max_sessions: usize::MAX,
+            open_timeout: Duration::from_secs(5),
+            #[cfg(feature = "websocket")]
+            hixie76: false,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Switches a transport on; all are on by default.
+    pub fn enable(mut self, transport: Transport) -> Self {
+        self.transports.insert(transport);
+        self
+    }
+
+    /// Switches a transport off: its URLs answer 404. Without [`Transport::WebSocket`], `/info` tells the
+    /// client not to try it.
+    pub fn disable(mut self, transport: Transport) -> Self {
+        self.transports.remove(transport);
+        self
+    }
+
+    /// Sends a heartbeat after this long without a frame: `h`, and a ping on the raw WebSocket. Zero sends
+    /// none.
+    ///
+    /// It must stay below what proxies allow an idle connection, and below 35 s while JSONP polling is on,
+    /// since the client gives up a JSONP poll then.
+    pub fn heartbeat(mut self, after: Duration) -> Self {
+        self.heartbeat = after;
+        self
+    }
+
+    /// Ends a session that has had no receiving request for this long, and forgets a closed one.
+    pub fn disconnect_delay(mut self, delay: Duration) -> Self {
+        self.disconnect_delay = delay;
+        self
+    }
+
+    /// Ends a streaming response after this many bytes, the prelude not counted; the client at once asks for
+    /// the next one, and its browser frees the memory of the last. It also bounds the messages that share
+    /// one `a[…]` frame, by their length before a transport's own escaping.
+    pub fn response_limit(mut self, bytes: usize) -> Self {
+        self.response_limit = bytes;
+        self
+    }
+
+    /// Where the iframe page loads sockjs-client from. It must be the very version that the pages use: the
+    /// client refuses to work with another.
+    pub fn client_url(mut self, url: impl Into<String>) -> Self {
+        self.client_url = url.into();
+        self
+    }
+
+    /// Sets a cookie with every answer on a session's URLs, for load balancers that need one to keep a
+    /// session on its server, and announces it in `/info`.
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// Sends clients to another URL for their transports, by way of `/info`. Absolute, or a path.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Who answers cross-origin requests: this crate, or a layer of yours.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
+    /// The longest message a client may send, in bytes: of UTF-8 after unquoting, or of binary data.
+    ///
+    /// Beyond it, a WebSocket is closed with 1009 and a sending request gets 413, after which the session
+    /// goes on; nothing of the batch is taken.
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = bytes;
+        self
+    }
+
+    /// The largest body of a sending request, or message of a framed WebSocket, in bytes. Beyond it, as for
+    /// [`max_message_bytes`](Self::max_message_bytes).
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// The most messages in one request or WebSocket frame. Beyond it, as for
+    /// [`max_message_bytes`](Self::max_message_bytes).
+    pub fn max_batch_messages(mut self, messages: usize) -> Self {
+        self.max_batch_messages = messages;
+        self
+    }
+
+    /// How many bytes may wait for the application in one session; each message counts 64 more.
+    ///
+    /// While a batch does not fit, its request waits for its answer, and a WebSocket is not read. An empty
+    /// queue takes any batch, whose own limits bound it.
+    pub fn receive_queue_bytes(mut self, bytes: usize) -> Self {
+        self.receive_queue_bytes = bytes;
+        self
+    }
+
+    /// How many messages may wait for the application in one session.
+    pub fn receive_queue_messages(mut self, messages: usize) -> Self {
+        self.receive_queue_messages = messages;
+        self
+    }
+
+    /// How long a sending request waits for room in the queue. Then it gets 503, and nothing of it is taken;
+    /// the client ends its session for that.
+    pub fn receive_timeout(mut self, timeout: Duration) -> Self {
+        self.receive_timeout = timeout;
+        self
+    }
+
+    /// How many bytes may wait for the client in one session, as they go over the wire; each message counts
+    /// 64 more. When it is full, `send` waits and `try_send` gives the message back; an empty queue takes
+    /// any message.
+    pub fn send_queue_bytes(mut self, bytes: usize) -> Self {
+        self.send_queue_bytes = bytes;
+        self
+    }
+
+    /// How many sessions the endpoint holds at the most, closed ones in their disconnect delay included.
+    /// Beyond it, an opening request gets 503 with `Retry-After: 5`.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// How long the handler's extractors may take. Then the opening request gets 503 with `Retry-After: 5`.
+    pub fn open_timeout(mut self, timeout: Duration) -> Self {
+        self.open_timeout = timeout;
+        self
+    }
+
+    /// Accepts the WebSocket handshake from before RFC 6455, "hixie-76", and its framing: for browsers like
+    /// Safari 5. It knows no binary data, no ping and no close code.
+    #[cfg(feature = "websocket")]
+    pub fn hixie76(mut self, accept: bool) -> Self {
+        self.hixie76 = accept;
+        self
+    }
+
+    /// What a session has to know.
+    pub(crate) fn settings(&self, transport: Transport) -> Settings {
+        Settings {
+            heartbeat: (!self.heartbeat.is_zero()).then_some(self.heartbeat),
+            disconnect_delay: self.disconnect_delay,
+            receive_queue_bytes: self.receive_queue_bytes,
+            receive_queue_messages: self.receive_queue_messages,
+            send_queue_bytes: self.send_queue_bytes,
+            resumable: !transport.is_socket(),
+            framed: transport.is_framed(),
+        }
+    }
+
+    pub(crate) fn decode_limits(&self) -> crate::protocol::decode::Limits {
+        crate::protocol::decode::Limits { message_bytes: self.max_message_bytes, messages: self.max_batch_messages }
+    }
+
+    /// Each option's name and value, as its row in the documentation has them.
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        // Destructured, so that an option without a row does not compile.
+        let Self {
+            transports,
+            heartbeat,
+            disconnect_delay,
+            response_limit,
+            client_url,
+            cookie,
+            base_url,
+            cors,
+            max_message_bytes,
+            max_body_bytes,
+            max_batch_messages,
+            receive_queue_bytes,
+            receive_queue_messages,
+            receive_timeout,
+            send_queue_bytes,
+            max_sessions,
+            open_timeout,
+            #[cfg(feature = "websocket")]
+            hixie76,
+        } = self;
+        let bytes = |bytes: &usize| match bytes {
+            bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+            bytes => format!("{bytes} B"),
+        };
+        let or_none = |count: &usize| if *count == usize::MAX { "no limit".to_owned() } else { count.to_string() };
+        vec![
+            ("enable, disable", if *transports == TransportSet::ALL { "all on".to_owned() } else { format!("{transports:?}") }),
+            ("heartbeat", format!("{heartbeat:?}")),
+            ("disconnect_delay", format!("{disconnect_delay:?}")),
+            ("response_limit", bytes(response_limit)),
+            ("client_url", client_url.clone()),
+            ("cookie", format!("{cookie:?}")),
+            ("base_url", base_url.clone().unwrap_or_else(|| "none".to_owned())),
+            ("cors", format!("{cors:?}")),
+            ("max_message_bytes", bytes(max_message_bytes)),
+            ("max_body_bytes", bytes(max_body_bytes)),
+            ("max_batch_messages", or_none(max_batch_messages)),
+            ("receive_queue_bytes", bytes(receive_queue_bytes)),
+            ("receive_queue_messages", or_none(receive_queue_messages)),
+            ("receive_timeout", format!("{receive_timeout:?}")),
+            ("send_queue_bytes", bytes(send_queue_bytes)),
+            ("max_sessions", or_none(max_sessions)),
+            ("open_timeout", format!("{open_timeout:?}")),
+            #[cfg(feature = "websocket")]
+            ("hixie76", if *hixie76 { "on" } else { "off" }.to_owned()),
+        ]
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, value) in self.rows() {
+            map.entry(&format_args!("{name}"), &format_args!("{value}"));
+        }
+        map.finish()
+    }
+}
+
+/// Who answers cross-origin requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Cors {
+    /// This crate answers preflight requests and sends the `Access-Control` headers that sockjs-client
+    /// needs: every origin is let in, by name and with credentials.
+    #[default]
+    BuiltIn,
+    /// This crate sends none of it, for a `CorsLayer` around it to do so. That layer must allow credentials.
+    /// Preflight requests that reach the endpoint nevertheless get 405.
+    External,
+}
+
+/// The cookie for load balancers that keep a session on one server by it.
+#[derive(Clone)]
+pub struct Cookie(Policy);
+
+#[derive(Clone)]
+enum Policy {
+    Off,
+    JSessionId,
+    Custom(Arc<CustomCookie>),
+}
+
+type CustomCookie = dyn Fn(&Parts) -> Option<HeaderValue> + Send + Sync;
+
+impl Cookie {
+    /// No cookie: the default.
+    #[must_use]
+    pub fn off() -> Self {
+        Self(Policy::Off)
+    }
+
+    /// `JSESSIONID`, as SockJS servers name it: the value that the request brought, or else `dummy` for the
+    /// balancer to replace.
+    #[must_use]
+    pub fn jsessionid() -> Self {
+        Self(Policy::JSessionId)
+    }
+
+    /// A cookie of your own: the whole value of `Set-Cookie`, or none for this request.
+    ///
+    /// ```
+    /// use axum::http::HeaderValue;
+    /// use axum_sockjs::Cookie;
+    ///
+    /// let cookie = Cookie::custom(|_request| {
+    ///     Some(HeaderValue::from_static("node=a; Path=/; Secure; HttpOnly; SameSite=None"))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn custom(cookie: impl Fn(&Parts) -> Option<HeaderValue> + Send + Sync + 'static) -> Self {
+        Self(Policy::Custom(Arc::new(cookie)))
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        !matches!(self.0, Policy::Off)
+    }
+
+    pub(crate) fn for_request(&self, parts: &Parts) -> Option<HeaderValue> {
+        match &self.0 {
+            Policy::Off => None,
+            Policy::JSessionId => Some(crate::response::cookie::jsessionid(&parts.headers)),
+            Policy::Custom(cookie) => cookie(parts),
+        }
+    }
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Policy::Off => "off",
+            Policy::JSessionId => "JSESSIONID",
+            Policy::Custom(_) => "custom",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of the documented table: the option and its default.
+    fn documented() -> Vec<(String, String)> {
+        include_str!("docs/options.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| {
+                let cells: Vec<_> = line.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
+                (cells[1].clone(), cells[2].clone())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_real_ones() {
+        let real: Vec<_> = Options::default().rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let documented = documented();
+        for row in &real {
+            assert!(documented.contains(row), "missing or wrong in docs/options.md: {row:?}");
+        }
+        let hixie = usize::from(cfg!(not(feature = "websocket")));
+        assert_eq!(documented.len(), real.len() + hixie, "docs/options.md lists an option that does not exist");
+    }
+
+    #[test]
+    fn debug_shows_every_option() {
+        let text = format!("{:?}", Options::new().cookie(Cookie::jsessionid()).max_sessions(7));
+        assert!(text.contains("cookie: JSESSIONID") && text.contains("max_sessions: 7"), "{text}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What a path below the endpoint's prefix names.
+
+/// The longest session or server id, in bytes as they stand in the path.
+///
+/// The browser client sends 8 and 3; the bound keeps a peer from storing kilobytes under a name.
+pub(crate) const MAX_ID: usize = 128;
+
+/// A path below the prefix, understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path<'a> {
+    /// The prefix itself, with or without a slash.
+    Greeting,
+    /// `/info`.
+    Info,
+    /// `/iframe.html` and `/iframe-VERSION.html`.
+    Iframe,
+    /// `/websocket`.
+    RawWebSocket,
+    /// `/SERVER/SESSION/TRANSPORT`; the server part only steers load balancers and is ignored.
+    Session { session: &'a str, transport: &'a str },
+}
+
+/// Reads the raw path, still percent-encoded: an encoded dot or slash is a part of an id, and the id as it
+/// was sent is the key of the session.
+pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
+    let rest = match path {
+        "" | "/" => return Some(Path::Greeting),
+        _ => path.strip_prefix('/')?,
+    };
+    let mut parts = rest.split('/');
+    match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+        ("info", None, ..) => Some(Path::Info),
+        ("websocket", None, ..) => Some(Path::RawWebSocket),
+        (page, None, ..) if is_iframe(page) => Some(Path::Iframe),
+        (server, Some(session), Some(transport), None) if is_id(server) && is_id(session) => {
+            Some(Path::Session { session, transport })
+        }
+        _ => None,
+    }
+}
+
+fn is_id(part: &str) -> bool {
+    !part.is_empty() && part.len() <= MAX_ID && !part.contains('.')
+}
+
+fn is_iframe(page: &str) -> bool {
+    let Some(version) = page.strip_prefix("iframe").and_then(|rest| rest.strip_suffix(".html")) else {
+        return false;
+    };
+    version.is_empty()
+        || version.starts_with('-')
+            && version.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_paths() {
+        assert_eq!(parse(""), Some(Path::Greeting));
+        assert_eq!(parse("/"), Some(Path::Greeting));
+        assert_eq!(parse("/info"), Some(Path::Info));
+        assert_eq!(parse("/websocket"), Some(Path::RawWebSocket));
+        for page in ["/iframe.html", "/iframe-a.html", "/iframe-.html", "/iframe-0.1.2abc-dirty.2144.html"] {
+            assert_eq!(parse(page), Some(Path::Iframe), "{page}");
+        }
+        assert_eq!(
+            parse("/abcdefgh_i-j%20/abc%2F_i%2e/xhr"),
+            Some(Path::Session { session: "abc%2F_i%2e", transport: "xhr" })
+        );
+    }
+
+    #[test]
+    fn everything_else_is_unknown() {
+        for path in [
+            "//", "///", "/a", "/a.html", "/a/a", "/a/a/", "/a/", "/info/", "/websocket/", "/a/a/xhr/",
+            "//xhr", "///xhr", "/a./a/xhr", "/a/a./xhr", "/././/xhr", "/a/a/b/xhr", "/iframe.htm", "/iframe",
+            "/IFRAME.HTML", "/iframe.HTML", "/iframe.xml", "/iframe-/.html", "/iframe-A.html", "/iframe0.html",
+            "info",
+        ] {
+            let parsed = parse(path);
+            // "/a/a/" names no transport: the table of routes has no empty suffix.
+            assert!(matches!(parsed, None | Some(Path::Session { transport: "", .. })), "{path}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn ids_have_a_length_limit() {
+        let id = "x".repeat(MAX_ID);
+        assert!(parse(&format!("/{id}/{id}/xhr")).is_some());
+        assert!(parse(&format!("/{id}x/{id}/xhr")).is_none());
+        assert!(parse(&format!("/{id}/{id}x/xhr")).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_never_accepts_a_dot_in_an_id(path in "(/[a-z.%;é]{0,3}){0,5}") {
+            if let Some(Path::Session { session, .. }) = parse(&path) {
+                prop_assert!(!session.is_empty() && !session.contains(['.', '/']));
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Reading what is around a request: its body within bounds, and a URL without the secret part.
+
+use std::time::Duration;
+
+use axum::extract::OriginalUri;
+use bytes::{Bytes, BytesMut};
+use http::{Uri, header::CONTENT_LENGTH, request::Parts, uri::PathAndQuery};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+
+/// How much of a body that nobody wants is read, so that its sender gets to see the answer and can go on
+/// using the connection.
+const MAX_DISCARD: u64 = 32 << 20;
+
+/// How long a body that nobody wants is read.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// It is larger than the limit.
+    TooLarge,
+    /// It broke off, or was not well-formed.
+    Broken,
+}
+
+/// Reads a whole body of at most `limit` bytes. The rest of a larger one is read and thrown away.
+pub(crate) async fn read_body<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = std::pin::pin!(body);
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let mut first: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    let mut too_large = announced.is_some_and(|length| length > limit as u64);
+    while !too_large {
+        let Some(frame) = body.frame().await else { break };
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        let size = first.as_ref().map_or(joined.len(), Bytes::len);
+        too_large = size + data.len() > limit;
+        // Most bodies come in one piece, which is taken as it is.
+        match first.take() {
+            None if joined.is_empty() => first = Some(data),
+            None => joined.extend_from_slice(&data),
+            Some(start) => {
+                joined.reserve(start.len() + data.len());
+                joined.extend_from_slice(&start);
+                joined.extend_from_slice(&data);
+            }
+        }
+    }
+    if too_large {
+        drop((first, joined));
+        discard_body(body).await;
+        return Err(BodyError::TooLarge);
+    }
+    Ok(first.unwrap_or_else(|| joined.freeze()))
+}
+
+/// Reads a body and throws it away, within bounds. Beyond them the connection is closed by the server.
+///
+/// Without this a client that sends a body to the wrong place would have its connection reset before it
+/// reads the answer, and a parked request would hide that its client has gone.
+pub(crate) async fn discard_body<B>(body: B)
+where
+    B: Body<Data = Bytes>,
+{
+    if body.is_end_stream() {
+        return;
+    }
+    let mut body = std::pin::pin!(body);
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            discarded += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if discarded > MAX_DISCARD {
+                return;
+            }
+        }
+    };
+    // What matters is that it ends; the answer is the same either way.
+    let _ = tokio::time::timeout(DISCARD_TIME, discard).await;
+}
+
+/// Takes `/SERVER/SESSION/TRANSPORT` out of the URLs that extractors can see: who knows the session id can
+/// read and send, so the application must not leak what it never has.
+pub(crate) fn hide_session_id(parts: &mut Parts) {
+    let inner = parts.uri.path().to_owned();
+    parts.uri = with_path(&parts.uri, "/");
+    if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
+        if let Some(prefix) = original.path().strip_suffix(inner.as_str()) {
+            let prefix = if prefix.is_empty() { "/" } else { prefix }.to_owned();
+            *original = with_path(original, &prefix);
+        }
+    }
+}
+
+/// `uri` with another path and the same query.
+pub(crate) fn with_path(uri: &Uri, path: &str) -> Uri {
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut uri = uri.clone().into_parts();
+    // A part of a valid path that begins with a slash is valid.
+    uri.path_and_query = PathAndQuery::try_from(path_and_query).ok();
+    Uri::from_parts(uri).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Full, StreamBody};
+
+    fn parts() -> Parts {
+        http::Request::new(()).into_parts().0
+    }
+
+    fn in_pieces(pieces: &'static [&'static str]) -> impl Body<Data = Bytes, Error = std::convert::Infallible> {
+        let frames = pieces.iter().map(|piece| Ok(http_body::Frame::data(Bytes::from_static(piece.as_bytes()))));
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn bodies_up_to_the_limit() {
+        assert_eq!(read_body(&parts(), Full::new(Bytes::from("abcd")), 4).await.unwrap(), "abcd");
+        assert_eq!(read_body(&parts(), in_pieces(&["a", "", "bc", "d"]), 4).await.unwrap(), "abcd");
+        assert_eq!(read_body(&parts(), in_pieces(&[]), 4).await.unwrap(), "");
+        assert_eq!(read_body(&parts(), in_pieces(&["", "a"]), 4).await.unwrap(), "a");
+        assert_eq!(read_body(&parts(), in_pieces(&["abc", "de"]), 4).await, Err(BodyError::TooLarge));
+        assert_eq!(read_body(&parts(), Full::new(Bytes::from("abcde")), 4).await, Err(BodyError::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_is_enough_to_refuse() {
+        let mut parts = parts();
+        parts.headers.insert(CONTENT_LENGTH, 5.into());
+        assert_eq!(read_body(&parts, in_pieces(&["a"]), 4).await, Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn no_extractor_sees_the_session_id() {
+        let mut parts = parts();
+        parts.uri = "/000/secret/xhr?t=1".parse().unwrap();
+        parts.extensions.insert(OriginalUri("http://host/a/b/000/secret/xhr?t=1".parse().unwrap()));
+        hide_session_id(&mut parts);
+        assert_eq!(parts.uri, "/?t=1");
+        assert_eq!(parts.extensions.get::<OriginalUri>().unwrap().0, "http://host/a/b?t=1");
+    }
+}

@@ -1,0 +1,79 @@
+//! The right to receive a session's frames, held by one request or socket at a time.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{
+    core::{AttachError, ReceiverId},
+    shared::Shared,
+};
+use crate::protocol::frame::Frame;
+
+/// How long a second receiver waits for the first to go before it is refused.
+///
+/// A client that has lost its connection comes back at once, and its new request may be read before the
+/// end of the old one: without this time it would be told 2010 by chance (suite: `test_abort_xhr_polling`).
+const HANDOVER: Duration = Duration::from_millis(50);
+
+/// A receiver's hold on its session.
+///
+/// Dropped without [`release`](Self::release), it was cut off: the session ends, since frames may be lost.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    shared: Arc<Shared>,
+    id: ReceiverId,
+    released: bool,
+}
+
+impl Attachment {
+    /// The hold that a new session gives to its first receiver.
+    pub(super) fn first(shared: Arc<Shared>, id: ReceiverId) -> Self {
+        Self { shared, id, released: false }
+    }
+
+    /// Attaches to a known session, after a short wait if another receiver still holds it.
+    ///
+    /// # Cancel safety
+    /// Until it is ready, nothing is attached.
+    pub(crate) async fn attach(shared: Arc<Shared>) -> Result<Self, AttachError> {
+        let mut attached = shared.attach();
+        if attached == Err(AttachError::Busy) {
+            let detached = std::future::poll_fn(|cx| shared.poll_detached(cx));
+            if tokio::time::timeout(HANDOVER, detached).await.is_ok() {
+                attached = shared.attach();
+            }
+        }
+        attached.map(|id| Self { shared, id, released: false })
+    }
+
+    /// The next frame; `None` when the session has gone.
+    ///
+    /// # Cancel safety
+    /// A frame is taken only when it is returned.
+    pub(crate) fn poll_frame(&mut self, max_bytes: usize, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        self.shared.poll_frame(self.id, max_bytes, cx)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Lets the session go, before the last frame leaves: the client's next request may come in the same
+    /// instant as that frame's last byte, and must find the place free.
+    pub(crate) fn release(&mut self) {
+        self.released = true;
+        self.shared.release(self.id);
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        if !self.released {
+            self.shared.interrupt(self.id);
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The session as a state machine: no IO, no clock, no runtime. The caller passes the time in and acts on
+//! the [`Events`] that come out.
+//!
+//! ```text
+//!              first frame (`o`) taken            end(reason)                 `c[…]` taken
+//!   Opening ─────────────────────────▶ Open ─────────────────────▶ Closing ─────────────────▶ Closed
+//!      │                                │  the application is told    │  queued messages         │ same `c[…]`
+//!      │ receiver lost                  │  once, here                 │  leave first             │ for every poll
+//!      ▼                                ▼                             ▼                          ▼
+//!    Gone ◀──────────────── no receiver for the disconnect delay, or the delay after the end ────┘
+//! ```
+//!
+//! A *receiver* is the one request or socket through which frames leave. Beside the phase, a session has
+//! one attached or none; an id tells a late goodbye of an old receiver from the new one.
+
+use std::{
+    collections::VecDeque,
+    ops::BitOrAssign,
+    time::{Duration, Instant},
+};
+
+use super::{CloseReason, Message};
+use crate::protocol::frame::{CloseFrame, Frame, INTERRUPTED};
+
+/// What a queued message costs beside its bytes: without it a queue of empty messages has no bound.
+pub(crate) const MESSAGE_OVERHEAD: usize = 64;
+
+/// The numbers a session works by, copied from the endpoint's options.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) disconnect_delay: Duration,
+    pub(crate) receive_queue_bytes: usize,
+    pub(crate) receive_queue_messages: usize,
+    pub(crate) send_queue_bytes: usize,
+    /// Whether a session outlives its receiver: true for the HTTP transports, false for sockets.
+    pub(crate) resumable: bool,
+    /// Whether messages leave quoted inside frames; false only for the raw WebSocket.
+    pub(crate) framed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Open,
+    Closing,
+    Closed,
+    Gone,
+}
+
+/// Names one receiver of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReceiverId(u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttachError {
+    /// Another receiver is attached.
+    Busy,
+    /// The session is over and forgotten.
+    Gone,
+}
+
+/// Why messages were not taken; none of them was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
+}
+
+/// What a receiver gets when it asks for its next frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Frame(Frame),
+    /// Nothing yet.
+    Wait,
+    /// Never again: the session has gone, or the receiver is not attached any more.
+    End,
+}
+
+/// Who has a reason to look at the session again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Events(u8);
+
+impl Events {
+    /// A frame is ready for the attached receiver.
+    pub(crate) const FRAME: Self = Self(1);
+    /// The application may receive: a message, or the end.
+    pub(crate) const MESSAGE: Self = Self(2);
+    /// The driver has to act: the session opened or has gone, or its deadline moved nearer.
+    pub(crate) const DRIVER: Self = Self(4);
+    /// The queue to the client has room again, or the session has ended.
+    pub(crate) const WRITABLE: Self = Self(8);
+    /// The queue to the application has room again, or the session has ended.
+    pub(crate) const ROOM: Self = Self(16);
+    /// No receiver is attached any more.
+    pub(crate) const DETACHED: Self = Self(32);
+    /// The session has ended.
+    pub(crate) const ENDED: Self = Self(64);
+
+    pub(crate) fn contains(self, event: Self) -> bool {
+        self.0 & event.0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOrAssign for Events {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    settings: Settings,
+    phase: Phase,
+    /// Set once, when the session ends.
+    end: Option<CloseReason>,
+    /// Whether `o` has been taken. A session may end before.
+    opened: bool,
+    receiver: Option<ReceiverId>,
+    receivers: u32,
+    inbox: Queue,
+    outbox: Queue,
+    heartbeat_due: bool,
+    /// When a frame last left, or a receiver came: the next heartbeat counts from here.
+    last_frame: Instant,
+    /// When the session goes if nothing happens; `None` while an open session has a receiver.
+    expires: Option<Instant>,
+    /// The deadline that the driver sleeps until.
+    armed: Option<Instant>,
+    events: Events,
+}
+
+impl Core {
+    /// A session whose first receiver is attached.
+    pub(crate) fn new(settings: Settings, now: Instant) -> (Self, ReceiverId) {
+        let first = ReceiverId(0);
+        let core = Self {
+            settings,
+            phase: Phase::Opening,
+            end: None,
+            opened: false,
+            receiver: Some(first),
+            receivers: 1,
+            inbox: Queue::default(),
+            outbox: Queue::default(),
+            heartbeat_due: false,
+            last_frame: now,
+            expires: None,
+            armed: None,
+            events: Events::default(),
+        };
+        (core, first)
+    }
+
+    // The receiver's side.
+
+    pub(crate) fn attach(&mut self, now: Instant) -> Result<ReceiverId, AttachError> {
+        if self.phase == Phase::Gone {
+            return Err(AttachError::Gone);
+        }
+        if self.receiver.is_some() {
+            return Err(AttachError::Busy);
+        }
+        let id = ReceiverId(self.receivers);
+        self.receivers = self.receivers.wrapping_add(1);
+        self.receiver = Some(id);
+        if self.end.is_none() {
+            self.expires = None;
+            self.last_frame = now;
+        }
+        Ok(id)
+    }
+
+    /// Takes the next frame for the receiver `id`: `o`, then queued messages together, then the end, then a
+    /// heartbeat. Messages up to `max_bytes` on the wire go into one frame, and at least one.
+    pub(crate) fn next_frame(&mut self, id: ReceiverId, max_bytes: usize, now: Instant) -> Next {
+        if self.receiver != Some(id) || self.phase == Phase::Gone {
+            return Next::End;
+        }
+        let frame = if !self.opened {
+            self.opened = true;
+            if self.phase == Phase::Opening {
+                self.phase = Phase::Open;
+            }
+            self.events |= Events::DRIVER;
+            Frame::Open
+        } else if !self.outbox.is_empty() {
+            let messages = self.outbox.take(max_bytes, |message| wire_length(message, self.settings.framed));
+            self.events |= Events::WRITABLE;
+            Frame::Messages(messages)
+        } else if let Some(end) = &self.end {
+            let close = end.frame();
+            if self.phase == Phase::Closing {
+                self.phase = Phase::Closed;
+                self.expires = now.checked_add(self.settings.disconnect_delay);
+            }
+            return Next::Frame(Frame::Close(close));
+        } else if self.heartbeat_due {
+            Frame::Heartbeat
+        } else {
+            return Next::Wait;
+        };
+        self.heartbeat_due = false;
+        self.last_frame = now;
+        if self.end.is_some() {
+            // A slow reader who does read gets all that was queued before the close.
+            self.expires = now.checked_add(self.settings.disconnect_delay);
+        }
+        Next::Frame(frame)
+    }
+
+    /// Lets the receiver go after a frame that it is sure to send.
+    pub(crate) fn release(&mut self, id: ReceiverId, now: Instant) {
+        if self.detach(id) && self.end.is_none() {
+            self.expires = now.checked_add(self.settings.disconnect_delay);
+        }
+    }
+
+    /// The receiver was cut off: what it had taken may be lost, so the session ends.
+    pub(crate) fn interrupt(&mut self, id: ReceiverId, now: Instant) {
+        if !self.detach(id) {
+            return;
+        }
+        self.end(CloseReason::ConnectionLost, now);
+        // Nobody has seen `o`, or nobody can come back: there is no one left to tell.
+        if !self.opened || !self.settings.resumable {
+            self.go();
+        }
+    }
+
+    pub(crate) fn attached(&self) -> bool {
+        self.receiver.is_some() && self.phase != Phase::Gone
+    }
+
+    fn detach(&mut self, id: ReceiverId) -> bool {
+        let attached = self.receiver == Some(id);
+        if attached {
+            self.receiver = None;
+            self.heartbeat_due = false;
+            self.events |= Events::DETACHED;
+        }
+        attached
+    }
+
+    // The sending requests' side.
+
+    /// Takes a batch from the client, whole or not at all.
+    ///
+    /// A batch that is larger than the whole queue is taken by an empty one: its size has a limit of its own.
+    pub(crate) fn accept(&mut self, batch: &mut Vec<Message>) -> Result<(), Refused> {
+        match &self.end {
+            None => {}
+            // The application has closed and no longer reads, which the client has yet to learn from its
+            // receiver. A refusal would hide that close frame behind a sending error.
+            Some(CloseReason::Server(_) | CloseReason::Shutdown(_)) if self.phase != Phase::Gone => return Ok(()),
+            Some(_) => return Err(Refused::Closed),
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let Settings { receive_queue_bytes, receive_queue_messages, .. } = self.settings;
+        let bytes: usize = batch.iter().map(|message| message.len() + MESSAGE_OVERHEAD).sum();
+        let fits = self.inbox.bytes + bytes <= receive_queue_bytes
+            && self.inbox.messages.len() + batch.len() <= receive_queue_messages;
+        if !fits && !self.inbox.is_empty() {
+            return Err(Refused::Full);
+        }
+        self.inbox.messages.extend(batch.drain(..));
+        self.inbox.bytes += bytes;
+        self.events |= Events::MESSAGE;
+        Ok(())
+    }
+
+    /// Ends the session and says whether that was news: the first reason stays.
+    pub(crate) fn end(&mut self, reason: CloseReason, now: Instant) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        if !matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_)) {
+            self.outbox = Queue::default();
+        }
+        self.end = Some(reason);
+        self.phase = Phase::Closing;
+        self.expires = now.checked_add(self.settings.disconnect_delay);
+        self.events |= Events::FRAME;
+        self.events |= Events::MESSAGE;
+        self.events |= Events::WRITABLE;
+        self.events |= Events::ROOM;
+        self.events |= Events::ENDED;
+        self.events |= Events::DRIVER;
+        true
+    }
+
+    // The application's side.
+
+    /// Queues a message to the client. One that is larger than the whole queue is taken by an empty one.
+    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Refused> {
+        if self.writable(self.cost(message))? { self.push(message.clone()) } else { Err(Refused::Full) }
+    }
+
+    /// Queues a message even where there is no room: for a `Sink`, which has promised to take one.
+    pub(crate) fn push(&mut self, message: Message) -> Result<(), Refused> {
+        if self.end.is_some() {
+            return Err(Refused::Closed);
+        }
+        self.outbox.bytes += self.cost(&message);
+        self.outbox.messages.push_back(message);
+        self.events |= Events::FRAME;
+        Ok(())
+    }
+
+    /// Whether a message that costs this much would be taken now.
+    pub(crate) fn writable(&self, cost: usize) -> Result<bool, Refused> {
+        if self.end.is_some() {
+            return Err(Refused::Closed);
+        }
+        Ok(self.outbox.is_empty() || self.outbox.bytes + cost <= self.settings.send_queue_bytes)
+    }
+
+    fn cost(&self, message: &Message) -> usize {
+        wire_length(message, self.settings.framed) + MESSAGE_OVERHEAD
+    }
+
+    /// Whether all that was sent has been taken by a receiver.
+    pub(crate) fn flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// The next message from the client; `Err` when the session has ended and all accepted ones are read.
+    pub(crate) fn receive(&mut self) -> Result<Option<Message>, CloseReason> {
+        match (self.inbox.messages.pop_front(), &self.end) {
+            (Some(message), _) => {
+                self.inbox.bytes -= message.len() + MESSAGE_OVERHEAD;
+                self.events |= Events::ROOM;
+                Ok(Some(message))
+            }
+            (None, Some(end)) => Err(end.clone()),
+            (None, None) => Ok(None),
+        }
+    }
+
+    pub(crate) fn close_reason(&self) -> Option<&CloseReason> {
+        self.end.as_ref()
+    }
+
+    // The driver's side.
+
+    /// Whether the client has its `o`, so that the application may begin.
+    pub(crate) fn opened(&self) -> bool {
+        self.opened
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.phase == Phase::Gone
+    }
+
+    /// Forgets the session: no receiver can attach any more.
+    pub(crate) fn go(&mut self) {
+        if self.phase != Phase::Gone {
+            self.phase = Phase::Gone;
+            self.outbox = Queue::default();
+            self.events |= Events::FRAME;
+            self.events |= Events::DRIVER;
+            self.events |= Events::DETACHED;
+        }
+    }
+
+    /// Does what is due at `now`; a call that comes early or twice does nothing.
+    pub(crate) fn on_deadline(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        if self.expires.is_some() {
+            self.end(CloseReason::TimedOut, now);
+            self.go();
+        } else {
+            self.heartbeat_due = true;
+            self.events |= Events::FRAME;
+        }
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) has something to do next. May have changed after any call.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.phase == Phase::Gone {
+            return None;
+        }
+        self.expires.or_else(|| {
+            let pending = self.heartbeat_due || self.receiver.is_none();
+            self.settings.heartbeat.filter(|_| !pending).and_then(|heartbeat| self.last_frame.checked_add(heartbeat))
+        })
+    }
+
+    /// Notes what the driver will sleep until, so that it is only woken for something earlier.
+    pub(crate) fn arm(&mut self) -> Option<Instant> {
+        self.armed = self.deadline();
+        self.armed
+    }
+
+    /// What has happened since the last call.
+    pub(crate) fn take_events(&mut self) -> Events {
+        if let Some(deadline) = self.deadline() {
+            if self.armed.is_none_or(|armed| deadline < armed) {
+                self.events |= Events::DRIVER;
+            }
+        }
+        std::mem::take(&mut self.events)
+    }
+}
+
+/// What a message takes on the wire, the comma included.
+fn wire_length(message: &Message, framed: bool) -> usize {
+    if framed { message.quoted().len() + 1 } else { message.len() }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    bytes: usize,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Takes messages from the front while their lengths stay within `max_bytes`, and at least one.
+    fn take(&mut self, max_bytes: usize, length: impl Fn(&Message) -> usize) -> Vec<Message> {
+        let mut taken = 0;
+        let mut bytes = 0;
+        for message in &self.messages {
+            let length = length(message);
+            if taken > 0 && bytes + length > max_bytes {
+                break;
+            }
+            taken += 1;
+            bytes += length;
+        }
+        self.bytes -= bytes + taken * MESSAGE_OVERHEAD;
+        let rest = self.messages.split_off(taken);
+        std::mem::replace(&mut self.messages, rest).into()
+    }
+}
+
+impl CloseReason {
+    /// What the peer is told of this end.
+    fn frame(&self) -> CloseFrame {
+        match self {
+            Self::Server(frame) | Self::Shutdown(frame) | Self::ProtocolError(frame) => frame.clone(),
+            Self::ConnectionLost | Self::TimedOut | Self::Client(_) => INTERRUPTED,
+        }
+    }
+}
+

@@ -1,0 +1,128 @@
+//! What keeps one session going: the application's future, and the deadline.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::time::{Instant, Sleep};
+
+use super::{CloseReason, Session, registry::Registered};
+use crate::{
+    handler::{HandlerFuture, Opened},
+    protocol::frame::{INTERNAL_ERROR, NORMAL},
+};
+
+/// Runs one session until it is over and the application's handler has returned.
+///
+/// The HTTP transports give it a task of its own; a WebSocket polls it beside its socket.
+pub(crate) struct Driver {
+    registered: Option<Registered>,
+    handler: Handler,
+    sleep: Pin<Box<Sleep>>,
+}
+
+enum Handler {
+    /// Waits for `o` to leave.
+    Waiting(Opened, Session),
+    Running(HandlerFuture),
+    Done,
+}
+
+impl Driver {
+    pub(crate) fn new(registered: Registered, opened: Opened) -> Self {
+        let session = Session::new(registered.shared.clone());
+        let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
+        Self { registered: Some(registered), handler: Handler::Waiting(opened, session), sleep }
+    }
+
+    /// Whether the session is over for its client: nothing will be sent or received any more.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_gone(&self) -> bool {
+        self.registered.is_none()
+    }
+
+    /// Drives the clock, then the handler.
+    ///
+    /// The handler starts once `o` has been taken and the caller allows it, by `may_start`.
+    ///
+    /// # Cancel safety
+    /// Dropping a driver ends its session and drops the application's future.
+    pub(crate) fn poll(&mut self, may_start: bool, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(registered) = &self.registered {
+            let status = loop {
+                let status = registered.shared.drive(cx);
+                let Some(deadline) = status.deadline else { break status };
+                let deadline = Instant::from_std(deadline);
+                if self.sleep.deadline() != deadline {
+                    self.sleep.as_mut().reset(deadline);
+                }
+                if self.sleep.as_mut().poll(cx).is_pending() {
+                    break status;
+                }
+            };
+            if status.ended && matches!(self.handler, Handler::Waiting(..)) {
+                // It ended before the application was told that it had begun.
+                self.handler = Handler::Done;
+            }
+            if status.gone {
+                self.registered = None;
+            }
+            if status.opened && may_start {
+                self.start();
+            }
+        }
+        self.poll_handler(cx);
+        if self.registered.is_none() && matches!(self.handler, Handler::Done) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn start(&mut self) {
+        self.handler = match std::mem::replace(&mut self.handler, Handler::Done) {
+            Handler::Waiting(opened, session) => Handler::Running(opened.run(session)),
+            other => other,
+        };
+    }
+
+    fn poll_handler(&mut self, cx: &mut Context<'_>) {
+        let Handler::Running(handler) = &mut self.handler else { return };
+        // The panic ends here, and the future is dropped unpolled: nothing sees a broken invariant.
+        let end = match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(())) => NORMAL,
+            Err(panic) => {
+                self.log_panic(panic.as_ref());
+                INTERNAL_ERROR
+            }
+        };
+        // Dropping the future may run user code too. `end` first: a dropped `Session` closes with 1000.
+        let finished = std::mem::replace(&mut self.handler, Handler::Done);
+        if end == INTERNAL_ERROR {
+            self.end(end);
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(finished))) {
+            self.log_panic(panic.as_ref());
+            self.end(INTERNAL_ERROR);
+        }
+    }
+
+    fn end(&self, frame: crate::CloseFrame) {
+        if let Some(registered) = &self.registered {
+            registered.shared.end(CloseReason::Server(frame));
+        }
+    }
+
+    fn log_panic(&self, panic: &(dyn Any + Send)) {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic without text");
+        let connection = self.registered.as_ref().map(|registered| registered.shared.connection.id);
+        tracing::error!(connection = ?connection, panic = text, "the session's handler panicked");
+    }
+}

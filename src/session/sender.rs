@@ -1,0 +1,156 @@
+//! The sending half of a session, for any number of tasks.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_sink::Sink;
+use uuid::Uuid;
+
+use super::{CloseReason, Closed, Message, core::Refused, shared::Shared};
+use crate::{CloseFrame, SendError, Transport};
+
+/// A cloneable handle to a session's sending side.
+///
+/// It does not keep the session open, and dropping it closes nothing. Messages from several senders keep
+/// each sender's order.
+#[derive(Clone)]
+pub struct Sender {
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Sends a message to the client, and waits while the queue to it is full.
+    ///
+    /// `Ok` means that the message is queued, in its place behind those before it. It leaves with the
+    /// client's next receiving request, or at once if there is one; a client that is lost takes its queue
+    /// with it. The bound of the queue is [`Options::send_queue_bytes`](crate::Options::send_queue_bytes).
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any
+    /// transport but the raw WebSocket. Both give the message back.
+    ///
+    /// # Cancel safety
+    /// The message is queued only when this returns: dropped before, it is not sent.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = self.check(message.into())?;
+        poll_fn(|cx| self.shared.poll_send(&message, cx)).await.map_err(|Closed| SendError::Closed(message))
+    }
+
+    /// Sends a message to the client if there is room for it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = self.check(message.into())?;
+        self.shared.try_send(&message).map_err(|refused| match refused {
+            Refused::Full => SendError::Full(message),
+            Refused::Closed => SendError::Closed(message),
+        })
+    }
+
+    fn check(&self, message: Message) -> Result<Message, SendError> {
+        if message.is_binary() && !self.shared.connection.binary {
+            return Err(SendError::BinaryUnsupported(message));
+        }
+        Ok(message)
+    }
+
+    /// Closes the session with a code and a text.
+    ///
+    /// The client gets what was sent before, then the close frame; every later poll gets that frame again
+    /// until the disconnect delay ends. The first close of a session counts, later ones do nothing. See
+    /// [`CloseFrame`] for which codes travel where.
+    pub fn close(&self, code: u16, reason: impl Into<Cow<'static, str>>) {
+        self.shared.end(CloseReason::Server(CloseFrame::new(code, reason)));
+    }
+
+    /// Waits for the end of the session and tells its reason.
+    ///
+    /// # Cancel safety
+    /// Safe; call it as often as you like.
+    pub async fn closed(&self) -> CloseReason {
+        poll_fn(|cx| self.shared.poll_ended(cx)).await
+    }
+
+    /// Why the session has ended; `None` while it is open.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.shared.close_reason()
+    }
+
+    /// The connection's id: see [`Session::id`](super::Session::id).
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.shared.connection.id
+    }
+
+    /// The transport by which the session was opened.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.shared.connection.transport
+    }
+
+    /// The peer's address: see [`Session::peer_addr`](super::Session::peer_addr).
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.connection.peer
+    }
+
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("id", &self.id())
+            .field("transport", &self.transport())
+            .field("close_reason", &self.close_reason())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("Sender", f)
+    }
+}
+
+/// Sends with the same back-pressure as [`Sender::send`].
+///
+/// `poll_flush` waits until all that was sent is on its way; `poll_close` flushes and then closes with 1000
+/// "Normal closure". Between `poll_ready` and `start_send` another sender may fill the queue: the message is
+/// then taken beyond the bound.
+impl Sink<Message> for Sender {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        // After the end, `start_send` gives the message back.
+        self.shared.poll_writable(cx).map(|_| Ok(()))
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        let message = self.check(message)?;
+        self.shared.push(&message).map_err(|Closed| SendError::Closed(message))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.shared.poll_flushed(cx).map(Ok)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        ready!(self.shared.poll_flushed(cx));
+        self.shared.end(CloseReason::Server(crate::protocol::frame::NORMAL));
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,89 @@
+//! The body of a streaming response.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame as BodyFrame};
+
+use super::Receiver;
+use crate::{
+    protocol::frame::{ANOTHER_CONNECTION, Frame},
+    session::Attachment,
+};
+
+/// Where the frames come from.
+pub(super) enum Source {
+    Session(Attachment),
+    /// Another receiver holds the session: this one gets 2010 and no more.
+    Refused,
+}
+
+/// The prelude, then one chunk per frame, until a close frame or the response limit.
+///
+/// The session is let go before the last chunk is handed over. Dropped earlier, the receiver was cut off.
+pub(super) struct StreamBody {
+    receiver: Receiver,
+    stage: Stage,
+    remaining: usize,
+}
+
+enum Stage {
+    Prelude(Source),
+    Frames(Source),
+    Done,
+}
+
+impl StreamBody {
+    pub(super) fn new(receiver: Receiver, source: Source, response_limit: usize) -> Self {
+        Self { receiver, stage: Stage::Prelude(source), remaining: response_limit }
+    }
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        let chunk = match &mut this.stage {
+            Stage::Prelude(_) => {
+                if let Stage::Prelude(source) = std::mem::replace(&mut this.stage, Stage::Done) {
+                    this.stage = Stage::Frames(source);
+                }
+                this.receiver.prelude.take().unwrap_or_default()
+            }
+            Stage::Frames(source) => {
+                let frame = match source {
+                    Source::Session(attachment) => ready!(attachment.poll_frame(this.remaining, cx)),
+                    Source::Refused => Some(Frame::Close(ANOTHER_CONNECTION)),
+                };
+                let Some(frame) = frame else {
+                    this.stage = Stage::Done;
+                    return Poll::Ready(None);
+                };
+                let chunk = this.receiver.wrap(&frame);
+                this.remaining = this.remaining.saturating_sub(chunk.len());
+                if this.remaining == 0 || matches!(frame, Frame::Close(_)) {
+                    if let Source::Session(attachment) = source {
+                        attachment.release();
+                    }
+                    this.stage = Stage::Done;
+                }
+                chunk
+            }
+            Stage::Done => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(BodyFrame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+}

@@ -1,0 +1,35 @@
+//! `htmlfile`: a frame is a script element of a page that never ends.
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::{Callback, Framing, InvalidCallback, Receiver, Transport};
+use crate::protocol::{frame::Frame, quote::escape_script};
+
+/// Safari parses nothing before the first 1024 bytes (suite: `HtmlFile`).
+const HEAD_SIZE: usize = 1024;
+
+struct Scripts;
+
+impl Framing for Scripts {
+    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<script>\np(\"");
+        frame.write(|piece| escape_script(piece, out));
+        out.extend_from_slice(b"\");\n</script>\r\n");
+    }
+}
+
+pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback> {
+    let callback = Callback::from_query(query)?;
+    Ok(Receiver {
+        transport: Transport::HtmlFile,
+        content_type: HeaderValue::from_static("text/html; charset=UTF-8"),
+        prelude: Some(head(&callback)),
+        framing: Box::new(Scripts),
+    })
+}
+
+fn head(callback: &Callback) -> Bytes {
+    let head = include_str!("../../static/htmlfile.html").trim_end().replace("{{ callback }}", callback.as_str());
+    Bytes::from(format!("{head:HEAD_SIZE$}\r\n\r\n"))
+}

@@ -1,0 +1,51 @@
+//! `jsonp` and `jsonp_send`: a frame is a script that calls a function of the page.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
+
+use super::{
+    Callback, Framing, InvalidCallback, Receiver, Transport,
+    send::{Payload, Sending},
+};
+use crate::protocol::{frame::Frame, quote::escape_script};
+
+struct Call(Callback);
+
+impl Framing for Call {
+    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
+        // The comment keeps the answer from being taken for a Flash file by its first bytes.
+        out.extend_from_slice(b"/**/");
+        out.extend_from_slice(self.0.as_str().as_bytes());
+        out.extend_from_slice(b"(\"");
+        frame.write(|piece| escape_script(piece, out));
+        out.extend_from_slice(b"\");\r\n");
+    }
+}
+
+pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback> {
+    Ok(Receiver {
+        transport: Transport::JsonpPolling,
+        content_type: HeaderValue::from_static("application/javascript; charset=UTF-8"),
+        prelude: None,
+        framing: Box::new(Call(Callback::from_query(query)?)),
+    })
+}
+
+/// Konqueror does not bear a 204 (suite: `JsonPolling`).
+pub(super) static SENDING: Sending = Sending { find: find_payload, status: StatusCode::OK, answer: "ok" };
+
+/// The array is the field `d` of a form, or the body itself if it is not a form.
+fn find_payload(headers: &HeaderMap, body: Bytes) -> Payload {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Payload::Json(body);
+    }
+    match form_urlencoded::parse(&body).find(|(name, _)| name == "d") {
+        Some((_, Cow::Borrowed(value))) => Payload::Json(body.slice_ref(value.as_bytes())),
+        Some((_, Cow::Owned(value))) => Payload::Json(value.into()),
+        None => Payload::Missing,
+    }
+}

@@ -1,0 +1,65 @@
+//! The requests that receive frames: one frame for a poll, many for a stream.
+
+use std::future::poll_fn;
+
+use axum::{body::Body, response::Response};
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::X_CONTENT_TYPE_OPTIONS,
+};
+
+use super::{
+    Receiver,
+    body::{Source, StreamBody},
+};
+use crate::{
+    protocol::frame::{ANOTHER_CONNECTION, Frame},
+    response::reply,
+    session::Attachment,
+};
+
+/// Asks nginx and those like it to pass each chunk on as it comes.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Answers with the frames of a session.
+///
+/// # Cancel safety
+/// Dropped before it is ready, the receiver counts as cut off, and the session ends.
+pub(crate) async fn respond(receiver: Receiver, mut attachment: Attachment, response_limit: usize) -> Response {
+    if receiver.prelude.is_some() {
+        return stream(receiver, Source::Session(attachment), response_limit);
+    }
+    let frame = poll_fn(|cx| attachment.poll_frame(response_limit, cx)).await;
+    attachment.release();
+    match frame {
+        Some(frame) => poll(&receiver, &frame),
+        // The session has gone while this request waited: it was closed and its delay has passed.
+        None => reply::not_found(),
+    }
+}
+
+/// Answers a second receiver of a session.
+pub(crate) fn refuse(receiver: Receiver) -> Response {
+    let frame = Frame::Close(ANOTHER_CONNECTION);
+    match receiver.prelude {
+        Some(_) => stream(receiver, Source::Refused, 0),
+        None => poll(&receiver, &frame),
+    }
+}
+
+fn poll(receiver: &Receiver, frame: &Frame) -> Response {
+    head(receiver, Body::from(receiver.wrap(frame)))
+}
+
+fn stream(receiver: Receiver, source: Source, response_limit: usize) -> Response {
+    let mut response = head(&receiver, Body::empty());
+    response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    *response.body_mut() = Body::new(StreamBody::new(receiver, source, response_limit));
+    response
+}
+
+fn head(receiver: &Receiver, body: Body) -> Response {
+    let mut response = reply::body(StatusCode::OK, receiver.content_type.clone(), body);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

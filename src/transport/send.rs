@@ -1,0 +1,75 @@
+//! The requests that bring messages: `xhr_send` and `jsonp_send`.
+
+use std::{future::poll_fn, sync::Arc};
+
+use axum::response::Response;
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    Options,
+    protocol::decode::{DecodeError, decode},
+    response::reply,
+    session::{Closed, Shared},
+};
+
+/// What sets one sending request apart.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    /// Finds the JSON array in a request.
+    pub(super) find: fn(&HeaderMap, Bytes) -> Payload,
+    /// The answer when the messages were taken.
+    pub(super) status: StatusCode,
+    pub(super) answer: &'static str,
+}
+
+pub(crate) enum Payload {
+    Json(Bytes),
+    Missing,
+}
+
+/// Takes the messages of one request into a session, whole or not at all.
+///
+/// | answer | when |
+/// |---|---|
+/// | 204, or 200 "ok" for JSONP | taken |
+/// | 404 | no such session |
+/// | 413 | a message, or their number, is over its limit; the session goes on |
+/// | 500 | no payload, or not a JSON array of strings; the session goes on |
+/// | 503 | the application did not make room in time; the session goes on |
+///
+/// # Cancel safety
+/// A request that breaks off before its answer has either been taken whole or not at all.
+pub(crate) async fn respond(
+    sending: &Sending,
+    options: &Options,
+    session: Arc<Shared>,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
+    let payload = match (sending.find)(headers, body) {
+        Payload::Json(payload) if !payload.is_empty() => payload,
+        Payload::Json(_) | Payload::Missing => {
+            return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected.\n");
+        }
+    };
+    let mut batch = match ByteString::try_from(payload)
+        .map_err(|_| DecodeError::Malformed)
+        .and_then(|payload| decode(&payload, options.decode_limits()))
+    {
+        Ok(batch) => batch,
+        Err(DecodeError::Malformed) => {
+            return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "Broken JSON encoding.\n");
+        }
+        Err(DecodeError::MessageTooLong) => return reply::too_large("Message too long.\n"),
+        Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
+    };
+    let accepted = poll_fn(|cx| session.poll_accept(&mut batch, cx));
+    match tokio::time::timeout(options.receive_timeout, accepted).await {
+        // Firefox takes an answer without a type for broken XML (suite: `XhrPolling.test_transport`).
+        Ok(Ok(())) => reply::text(sending.status, sending.answer),
+        Ok(Err(Closed)) => reply::not_found(),
+        Err(_) => reply::overloaded("The session's queue is full.\n"),
+    }
+}

@@ -1,0 +1,109 @@
+//! The opening handshake ([RFC 6455, section 4.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2)).
+
+use axum::response::Response;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{
+        CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+    request::Parts,
+};
+use hyper::upgrade::OnUpgrade;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::{Upgrade, Version, hixie76};
+use crate::response::reply;
+
+/// Judges a `GET` of a WebSocket URL.
+pub(super) fn judge(parts: &mut Parts, hixie76: bool) -> Result<Upgrade, Response> {
+    if !has_token(&parts.headers, &UPGRADE, "websocket") {
+        return Err(reply::text(StatusCode::BAD_REQUEST, "Can \"Upgrade\" only to \"WebSocket\".\n"));
+    }
+    // A proxy that knows no upgrade may have rewritten this one (suite: `test_invalidConnectionHeader`).
+    if !has_token(&parts.headers, &CONNECTION, "upgrade") {
+        return Err(reply::text(StatusCode::BAD_REQUEST, "\"Connection\" must be \"Upgrade\".\n"));
+    }
+    let keys = if hixie76 { hixie76::Keys::from_request(parts) } else { None };
+    let (version, mut response) = match keys {
+        Some(keys) => {
+            let response = keys.response();
+            (Version::Hixie76(keys), response)
+        }
+        None => (Version::Rfc6455, rfc6455(&parts.headers)?),
+    };
+    // Absent on HTTP/1.0, on HTTP/2, and where a layer has made a new request of this one.
+    let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        return Err(upgrade_required("This connection cannot be upgraded.\n"));
+    };
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    Ok(Upgrade { on_upgrade, response, version })
+}
+
+fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
+    // Version 8, of Firefox 7 and Chrome 14, differs only in the name of the origin's header.
+    match request.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
+        Some(b"13" | b"8") => {}
+        _ => return Err(upgrade_required("Only WebSocket version 13 is supported.\n")),
+    }
+    let key = request.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
+    let Some(key) = key else {
+        return Err(reply::text(StatusCode::BAD_REQUEST, "\"Sec-WebSocket-Key\" must be 16 bytes in base64.\n"));
+    };
+    let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    // Base64 is ASCII.
+    if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key)) {
+        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    Ok(response)
+}
+
+/// 426, with the version that would do
+/// ([RFC 6455, section 4.4](https://www.rfc-editor.org/rfc/rfc6455#section-4.4)).
+fn upgrade_required(text: &'static str) -> Response {
+    let mut response = reply::text(StatusCode::UPGRADE_REQUIRED, text);
+    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
+
+/// Whether a comma-separated header holds `token`, over all its lines and in any case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// 16 bytes make 22 letters of base64 and two `=`.
+fn is_key(key: &[u8]) -> bool {
+    key.len() == 24
+        && key.ends_with(b"==")
+        && key[..22].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_stand_in_lists_and_lines() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::from_static("keep-alive"));
+        headers.append(CONNECTION, HeaderValue::from_static("te , UPGRADE"));
+        assert!(has_token(&headers, &CONNECTION, "upgrade"));
+        headers.clear();
+        headers.append(CONNECTION, HeaderValue::from_static("upgraded, no-upgrade"));
+        assert!(!has_token(&headers, &CONNECTION, "upgrade"));
+    }
+
+    #[test]
+    fn keys_are_sixteen_bytes() {
+        assert!(is_key(b"x3JJHMbDL1EzLkh9GBhXDw=="));
+        for bad in [&b""[..], b"x3JJHMbDL1EzLkh9GBhXDw=", b"x3JJHMbDL1EzLkh9GBhXDwA=", b"x3JJHMbDL1EzLkh9 BhXDw=="] {
+            assert!(!is_key(bad), "{bad:?}");
+        }
+    }
+}

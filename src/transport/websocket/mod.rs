@@ -1,0 +1,81 @@
+//! `/websocket`, framed and raw.
+
+mod handshake;
+mod hixie76;
+mod socket;
+
+use axum::response::Response;
+use http::request::Parts;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
+};
+
+use self::socket::Socket;
+use crate::{
+    Options, Transport,
+    session::{Attachment, Driver},
+};
+
+/// Most sockets are idle most of the time: this is what each of them keeps for reading.
+const READ_BUFFER: usize = 4 << 10;
+
+/// A request that asks properly for a WebSocket.
+pub(crate) struct Upgrade {
+    on_upgrade: OnUpgrade,
+    response: Response,
+    version: Version,
+}
+
+enum Version {
+    Rfc6455,
+    Hixie76(hixie76::Keys),
+}
+
+impl Upgrade {
+    /// Judges the handshake; `Err` is the answer to a request that is none.
+    pub(crate) fn from_request(parts: &mut Parts, options: &Options) -> Result<Self, Response> {
+        handshake::judge(parts, options.hixie76)
+    }
+
+    /// Whether the connection can carry binary messages on the raw endpoint.
+    pub(crate) fn has_binary(&self) -> bool {
+        matches!(self.version, Version::Rfc6455)
+    }
+
+    /// Accepts: the answer is 101, and the session runs in a task of its own, beside its socket.
+    pub(crate) fn accept(self, transport: Transport, options: &Options, attachment: Attachment, driver: Driver) -> Response {
+        let Self { on_upgrade, response, version } = self;
+        let limits = socket::Limits {
+            decode: options.decode_limits(),
+            max_message: if transport.is_framed() { options.max_body_bytes } else { options.max_message_bytes },
+            frame_bytes: options.response_limit,
+        };
+        let open_timeout = options.open_timeout;
+        tokio::spawn(async move {
+            let Ok(io) = on_upgrade.await.map(TokioIo::new) else {
+                // The connection broke off under the answer; dropping the session tells no one else.
+                return;
+            };
+            match version {
+                Version::Rfc6455 => {
+                    let config = WebSocketConfig::default()
+                        .read_buffer_size(READ_BUFFER)
+                        .max_message_size(Some(limits.max_message))
+                        .max_frame_size(Some(limits.max_message));
+                    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+                    Socket::new(stream, transport, limits, attachment, driver).await;
+                }
+                Version::Hixie76(keys) => {
+                    let handshake = tokio::time::timeout(open_timeout, hixie76::answer(io, &keys, limits.max_message));
+                    if let Ok(Ok(stream)) = handshake.await {
+                        Socket::new(stream, transport, limits, attachment, driver).await;
+                    }
+                }
+            }
+        });
+        response
+    }
+}

@@ -1,0 +1,368 @@
+//! One WebSocket and its session, in one task.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytestring::ByteString;
+use futures_core::Stream;
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Error, Message as WsMessage, Utf8Bytes,
+        error::ProtocolError,
+        protocol::{CloseFrame as WsCloseFrame, frame::coding::CloseCode},
+    },
+};
+use tokio_util::codec::Framed;
+
+use super::hixie76;
+use crate::{
+    CloseFrame, CloseReason, Message, Transport,
+    protocol::{
+        decode::{self, DecodeError},
+        frame::Frame,
+    },
+    session::{Attachment, Driver},
+};
+
+/// A received message that is shorter than this is copied, so as not to keep the buffer that it came in.
+const COPY_BELOW: usize = 2 << 10;
+
+/// How much is read and thrown away after the end, so that the close frame is not lost to a reset.
+const MAX_DISCARD: usize = 32 << 20;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) decode: decode::Limits,
+    pub(super) max_message: usize,
+    /// What may go out in one frame.
+    pub(super) frame_bytes: usize,
+}
+
+/// A stream and sink of WebSocket messages over a connection.
+pub(super) trait MessageStream:
+    Stream<Item = Result<WsMessage, Error>> + Sink<WsMessage, Error = Error> + Unpin
+{
+    /// Reads from the connection itself.
+    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocketStream<Io> {
+    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut()).poll_read(cx, buffer)
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Io, hixie76::Codec> {
+    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut()).poll_read(cx, buffer)
+    }
+}
+
+/// Moves messages between a connection and its session, and runs the application's handler between reading
+/// and writing, so that no message crosses a task.
+pub(super) struct Socket<S> {
+    transport: Transport,
+    limits: Limits,
+    driver: Driver,
+    link: Option<Link<S>>,
+}
+
+/// The connection while there is one.
+struct Link<S> {
+    stream: S,
+    attachment: Attachment,
+    /// A batch that waits for room in the session. Until it is taken, nothing more is read.
+    waiting: Vec<Message>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// `o` is not yet on its way; the application waits for it.
+    Opening,
+    Open,
+    /// A close frame has been written; what still comes in is thrown away until the peer closes too, or the
+    /// session has gone.
+    Closing { discarded: usize },
+}
+
+/// The connection is done with.
+struct Done;
+
+impl<S: MessageStream> Socket<S> {
+    pub(super) fn new(stream: S, transport: Transport, limits: Limits, attachment: Attachment, driver: Driver) -> Self {
+        let link = Link { stream, attachment, waiting: Vec::new(), stage: Stage::Opening };
+        Self { transport, limits, driver, link: Some(link) }
+    }
+
+    /// Runs `step` on the connection, if there is one; at its end the session ends too.
+    fn with_link(&mut self, step: impl FnOnce(&mut Link<S>) -> Result<(), Done>) {
+        if let Some(Err(Done)) = self.link.as_mut().map(step) {
+            self.link = None;
+        }
+    }
+}
+
+impl<S: MessageStream> Future for Socket<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Self { transport, limits, .. } = *this;
+        this.with_link(|link| {
+            link.poll_write(transport, limits, cx)?;
+            link.poll_read(transport, limits, cx)
+        });
+        let may_start = !matches!(&this.link, Some(Link { stage: Stage::Opening, .. }));
+        let finished = this.driver.poll(may_start, cx);
+        if this.driver.is_gone() {
+            this.link = None;
+        }
+        // What the application has just sent leaves with this wake-up.
+        this.with_link(|link| {
+            let was_closing = link.is_closing();
+            link.poll_write(transport, limits, cx)?;
+            if was_closing { Ok(()) } else { link.poll_discard(cx) }
+        });
+        if this.link.is_none() && finished.is_pending() {
+            // The connection may have ended just now: the driver has yet to see it.
+            return this.driver.poll(true, cx);
+        }
+        finished
+    }
+}
+
+impl<S: MessageStream> Link<S> {
+    /// Writes every frame that the session has, then flushes.
+    fn poll_write(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
+        while !self.is_closing() {
+            match Pin::new(&mut self.stream).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(Done),
+                Poll::Pending => return Ok(()),
+            }
+            match self.attachment.poll_frame(limits.frame_bytes, cx) {
+                Poll::Ready(Some(frame)) => self.start_send(frame, transport)?,
+                Poll::Ready(None) => return Err(Done),
+                Poll::Pending => break,
+            }
+        }
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) if matches!(self.stage, Stage::Opening) => self.stage = Stage::Open,
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Err(_)) => return Err(Done),
+        }
+        Ok(())
+    }
+
+    fn start_send(&mut self, frame: Frame, transport: Transport) -> Result<(), Done> {
+        match (frame, transport.is_framed()) {
+            (Frame::Close(close), framed) => {
+                // A peer that broke the protocol gets no SockJS frame (suite: `test_broken_json`).
+                if framed && !matches!(self.attachment.shared().close_reason(), Some(CloseReason::ProtocolError(_))) {
+                    self.put(framed_text(&Frame::Close(close.clone())))?;
+                }
+                self.put(WsMessage::Close(Some(on_the_wire(&close))))?;
+                self.stage = Stage::Closing { discarded: 0 };
+                Ok(())
+            }
+            (frame, true) => self.put(framed_text(&frame)),
+            (Frame::Open, false) => Ok(()),
+            (Frame::Heartbeat, false) => self.put(WsMessage::Ping(Bytes::new())),
+            (Frame::Messages(messages), false) => messages.iter().try_for_each(|message| self.put(raw(message))),
+        }
+    }
+
+    fn put(&mut self, message: WsMessage) -> Result<(), Done> {
+        Pin::new(&mut self.stream).start_send(message).map_err(|_| Done)
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing { .. })
+    }
+
+    /// Reads until there is no more, or the session has no room.
+    fn poll_read(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
+        if self.is_closing() {
+            return self.poll_discard(cx);
+        }
+        loop {
+            if !self.waiting.is_empty() {
+                match self.attachment.shared().poll_accept(&mut self.waiting, cx) {
+                    Poll::Ready(_) => self.waiting.clear(),
+                    Poll::Pending => return Ok(()),
+                }
+            }
+            let message = match Pin::new(&mut self.stream).poll_next(cx) {
+                Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Some(Err(error))) => return self.fail(&error),
+                Poll::Ready(None) => return Err(Done),
+                Poll::Pending => return Ok(()),
+            };
+            match message {
+                WsMessage::Text(text) => match receive_text(text, transport, limits) {
+                    Ok(batch) => self.waiting = batch,
+                    Err(violation) => return self.violate(violation),
+                },
+                WsMessage::Binary(_) if transport.is_framed() => return self.violate(BINARY),
+                WsMessage::Binary(data) => self.waiting = vec![receive_binary(data)],
+                WsMessage::Close(frame) => {
+                    let frame = frame.map(|f| CloseFrame::new(f.code.into(), f.reason.as_str().to_owned()));
+                    self.attachment.shared().end(CloseReason::Client(frame));
+                    // RFC 6455's answer is already written; the older protocol wants one too.
+                    self.put(WsMessage::Close(None))?;
+                    self.stage = Stage::Closing { discarded: 0 };
+                    return self.poll_discard(cx);
+                }
+                WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_) => {}
+            }
+        }
+    }
+
+    /// Ends the session for an error of the connection.
+    fn fail(&mut self, error: &Error) -> Result<(), Done> {
+        match error {
+            Error::Capacity(_) => self.violate(TOO_BIG),
+            Error::Utf8(_) => self.violate(NOT_UTF8),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Err(Done),
+            Error::Protocol(_) => self.violate(VIOLATION),
+            _ => Err(Done),
+        }
+    }
+
+    /// Ends the session and tells the peer; the close frame leaves at the next write.
+    fn violate(&mut self, violation: CloseFrame) -> Result<(), Done> {
+        self.attachment.shared().end(CloseReason::ProtocolError(violation));
+        Ok(())
+    }
+
+    /// In the closing stage: waits for the peer's half, and throws away what comes before it.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<(), Done> {
+        if !self.is_closing() {
+            return Ok(());
+        }
+        // Closing before the close frame is out would lose it.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Err(Done),
+            Poll::Pending => return Ok(()),
+        }
+        loop {
+            match Pin::new(&mut self.stream).poll_next(cx) {
+                Poll::Ready(Some(Ok(message))) => self.count_discarded(message.len())?,
+                // The stream is at its end, or has been since an error: then the bytes behind that error
+                // are still to be read, or the connection would be reset under the close frame.
+                Poll::Ready(None | Some(Err(_))) => break,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if !matches!(self.attachment.shared().close_reason(), Some(CloseReason::ProtocolError(_))) {
+            return Err(Done);
+        }
+        loop {
+            let mut scratch = [0; 4 << 10];
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match self.stream.poll_read_raw(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.count_discarded(buffer.filled().len())?,
+                Poll::Ready(_) => return Err(Done),
+                Poll::Pending => return Ok(()),
+            }
+        }
+    }
+
+    fn count_discarded(&mut self, bytes: usize) -> Result<(), Done> {
+        match &mut self.stage {
+            Stage::Closing { discarded } if *discarded < MAX_DISCARD => {
+                *discarded += bytes;
+                Ok(())
+            }
+            _ => Err(Done),
+        }
+    }
+}
+
+// What a peer that breaks a rule is told: codes of RFC 6455, section 7.4.1.
+const VIOLATION: CloseFrame = CloseFrame::fixed(1002, "Protocol error");
+const BINARY: CloseFrame = CloseFrame::fixed(1003, "Binary messages are not supported");
+const NOT_UTF8: CloseFrame = CloseFrame::fixed(1007, "Not UTF-8");
+const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
+const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
+const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
+
+/// The messages of one text: an array on the framed endpoint, itself on the raw one.
+fn receive_text(text: Utf8Bytes, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
+    if !transport.is_framed() {
+        return Ok(vec![if text.len() < COPY_BELOW { Message::from(text.as_str()) } else { Message::from_text(shared_text(text)) }]);
+    }
+    // Old clients send an empty frame to keep the connection alive (suite: `test_empty_frame`).
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    decode::decode(&shared_text(text), limits.decode).map_err(|error| match error {
+        DecodeError::Malformed => BROKEN_JSON,
+        DecodeError::MessageTooLong => TOO_BIG,
+        DecodeError::TooManyMessages => TOO_MANY,
+    })
+}
+
+fn receive_binary(data: Bytes) -> Message {
+    if data.len() < COPY_BELOW { Message::from(&data[..]) } else { Message::from(data) }
+}
+
+/// The same memory under another type; it is UTF-8 already.
+fn shared_text(text: Utf8Bytes) -> ByteString {
+    ByteString::try_from(Bytes::from(text)).unwrap_or_default()
+}
+
+fn framed_text(frame: &Frame) -> WsMessage {
+    let mut text = Vec::with_capacity(frame.size_hint());
+    frame.write(|piece| text.extend_from_slice(piece));
+    WsMessage::Text(utf8(text.into()))
+}
+
+fn raw(message: &Message) -> WsMessage {
+    let bytes = message.to_bytes();
+    if message.is_binary() { WsMessage::Binary(bytes) } else { WsMessage::Text(utf8(bytes)) }
+}
+
+/// All that this crate makes is UTF-8; the check costs one pass.
+fn utf8(bytes: Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(bytes).unwrap_or_default()
+}
+
+/// A close frame within what RFC 6455 allows: sections 7.4 and 5.5.
+fn on_the_wire(close: &CloseFrame) -> WsCloseFrame {
+    const MAX_REASON: usize = 123;
+    let code = CloseCode::from(close.code());
+    let code = if code.is_allowed() { code } else { CloseCode::Normal };
+    let reason = close.reason();
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    WsCloseFrame { code, reason: reason[..end].into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_frames_fit_the_wire() {
+        let wire = |code, reason: &str| {
+            let frame = on_the_wire(&CloseFrame::new(code, reason.to_owned()));
+            (u16::from(frame.code), frame.reason.to_string())
+        };
+        assert_eq!(wire(3000, "Go away!"), (3000, "Go away!".to_owned()));
+        for code in [0, 999, 1004, 1005, 1006, 1015, 5000, 65535] {
+            assert_eq!(wire(code, "").0, 1000, "{code}");
+        }
+        assert_eq!(wire(4999, &"é".repeat(62)).1, "é".repeat(61));
+    }
+}

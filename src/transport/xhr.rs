@@ -1,0 +1,50 @@
+//! `xhr`, `xhr_streaming` and `xhr_send`: a frame is a line.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use super::{
+    Framing, InvalidCallback, Receiver, Transport,
+    send::{Payload, Sending},
+};
+use crate::protocol::frame::Frame;
+
+const JAVASCRIPT: HeaderValue = HeaderValue::from_static("application/javascript; charset=UTF-8");
+
+/// Some browsers show nothing of a response before its first 2 KiB (suite: `XhrStreaming`).
+static PRELUDE: [u8; 2049] = {
+    let mut prelude = [b'h'; 2049];
+    prelude[2048] = b'\n';
+    prelude
+};
+
+struct Lines;
+
+impl Framing for Lines {
+    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
+        frame.write(|piece| out.extend_from_slice(piece));
+        out.push(b'\n');
+    }
+}
+
+pub(super) fn polling(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
+    Ok(Receiver {
+        transport: Transport::XhrPolling,
+        content_type: JAVASCRIPT,
+        prelude: None,
+        framing: Box::new(Lines),
+    })
+}
+
+pub(super) fn streaming(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
+    Ok(Receiver {
+        transport: Transport::XhrStreaming,
+        content_type: JAVASCRIPT,
+        prelude: Some(Bytes::from_static(&PRELUDE)),
+        framing: Box::new(Lines),
+    })
+}
+
+/// The body is the array, of whatever type it says to be (suite: `test_content_types`).
+pub(super) static SENDING: Sending =
+    Sending { find: |_, body| Payload::Json(body), status: StatusCode::NO_CONTENT, answer: "" };
