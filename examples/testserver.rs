@@ -117,17 +117,13 @@ async fn commands(State(ends): State<Ends>, mut session: Session) {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("close", arguments) => {
                 let (code, reason) = arguments.split_once(' ').unwrap_or((arguments, ""));
-                session.try_send("closing").ok();
                 session.close(code.parse().unwrap_or(3000), reason.to_owned());
             }
             ("name", arguments) => {
                 name = arguments.to_owned();
                 session.send(format!("named {name}")).await.ok();
             }
-            ("watch", _) => {
-                watch(ends.subscribe(), &session);
-                session.send("watching").await.ok();
-            }
+            ("watch", _) => watch(ends.subscribe(), &session),
             _ => {
                 session.send(message).await.ok();
             }
@@ -174,7 +170,10 @@ fn app(response_limit: usize) -> Router {
         .nest_service("/echo", SockJs::new(echo).options(options()))
         .nest_service("/close", SockJs::new(close).options(options()))
         .nest_service("/disabled_websocket_echo", SockJs::new(echo).options(without_websocket))
-        .nest_service("/cookie_needed_echo", SockJs::new(echo).options(options().cookie(Cookie::jsessionid())))
+        .nest_service(
+            "/cookie_needed_echo",
+            SockJs::new(echo).options(options().cookie(Cookie::jsessionid())),
+        )
         .nest_service("/ticker", SockJs::new(ticker).options(options()))
         .nest_service("/amplify", SockJs::new(amplify).options(options()))
         .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Peers::default()))
@@ -190,12 +189,13 @@ async fn serve(args: Args) -> std::io::Result<()> {
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
-    let result = Args::parse(std::env::args().skip(1)).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        runtime.worker_threads(args.workers).enable_all();
-        let runtime = runtime.build().map_err(|error| error.to_string())?;
-        runtime.block_on(serve(args)).map_err(|error| error.to_string())
-    });
+    let result =
+        Args::parse(std::env::args().skip(1)).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(args.workers).enable_all();
+            let runtime = runtime.build().map_err(|error| error.to_string())?;
+            runtime.block_on(serve(args)).map_err(|error| error.to_string())
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

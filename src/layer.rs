@@ -27,7 +27,10 @@ impl SockJsLayer {
     #[track_caller]
     pub(crate) fn new(prefix: &str, sockjs: SockJs) -> Self {
         let prefix = prefix.trim_end_matches('/');
-        assert!(prefix.is_empty() || prefix.starts_with('/'), "the prefix of a SockJS layer must begin with `/`");
+        assert!(
+            prefix.is_empty() || prefix.starts_with('/'),
+            "the prefix of a SockJS layer must begin with `/`"
+        );
         Self { prefix: prefix.into(), sockjs }
     }
 }

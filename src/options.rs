@@ -227,7 +227,10 @@ impl Options {
     }
 
     pub(crate) fn decode_limits(&self) -> crate::protocol::decode::Limits {
-        crate::protocol::decode::Limits { message_bytes: self.max_message_bytes, messages: self.max_batch_messages }
+        crate::protocol::decode::Limits {
+            message_bytes: self.max_message_bytes,
+            messages: self.max_batch_messages,
+        }
     }
 
     /// Each option's name and value, as its row in the documentation has them.
@@ -259,9 +262,17 @@ impl Options {
             bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
             bytes => format!("{bytes} B"),
         };
-        let or_none = |count: &usize| if *count == usize::MAX { "no limit".to_owned() } else { count.to_string() };
+        let or_none =
+            |count: &usize| if *count == usize::MAX { "no limit".to_owned() } else { count.to_string() };
         vec![
-            ("enable, disable", if *transports == TransportSet::ALL { "all on".to_owned() } else { format!("{transports:?}") }),
+            (
+                "enable, disable",
+                if *transports == TransportSet::ALL {
+                    "all on".to_owned()
+                } else {
+                    format!("{transports:?}")
+                },
+            ),
             ("heartbeat", format!("{heartbeat:?}")),
             ("disconnect_delay", format!("{disconnect_delay:?}")),
             ("response_limit", bytes(response_limit)),
@@ -382,7 +393,8 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("| `"))
             .map(|line| {
-                let cells: Vec<_> = line.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
+                let cells: Vec<_> =
+                    line.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
                 (cells[1].clone(), cells[2].clone())
             })
             .collect()
@@ -390,13 +402,18 @@ mod tests {
 
     #[test]
     fn the_documented_defaults_are_the_real_ones() {
-        let real: Vec<_> = Options::default().rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let real: Vec<_> =
+            Options::default().rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let documented = documented();
         for row in &real {
             assert!(documented.contains(row), "missing or wrong in docs/options.md: {row:?}");
         }
         let hixie = usize::from(cfg!(not(feature = "websocket")));
-        assert_eq!(documented.len(), real.len() + hixie, "docs/options.md lists an option that does not exist");
+        assert_eq!(
+            documented.len(),
+            real.len() + hixie,
+            "docs/options.md lists an option that does not exist"
+        );
     }
 
     #[test]

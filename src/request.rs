@@ -30,7 +30,8 @@ where
     B: Body<Data = Bytes>,
 {
     let mut body = std::pin::pin!(body);
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     let mut too_large = announced.is_some_and(|length| length > limit as u64);
@@ -83,6 +84,14 @@ where
     let _ = tokio::time::timeout(DISCARD_TIME, discard).await;
 }
 
+/// Whether axum has taken one of two slashes away behind the prefix: it nests `//info` as `/info`, and only
+/// the original URL still tells (suite: `test_notFound`).
+pub(crate) fn has_doubled_slash(parts: &Parts) -> bool {
+    parts.extensions.get::<OriginalUri>().is_some_and(|OriginalUri(original)| {
+        original.path().strip_suffix(parts.uri.path()).is_some_and(|prefix| prefix.ends_with('/'))
+    })
+}
+
 /// Takes `/SERVER/SESSION/TRANSPORT` out of the URLs that extractors can see: who knows the session id can
 /// read and send, so the application must not leak what it never has.
 pub(crate) fn hide_session_id(parts: &mut Parts) {
@@ -117,8 +126,11 @@ mod tests {
         http::Request::new(()).into_parts().0
     }
 
-    fn in_pieces(pieces: &'static [&'static str]) -> impl Body<Data = Bytes, Error = std::convert::Infallible> {
-        let frames = pieces.iter().map(|piece| Ok(http_body::Frame::data(Bytes::from_static(piece.as_bytes()))));
+    fn in_pieces(
+        pieces: &'static [&'static str],
+    ) -> impl Body<Data = Bytes, Error = std::convert::Infallible> {
+        let frames =
+            pieces.iter().map(|piece| Ok(http_body::Frame::data(Bytes::from_static(piece.as_bytes()))));
         StreamBody::new(futures_util::stream::iter(frames))
     }
 
@@ -137,6 +149,19 @@ mod tests {
         let mut parts = parts();
         parts.headers.insert(CONTENT_LENGTH, 5.into());
         assert_eq!(read_body(&parts, in_pieces(&["a"]), 4).await, Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn doubled_slashes_are_seen() {
+        let doubled = |original: &str, nested: &str| {
+            let mut parts = parts();
+            parts.uri = nested.parse().unwrap();
+            parts.extensions.insert(OriginalUri(original.parse().unwrap()));
+            has_doubled_slash(&parts)
+        };
+        assert!(doubled("/echo//", "/") && doubled("/echo//info", "/info"));
+        assert!(!doubled("/echo", "/") && !doubled("/echo/", "/") && !doubled("/echo/info", "/info"));
+        assert!(!doubled("/", "/") && !doubled("/info", "/info") && !doubled("//info", "//info"));
     }
 
     #[test]

@@ -9,10 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{
-    extract::ConnectInfo,
-    response::Response,
-};
+use axum::{extract::ConnectInfo, response::Response};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::SET_COOKIE, request::Parts};
 use tower::Service;
@@ -22,7 +19,7 @@ use crate::{
     Cors, Handler, Options, SockJsHandle, SockJsLayer, Transport,
     handler::{Erased, ErasedHandler, Opened, WithState},
     protocol::path::{self, Path},
-    request::{BodyError, discard_body, hide_session_id, read_body},
+    request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
     response::{cache, cors, iframe::IframePage, info, reply},
     session::{AttachError, Attachment, Connection, Driver, Lookup, Registry, Reservation},
     transport::{self, Action, ROUTES, Receiver, Route},
@@ -192,7 +189,8 @@ impl SockJs {
         B: http_body::Body<Data = Bytes> + Send,
     {
         let (parts, body) = request.into_parts();
-        match path::parse(parts.uri.path()) {
+        let path = path::parse(parts.uri.path()).filter(|_| !has_doubled_slash(&parts));
+        match path {
             None => {
                 discard_body(body).await;
                 reply::not_found()
@@ -321,7 +319,8 @@ impl SockJs {
                 };
                 match read_body(parts, body, self.options_ref().max_body_bytes).await {
                     Ok(body) => {
-                        transport::send::respond(sending, self.options_ref(), session, &parts.headers, body).await
+                        transport::send::respond(sending, self.options_ref(), session, &parts.headers, body)
+                            .await
                     }
                     Err(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
                     Err(BodyError::Broken) => reply::text(StatusCode::BAD_REQUEST, "Broken body.\n"),
@@ -350,7 +349,8 @@ impl SockJs {
             match self.endpoint.registry.lookup(session, options.max_sessions) {
                 Lookup::Session(shared) => match Attachment::attach(shared).await {
                     Ok(attachment) => {
-                        return transport::receive::respond(receiver, attachment, options.response_limit).await;
+                        return transport::receive::respond(receiver, attachment, options.response_limit)
+                            .await;
                     }
                     Err(AttachError::Busy) => return transport::receive::refuse(receiver),
                     // It went between the two looks: its id is free again.
@@ -402,7 +402,12 @@ impl SockJs {
         }
     }
 
-    fn start(&self, reservation: Reservation, connection: Connection, opened: Opened) -> (Driver, Attachment) {
+    fn start(
+        &self,
+        reservation: Reservation,
+        connection: Connection,
+        opened: Opened,
+    ) -> (Driver, Attachment) {
         let settings = self.options_ref().settings(connection.transport);
         let (registered, attachment) = reservation.open(connection, settings);
         tracing::debug!(connection = %connection.id, transport = %connection.transport, "session opened");

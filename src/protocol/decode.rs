@@ -32,7 +32,9 @@ pub(crate) struct Limits {
 pub(crate) fn decode(payload: &ByteString, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     match decode_as(payload, limits, Strings::WellFormed) {
         // The quick reading refuses lone surrogates; the second one is for them.
-        Err(DecodeError::Malformed) if payload.contains("\\u") => decode_as(payload, limits, Strings::Surrogates),
+        Err(DecodeError::Malformed) if payload.contains("\\u") => {
+            decode_as(payload, limits, Strings::Surrogates)
+        }
         result => result,
     }
 }
@@ -202,9 +204,36 @@ mod tests {
     #[test]
     fn anything_else_is_malformed() {
         for payload in [
-            "", " ", "[", "]", "[\"a", "[\"a\"", "[\"a\",]", "[,]", "[null]", "[null,\"a\"]", "[1]", "[true]", "[[]]",
-            "[[\"a\"]]", "[[97]]", "[[97],\"\\u0041\"]", "{}", "{\"0\":\"a\"}", "[{}]", "\"a\"", "null", "1",
-            "[\"a\"] x", "[\"a\"][\"b\"]", "[\"\n\"]", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\ud800\\u12\"]", "['a']", "\u{feff}[]",
+            "",
+            " ",
+            "[",
+            "]",
+            "[\"a",
+            "[\"a\"",
+            "[\"a\",]",
+            "[,]",
+            "[null]",
+            "[null,\"a\"]",
+            "[1]",
+            "[true]",
+            "[[]]",
+            "[[\"a\"]]",
+            "[[97]]",
+            "[[97],\"\\u0041\"]",
+            "{}",
+            "{\"0\":\"a\"}",
+            "[{}]",
+            "\"a\"",
+            "null",
+            "1",
+            "[\"a\"] x",
+            "[\"a\"][\"b\"]",
+            "[\"\n\"]",
+            "[\"\\x\"]",
+            "[\"\\u12\"]",
+            "[\"\\ud800\\u12\"]",
+            "['a']",
+            "\u{feff}[]",
         ] {
             assert_eq!(texts(payload), Err(DecodeError::Malformed), "{payload:?}");
         }

@@ -75,9 +75,30 @@ mod tests {
     #[test]
     fn everything_else_is_unknown() {
         for path in [
-            "//", "///", "/a", "/a.html", "/a/a", "/a/a/", "/a/", "/info/", "/websocket/", "/a/a/xhr/",
-            "//xhr", "///xhr", "/a./a/xhr", "/a/a./xhr", "/././/xhr", "/a/a/b/xhr", "/iframe.htm", "/iframe",
-            "/IFRAME.HTML", "/iframe.HTML", "/iframe.xml", "/iframe-/.html", "/iframe-A.html", "/iframe0.html",
+            "//",
+            "///",
+            "/a",
+            "/a.html",
+            "/a/a",
+            "/a/a/",
+            "/a/",
+            "/info/",
+            "/websocket/",
+            "/a/a/xhr/",
+            "//xhr",
+            "///xhr",
+            "/a./a/xhr",
+            "/a/a./xhr",
+            "/././/xhr",
+            "/a/a/b/xhr",
+            "/iframe.htm",
+            "/iframe",
+            "/IFRAME.HTML",
+            "/iframe.HTML",
+            "/iframe.xml",
+            "/iframe-/.html",
+            "/iframe-A.html",
+            "/iframe0.html",
             "info",
         ] {
             let parsed = parse(path);

@@ -137,7 +137,10 @@ mod tests {
 
     #[test]
     fn short_escapes_and_control_characters() {
-        assert_eq!(quoted("\u{8}\t\n\u{c}\r\"\\\0\u{1f}\u{7f}"), "\"\\b\\t\\n\\f\\r\\\"\\\\\\u0000\\u001f\u{7f}\"");
+        assert_eq!(
+            quoted("\u{8}\t\n\u{c}\r\"\\\0\u{1f}\u{7f}"),
+            "\"\\b\\t\\n\\f\\r\\\"\\\\\\u0000\\u001f\u{7f}\""
+        );
     }
 
     #[test]
@@ -145,7 +148,8 @@ mod tests {
         for code in (0x80..=0xffff).filter_map(char::from_u32) {
             let escaped = matches!(code, '\u{200c}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
                 | '\u{2060}'..='\u{206f}' | '\u{fff0}'..='\u{ffff}');
-            let expected = if escaped { format!("\"\\u{:04x}\"", code as u32) } else { format!("\"{code}\"") };
+            let expected =
+                if escaped { format!("\"\\u{:04x}\"", code as u32) } else { format!("\"{code}\"") };
             assert_eq!(quoted(&code.to_string()), expected);
         }
     }

@@ -18,7 +18,8 @@ pub(crate) struct IframePage {
 
 impl IframePage {
     pub(crate) fn new(client_url: &str) -> Self {
-        let html = include_str!("../../static/iframe.html").replace("{{ client_url }}", &escape_attribute(client_url));
+        let html = include_str!("../../static/iframe.html")
+            .replace("{{ client_url }}", &escape_attribute(client_url));
         let etag = HeaderValue::try_from(format!("\"{:016x}\"", fnv1a(html.as_bytes())))
             .unwrap_or(HeaderValue::from_static("\"sockjs\""));
         Self { html: html.into(), etag }
@@ -56,7 +57,9 @@ fn escape_attribute(url: &str) -> String {
 
 /// FNV-1a: the same page has the same tag in every process and on every node.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -256,7 +256,9 @@ impl Core {
             None => {}
             // The application has closed and no longer reads, which the client has yet to learn from its
             // receiver. A refusal would hide that close frame behind a sending error.
-            Some(CloseReason::Server(_) | CloseReason::Shutdown(_)) if self.phase != Phase::Gone => return Ok(()),
+            Some(CloseReason::Server(_) | CloseReason::Shutdown(_)) if self.phase != Phase::Gone => {
+                return Ok(());
+            }
             Some(_) => return Err(Refused::Closed),
         }
         if batch.is_empty() {
@@ -390,7 +392,10 @@ impl Core {
         }
         self.expires.or_else(|| {
             let pending = self.heartbeat_due || self.receiver.is_none();
-            self.settings.heartbeat.filter(|_| !pending).and_then(|heartbeat| self.last_frame.checked_add(heartbeat))
+            self.settings
+                .heartbeat
+                .filter(|_| !pending)
+                .and_then(|heartbeat| self.last_frame.checked_add(heartbeat))
         })
     }
 
@@ -455,3 +460,5 @@ impl CloseReason {
     }
 }
 
+#[cfg(test)]
+mod tests;

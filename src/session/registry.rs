@@ -10,11 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{
-    Attachment, CloseReason, Shared,
-    core::Settings,
-    shared::Connection,
-};
+use super::{Attachment, CloseReason, Shared, core::Settings, shared::Connection};
 use crate::CloseFrame;
 
 /// All sessions of an endpoint: those that clients name by an id, and those that are one socket each.

@@ -58,7 +58,11 @@ fn now() -> Instant {
 
 impl Shared {
     /// A new session and the id of its first receiver.
-    pub(crate) fn new(connection: Connection, settings: Settings, live: LiveCount) -> (Arc<Self>, ReceiverId) {
+    pub(crate) fn new(
+        connection: Connection,
+        settings: Settings,
+        live: LiveCount,
+    ) -> (Arc<Self>, ReceiverId) {
         let (core, receiver) = Core::new(settings, now());
         let state = State {
             core,
@@ -114,7 +118,12 @@ impl Shared {
         })
     }
 
-    pub(super) fn poll_frame(&self, id: ReceiverId, max_bytes: usize, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+    pub(super) fn poll_frame(
+        &self,
+        id: ReceiverId,
+        max_bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Frame>> {
         self.update(|state| match state.core.next_frame(id, max_bytes, now()) {
             Next::Frame(frame) => Poll::Ready(Some(frame)),
             Next::End => Poll::Ready(None),
@@ -136,7 +145,11 @@ impl Shared {
     ///
     /// # Cancel safety
     /// Until it is ready, nothing is taken.
-    pub(crate) fn poll_accept(&self, batch: &mut Vec<Message>, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+    pub(crate) fn poll_accept(
+        &self,
+        batch: &mut Vec<Message>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Closed>> {
         self.update(|state| match state.core.accept(batch) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Refused::Closed) => Poll::Ready(Err(Closed)),

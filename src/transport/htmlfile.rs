@@ -30,6 +30,7 @@ pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback>
 }
 
 fn head(callback: &Callback) -> Bytes {
-    let head = include_str!("../../static/htmlfile.html").trim_end().replace("{{ callback }}", callback.as_str());
+    let head =
+        include_str!("../../static/htmlfile.html").trim_end().replace("{{ callback }}", callback.as_str());
     Bytes::from(format!("{head:HEAD_SIZE$}\r\n\r\n"))
 }

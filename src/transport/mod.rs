@@ -279,7 +279,9 @@ mod tests {
         for missing in ["", "c", "c=", "d=x", "C=x"] {
             assert_eq!(parse(missing), Err(InvalidCallback::Missing), "{missing}");
         }
-        for malformed in ["c=%20", "c=*", "c=abc(", "c=abc%28", "c=a+b", "c=%C3%A9", "c=a%00", "c=%3Cscript%3E"] {
+        for malformed in
+            ["c=%20", "c=*", "c=abc(", "c=abc%28", "c=a+b", "c=%C3%A9", "c=a%00", "c=%3Cscript%3E"]
+        {
             assert_eq!(parse(malformed), Err(InvalidCallback::Malformed), "{malformed}");
         }
         let longest = "x".repeat(Callback::MAX_LENGTH);

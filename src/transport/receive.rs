@@ -3,10 +3,7 @@
 use std::future::poll_fn;
 
 use axum::{body::Body, response::Response};
-use http::{
-    HeaderName, HeaderValue, StatusCode,
-    header::X_CONTENT_TYPE_OPTIONS,
-};
+use http::{HeaderName, HeaderValue, StatusCode, header::X_CONTENT_TYPE_OPTIONS};
 
 use super::{
     Receiver,
@@ -25,7 +22,11 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 ///
 /// # Cancel safety
 /// Dropped before it is ready, the receiver counts as cut off, and the session ends.
-pub(crate) async fn respond(receiver: Receiver, mut attachment: Attachment, response_limit: usize) -> Response {
+pub(crate) async fn respond(
+    receiver: Receiver,
+    mut attachment: Attachment,
+    response_limit: usize,
+) -> Response {
     if receiver.prelude.is_some() {
         return stream(receiver, Source::Session(attachment), response_limit);
     }

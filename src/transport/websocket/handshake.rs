@@ -3,9 +3,7 @@
 use axum::response::Response;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{
-        CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-    },
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
     request::Parts,
 };
 use hyper::upgrade::OnUpgrade;
@@ -48,7 +46,10 @@ fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
     }
     let key = request.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let Some(key) = key else {
-        return Err(reply::text(StatusCode::BAD_REQUEST, "\"Sec-WebSocket-Key\" must be 16 bytes in base64.\n"));
+        return Err(reply::text(
+            StatusCode::BAD_REQUEST,
+            "\"Sec-WebSocket-Key\" must be 16 bytes in base64.\n",
+        ));
     };
     let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -102,7 +103,9 @@ mod tests {
     #[test]
     fn keys_are_sixteen_bytes() {
         assert!(is_key(b"x3JJHMbDL1EzLkh9GBhXDw=="));
-        for bad in [&b""[..], b"x3JJHMbDL1EzLkh9GBhXDw=", b"x3JJHMbDL1EzLkh9GBhXDwA=", b"x3JJHMbDL1EzLkh9 BhXDw=="] {
+        for bad in
+            [&b""[..], b"x3JJHMbDL1EzLkh9GBhXDw=", b"x3JJHMbDL1EzLkh9GBhXDwA=", b"x3JJHMbDL1EzLkh9 BhXDw=="]
+        {
             assert!(!is_key(bad), "{bad:?}");
         }
     }

@@ -80,7 +80,8 @@ fn key_number(key: &HeaderValue) -> Option<u32> {
     let key = key.as_bytes();
     let spaces = u32::try_from(key.iter().filter(|&&b| b == b' ').count()).ok()?;
     let mut digits = key.iter().filter(|b| b.is_ascii_digit());
-    let number = digits.try_fold(0_u32, |number, &digit| number.checked_mul(10)?.checked_add(u32::from(digit - b'0')))?;
+    let number = digits
+        .try_fold(0_u32, |number, &digit| number.checked_mul(10)?.checked_add(u32::from(digit - b'0')))?;
     let whole = spaces > 0 && number % spaces == 0;
     whole.then(|| number / spaces)
 }
@@ -88,7 +89,8 @@ fn key_number(key: &HeaderValue) -> Option<u32> {
 /// The URL that the client must have asked for; it compares.
 fn location(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
     // The scheme is only known here from a proxy that ended the TLS.
-    let secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    let secure =
+        headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
     let scheme = if secure { "wss" } else { "ws" };
     // A request line may name the whole URL.
     let host = match uri.authority() {

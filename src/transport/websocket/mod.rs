@@ -46,11 +46,21 @@ impl Upgrade {
     }
 
     /// Accepts: the answer is 101, and the session runs in a task of its own, beside its socket.
-    pub(crate) fn accept(self, transport: Transport, options: &Options, attachment: Attachment, driver: Driver) -> Response {
+    pub(crate) fn accept(
+        self,
+        transport: Transport,
+        options: &Options,
+        attachment: Attachment,
+        driver: Driver,
+    ) -> Response {
         let Self { on_upgrade, response, version } = self;
         let limits = socket::Limits {
             decode: options.decode_limits(),
-            max_message: if transport.is_framed() { options.max_body_bytes } else { options.max_message_bytes },
+            max_message: if transport.is_framed() {
+                options.max_body_bytes
+            } else {
+                options.max_message_bytes
+            },
             frame_bytes: options.response_limit,
         };
         let open_timeout = options.open_timeout;
@@ -69,7 +79,8 @@ impl Upgrade {
                     Socket::new(stream, transport, limits, attachment, driver).await;
                 }
                 Version::Hixie76(keys) => {
-                    let handshake = tokio::time::timeout(open_timeout, hixie76::answer(io, &keys, limits.max_message));
+                    let handshake =
+                        tokio::time::timeout(open_timeout, hixie76::answer(io, &keys, limits.max_message));
                     if let Ok(Ok(stream)) = handshake.await {
                         Socket::new(stream, transport, limits, attachment, driver).await;
                     }

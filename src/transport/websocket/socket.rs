@@ -89,14 +89,22 @@ enum Stage {
     Open,
     /// A close frame has been written; what still comes in is thrown away until the peer closes too, or the
     /// session has gone.
-    Closing { discarded: usize },
+    Closing {
+        discarded: usize,
+    },
 }
 
 /// The connection is done with.
 struct Done;
 
 impl<S: MessageStream> Socket<S> {
-    pub(super) fn new(stream: S, transport: Transport, limits: Limits, attachment: Attachment, driver: Driver) -> Self {
+    pub(super) fn new(
+        stream: S,
+        transport: Transport,
+        limits: Limits,
+        attachment: Attachment,
+        driver: Driver,
+    ) -> Self {
         let link = Link { stream, attachment, waiting: Vec::new(), stage: Stage::Opening };
         Self { transport, limits, driver, link: Some(link) }
     }
@@ -165,7 +173,9 @@ impl<S: MessageStream> Link<S> {
         match (frame, transport.is_framed()) {
             (Frame::Close(close), framed) => {
                 // A peer that broke the protocol gets no SockJS frame (suite: `test_broken_json`).
-                if framed && !matches!(self.attachment.shared().close_reason(), Some(CloseReason::ProtocolError(_))) {
+                if framed
+                    && !matches!(self.attachment.shared().close_reason(), Some(CloseReason::ProtocolError(_)))
+                {
                     self.put(framed_text(&Frame::Close(close.clone())))?;
                 }
                 self.put(WsMessage::Close(Some(on_the_wire(&close))))?;
@@ -175,7 +185,9 @@ impl<S: MessageStream> Link<S> {
             (frame, true) => self.put(framed_text(&frame)),
             (Frame::Open, false) => Ok(()),
             (Frame::Heartbeat, false) => self.put(WsMessage::Ping(Bytes::new())),
-            (Frame::Messages(messages), false) => messages.iter().try_for_each(|message| self.put(raw(message))),
+            (Frame::Messages(messages), false) => {
+                messages.iter().try_for_each(|message| self.put(raw(message)))
+            }
         }
     }
 
@@ -269,7 +281,9 @@ impl<S: MessageStream> Link<S> {
             let mut scratch = [0; 4 << 10];
             let mut buffer = ReadBuf::new(&mut scratch);
             match self.stream.poll_read_raw(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.count_discarded(buffer.filled().len())?,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.count_discarded(buffer.filled().len())?
+                }
                 Poll::Ready(_) => return Err(Done),
                 Poll::Pending => return Ok(()),
             }
@@ -298,7 +312,11 @@ const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
 /// The messages of one text: an array on the framed endpoint, itself on the raw one.
 fn receive_text(text: Utf8Bytes, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
     if !transport.is_framed() {
-        return Ok(vec![if text.len() < COPY_BELOW { Message::from(text.as_str()) } else { Message::from_text(shared_text(text)) }]);
+        return Ok(vec![if text.len() < COPY_BELOW {
+            Message::from(text.as_str())
+        } else {
+            Message::from_text(shared_text(text))
+        }]);
     }
     // Old clients send an empty frame to keep the connection alive (suite: `test_empty_frame`).
     if text.is_empty() {

@@ -1,0 +1,3 @@
+//! Tests from outside: one binary, one file per topic.
+
+mod support;
