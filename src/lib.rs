@@ -1,4 +1,90 @@
-//! SockJS.
+//! A [SockJS](https://github.com/sockjs/sockjs-protocol) server for [axum](https://docs.rs/axum).
+//!
+//! SockJS gives a browser an object like a WebSocket that works where WebSocket does not: in old browsers,
+//! behind proxies that drop `Upgrade`, on networks that cut idle connections. The unmodified
+//! [sockjs-client](https://github.com/sockjs/sockjs-client) tries WebSocket, then HTTP streaming, then long
+//! polling; this crate answers all of them, and shows the application one [`Session`].
+//!
+//! ```no_run
+//! use axum::Router;
+//! use axum_sockjs::{Session, SockJs};
+//!
+//! async fn echo(mut session: Session) {
+//!     while let Some(message) = session.recv().await {
+//!         session.send(message).await.ok();
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let app = Router::new().nest_service("/echo", SockJs::new(echo));
+//!     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8081").await?, app).await
+//! }
+//! ```
+//!
+//! # The application's side
+//!
+//! - A [`Handler`] is an `async fn` of any extractors and a [`Session`]. The extractors judge the opening
+//!   request, and get from it whatever the application wants to know: take `http::request::Parts` for all of
+//!   it. Only the URL's part with the protocol's session id is hidden.
+//! - [`Session::recv`] and [`Session::send`] keep the order and lose nothing while the connection holds.
+//!   Queues are bounded both ways: `send` waits for a slow client, and a client waits for a slow handler.
+//! - The end comes once, with a typed [`CloseReason`].
+//! - [`Sender`]s send from other tasks. A [`Message`] to many sessions is quoted once.
+//! - [`Options`] has every setting; [`SockJsHandle`] counts and closes the sessions of an endpoint.
+//!
+//! ```
+//! use axum::{Router, extract::{FromRequestParts, State}, http::{StatusCode, request::Parts}};
+//! use axum_sockjs::{Options, Session, SockJs, Transport};
+//!
+//! #[derive(Clone)]
+//! struct App { token: &'static str }
+//!
+//! struct User(String);
+//!
+//! impl FromRequestParts<App> for User {
+//!     type Rejection = (StatusCode, &'static str);
+//!
+//!     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+//!         match parts.uri.query() {
+//!             Some(query) if query.contains(app.token) => Ok(User("somebody".to_owned())),
+//!             _ => Err((StatusCode::UNAUTHORIZED, "log in")),
+//!         }
+//!     }
+//! }
+//!
+//! async fn greet(State(_app): State<App>, User(name): User, session: Session) {
+//!     session.send(format!("hello {name}")).await.ok();
+//!     let reason = session.closed().await;
+//!     println!("{name} has left: {reason}");
+//! }
+//!
+//! let sockjs = SockJs::new(greet)
+//!     .options(Options::new().disable(Transport::JsonpPolling))
+//!     .with_state(App { token: "secret" });
+//! let handle = sockjs.handle();
+//! let app: Router = Router::new().nest_service("/greet", sockjs);
+//! assert!(handle.is_empty());
+//! ```
+#![doc = include_str!("docs/mounting.md")]
+#![doc = include_str!("docs/answers.md")]
+#![doc = include_str!("docs/architecture.md")]
+//! # Cancel safety
+//!
+//! Every `async fn` here can be dropped at any await: a message is received or queued only when its future
+//! completes. A request that is dropped while it receives counts as a lost connection, which ends its
+//! session; one that sends has been taken whole or not at all.
+//!
+//! # Logging
+//!
+//! By `tracing`: a handler's panic at `ERROR`, sessions that open and close at `DEBUG`, each with the
+//! connection's own id, never the protocol's session id.
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
@@ -13,10 +99,12 @@ mod session;
 mod sockjs;
 mod transport;
 
+#[doc(hidden)]
+pub use self::handler::Opened;
 pub use self::{
     error::SendError,
     handle::SockJsHandle,
-    handler::{Handler, Opened},
+    handler::Handler,
     layer::{SockJsLayer, SockJsMiddleware},
     options::{Cookie, Cors, Options},
     protocol::frame::CloseFrame,

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use axum::extract::OriginalUri;
 use bytes::{Bytes, BytesMut};
-use http::{Uri, header::CONTENT_LENGTH, request::Parts, uri::PathAndQuery};
+use http::{
+    Uri,
+    header::{CONTENT_LENGTH, EXPECT},
+    request::Parts,
+    uri::PathAndQuery,
+};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
@@ -53,7 +58,10 @@ where
     }
     if too_large {
         drop((first, joined));
-        discard_body(body).await;
+        // Who asks first is told before it sends.
+        if !parts.headers.contains_key(EXPECT) {
+            discard_body(body).await;
+        }
         return Err(BodyError::TooLarge);
     }
     Ok(first.unwrap_or_else(|| joined.freeze()))
@@ -98,10 +106,9 @@ pub(crate) fn hide_session_id(parts: &mut Parts) {
     let inner = parts.uri.path().to_owned();
     parts.uri = with_path(&parts.uri, "/");
     if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
-        if let Some(prefix) = original.path().strip_suffix(inner.as_str()) {
-            let prefix = if prefix.is_empty() { "/" } else { prefix }.to_owned();
-            *original = with_path(original, &prefix);
-        }
+        let prefix = original.path().strip_suffix(inner.as_str()).filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.unwrap_or("/").to_owned();
+        *original = with_path(original, &prefix);
     }
 }
 

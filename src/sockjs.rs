@@ -20,7 +20,12 @@ use crate::{
     handler::{Erased, ErasedHandler, Opened, WithState},
     protocol::path::{self, Path},
     request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
-    response::{cache, cors, iframe::IframePage, info, reply},
+    response::{
+        cache,
+        cors::{self, AllowOrigin},
+        iframe::IframePage,
+        info, reply,
+    },
     session::{AttachError, Attachment, Connection, Driver, Lookup, Registry, Reservation},
     transport::{self, Action, ROUTES, Receiver, Route},
 };
@@ -231,7 +236,9 @@ impl SockJs {
         B: http_body::Body<Data = Bytes>,
     {
         discard_body(body).await;
-        let cross_origin = matches!(page, Page::Info) && self.has_cors();
+        let allow_origin =
+            (matches!(page, Page::Info) && self.has_cors()).then(|| AllowOrigin::of(&parts.headers));
+        let cross_origin = allow_origin.is_some();
         let mut response = match (&parts.method, page) {
             // The answer to HEAD loses its body in the HTTP server.
             (&Method::GET | &Method::HEAD, page) => match page {
@@ -243,14 +250,14 @@ impl SockJs {
             (_, Page::Info) if cross_origin => reply::method_not_allowed("OPTIONS, GET, HEAD"),
             _ => reply::method_not_allowed("GET, HEAD"),
         };
-        if cross_origin {
-            cors::allow(&parts.headers, response.headers_mut());
+        if let Some(allow_origin) = allow_origin {
+            allow_origin.apply(response.headers_mut());
         }
         response
     }
 
     #[cfg(feature = "websocket")]
-    async fn raw_websocket<B>(&self, mut parts: Parts, body: B) -> Response
+    async fn raw_websocket<B>(&self, parts: Parts, body: B) -> Response
     where
         B: http_body::Body<Data = Bytes>,
     {
@@ -261,7 +268,7 @@ impl SockJs {
         if parts.method != Method::GET {
             return reply::method_not_allowed("GET");
         }
-        self.websocket(Transport::RawWebSocket, &mut parts).await
+        self.websocket(Transport::RawWebSocket, parts).await
     }
 
     #[cfg(not(feature = "websocket"))]
@@ -274,7 +281,7 @@ impl SockJs {
     }
 
     /// A URL below `/SERVER/SESSION/`: the methods and headers that all of them share.
-    async fn session_url<B>(&self, route: &Route, session: &str, mut parts: Parts, body: B) -> Response
+    async fn session_url<B>(&self, route: &Route, session: &str, parts: Parts, body: B) -> Response
     where
         B: http_body::Body<Data = Bytes>,
     {
@@ -282,7 +289,7 @@ impl SockJs {
         // Only a POST is ever asked for beforehand.
         let may_preflight = cross_origin && route.method == Method::POST;
         let cookie = self.options_ref().cookie.for_request(&parts);
-        let request_headers = cross_origin.then(|| parts.headers.clone());
+        let allow_origin = cross_origin.then(|| AllowOrigin::of(&parts.headers));
         let mut response = if parts.method == Method::OPTIONS && may_preflight {
             discard_body(body).await;
             preflight(&parts, "OPTIONS, POST")
@@ -294,12 +301,12 @@ impl SockJs {
                 _ => "POST",
             })
         } else {
-            let mut response = self.dispatch(route, session, &mut parts, body).await;
+            let mut response = self.dispatch(route, session, parts, body).await;
             cache::never(response.headers_mut());
             response
         };
-        if let Some(request_headers) = request_headers {
-            cors::allow(&request_headers, response.headers_mut());
+        if let Some(allow_origin) = allow_origin {
+            allow_origin.apply(response.headers_mut());
         }
         if let Some(cookie) = cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
@@ -307,7 +314,7 @@ impl SockJs {
         response
     }
 
-    async fn dispatch<B>(&self, route: &Route, session: &str, parts: &mut Parts, body: B) -> Response
+    async fn dispatch<B>(&self, route: &Route, session: &str, parts: Parts, body: B) -> Response
     where
         B: http_body::Body<Data = Bytes>,
     {
@@ -317,7 +324,7 @@ impl SockJs {
                     discard_body(body).await;
                     return reply::not_found();
                 };
-                match read_body(parts, body, self.options_ref().max_body_bytes).await {
+                match read_body(&parts, body, self.options_ref().max_body_bytes).await {
                     Ok(body) => {
                         transport::send::respond(sending, self.options_ref(), session, &parts.headers, body)
                             .await
@@ -343,7 +350,7 @@ impl SockJs {
     }
 
     /// Attaches a receiver to its session, which it opens if there is none.
-    async fn receive(&self, receiver: Receiver, session: &str, parts: &mut Parts) -> Response {
+    async fn receive(&self, receiver: Receiver, session: &str, parts: Parts) -> Response {
         let options = self.options_ref();
         loop {
             match self.endpoint.registry.lookup(session, options.max_sessions) {
@@ -359,11 +366,11 @@ impl SockJs {
                 Lookup::Opening => return transport::receive::refuse(receiver),
                 Lookup::Full => return reply::overloaded("Too many sessions.\n"),
                 Lookup::Vacant(reservation) => {
+                    let connection = connection(receiver.transport, &parts);
                     let opened = match self.open(parts).await {
                         Ok(opened) => opened,
                         Err(rejection) => return rejection,
                     };
-                    let connection = connection(receiver.transport, parts);
                     let (mut driver, attachment) = self.start(reservation, connection, opened);
                     tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
                     return transport::receive::respond(receiver, attachment, options.response_limit).await;
@@ -373,29 +380,29 @@ impl SockJs {
     }
 
     #[cfg(feature = "websocket")]
-    async fn websocket(&self, transport: Transport, parts: &mut Parts) -> Response {
+    async fn websocket(&self, transport: Transport, mut parts: Parts) -> Response {
         let options = self.options_ref();
-        let upgrade = match transport::websocket::Upgrade::from_request(parts, options) {
+        let upgrade = match transport::websocket::Upgrade::from_request(&mut parts, options) {
             Ok(upgrade) => upgrade,
             Err(response) => return response,
         };
         let Some(reservation) = self.endpoint.registry.reserve_socket(options.max_sessions) else {
             return reply::overloaded("Too many sessions.\n");
         };
+        let mut connection = connection(transport, &parts);
+        connection.binary &= upgrade.has_binary();
         let opened = match self.open(parts).await {
             Ok(opened) => opened,
             Err(rejection) => return rejection,
         };
-        let mut connection = connection(transport, parts);
-        connection.binary &= upgrade.has_binary();
         let (driver, attachment) = self.start(reservation, connection, opened);
         upgrade.accept(transport, options, attachment, driver)
     }
 
     /// Lets the handler's extractors judge the opening request.
-    async fn open(&self, parts: &mut Parts) -> Result<Opened, Response> {
-        hide_session_id(parts);
-        let opening = self.handler.open(parts.clone(), ());
+    async fn open(&self, mut parts: Parts) -> Result<Opened, Response> {
+        hide_session_id(&mut parts);
+        let opening = self.handler.open(parts, ());
         match tokio::time::timeout(self.options_ref().open_timeout, opening).await {
             Ok(result) => result,
             Err(_) => Err(reply::overloaded("The session took too long to open.\n")),

@@ -1,7 +1,7 @@
 //! The sessions of one endpoint.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +24,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Maps {
     named: HashMap<Box<str>, Slot>,
-    sockets: HashMap<Uuid, Arc<Shared>>,
+    /// WebSockets, whose ids may repeat: the key is our own.
+    sockets: HashMap<Uuid, Slot>,
 }
 
 #[derive(Debug)]
@@ -84,40 +85,76 @@ impl Registry {
             return Lookup::Full;
         }
         maps.named.insert(id.into(), Slot::Opening);
-        Lookup::Vacant(Reservation { registry: Arc::clone(self), name: Some(id.into()) })
+        Lookup::Vacant(Reservation { registry: Arc::clone(self), key: Some(Key::Name(id.into())) })
     }
 
     /// The right to open a session that is one socket, and has no name.
     #[cfg(feature = "websocket")]
     pub(crate) fn reserve_socket(self: &Arc<Self>, max_sessions: usize) -> Option<Reservation> {
-        (self.maps().len() < max_sessions).then(|| Reservation { registry: Arc::clone(self), name: None })
+        let mut maps = self.maps();
+        if maps.len() >= max_sessions {
+            return None;
+        }
+        let key = Uuid::new_v4();
+        maps.sockets.insert(key, Slot::Opening);
+        Some(Reservation { registry: Arc::clone(self), key: Some(Key::Socket(key)) })
     }
 
     /// The session that a sending request names.
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Shared>> {
-        match self.maps().named.get(id) {
-            Some(Slot::Session(shared)) => Some(Arc::clone(shared)),
-            Some(Slot::Opening) | None => None,
-        }
+        self.maps().named.get(id).and_then(Slot::session).cloned()
     }
 
     /// Ends every session with `frame` and says how many there were.
     pub(crate) fn close_all(&self, frame: &CloseFrame) -> usize {
         let sessions: Vec<_> = {
             let maps = self.maps();
-            let named = maps.named.values().filter_map(|slot| match slot {
-                Slot::Session(shared) => Some(shared),
-                Slot::Opening => None,
-            });
-            named.chain(maps.sockets.values()).cloned().collect()
+            let slots = maps.named.values().chain(maps.sockets.values());
+            slots.filter_map(Slot::session).cloned().collect()
         };
         sessions.iter().filter(|shared| shared.end(CloseReason::Shutdown(frame.clone()))).count()
     }
 }
 
+impl Slot {
+    fn session(&self) -> Option<&Arc<Shared>> {
+        match self {
+            Self::Session(shared) => Some(shared),
+            Self::Opening => None,
+        }
+    }
+}
+
+/// Where in the maps a session is.
+#[derive(Debug, Clone)]
+enum Key {
+    Name(Box<str>),
+    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only sockets have no name"))]
+    Socket(Uuid),
+}
+
 impl Maps {
     fn len(&self) -> usize {
         self.named.len() + self.sockets.len()
+    }
+
+    fn insert(&mut self, key: Key, slot: Slot) {
+        match key {
+            Key::Name(name) => drop(self.named.insert(name, slot)),
+            Key::Socket(id) => drop(self.sockets.insert(id, slot)),
+        }
+    }
+
+    /// Removes what `key` stands for, unless that is no longer `what`.
+    fn remove(&mut self, key: &Key, what: Option<&Arc<Shared>>) {
+        fn is(slot: Option<&Slot>, what: Option<&Arc<Shared>>) -> bool {
+            slot.is_some_and(|slot| slot.session().map(Arc::as_ptr) == what.map(Arc::as_ptr))
+        }
+        match key {
+            Key::Name(name) if is(self.named.get(name), what) => drop(self.named.remove(name)),
+            Key::Socket(id) if is(self.sockets.get(id), what) => drop(self.sockets.remove(id)),
+            Key::Name(_) | Key::Socket(_) => {}
+        }
     }
 }
 
@@ -125,30 +162,27 @@ impl Maps {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     registry: Arc<Registry>,
-    name: Option<Box<str>>,
+    /// Taken when the session opens.
+    key: Option<Key>,
 }
 
 impl Reservation {
     /// Opens the session, with its first receiver attached.
     pub(crate) fn open(mut self, connection: Connection, settings: Settings) -> (Registered, Attachment) {
         let (shared, receiver) = Shared::new(connection, settings, self.registry.count());
-        let name = self.name.take();
-        {
-            let mut maps = self.registry.maps();
-            match &name {
-                Some(name) => drop(maps.named.insert(name.clone(), Slot::Session(Arc::clone(&shared)))),
-                None => drop(maps.sockets.insert(connection.id, Arc::clone(&shared))),
-            }
+        let key = self.key.take();
+        if let Some(key) = &key {
+            self.registry.maps().insert(key.clone(), Slot::Session(Arc::clone(&shared)));
         }
         let attachment = Attachment::first(Arc::clone(&shared), receiver);
-        (Registered { registry: Arc::clone(&self.registry), name, shared }, attachment)
+        (Registered { registry: Arc::clone(&self.registry), key, shared }, attachment)
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            self.registry.maps().named.remove(name);
+        if let Some(key) = &self.key {
+            self.registry.maps().remove(key, None);
         }
     }
 }
@@ -157,7 +191,7 @@ impl Drop for Reservation {
 #[derive(Debug)]
 pub(crate) struct Registered {
     registry: Arc<Registry>,
-    name: Option<Box<str>>,
+    key: Option<Key>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -165,17 +199,12 @@ impl Drop for Registered {
     fn drop(&mut self) {
         self.shared.end(CloseReason::ConnectionLost);
         self.shared.go();
-        let mut maps = self.registry.maps();
-        match self.name.take() {
+        if let Some(key) = &self.key {
             // A new session may have opened under the same name since.
-            Some(name) => {
-                if let Entry::Occupied(entry) = maps.named.entry(name) {
-                    if matches!(entry.get(), Slot::Session(shared) if Arc::ptr_eq(shared, &self.shared)) {
-                        entry.remove();
-                    }
-                }
-            }
-            None => drop(maps.sockets.remove(&self.shared.connection.id)),
+            self.registry.maps().remove(key, Some(&self.shared));
         }
+        let Connection { id, transport, .. } = self.shared.connection;
+        let reason = self.shared.close_reason();
+        tracing::debug!(connection = %id, %transport, reason = reason.map(tracing::field::display), "session closed");
     }
 }

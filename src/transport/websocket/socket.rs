@@ -282,7 +282,7 @@ impl<S: MessageStream> Link<S> {
             let mut buffer = ReadBuf::new(&mut scratch);
             match self.stream.poll_read_raw(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.count_discarded(buffer.filled().len())?
+                    self.count_discarded(buffer.filled().len())?;
                 }
                 Poll::Ready(_) => return Err(Done),
                 Poll::Pending => return Ok(()),
