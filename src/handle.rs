@@ -1,6 +1,6 @@
 //! What an application can do with an endpoint as a whole.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, sync::Arc};
 
 use crate::{CloseFrame, session::Registry};
 
@@ -27,9 +27,32 @@ impl SockJsHandle {
     ///
     /// Their handlers see [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Each client gets what was
     /// sent to it before, then the close frame: at once if it is receiving, else with its next poll. The
-    /// endpoint goes on accepting new sessions.
+    /// endpoint goes on accepting new sessions, and should go on serving until [`drained`](Self::drained).
+    ///
+    /// ```no_run
+    /// # async fn serve(
+    /// #     listener: tokio::net::TcpListener, app: axum::Router, handle: axum_sockjs::SockJsHandle,
+    /// # ) -> std::io::Result<()> {
+    /// axum::serve(listener, app)
+    ///     .with_graceful_shutdown(async move {
+    ///         tokio::signal::ctrl_c().await.ok();
+    ///         handle.close_all(4001, "restarting");
+    ///         handle.drained().await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn close_all(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) -> usize {
         self.registry.close_all(&CloseFrame::new(code, reason))
+    }
+
+    /// Waits until no session is left, neither open nor closed: until every client has been told, and the
+    /// disconnect delay has passed for those that poll. Does not end while new sessions keep coming.
+    ///
+    /// # Cancel safety
+    /// Safe; call it as often as you like.
+    pub async fn drained(&self) {
+        poll_fn(|cx| self.registry.poll_drained(cx)).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
 
 use uuid::Uuid;
@@ -26,6 +27,8 @@ struct Maps {
     named: HashMap<Box<str>, Slot>,
     /// WebSockets, whose ids may repeat: the key is our own.
     sockets: HashMap<Uuid, Slot>,
+    /// Who waits until nothing is left.
+    drained: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,27 @@ impl Registry {
         self.maps().named.get(id).and_then(Slot::session).cloned()
     }
 
+    /// Completes when no session is left, neither open nor closed.
+    pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut maps = self.maps();
+        if maps.len() == 0 {
+            return Poll::Ready(());
+        }
+        if !maps.drained.iter().any(|waker| waker.will_wake(cx.waker())) {
+            maps.drained.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn remove(&self, key: &Key, what: Option<&Arc<Shared>>) {
+        let drained = {
+            let mut maps = self.maps();
+            maps.remove(key, what);
+            if maps.len() == 0 { std::mem::take(&mut maps.drained) } else { Vec::new() }
+        };
+        drained.into_iter().for_each(Waker::wake);
+    }
+
     /// Ends every session with `frame` and says how many there were.
     pub(crate) fn close_all(&self, frame: &CloseFrame) -> usize {
         let sessions: Vec<_> = {
@@ -182,7 +206,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(key) = &self.key {
-            self.registry.maps().remove(key, None);
+            self.registry.remove(key, None);
         }
     }
 }
@@ -201,7 +225,7 @@ impl Drop for Registered {
         self.shared.go();
         if let Some(key) = &self.key {
             // A new session may have opened under the same name since.
-            self.registry.maps().remove(key, Some(&self.shared));
+            self.registry.remove(key, Some(&self.shared));
         }
         let Connection { id, transport, .. } = self.shared.connection;
         let reason = self.shared.close_reason();

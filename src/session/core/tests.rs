@@ -1,1 +1,1396 @@
-//! The state machine under injected time.
+//! The state machine under a clock that only these tests move: rule by rule, then against a model.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::protocol::frame::NORMAL;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const HEARTBEAT: Duration = secs(25);
+const DELAY: Duration = secs(5);
+/// The least step of time that matters here.
+const TICK: Duration = Duration::from_millis(1);
+
+const SETTINGS: Settings = Settings {
+    heartbeat: Some(HEARTBEAT),
+    disconnect_delay: DELAY,
+    receive_queue_bytes: 1000,
+    receive_queue_messages: 3,
+    send_queue_bytes: 1000,
+    resumable: true,
+    framed: true,
+};
+const SOCKET: Settings = Settings { resumable: false, ..SETTINGS };
+
+/// A core and its clock.
+struct Timed {
+    core: Core,
+    now: Instant,
+}
+
+impl Timed {
+    /// A session that nobody has asked for a frame yet.
+    fn new(settings: Settings) -> (Self, ReceiverId) {
+        let now = Instant::now();
+        let (core, first) = Core::new(settings, now);
+        (Self { core, now }, first)
+    }
+
+    /// A session whose first receiver has its `o` and is still there.
+    fn open(settings: Settings) -> (Self, ReceiverId) {
+        let (mut session, first) = Self::new(settings);
+        assert_eq!(session.next(first), Next::Frame(Frame::Open));
+        session.settle();
+        (session, first)
+    }
+
+    /// A session that has its `o` and no receiver.
+    fn idle() -> Self {
+        let (mut session, first) = Self::open(SETTINGS);
+        session.release(first);
+        session.settle();
+        session
+    }
+
+    /// Everyone has looked, the driver too: what is raised from here on is new.
+    fn settle(&mut self) {
+        self.core.arm();
+        self.core.take_events();
+    }
+
+    /// Lets time pass.
+    fn wait(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    fn attach(&mut self) -> ReceiverId {
+        self.core.attach(self.now).expect("no receiver is attached")
+    }
+
+    fn next(&mut self, id: ReceiverId) -> Next {
+        self.next_within(id, usize::MAX)
+    }
+
+    fn next_within(&mut self, id: ReceiverId, max_bytes: usize) -> Next {
+        self.core.next_frame(id, max_bytes, self.now)
+    }
+
+    fn release(&mut self, id: ReceiverId) {
+        self.core.release(id, self.now);
+    }
+
+    fn interrupt(&mut self, id: ReceiverId) {
+        self.core.interrupt(id, self.now);
+    }
+
+    fn end(&mut self, reason: CloseReason) -> bool {
+        self.core.end(reason, self.now)
+    }
+
+    fn on_deadline(&mut self) {
+        self.core.on_deadline(self.now);
+    }
+
+    fn send(&mut self, text: &str) -> Result<(), Refused> {
+        self.core.send(&Message::from(text))
+    }
+
+    fn accept(&mut self, texts: &[&str]) -> Result<(), Refused> {
+        let mut batch = texts.iter().map(|&text| text.into()).collect();
+        let result = self.core.accept(&mut batch);
+        if result.is_err() {
+            assert_eq!(batch.len(), texts.len(), "a refused batch stays whole");
+        }
+        result
+    }
+
+    /// How long until the deadline.
+    fn deadline(&self) -> Option<Duration> {
+        self.core.deadline().map(|deadline| deadline.saturating_duration_since(self.now))
+    }
+
+    fn raised(&mut self, event: Events) -> bool {
+        self.core.take_events().contains(event)
+    }
+
+    /// The close frame that a poll gets now.
+    fn poll_close(&mut self) -> CloseFrame {
+        let id = self.attach();
+        let next = self.next(id);
+        self.release(id);
+        match next {
+            Next::Frame(Frame::Close(close)) => close,
+            other => panic!("expected a close frame, got {other:?}"),
+        }
+    }
+}
+
+fn messages(texts: &[&str]) -> Next {
+    Next::Frame(Frame::Messages(texts.iter().map(|&text| text.into()).collect()))
+}
+
+fn go_away() -> CloseFrame {
+    CloseFrame::new(3000, "Go away!")
+}
+
+fn server() -> CloseReason {
+    CloseReason::Server(go_away())
+}
+
+// Opening.
+
+#[test]
+fn the_first_receiver_gets_o_once() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    assert!(session.core.attached() && !session.core.opened());
+    assert_eq!(session.next(first), Next::Frame(Frame::Open));
+    assert!(session.core.opened());
+    assert!(session.raised(Events::DRIVER), "the driver starts the handler then");
+    assert_eq!(session.next(first), Next::Wait);
+}
+
+#[test]
+fn o_comes_before_all_that_was_queued() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    session.send("a").unwrap();
+    assert_eq!(session.next(first), Next::Frame(Frame::Open));
+    assert_eq!(session.next(first), messages(&["a"]));
+}
+
+#[test]
+fn a_receiver_that_leaves_o_behind_leaves_it_to_the_next() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    session.release(first);
+    let second = session.attach();
+    assert_eq!(session.next(second), Next::Frame(Frame::Open));
+    session.release(second);
+    let third = session.attach();
+    assert_eq!(session.next(third), Next::Wait);
+}
+
+#[test]
+fn a_session_that_ends_before_o_still_begins_with_it() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    session.end(server());
+    assert_eq!(session.next(first), Next::Frame(Frame::Open));
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+}
+
+// Attaching.
+
+#[test]
+fn one_receiver_at_a_time() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    assert_eq!(session.core.attach(session.now), Err(AttachError::Busy));
+    assert_eq!(session.next(first), Next::Wait, "the first one stays");
+    session.release(first);
+    assert!(session.raised(Events::DETACHED) && !session.core.attached());
+    session.attach();
+    assert_eq!(session.core.attach(session.now), Err(AttachError::Busy));
+}
+
+#[test]
+fn a_receiver_that_was_let_go_gets_nothing_more() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.release(first);
+    session.send("a").unwrap();
+    assert_eq!(session.next(first), Next::End);
+    let second = session.attach();
+    assert_eq!(session.next(first), Next::End);
+    assert_eq!(session.next(second), messages(&["a"]));
+}
+
+#[test]
+fn nobody_attaches_to_a_session_that_has_gone() {
+    let mut session = Timed::idle();
+    session.wait(DELAY).on_deadline();
+    assert_eq!(session.core.attach(session.now), Err(AttachError::Gone));
+}
+
+#[test]
+fn going_takes_the_session_from_its_receiver() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.core.go();
+    assert!(session.core.is_gone() && !session.core.attached());
+    assert_eq!(session.next(first), Next::End);
+    assert_eq!(session.deadline(), None);
+    let events = session.core.take_events();
+    assert!(events.contains(Events::FRAME) && events.contains(Events::DRIVER));
+    assert!(events.contains(Events::DETACHED), "who waits for the place learns that it is none");
+    session.core.go();
+    assert!(session.core.take_events().is_empty(), "it goes once");
+}
+
+// Letting go, and the disconnect delay.
+
+#[test]
+fn a_released_session_times_out_at_the_delay_and_not_before() {
+    let mut session = Timed::idle();
+    session.wait(DELAY - TICK).on_deadline();
+    assert!(!session.core.is_gone() && session.core.close_reason().is_none());
+    session.wait(TICK).on_deadline();
+    assert!(session.core.is_gone());
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::TimedOut));
+}
+
+#[test]
+fn a_session_that_never_opened_times_out_too() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    session.release(first);
+    session.wait(DELAY).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::TimedOut));
+    assert!(session.core.is_gone() && !session.core.opened());
+}
+
+#[test]
+fn a_new_receiver_stops_the_delay() {
+    let mut session = Timed::idle();
+    let id = session.wait(DELAY - TICK).attach();
+    session.wait(DELAY).on_deadline();
+    assert_eq!(session.core.close_reason(), None);
+    session.release(id);
+    assert_eq!(session.deadline(), Some(DELAY), "the next delay is a whole one");
+}
+
+#[test]
+fn a_late_goodbye_of_an_old_receiver_does_nothing() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.release(first);
+    let second = session.attach();
+    session.settle();
+    let before = format!("{:?}", session.core);
+    session.wait(TICK);
+    session.release(first);
+    session.interrupt(first);
+    assert_eq!(format!("{:?}", session.core), before);
+    assert_eq!(session.next(second), Next::Wait);
+}
+
+#[test]
+fn letting_go_twice_does_not_restart_the_delay() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.release(first);
+    session.wait(secs(3)).release(first);
+    assert_eq!(session.deadline(), Some(secs(2)));
+}
+
+// Interruption.
+
+#[test]
+fn an_interruption_before_o_leaves_nothing_behind() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    session.interrupt(first);
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::ConnectionLost));
+    assert!(session.core.is_gone());
+    assert!(session.raised(Events::DRIVER));
+}
+
+#[test]
+fn an_interruption_ends_the_session_with_1002_for_the_delay() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("lost").unwrap();
+    session.interrupt(first);
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::ConnectionLost));
+    assert!(!session.core.is_gone());
+    assert_eq!(session.core.outbox.bytes, 0);
+    assert_eq!(session.poll_close(), CloseFrame::new(1002, "Connection interrupted"));
+    assert_eq!(session.wait(secs(1)).poll_close(), INTERRUPTED);
+    session.wait(DELAY - secs(1)).on_deadline();
+    assert!(session.core.is_gone());
+}
+
+#[test]
+fn an_interruption_does_not_change_an_end_that_was_there() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.end(server());
+    session.wait(secs(1)).interrupt(first);
+    assert_eq!(session.core.close_reason(), Some(&server()));
+    assert_eq!(session.deadline(), Some(DELAY - secs(1)));
+    assert_eq!(session.poll_close(), go_away());
+}
+
+#[test]
+fn a_socket_goes_with_its_connection() {
+    let (mut session, first) = Timed::open(SOCKET);
+    session.interrupt(first);
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::ConnectionLost));
+    assert!(session.core.is_gone());
+
+    let (mut session, first) = Timed::open(SOCKET);
+    session.send("a").unwrap();
+    session.end(server());
+    session.interrupt(first);
+    assert_eq!(session.core.close_reason(), Some(&server()));
+    assert!(session.core.is_gone());
+}
+
+// The end.
+
+fn all_reasons() -> [(CloseReason, CloseFrame); 7] {
+    let own = CloseFrame::new(4001, "own");
+    [
+        (CloseReason::Client(None), INTERRUPTED),
+        (CloseReason::Client(Some(own.clone())), INTERRUPTED),
+        (CloseReason::ConnectionLost, INTERRUPTED),
+        (CloseReason::TimedOut, INTERRUPTED),
+        (CloseReason::Server(own.clone()), own.clone()),
+        (CloseReason::ProtocolError(own.clone()), own.clone()),
+        (CloseReason::Shutdown(own.clone()), own),
+    ]
+}
+
+#[test]
+fn the_first_reason_wins() {
+    for (first, _) in all_reasons() {
+        for (second, _) in all_reasons() {
+            let (mut session, _) = Timed::open(SETTINGS);
+            assert!(session.end(first.clone()));
+            session.settle();
+            assert!(!session.end(second.clone()), "{first:?}, then {second:?}");
+            assert_eq!(session.core.close_reason(), Some(&first));
+            assert!(session.core.take_events().is_empty(), "it ends once: {first:?}, then {second:?}");
+        }
+    }
+}
+
+#[test]
+fn each_reason_has_its_close_frame() {
+    for (reason, frame) in all_reasons() {
+        let mut session = Timed::idle();
+        session.end(reason.clone());
+        assert_eq!(session.poll_close(), frame, "{reason:?}");
+    }
+}
+
+#[test]
+fn the_end_wakes_everyone() {
+    let (mut session, _) = Timed::open(SETTINGS);
+    session.end(server());
+    let events = session.core.take_events();
+    for event in
+        [Events::FRAME, Events::MESSAGE, Events::DRIVER, Events::WRITABLE, Events::ROOM, Events::ENDED]
+    {
+        assert!(events.contains(event), "{event:?}");
+    }
+    assert!(!events.contains(Events::DETACHED));
+}
+
+#[test]
+fn what_was_queued_before_a_close_leaves_before_it() {
+    for reason in [server(), CloseReason::Shutdown(go_away())] {
+        let (mut session, first) = Timed::open(SETTINGS);
+        session.send("a").unwrap();
+        session.send("b").unwrap();
+        session.end(reason);
+        assert_eq!(session.next_within(first, 1), messages(&["a"]));
+        assert_eq!(session.next_within(first, 1), messages(&["b"]));
+        assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+    }
+}
+
+#[test]
+fn a_client_that_is_lost_takes_its_queue_with_it() {
+    for (reason, frame) in all_reasons() {
+        if matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_)) {
+            continue;
+        }
+        let mut session = Timed::idle();
+        session.send("a").unwrap();
+        session.end(reason);
+        assert_eq!((session.core.outbox.messages.len(), session.core.outbox.bytes), (0, 0));
+        assert_eq!(session.poll_close(), frame);
+    }
+}
+
+#[test]
+fn every_poll_gets_the_same_close_frame_until_the_delay_ends() {
+    let mut session = Timed::idle();
+    session.end(server());
+    session.wait(secs(2));
+    assert_eq!(session.poll_close(), go_away());
+    // The delay counts from the first time that the client was told, not from each.
+    for _ in 0..4 {
+        assert_eq!(session.wait(secs(1)).poll_close(), go_away());
+    }
+    session.wait(secs(1) - TICK).on_deadline();
+    assert!(!session.core.is_gone());
+    session.wait(TICK).on_deadline();
+    assert!(session.core.is_gone());
+}
+
+#[test]
+fn a_receiver_that_stays_gets_nothing_but_the_close_frame() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.end(server());
+    for _ in 0..3 {
+        assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+    }
+    session.wait(DELAY).on_deadline();
+    assert_eq!(session.next(first), Next::End);
+}
+
+#[test]
+fn an_end_that_nobody_asks_for_is_forgotten_after_the_delay() {
+    let mut session = Timed::idle();
+    session.wait(secs(4)).end(server());
+    assert_eq!(session.deadline(), Some(DELAY), "the end starts a delay of its own");
+    session.wait(DELAY).on_deadline();
+    assert!(session.core.is_gone());
+    assert_eq!(session.core.close_reason(), Some(&server()), "it was no time-out");
+}
+
+#[test]
+fn attaching_to_an_ended_session_does_not_keep_it() {
+    let mut session = Timed::idle();
+    session.end(server());
+    let id = session.wait(secs(1)).attach();
+    assert_eq!(session.deadline(), Some(DELAY - secs(1)));
+    session.release(id);
+    assert_eq!(session.deadline(), Some(DELAY - secs(1)));
+}
+
+#[test]
+fn a_slow_reader_gets_all_as_long_as_it_reads() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    for text in ["a", "b", "c"] {
+        session.send(text).unwrap();
+    }
+    session.end(server());
+    for text in ["a", "b", "c"] {
+        session.wait(DELAY - TICK).on_deadline();
+        assert_eq!(session.next_within(first, 1), messages(&[text]));
+        assert_eq!(session.deadline(), Some(DELAY));
+    }
+    session.wait(DELAY - TICK).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_not_waited_for() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.end(server());
+    session.wait(DELAY).on_deadline();
+    assert!(session.core.is_gone());
+    assert_eq!(session.next(first), Next::End);
+    assert_eq!((session.core.outbox.messages.len(), session.core.outbox.bytes), (0, 0));
+}
+
+#[test]
+fn the_application_reads_what_was_accepted_and_then_the_end() {
+    let mut session = Timed::idle();
+    session.accept(&["a", "b"]).unwrap();
+    session.end(CloseReason::ConnectionLost);
+    assert_eq!(session.core.receive(), Ok(Some("a".into())));
+    assert_eq!(session.core.receive(), Ok(Some("b".into())));
+    for _ in 0..2 {
+        assert_eq!(session.core.receive(), Err(CloseReason::ConnectionLost));
+    }
+    session.wait(DELAY).on_deadline();
+    assert_eq!(session.core.receive(), Err(CloseReason::ConnectionLost));
+}
+
+#[test]
+fn nothing_can_be_sent_after_the_end() {
+    for (reason, _) in all_reasons() {
+        let (mut session, _) = Timed::open(SETTINGS);
+        session.end(reason);
+        session.settle();
+        assert_eq!(session.send("a"), Err(Refused::Closed));
+        assert_eq!(session.core.push("a".into()), Err(Refused::Closed));
+        assert_eq!(session.core.writable(0), Err(Refused::Closed));
+        assert!(session.core.flushed() && session.core.take_events().is_empty());
+    }
+}
+
+// Heartbeats.
+
+#[test]
+fn a_heartbeat_comes_after_each_interval_without_a_frame() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    for _ in 0..3 {
+        assert_eq!(session.deadline(), Some(HEARTBEAT));
+        session.wait(HEARTBEAT - TICK).on_deadline();
+        assert_eq!(session.next(first), Next::Wait);
+        session.wait(TICK).on_deadline();
+        assert!(session.raised(Events::FRAME));
+        assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+        assert_eq!(session.next(first), Next::Wait);
+    }
+}
+
+#[test]
+fn heartbeats_count_from_the_last_frame() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.wait(secs(20)).send("a").unwrap();
+    assert_eq!(session.deadline(), Some(HEARTBEAT - secs(20)), "queued is not yet sent");
+    assert_eq!(session.next(first), messages(&["a"]));
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+}
+
+#[test]
+fn a_slow_receiver_gets_one_heartbeat_for_all_that_it_missed() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.deadline(), None, "nothing to do until it is taken");
+    session.wait(HEARTBEAT * 3).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    assert_eq!(session.next(first), Next::Wait);
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+}
+
+#[test]
+fn a_message_takes_the_place_of_a_heartbeat_that_is_due() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.wait(HEARTBEAT).on_deadline();
+    session.send("a").unwrap();
+    assert_eq!(session.next(first), messages(&["a"]));
+    assert_eq!(session.next(first), Next::Wait);
+}
+
+#[test]
+fn a_new_receiver_starts_the_interval_again() {
+    let mut session = Timed::idle();
+    let id = session.wait(secs(4)).attach();
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+    session.wait(HEARTBEAT).on_deadline();
+    session.release(id);
+    let id = session.attach();
+    assert_eq!(session.next(id), Next::Wait, "it inherits no heartbeat from the one before");
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+}
+
+#[test]
+fn no_heartbeats_if_none_are_wanted() {
+    let (mut session, first) = Timed::open(Settings { heartbeat: None, ..SETTINGS });
+    assert_eq!(session.deadline(), None);
+    session.wait(HEARTBEAT * 100).on_deadline();
+    assert_eq!(session.next(first), Next::Wait);
+    session.release(first);
+    assert_eq!(session.deadline(), Some(DELAY));
+}
+
+#[test]
+fn an_ended_session_has_no_heartbeats() {
+    let (mut session, first) = Timed::open(Settings { disconnect_delay: HEARTBEAT * 2, ..SETTINGS });
+    session.send("a").unwrap();
+    session.end(server());
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.next(first), messages(&["a"]));
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+}
+
+// The driver's deadline.
+
+#[test]
+fn a_deadline_that_moves_nearer_wakes_the_driver() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    assert_eq!(session.core.arm(), Some(session.now + HEARTBEAT));
+    session.wait(secs(1)).release(first);
+    assert!(session.raised(Events::DRIVER), "25 s from before have become 5 s from now");
+    assert!(session.raised(Events::DRIVER), "it has not listened yet");
+    assert_eq!(session.core.arm(), Some(session.now + DELAY));
+    assert!(!session.raised(Events::DRIVER));
+}
+
+#[test]
+fn a_deadline_that_moves_away_lets_the_driver_sleep() {
+    let mut session = Timed::idle();
+    session.settle();
+    let id = session.wait(secs(1)).attach();
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+    assert!(!session.raised(Events::DRIVER));
+    // It wakes at the old deadline, finds nothing to do, and takes the new one.
+    session.wait(DELAY - secs(1)).on_deadline();
+    assert!(session.core.take_events().is_empty());
+    assert_eq!(session.core.arm(), Some(session.now + HEARTBEAT + secs(1) - DELAY));
+    session.send("a").unwrap();
+    session.next(id);
+    assert!(!session.raised(Events::DRIVER), "nor does a later heartbeat concern it");
+}
+
+#[test]
+fn a_driver_that_sleeps_for_ever_is_woken_for_any_deadline() {
+    let (mut session, first) = Timed::open(Settings { heartbeat: None, ..SETTINGS });
+    assert_eq!(session.core.arm(), None);
+    session.release(first);
+    assert!(session.raised(Events::DRIVER));
+}
+
+#[test]
+fn a_driver_that_sleeps_until_the_delay_is_woken_for_an_earlier_heartbeat() {
+    let (mut session, first) = Timed::open(Settings { heartbeat: Some(secs(1)), ..SETTINGS });
+    session.release(first);
+    session.settle();
+    session.attach();
+    assert!(session.raised(Events::DRIVER));
+}
+
+#[test]
+fn on_deadline_early_or_twice_does_nothing() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    let mut check = |session: &mut Timed, wait: Duration| {
+        for time in [Duration::ZERO, wait - TICK] {
+            session.wait(time);
+            let before = format!("{:?}", session.core);
+            session.on_deadline();
+            assert_eq!(format!("{:?}", session.core), before, "early");
+        }
+        session.wait(TICK).on_deadline();
+        let after = format!("{:?}", session.core);
+        session.on_deadline();
+        assert_eq!(format!("{:?}", session.core), after, "twice");
+    };
+    check(&mut session, HEARTBEAT);
+    session.release(first);
+    check(&mut session, DELAY);
+    assert!(session.core.is_gone());
+}
+
+// Messages from the client.
+
+#[test]
+fn a_batch_is_taken_whole_or_not_at_all() {
+    let mut session = Timed::idle();
+    session.accept(&["a", "b"]).unwrap();
+    assert!(session.raised(Events::MESSAGE));
+    assert_eq!(session.accept(&["c", "d"]), Err(Refused::Full));
+    assert!(session.core.take_events().is_empty());
+    assert_eq!(session.core.receive(), Ok(Some("a".into())));
+    assert!(session.raised(Events::ROOM));
+    session.accept(&["c", "d"]).unwrap();
+    for text in ["b", "c", "d"] {
+        assert_eq!(session.core.receive(), Ok(Some(text.into())));
+    }
+    assert_eq!(session.core.receive(), Ok(None));
+    assert_eq!(session.core.inbox.bytes, 0);
+}
+
+#[test]
+fn the_queue_to_the_application_is_bounded_in_bytes() {
+    let text = "x".repeat(500 - MESSAGE_OVERHEAD);
+    let mut session = Timed::idle();
+    session.accept(&[&text, &text]).unwrap();
+    assert_eq!(session.core.inbox.bytes, 1000, "both limits are inclusive");
+    assert_eq!(session.accept(&[""]), Err(Refused::Full), "an empty message costs something too");
+}
+
+#[test]
+fn an_empty_queue_takes_a_batch_of_any_size() {
+    let mut session = Timed::idle();
+    let long = "x".repeat(2000);
+    session.accept(&[&long, "b", "c", "d"]).unwrap();
+    assert_eq!(session.accept(&["e"]), Err(Refused::Full));
+    for _ in 0..4 {
+        session.core.receive().unwrap().unwrap();
+    }
+    session.accept(&["e"]).unwrap();
+}
+
+#[test]
+fn an_empty_batch_is_no_event() {
+    let mut session = Timed::idle();
+    session.accept(&["a", "b", "c"]).unwrap();
+    session.settle();
+    session.accept(&[]).unwrap();
+    assert!(!session.raised(Events::MESSAGE));
+}
+
+#[test]
+fn messages_after_a_close_of_ours_are_swallowed_until_the_client_knows() {
+    for reason in [server(), CloseReason::Shutdown(go_away())] {
+        let mut session = Timed::idle();
+        session.end(reason.clone());
+        session.settle();
+        session.accept(&["late"]).unwrap();
+        assert!(session.core.take_events().is_empty());
+        assert_eq!(session.core.receive(), Err(reason), "the application never sees it");
+        session.wait(DELAY).on_deadline();
+        assert_eq!(session.accept(&["later"]), Err(Refused::Closed));
+    }
+}
+
+#[test]
+fn messages_after_any_other_end_are_refused() {
+    for (reason, _) in all_reasons() {
+        if matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_)) {
+            continue;
+        }
+        let mut session = Timed::idle();
+        session.end(reason);
+        assert_eq!(session.accept(&["late"]), Err(Refused::Closed));
+        assert_eq!(session.accept(&[]), Err(Refused::Closed));
+    }
+}
+
+// Messages to the client.
+
+#[test]
+fn the_queue_to_the_client_is_bounded_by_what_goes_over_the_wire() {
+    // 6 bytes on the wire each, two quotes and a comma around them.
+    let text = "\u{1}".repeat(100);
+    let cost = 603 + MESSAGE_OVERHEAD;
+    for (limit, second) in [(2 * cost, Ok(())), (2 * cost - 1, Err(Refused::Full))] {
+        let (mut session, _) = Timed::open(Settings { send_queue_bytes: limit, ..SETTINGS });
+        session.send(&text).unwrap();
+        assert_eq!(session.core.outbox.bytes, cost);
+        assert_eq!(session.send(&text), second, "{limit}");
+        assert_eq!(session.core.writable(limit - cost), Ok(second.is_err()), "{limit}");
+    }
+    // The raw WebSocket sends it as it is.
+    let (mut session, _) = Timed::open(Settings { framed: false, ..SOCKET });
+    session.send(&text).unwrap();
+    assert_eq!(session.core.outbox.bytes, 100 + MESSAGE_OVERHEAD);
+}
+
+#[test]
+fn an_empty_queue_takes_a_message_of_any_size() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send(&"x".repeat(5000)).unwrap();
+    assert_eq!(session.core.writable(0), Ok(false));
+    assert_eq!(session.send(""), Err(Refused::Full));
+    session.settle();
+    assert!(matches!(session.next(first), Next::Frame(Frame::Messages(_))));
+    assert!(session.raised(Events::WRITABLE));
+    assert_eq!(session.core.writable(5000), Ok(true));
+    session.send("").unwrap();
+}
+
+#[test]
+fn a_sink_may_go_beyond_the_bound_once_promised() {
+    let (mut session, first) = Timed::open(Settings { send_queue_bytes: 1, ..SETTINGS });
+    session.send("a").unwrap();
+    assert_eq!(session.send("b"), Err(Refused::Full));
+    session.core.push("b".into()).unwrap();
+    assert!(session.raised(Events::FRAME) && !session.core.flushed());
+    assert_eq!(session.next(first), messages(&["a", "b"]));
+    assert!(session.core.flushed());
+    assert_eq!(session.core.outbox.bytes, 0);
+}
+
+#[test]
+fn pending_messages_leave_together_within_the_limit() {
+    // "a" and its comma: 4 bytes each.
+    let cases: [(usize, &[usize]); 7] = [
+        (usize::MAX, &[5]),
+        (20, &[5]),
+        (19, &[4, 1]),
+        (8, &[2, 2, 1]),
+        (4, &[1; 5]),
+        (3, &[1; 5]),
+        (0, &[1; 5]),
+    ];
+    for (max_bytes, frames) in cases {
+        let (mut session, first) = Timed::open(SETTINGS);
+        for _ in 0..5 {
+            session.send("a").unwrap();
+        }
+        for &count in frames {
+            assert_eq!(session.next_within(first, max_bytes), messages(&vec!["a"; count]), "{max_bytes}");
+        }
+        assert_eq!(session.next(first), Next::Wait, "{max_bytes}");
+        assert_eq!(session.core.outbox.bytes, 0, "{max_bytes}");
+    }
+}
+
+#[test]
+fn one_long_message_leaves_alone() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    let long = "x".repeat(100);
+    for text in ["a", &long, "b"] {
+        session.send(text).unwrap();
+    }
+    assert_eq!(session.next_within(first, 50), messages(&["a"]));
+    assert_eq!(session.next_within(first, 50), messages(&[&long]));
+    assert_eq!(session.next_within(first, 50), messages(&["b"]));
+}
+
+#[test]
+fn messages_wait_for_the_next_receiver() {
+    let mut session = Timed::idle();
+    session.send("a").unwrap();
+    session.send("b").unwrap();
+    let id = session.attach();
+    assert_eq!(session.next_within(id, 1), messages(&["a"]));
+    session.release(id);
+    session.send("c").unwrap();
+    let id = session.attach();
+    assert_eq!(session.next(id), messages(&["b", "c"]));
+}
+
+// Extremes.
+
+#[test]
+fn times_beyond_the_clock_are_for_ever() {
+    let forever = Settings {
+        heartbeat: Some(Duration::MAX),
+        disconnect_delay: Duration::MAX,
+        receive_queue_bytes: usize::MAX,
+        receive_queue_messages: usize::MAX,
+        send_queue_bytes: usize::MAX,
+        ..SETTINGS
+    };
+    let (mut session, first) = Timed::open(forever);
+    assert_eq!(session.deadline(), None);
+    session.send("a").unwrap();
+    session.accept(&["b"]).unwrap();
+    session.next(first);
+    session.release(first);
+    assert_eq!((session.deadline(), session.core.arm()), (None, None));
+    session.end(server());
+    assert_eq!(session.wait(secs(1 << 40)).poll_close(), go_away());
+    session.on_deadline();
+    assert_eq!(session.deadline(), None);
+    assert!(!session.core.is_gone());
+}
+
+#[test]
+fn no_delay_at_all_means_gone_at_once() {
+    let (mut session, first) = Timed::open(Settings { disconnect_delay: Duration::ZERO, ..SETTINGS });
+    session.release(first);
+    assert_eq!(session.deadline(), Some(Duration::ZERO));
+    session.on_deadline();
+    assert!(session.core.is_gone());
+}
+
+// Against a model.
+
+#[derive(Debug, Clone)]
+enum Op {
+    Attach,
+    /// `back` counts from the receiver that came last: 0 is that one, others are late goodbyes.
+    Next {
+        back: usize,
+        max_bytes: usize,
+    },
+    Release {
+        back: usize,
+    },
+    Interrupt {
+        back: usize,
+    },
+    /// The sizes of a batch's messages, beyond the number that each begins with.
+    Accept(Vec<usize>),
+    Send(usize),
+    Push(usize),
+    Receive,
+    End(CloseReason),
+    /// The registry drops a session.
+    Forget,
+    Wait(Duration),
+    /// What a driver does when it wakes.
+    Drive,
+}
+
+fn an_op() -> impl Strategy<Value = Op> {
+    let back = || prop_oneof![4 => Just(0), 1 => 1..3_usize];
+    let size = || prop_oneof![4 => 0..4_usize, 1 => 20..60_usize];
+    let max_bytes = prop_oneof![0..30_usize, Just(100), Just(usize::MAX)];
+    let wait = prop_oneof![
+        8 => 0..2000_u64,
+        2 => Just(3000),
+        1 => prop_oneof![Just(4999_u64), Just(5000), Just(25_000), Just(60_000)],
+    ];
+    prop_oneof![
+        6 => Just(Op::Attach),
+        12 => (back(), max_bytes).prop_map(|(back, max_bytes)| Op::Next { back, max_bytes }),
+        4 => back().prop_map(|back| Op::Release { back }),
+        1 => back().prop_map(|back| Op::Interrupt { back }),
+        6 => vec(size(), 0..4).prop_map(Op::Accept),
+        8 => size().prop_map(Op::Send),
+        1 => size().prop_map(Op::Push),
+        8 => Just(Op::Receive),
+        1 => proptest::sample::select(all_reasons().map(|(reason, _)| reason).to_vec()).prop_map(Op::End),
+        1 => prop_oneof![5 => Just(Op::Drive), 1 => Just(Op::Forget)],
+        8 => wait.prop_map(|millis| Op::Wait(Duration::from_millis(millis))),
+        8 => Just(Op::Drive),
+    ]
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let heartbeat =
+        prop_oneof![Just(None), Just(Some(secs(3))), Just(Some(HEARTBEAT)), Just(Some(Duration::MAX))];
+    let delay = prop_oneof![1 => Just(Duration::ZERO), 8 => Just(DELAY), 2 => Just(Duration::MAX)];
+    let queues =
+        (prop_oneof![Just(150), Just(400), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(400)]);
+    (heartbeat, delay, queues, prop::bool::weighted(0.8), prop::bool::weighted(0.8)).prop_map(
+        |(heartbeat, disconnect_delay, queues, resumable, framed)| Settings {
+            heartbeat,
+            disconnect_delay,
+            receive_queue_bytes: queues.0,
+            receive_queue_messages: queues.1,
+            send_queue_bytes: queues.2,
+            resumable,
+            framed,
+        },
+    )
+}
+
+/// A message that tells its place in the order; some of its letters grow on the wire.
+fn numbered(number: usize, size: usize) -> String {
+    format!("{number}:") + &"x\"\u{2028}".chars().cycle().take(size).collect::<String>()
+}
+
+/// What a session is to do, in as few words as possible: no phases, no counters, no events.
+struct Model {
+    settings: Settings,
+    /// Since the session began.
+    now: Duration,
+    opened: bool,
+    ended: Option<CloseReason>,
+    /// The client has its close frame.
+    told: bool,
+    gone: bool,
+    receiver: Option<usize>,
+    to_app: VecDeque<String>,
+    to_client: VecDeque<String>,
+    expires: Option<Duration>,
+    quiet_since: Duration,
+    heartbeat_due: bool,
+    armed: Option<Duration>,
+}
+
+impl Model {
+    fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            now: Duration::ZERO,
+            opened: false,
+            ended: None,
+            told: false,
+            gone: false,
+            receiver: Some(0),
+            to_app: VecDeque::new(),
+            to_client: VecDeque::new(),
+            expires: None,
+            quiet_since: Duration::ZERO,
+            heartbeat_due: false,
+            armed: None,
+        }
+    }
+
+    fn wire(&self, text: &str) -> usize {
+        let width = |letter| match letter {
+            '"' => 2,
+            '\u{2028}' => 6,
+            _ => 1,
+        };
+        if self.settings.framed { text.chars().map(width).sum::<usize>() + 3 } else { text.len() }
+    }
+
+    fn queued_to_app(&self) -> usize {
+        self.to_app.iter().map(|text| text.len() + 64).sum()
+    }
+
+    fn queued_to_client(&self) -> usize {
+        self.to_client.iter().map(|text| self.wire(text) + 64).sum()
+    }
+
+    fn restart_delay(&mut self) {
+        let delay = self.settings.disconnect_delay;
+        self.expires = (delay < Duration::MAX).then(|| self.now + delay);
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        if self.gone {
+            return None;
+        }
+        let heartbeat = self
+            .settings
+            .heartbeat
+            .filter(|&heartbeat| heartbeat < Duration::MAX && self.receiver.is_some() && !self.heartbeat_due);
+        self.expires.or(heartbeat.map(|heartbeat| self.quiet_since + heartbeat))
+    }
+
+    fn closed_by_us(&self) -> bool {
+        matches!(self.ended, Some(CloseReason::Server(_) | CloseReason::Shutdown(_)))
+    }
+
+    fn attach(&mut self, id: usize) -> Result<(), AttachError> {
+        if self.gone {
+            return Err(AttachError::Gone);
+        }
+        if self.receiver.is_some() {
+            return Err(AttachError::Busy);
+        }
+        self.receiver = Some(id);
+        if self.ended.is_none() {
+            self.expires = None;
+            self.quiet_since = self.now;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, id: usize, max_bytes: usize) -> Next {
+        if self.gone || self.receiver != Some(id) {
+            return Next::End;
+        }
+        let frame = if !self.opened {
+            self.opened = true;
+            Frame::Open
+        } else if let Some(first) = self.to_client.pop_front() {
+            let mut bytes = self.wire(&first);
+            let mut together = vec![Message::from(first)];
+            while let Some(text) = self.to_client.front() {
+                bytes += self.wire(text);
+                if bytes > max_bytes {
+                    break;
+                }
+                together.extend(self.to_client.pop_front().map(Message::from));
+            }
+            Frame::Messages(together)
+        } else if let Some(reason) = &self.ended {
+            let close =
+                all_reasons().into_iter().find(|(known, _)| known == reason).expect("a known reason").1;
+            if !self.told {
+                self.told = true;
+                self.restart_delay();
+            }
+            return Next::Frame(Frame::Close(close));
+        } else if self.heartbeat_due {
+            Frame::Heartbeat
+        } else {
+            return Next::Wait;
+        };
+        self.heartbeat_due = false;
+        self.quiet_since = self.now;
+        if self.ended.is_some() {
+            self.restart_delay();
+        }
+        Next::Frame(frame)
+    }
+
+    fn has_frame(&self) -> bool {
+        !self.opened || !self.to_client.is_empty() || self.ended.is_some() || self.heartbeat_due
+    }
+
+    fn detach(&mut self, id: usize) -> bool {
+        let attached = self.receiver == Some(id);
+        if attached {
+            self.receiver = None;
+            self.heartbeat_due = false;
+        }
+        attached
+    }
+
+    fn release(&mut self, id: usize) {
+        if self.detach(id) && self.ended.is_none() {
+            self.restart_delay();
+        }
+    }
+
+    fn interrupt(&mut self, id: usize) {
+        if self.detach(id) {
+            self.end(CloseReason::ConnectionLost);
+            if !self.opened || !self.settings.resumable {
+                self.go();
+            }
+        }
+    }
+
+    fn end(&mut self, reason: CloseReason) -> bool {
+        let news = self.ended.is_none();
+        if news {
+            self.ended = Some(reason);
+            if !self.closed_by_us() {
+                self.to_client.clear();
+            }
+            self.restart_delay();
+        }
+        news
+    }
+
+    fn go(&mut self) {
+        self.gone = true;
+        self.to_client.clear();
+    }
+
+    fn takes(&self, batch: &[String]) -> Result<bool, Refused> {
+        if self.ended.is_some() {
+            return if self.closed_by_us() && !self.gone { Ok(false) } else { Err(Refused::Closed) };
+        }
+        let bytes = batch.iter().map(|text| text.len() + 64).sum::<usize>() + self.queued_to_app();
+        let fits = bytes <= self.settings.receive_queue_bytes
+            && self.to_app.len() + batch.len() <= self.settings.receive_queue_messages;
+        if fits || self.to_app.is_empty() || batch.is_empty() { Ok(true) } else { Err(Refused::Full) }
+    }
+
+    fn writable(&self, cost: usize) -> Result<bool, Refused> {
+        if self.ended.is_some() {
+            return Err(Refused::Closed);
+        }
+        Ok(self.to_client.is_empty() || self.queued_to_client() + cost <= self.settings.send_queue_bytes)
+    }
+
+    fn on_deadline(&mut self) {
+        if self.deadline().is_none_or(|deadline| self.now < deadline) {
+            return;
+        }
+        if self.expires.is_some() {
+            self.end(CloseReason::TimedOut);
+            self.go();
+        } else {
+            self.heartbeat_due = true;
+        }
+    }
+
+    /// Whether those who wait for each event could go on.
+    fn ready(&self) -> Vec<(Events, bool)> {
+        let mut ready = vec![
+            (Events::FRAME, self.gone || self.receiver.is_some() && self.has_frame()),
+            (Events::MESSAGE, self.ended.is_some() || !self.to_app.is_empty()),
+            (Events::DETACHED, self.gone || self.receiver.is_none()),
+            (Events::ENDED, self.ended.is_some()),
+        ];
+        for size in [0, 40] {
+            let text = numbered(100, size);
+            let cost = self.wire(&text) + 64;
+            ready.push((Events::WRITABLE, self.writable(cost) != Ok(false)));
+            ready.push((Events::ROOM, self.takes(&[text]) != Err(Refused::Full)));
+        }
+        ready
+    }
+}
+
+/// A core beside its model, and all that has passed between client and application.
+struct Pair {
+    core: Core,
+    model: Model,
+    start: Instant,
+    ids: Vec<ReceiverId>,
+    frames: Vec<Frame>,
+    sent: Vec<String>,
+    accepted: Vec<String>,
+    received: usize,
+}
+
+impl Pair {
+    fn new(settings: Settings) -> Self {
+        let start = Instant::now();
+        let (core, first) = Core::new(settings, start);
+        Self {
+            core,
+            model: Model::new(settings),
+            start,
+            ids: vec![first],
+            frames: Vec::new(),
+            sent: Vec::new(),
+            accepted: Vec::new(),
+            received: 0,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + self.model.now
+    }
+
+    fn id(&self, back: usize) -> usize {
+        (self.ids.len() - 1).saturating_sub(back)
+    }
+
+    fn step(&mut self, op: &Op) {
+        let before = self.model.ready();
+        let (receiver, opened) = (self.model.receiver, self.model.opened);
+        let (ended, gone) = (self.model.ended.is_some(), self.model.gone);
+        self.run(op);
+        self.check_state();
+
+        let events = self.core.take_events();
+        for ((event, before), (_, after)) in before.into_iter().zip(self.model.ready()) {
+            // Who lets go, or comes, needs no waking.
+            let concerned = event != Events::FRAME || self.model.receiver == receiver;
+            if concerned && !before && after {
+                assert!(events.contains(event), "{op:?}: waiters for {event:?} sleep on");
+            }
+        }
+        let nearer = |deadline| self.model.armed.is_none_or(|armed| deadline < armed);
+        let wake_driver = opened != self.model.opened
+            || ended != self.model.ended.is_some()
+            || gone != self.model.gone
+            || self.model.deadline().is_some_and(nearer);
+        assert_eq!(events.contains(Events::DRIVER), wake_driver, "{op:?}: waking the driver");
+    }
+
+    fn run(&mut self, op: &Op) {
+        let now = self.now();
+        match op {
+            Op::Attach => {
+                let attached = self.core.attach(now);
+                assert_eq!(attached.map(drop), self.model.attach(self.ids.len()));
+                self.ids.extend(attached);
+            }
+            Op::Next { back, max_bytes } => {
+                let id = self.id(*back);
+                let next = self.core.next_frame(self.ids[id], *max_bytes, now);
+                assert_eq!(next, self.model.next(id, *max_bytes));
+                if let Next::Frame(frame) = next {
+                    self.frames.push(frame);
+                    self.check_frames();
+                }
+            }
+            Op::Release { back } => {
+                let id = self.id(*back);
+                self.core.release(self.ids[id], now);
+                self.model.release(id);
+            }
+            Op::Interrupt { back } => {
+                let id = self.id(*back);
+                self.core.interrupt(self.ids[id], now);
+                self.model.interrupt(id);
+            }
+            Op::Accept(sizes) => {
+                let count = self.accepted.len();
+                let texts: Vec<_> =
+                    (count..).zip(sizes).map(|(number, &size)| numbered(number, size)).collect();
+                let mut batch = texts.iter().map(Message::from).collect();
+                let taken = self.model.takes(&texts);
+                assert_eq!(self.core.accept(&mut batch), taken.map(drop));
+                if taken == Ok(true) {
+                    assert!(batch.is_empty());
+                    self.model.to_app.extend(texts.iter().cloned());
+                    self.accepted.extend(texts);
+                } else {
+                    assert_eq!(batch.len(), texts.len());
+                }
+            }
+            Op::Send(size) => {
+                let text = numbered(self.sent.len(), *size);
+                let result = match self.model.writable(self.model.wire(&text) + 64) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(Refused::Full),
+                    Err(refused) => Err(refused),
+                };
+                assert_eq!(self.core.send(&Message::from(&text)), result);
+                self.sent_if(result.is_ok(), text);
+            }
+            Op::Push(size) => {
+                let text = numbered(self.sent.len(), *size);
+                let result = self.core.push(Message::from(&text));
+                assert_eq!(result.is_ok(), self.model.ended.is_none());
+                self.sent_if(result.is_ok(), text);
+            }
+            Op::Receive => {
+                let expected = match (self.model.to_app.pop_front(), &self.model.ended) {
+                    (Some(text), _) => Ok(Some(Message::from(text))),
+                    (None, Some(reason)) => Err(reason.clone()),
+                    (None, None) => Ok(None),
+                };
+                let received = self.core.receive();
+                assert_eq!(received, expected);
+                match received {
+                    Ok(Some(message)) => {
+                        assert_eq!(message, self.accepted[self.received].as_str(), "each once, in order");
+                        self.received += 1;
+                    }
+                    Ok(None) | Err(_) => assert_eq!(self.received, self.accepted.len(), "none is lost"),
+                }
+            }
+            Op::End(reason) => {
+                assert_eq!(self.core.end(reason.clone(), now), self.model.end(reason.clone()));
+            }
+            Op::Forget => {
+                self.core.end(CloseReason::ConnectionLost, now);
+                self.core.go();
+                self.model.end(CloseReason::ConnectionLost);
+                self.model.go();
+            }
+            Op::Wait(time) => self.model.now += *time,
+            Op::Drive => {
+                self.core.on_deadline(now);
+                let after = format!("{:?}", self.core);
+                self.core.on_deadline(now);
+                assert_eq!(format!("{:?}", self.core), after, "a second call does nothing");
+                self.model.on_deadline();
+                self.model.armed = self.model.deadline();
+                assert_eq!(self.core.arm(), self.model.armed.map(|deadline| self.start + deadline));
+            }
+        }
+    }
+
+    fn sent_if(&mut self, taken: bool, text: String) {
+        if taken {
+            self.model.to_client.push_back(text.clone());
+            self.sent.push(text);
+        }
+    }
+
+    /// The core's own fields, and what it says of itself.
+    fn check_state(&self) {
+        let Self { core, model, .. } = self;
+        assert!(core.inbox.messages.iter().eq(model.to_app.iter().map(String::as_str)));
+        assert!(core.outbox.messages.iter().eq(model.to_client.iter().map(String::as_str)));
+        assert_eq!(core.inbox.bytes, model.queued_to_app());
+        assert_eq!(core.outbox.bytes, model.queued_to_client());
+        assert_eq!(core.flushed(), model.to_client.is_empty());
+        assert_eq!(core.close_reason(), model.ended.as_ref());
+        assert_eq!(core.opened(), model.opened);
+        assert_eq!(core.is_gone(), model.gone);
+        assert_eq!(core.attached(), model.receiver.is_some() && !model.gone);
+        assert_eq!(core.writable(100), model.writable(100));
+        assert_eq!(core.deadline(), model.deadline().map(|deadline| self.start + deadline));
+    }
+
+    /// What the client has seen, whatever the model says.
+    fn check_frames(&self) {
+        let opens = self.frames.iter().filter(|&frame| *frame == Frame::Open).count();
+        assert!(opens == 1 && self.frames[0] == Frame::Open, "`o` first and once: {:?}", self.frames);
+        let mut delivered = 0;
+        let mut close = None;
+        for frame in &self.frames {
+            assert!(close.is_none_or(|close| close == frame), "after the end: {:?}", self.frames);
+            match frame {
+                Frame::Messages(messages) => {
+                    assert!(!messages.is_empty());
+                    for message in messages {
+                        assert_eq!(*message, self.sent[delivered].as_str(), "each once, in order");
+                        delivered += 1;
+                    }
+                }
+                Frame::Close(_) => close = Some(frame),
+                Frame::Open | Frame::Heartbeat => {}
+            }
+        }
+        if close.is_some() && self.model.closed_by_us() {
+            assert_eq!(delivered, self.sent.len(), "what was sent before a close of ours comes before it");
+        }
+    }
+
+    /// Reads both queues empty: nothing may be left behind.
+    fn drain(&mut self) {
+        while !self.model.to_app.is_empty() {
+            self.step(&Op::Receive);
+        }
+        self.step(&Op::Receive);
+        self.step(&Op::Attach);
+        while !self.model.gone && (!self.model.opened || !self.model.to_client.is_empty()) {
+            self.step(&Op::Next { back: 0, max_bytes: 50 });
+        }
+        assert_eq!((self.core.inbox.bytes, self.core.outbox.bytes), (0, 0));
+        let delivered: usize = self
+            .frames
+            .iter()
+            .map(|frame| if let Frame::Messages(messages) = frame { messages.len() } else { 0 })
+            .sum();
+        if self.model.ended.is_none() {
+            assert_eq!(delivered, self.sent.len(), "none is lost");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn behaves_as_its_model(settings in any_settings(), ops in vec(an_op(), 1..100)) {
+        let mut pair = Pair::new(settings);
+        for op in &ops {
+            pair.step(op);
+        }
+        pair.drain();
+    }
+}

@@ -1,0 +1,77 @@
+//! Who may connect: a cookie or a token in the URL, judged before the session exists.
+//!
+//! `cargo run --example auth`. A browser is logged in by `http://127.0.0.1:8081/login`, and the cookie comes
+//! with every later request. Another client names its token in the URL, which sockjs-client keeps on each
+//! request: `new SockJS("http://127.0.0.1:8081/private?token=for-robots")`. Anyone else is answered 401.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, FromRequestParts, Query},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::IntoResponse,
+    routing::get,
+};
+use axum_sockjs::{Session, SockJs};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+/// What logged-in users have proved to be. A real application looks the secret up in its sessions.
+const SECRETS: [(&str, &str); 2] = [("for-people", "Ada"), ("for-robots", "R2")];
+
+#[derive(Clone)]
+struct App;
+
+/// Somebody known.
+struct User(&'static str);
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+}
+
+impl FromRequestParts<App> for User {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let query = Query::<Token>::from_request_parts(parts, app).await;
+        let token =
+            query.ok().and_then(|Query(query)| query.token).or_else(|| cookie(&parts.headers, "login"));
+        SECRETS
+            .into_iter()
+            .find(|(secret, _)| token.as_deref() == Some(secret))
+            .map(|(_, name)| Self(name))
+            .ok_or((StatusCode::UNAUTHORIZED, "log in\n"))
+    }
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+    cookies.split("; ").find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+}
+
+async fn private(User(name): User, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut session: Session) {
+    println!("{name} has come from {peer} by {}", session.transport());
+    session.send(format!("hello {name}")).await.ok();
+    while let Some(message) = session.recv().await {
+        session.send(message).await.ok();
+    }
+    println!("{name} has left: {}", session.closed().await);
+}
+
+async fn login() -> impl IntoResponse {
+    let cookie = format!("login={}; Path=/; HttpOnly; SameSite=Lax", SECRETS[0].0);
+    ([(header::SET_COOKIE, cookie)], "logged in\n")
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let app = Router::new()
+        .route("/login", get(login))
+        .nest_service("/private", SockJs::new(private).with_state(App))
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let listener = TcpListener::bind("127.0.0.1:8081").await?;
+    println!("listening on http://{}/private", listener.local_addr()?);
+    axum::serve(listener, app).await
+}
