@@ -112,3 +112,8 @@ pub use self::{
     sockjs::{ResponseFuture, SockJs},
     transport::Transport,
 };
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
