@@ -86,11 +86,17 @@ class Result(unittest.TestResult):
 
     def addFailure(self, test, err):
         unittest.TestResult.addFailure(self, test, err)
-        print('\nFAILED %s\n%s' % (test.id(), self.failures[-1][1]))
+        print_failure(test.id(), self.failures[-1][1])
 
     def addError(self, test, err):
         unittest.TestResult.addError(self, test, err)
-        print('\nFAILED %s\n%s' % (test.id(), self.errors[-1][1]))
+        print_failure(test.id(), self.errors[-1][1])
+
+
+def print_failure(test_id, text):
+    # It may quote any byte the server sent.
+    text = ''.join(c if c == '\n' or ' ' <= c <= '~' else '\\x%02x' % ord(c) for c in text)
+    print('\nFAILED %s\n%s' % (test_id, text))
 
 
 def overtime(*_):
@@ -98,7 +104,7 @@ def overtime(*_):
 
 
 def give_up(test_id):
-    print('\nFAILED %s\nThe test cannot be ended: giving up.' % test_id)
+    print_failure(test_id, 'The test cannot be ended: giving up.\n')
     finish()
 
 
