@@ -87,6 +87,7 @@
 //! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod dispatch;
 mod error;
 mod handle;
 mod handler;

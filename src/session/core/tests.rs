@@ -36,7 +36,9 @@ impl Timed {
     fn new(settings: Settings) -> (Self, ReceiverId) {
         let now = Instant::now();
         let (core, first) = Core::new(settings, now);
-        (Self { core, now }, first)
+        let mut session = Self { core, now };
+        session.settle();
+        (session, first)
     }
 
     /// A session whose first receiver has its `o` and is still there.
@@ -215,6 +217,7 @@ fn nobody_attaches_to_a_session_that_has_gone() {
 fn going_takes_the_session_from_its_receiver() {
     let (mut session, first) = Timed::open(SETTINGS);
     session.send("a").unwrap();
+    session.settle();
     session.core.go();
     assert!(session.core.is_gone() && !session.core.attached());
     assert_eq!(session.next(first), Next::End);
@@ -268,7 +271,10 @@ fn a_late_goodbye_of_an_old_receiver_does_nothing() {
     session.release(first);
     session.interrupt(first);
     assert_eq!(format!("{:?}", session.core), before);
-    assert_eq!(session.next(second), Next::Wait);
+    session.release(second);
+    let third = session.attach();
+    session.interrupt(second);
+    assert_eq!(session.next(third), Next::Wait);
 }
 
 #[test]
@@ -378,6 +384,13 @@ fn the_end_wakes_everyone() {
         assert!(events.contains(event), "{event:?}");
     }
     assert!(!events.contains(Events::DETACHED));
+}
+
+#[test]
+fn the_end_wakes_the_driver_even_if_it_changes_no_deadline() {
+    let (mut session, _) = Timed::open(Settings { disconnect_delay: Duration::MAX, ..SETTINGS });
+    session.end(server());
+    assert!(session.raised(Events::DRIVER), "a handler that has not begun must not begin");
 }
 
 #[test]
@@ -573,6 +586,16 @@ fn no_heartbeats_if_none_are_wanted() {
     assert_eq!(session.next(first), Next::Wait);
     session.release(first);
     assert_eq!(session.deadline(), Some(DELAY));
+}
+
+#[test]
+fn nobody_is_there_to_be_sent_a_heartbeat() {
+    let (mut session, first) = Timed::open(Settings { disconnect_delay: Duration::MAX, ..SETTINGS });
+    session.release(first);
+    assert_eq!(session.deadline(), None);
+    session.wait(HEARTBEAT * 2).on_deadline();
+    let id = session.attach();
+    assert_eq!(session.next(id), Next::Wait);
 }
 
 #[test]

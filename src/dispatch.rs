@@ -1,0 +1,271 @@
+//! From a request to its answer: the path, the route, the method, and the session.
+
+use std::future::poll_fn;
+
+use axum::{extract::ConnectInfo, response::Response};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header::SET_COOKIE, request::Parts};
+use http_body::Body;
+use uuid::Uuid;
+
+use crate::{
+    Cors, Options, SockJs, Transport,
+    handler::Opened,
+    protocol::path::{self, Path},
+    request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
+    response::{
+        cache,
+        cors::{self, AllowOrigin},
+        info, reply,
+    },
+    session::{AttachError, Attachment, Connection, Driver, Lookup, Reservation},
+    transport::{self, Action, ROUTES, Receiver, Route, send::Sending},
+};
+
+/// What a request asks for.
+enum Target {
+    Greeting,
+    Info,
+    Iframe,
+    RawWebSocket,
+    Session { route: &'static Route, id: Box<str> },
+}
+
+impl SockJs {
+    pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Response {
+        let (parts, body) = request.into_parts();
+        match self.target(&parts) {
+            Some(Target::Session { route, id }) => self.session_url(route, &id, parts, body).await,
+            other => {
+                discard_body(body).await;
+                match other {
+                    Some(Target::Info) => self.info(&parts),
+                    Some(Target::RawWebSocket) => self.raw_websocket(parts).await,
+                    Some(Target::Greeting) => {
+                        page(&parts, || reply::text(StatusCode::OK, "Welcome to SockJS!\n"))
+                    }
+                    Some(Target::Iframe) => page(&parts, || self.endpoint.iframe.respond(&parts.headers)),
+                    _ => reply::not_found(),
+                }
+            }
+        }
+    }
+
+    fn target(&self, parts: &Parts) -> Option<Target> {
+        if has_doubled_slash(parts) {
+            return None;
+        }
+        Some(match path::parse(parts.uri.path())? {
+            Path::Greeting => Target::Greeting,
+            Path::Info => Target::Info,
+            Path::Iframe => Target::Iframe,
+            Path::RawWebSocket if self.is_enabled(Transport::RawWebSocket) => Target::RawWebSocket,
+            Path::RawWebSocket => return None,
+            Path::Session { session, transport } => {
+                let route = ROUTES.iter().find(|route| route.name == transport)?;
+                let enabled = route.transports.iter().any(|&transport| self.is_enabled(transport));
+                enabled.then(|| Target::Session { route, id: session.into() })?
+            }
+        })
+    }
+
+    fn options_ref(&self) -> &Options {
+        &self.endpoint.options
+    }
+
+    fn is_enabled(&self, transport: Transport) -> bool {
+        self.options_ref().transports.contains(transport)
+    }
+
+    /// Whom a cross-origin answer names, where this crate is to say it.
+    fn allow_origin(&self, parts: &Parts) -> Option<AllowOrigin> {
+        (self.options_ref().cors == Cors::BuiltIn).then(|| AllowOrigin::of(&parts.headers))
+    }
+
+    fn info(&self, parts: &Parts) -> Response {
+        let Some(allow_origin) = self.allow_origin(parts) else {
+            return page(parts, || info::info(self.options_ref()));
+        };
+        let mut response = match parts.method {
+            Method::GET | Method::HEAD => info::info(self.options_ref()),
+            Method::OPTIONS => preflight(parts, "OPTIONS, GET"),
+            _ => reply::method_not_allowed("OPTIONS, GET, HEAD"),
+        };
+        allow_origin.apply(response.headers_mut());
+        response
+    }
+
+    /// A URL below `/SERVER/SESSION/`: the methods and headers that all of them share.
+    async fn session_url<B>(&self, route: &Route, id: &str, parts: Parts, body: B) -> Response
+    where
+        B: Body<Data = Bytes>,
+    {
+        let cookie = self.options_ref().cookie.for_request(&parts);
+        let allow_origin = if route.cross_origin { self.allow_origin(&parts) } else { None };
+        // Only a POST is ever asked for beforehand.
+        let may_preflight = allow_origin.is_some() && route.method == Method::POST;
+        let mut response = if parts.method == route.method {
+            let mut response = match route.action {
+                Action::Send(sending) => self.send(sending, id, &parts, body).await,
+                Action::Receive(read_query) => {
+                    // Unread bytes would hide from hyper that the client has gone.
+                    discard_body(body).await;
+                    match read_query(parts.uri.query()) {
+                        Ok(receiver) => self.receive(receiver, id, parts).await,
+                        Err(invalid) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, invalid.text()),
+                    }
+                }
+                #[cfg(feature = "websocket")]
+                Action::WebSocket => {
+                    discard_body(body).await;
+                    self.websocket(Transport::WebSocket, parts).await
+                }
+            };
+            cache::never(response.headers_mut());
+            response
+        } else {
+            discard_body(body).await;
+            match route.method {
+                _ if parts.method == Method::OPTIONS && may_preflight => preflight(&parts, "OPTIONS, POST"),
+                Method::GET => reply::method_not_allowed("GET"),
+                _ if may_preflight => reply::method_not_allowed("OPTIONS, POST"),
+                _ => reply::method_not_allowed("POST"),
+            }
+        };
+        if let Some(allow_origin) = allow_origin {
+            allow_origin.apply(response.headers_mut());
+        }
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// A request that brings messages.
+    async fn send<B>(&self, sending: &Sending, id: &str, parts: &Parts, body: B) -> Response
+    where
+        B: Body<Data = Bytes>,
+    {
+        let Some(session) = self.endpoint.registry.get(id) else {
+            discard_body(body).await;
+            return reply::not_found();
+        };
+        match read_body(parts, body, self.options_ref().max_body_bytes).await {
+            Ok(body) => {
+                transport::send::respond(sending, self.options_ref(), session, &parts.headers, body).await
+            }
+            Err(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
+            Err(BodyError::Broken) => reply::text(StatusCode::BAD_REQUEST, "Broken body.\n"),
+        }
+    }
+
+    /// Attaches a receiver to its session, which it opens if there is none.
+    async fn receive(&self, receiver: Receiver, id: &str, parts: Parts) -> Response {
+        let options = self.options_ref();
+        loop {
+            match self.endpoint.registry.lookup(id, options.max_sessions) {
+                Lookup::Session(shared) => match Attachment::attach(shared).await {
+                    Ok(attachment) => {
+                        return transport::receive::respond(receiver, attachment, options.response_limit)
+                            .await;
+                    }
+                    Err(AttachError::Busy) => return transport::receive::refuse(receiver),
+                    // It went between the two looks: its id is free again.
+                    Err(AttachError::Gone) => {}
+                },
+                Lookup::Opening => return transport::receive::refuse(receiver),
+                Lookup::Full => return reply::overloaded("Too many sessions.\n"),
+                Lookup::Vacant(reservation) => {
+                    let connection = connection(receiver.transport, &parts);
+                    let opened = match self.open(parts).await {
+                        Ok(opened) => opened,
+                        Err(rejection) => return rejection,
+                    };
+                    let (mut driver, attachment) = self.start(reservation, connection, opened);
+                    tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
+                    return transport::receive::respond(receiver, attachment, options.response_limit).await;
+                }
+            }
+        }
+    }
+
+    #[cfg(feature = "websocket")]
+    async fn raw_websocket(&self, parts: Parts) -> Response {
+        if parts.method != Method::GET {
+            return reply::method_not_allowed("GET");
+        }
+        self.websocket(Transport::RawWebSocket, parts).await
+    }
+
+    #[cfg(not(feature = "websocket"))]
+    async fn raw_websocket(&self, _: Parts) -> Response {
+        reply::not_found()
+    }
+
+    #[cfg(feature = "websocket")]
+    async fn websocket(&self, transport: Transport, mut parts: Parts) -> Response {
+        let options = self.options_ref();
+        let upgrade = match transport::websocket::Upgrade::from_request(&mut parts, options) {
+            Ok(upgrade) => upgrade,
+            Err(response) => return response,
+        };
+        let Some(reservation) = self.endpoint.registry.reserve_socket(options.max_sessions) else {
+            return reply::overloaded("Too many sessions.\n");
+        };
+        let mut connection = connection(transport, &parts);
+        connection.binary &= upgrade.has_binary();
+        let opened = match self.open(parts).await {
+            Ok(opened) => opened,
+            Err(rejection) => return rejection,
+        };
+        let (driver, attachment) = self.start(reservation, connection, opened);
+        upgrade.accept(transport, options, attachment, driver)
+    }
+
+    /// Lets the handler's extractors judge the opening request.
+    async fn open(&self, mut parts: Parts) -> Result<Opened, Response> {
+        hide_session_id(&mut parts);
+        let opening = self.handler.open(parts, ());
+        match tokio::time::timeout(self.options_ref().open_timeout, opening).await {
+            Ok(result) => result,
+            Err(_) => Err(reply::overloaded("The session took too long to open.\n")),
+        }
+    }
+
+    fn start(
+        &self,
+        reservation: Reservation,
+        connection: Connection,
+        opened: Opened,
+    ) -> (Driver, Attachment) {
+        let settings = self.options_ref().settings(connection.transport);
+        let (registered, attachment) = reservation.open(connection, settings);
+        tracing::debug!(connection = %connection.id, transport = %connection.transport, "session opened");
+        (Driver::new(registered, opened), attachment)
+    }
+}
+
+/// A page that belongs to no session. The answer to HEAD loses its body in the HTTP server.
+fn page(parts: &Parts, page: impl FnOnce() -> Response) -> Response {
+    match parts.method {
+        Method::GET | Method::HEAD => page(),
+        _ => reply::method_not_allowed("GET, HEAD"),
+    }
+}
+
+fn connection(transport: Transport, parts: &Parts) -> Connection {
+    Connection {
+        id: Uuid::new_v4(),
+        transport,
+        peer: parts.extensions.get::<ConnectInfo<_>>().map(|&ConnectInfo(peer)| peer),
+        binary: transport == Transport::RawWebSocket,
+    }
+}
+
+/// The answer to a CORS preflight request; good for a year (suite: `verify_options`).
+fn preflight(parts: &Parts, methods: &'static str) -> Response {
+    let mut response = reply::empty(StatusCode::NO_CONTENT);
+    cors::preflight(&parts.headers, methods, response.headers_mut());
+    cache::for_a_year(response.headers_mut());
+    response
+}
