@@ -7,18 +7,17 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
     Router,
     extract::State,
-    http::header,
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{Html, Redirect},
     routing::get,
 };
-use axum_sockjs::{Message, Options, Sender, Session, SockJs};
+use axum_sockjs::{ClientScript, Message, Options, Sender, Session, SockJs};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use tokio::net::TcpListener;
@@ -91,26 +90,26 @@ async fn chat(State(room): State<Room>, mut session: Session) {
     room.tell(ToPage::Left { id, people });
 }
 
-async fn client_script() -> Response {
+/// The client's script from a local npm install, if there is one.
+fn local_client() -> Option<ClientScript> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let script: PathBuf = ["node_modules", "sockjs-client", "dist", "sockjs.min.js"].iter().collect();
-    for place in [root.join(&script), root.join("tests/node").join(&script)] {
-        if let Ok(script) = std::fs::read(place) {
-            return ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], script).into_response();
-        }
-    }
-    Redirect::temporary(CLIENT_URL).into_response()
+    ["node_modules", "tests/node/node_modules"].into_iter().find_map(|modules| {
+        ClientScript::from_file(root.join(modules).join("sockjs-client/dist/sockjs.min.js")).ok()
+    })
 }
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    // The iframe transports load the client from here too, so that both have the same version.
-    let chat =
-        SockJs::new(chat).options(Options::new().client_url("/sockjs.min.js")).with_state(Room::default());
+    // The page and the iframe load the client from the same place, so that both have the same version.
+    let (options, client_url) = match local_client() {
+        Some(script) => (Options::new().client_script(script), "/chat/sockjs.min.js"),
+        None => (Options::new().client_url(CLIENT_URL), CLIENT_URL),
+    };
+    let chat = SockJs::new(chat).options(options).with_state(Room::default());
     let handle = chat.handle();
     let app = Router::new()
         .route("/", get(|| async { Html(include_str!("../static/demo.html")) }))
-        .route("/sockjs.min.js", get(client_script))
+        .route("/sockjs.min.js", get(move || async move { Redirect::temporary(client_url) }))
         .nest_service("/chat", chat);
     let listener = TcpListener::bind("127.0.0.1:8081").await?;
     println!("open http://{}", listener.local_addr()?);

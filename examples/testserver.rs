@@ -1,6 +1,11 @@
 //! The services that the official protocol suite and the browser client's own tests ask for.
 //!
-//! `cargo run --release --example testserver -- --addr 127.0.0.1:8081 [--response-limit BYTES] [--workers N]`
+//! `cargo run --release --example testserver -- --addr 127.0.0.1:8081 [--response-limit BYTES] [--workers N]
+//! [--static DIR] [--client FILE]`
+//!
+//! Each option with its default: `--addr` 127.0.0.1:8081, `--response-limit` 4096, `--workers` 2 threads.
+//! `--static` serves a directory at all other paths, and `--client` is sockjs-client's script, which every
+//! service then serves for its iframe page.
 //!
 //! | path | does |
 //! |---|---|
@@ -16,27 +21,32 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use axum::{Router, extract::State};
-use axum_sockjs::{CloseReason, Cookie, Message, Options, Sender, Session, SockJs, Transport};
+use axum_sockjs::{ClientScript, CloseReason, Cookie, Message, Options, Sender, Session, SockJs, Transport};
 use tokio::{net::TcpListener, sync::broadcast};
+use tower_http::services::ServeDir;
 use uuid::Uuid;
 
-const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--workers N]";
+const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--workers N] [--static DIR] [--client FILE]";
 
 struct Args {
     addr: SocketAddr,
     response_limit: usize,
     workers: usize,
+    static_dir: Option<PathBuf>,
+    client: Option<ClientScript>,
 }
 
 impl Args {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed = Self { addr: ([127, 0, 0, 1], 8081).into(), response_limit: 4096, workers: 2 };
+        let addr = ([127, 0, 0, 1], 8081).into();
+        let mut parsed = Self { addr, response_limit: 4096, workers: 2, static_dir: None, client: None };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
             let bad = |error: &dyn std::fmt::Display| format!("{flag} {value}: {error}");
@@ -44,6 +54,8 @@ impl Args {
                 "--addr" => parsed.addr = value.parse().map_err(|e| bad(&e))?,
                 "--response-limit" => parsed.response_limit = value.parse().map_err(|e| bad(&e))?,
                 "--workers" => parsed.workers = value.parse().map_err(|e| bad(&e))?,
+                "--static" => parsed.static_dir = Some(value.into()),
+                "--client" => parsed.client = Some(ClientScript::from_file(&value).map_err(|e| bad(&e))?),
                 _ => return Err(format!("unknown option {flag}")),
             }
         }
@@ -158,15 +170,18 @@ fn watch(mut ends: broadcast::Receiver<(Uuid, String)>, session: &Session) {
     });
 }
 
-fn app(response_limit: usize) -> Router {
+fn app(args: &Args) -> Router {
     let options = || {
-        let options = Options::new().response_limit(response_limit);
+        let mut options = Options::new().response_limit(args.response_limit);
+        if let Some(client) = &args.client {
+            options = options.client_script(client.clone());
+        }
         #[cfg(feature = "websocket")]
         let options = options.hixie76(true);
         options
     };
     let without_websocket = options().disable(Transport::WebSocket).disable(Transport::RawWebSocket);
-    Router::new()
+    let app = Router::new()
         .nest_service("/echo", SockJs::new(echo).options(options()))
         .nest_service("/close", SockJs::new(close).options(options()))
         .nest_service("/disabled_websocket_echo", SockJs::new(echo).options(without_websocket))
@@ -177,13 +192,17 @@ fn app(response_limit: usize) -> Router {
         .nest_service("/ticker", SockJs::new(ticker).options(options()))
         .nest_service("/amplify", SockJs::new(amplify).options(options()))
         .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Peers::default()))
-        .nest_service("/commands", SockJs::new(commands).options(options()).with_state(Ends::new(1024)))
+        .nest_service("/commands", SockJs::new(commands).options(options()).with_state(Ends::new(1024)));
+    match &args.static_dir {
+        Some(dir) => app.fallback_service(ServeDir::new(dir)),
+        None => app,
+    }
 }
 
 async fn serve(args: Args) -> std::io::Result<()> {
     let listener = TcpListener::bind(args.addr).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let app = app(args.response_limit).into_make_service_with_connect_info::<SocketAddr>();
+    let app = app(&args).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).await
 }
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import types
 
 PYTHON3 = sys.version_info[0] > 2
@@ -122,15 +123,19 @@ def finish():
     os._exit(1 if failed else 0)
 
 
-if PYTHON3:
-    modules['utils'] = load('utils.py')
 suite = unittest.TestSuite()
-for filename, expected in FILES:
-    tests = unittest.defaultTestLoader.loadTestsFromModule(load(filename))
-    if tests.countTestCases() != expected:
-        sys.exit('error: %s has %d tests, expected are %d'
-                 % (filename, tests.countTestCases(), expected))
-    suite.addTest(tests)
+try:
+    if PYTHON3:
+        modules['utils'] = load('utils.py')
+    for filename, expected in FILES:
+        tests = unittest.defaultTestLoader.loadTestsFromModule(load(filename))
+        if tests.countTestCases() != expected:
+            sys.exit('error: %s has %d tests, expected are %d'
+                     % (filename, tests.countTestCases(), expected))
+        suite.addTest(tests)
+except Exception:
+    traceback.print_exc()
+    sys.exit('error: the suite cannot be loaded')
 
 result = Result()
 signal.signal(signal.SIGALRM, overtime)

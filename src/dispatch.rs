@@ -27,6 +27,7 @@ enum Target {
     Greeting,
     Info,
     Iframe,
+    Client { version: Option<Box<str>> },
     RawWebSocket,
     Session { route: &'static Route, id: Box<str> },
 }
@@ -45,7 +46,8 @@ impl SockJs {
                         page(&parts, || reply::text(StatusCode::OK, "Welcome to SockJS!\n"))
                     }
                     Some(Target::Iframe) => page(&parts, || self.endpoint.iframe.respond(&parts.headers)),
-                    _ => reply::not_found(),
+                    Some(Target::Client { version }) => self.client_script(version.as_deref(), &parts),
+                    Some(Target::Session { .. }) | None => reply::not_found(),
                 }
             }
         }
@@ -59,8 +61,11 @@ impl SockJs {
             Path::Greeting => Target::Greeting,
             Path::Info => Target::Info,
             Path::Iframe => Target::Iframe,
+            Path::Client { version } if self.options_ref().client_script.is_some() => {
+                Target::Client { version: version.map(Box::from) }
+            }
             Path::RawWebSocket if self.is_enabled(Transport::RawWebSocket) => Target::RawWebSocket,
-            Path::RawWebSocket => return None,
+            Path::Client { .. } | Path::RawWebSocket => return None,
             Path::Session { session, transport } => {
                 let route = ROUTES.iter().find(|route| route.name == transport)?;
                 let enabled = route.transports.iter().any(|&transport| self.is_enabled(transport));
@@ -92,6 +97,16 @@ impl SockJs {
             _ => reply::method_not_allowed("OPTIONS, GET, HEAD"),
         };
         allow_origin.apply(response.headers_mut());
+        response
+    }
+
+    fn client_script(&self, version: Option<&str>, parts: &Parts) -> Response {
+        let Some(script) = &self.options_ref().client_script else { return reply::not_found() };
+        let mut response = page(parts, || script.respond(version, &parts.headers));
+        // A page of another origin may check its `integrity`, which takes a readable answer.
+        if let Some(allow_origin) = self.allow_origin(parts) {
+            allow_origin.apply(response.headers_mut());
+        }
         response
     }
 

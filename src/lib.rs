@@ -109,6 +109,7 @@ pub use self::{
     layer::{SockJsLayer, SockJsMiddleware},
     options::{Cookie, Cors, Options},
     protocol::frame::CloseFrame,
+    response::client::ClientScript,
     session::{CloseReason, Message, Sender, Session},
     sockjs::{ResponseFuture, SockJs},
     transport::Transport,

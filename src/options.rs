@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, request::Parts};
 
-use crate::{Transport, session::Settings, transport::TransportSet};
+use crate::{ClientScript, Transport, session::Settings, transport::TransportSet};
 
 /// The settings of an endpoint, each with a default that suits most.
 ///
@@ -28,6 +28,7 @@ pub struct Options {
     pub(crate) disconnect_delay: Duration,
     pub(crate) response_limit: usize,
     pub(crate) client_url: String,
+    pub(crate) client_script: Option<ClientScript>,
     pub(crate) cookie: Cookie,
     pub(crate) base_url: Option<String>,
     pub(crate) cors: Cors,
@@ -52,6 +53,7 @@ impl Default for Options {
             disconnect_delay: Duration::from_secs(5),
             response_limit: 128 << 10,
             client_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js".to_owned(),
+            client_script: None,
             cookie: Cookie::off(),
             base_url: None,
             cors: Cors::BuiltIn,
@@ -118,6 +120,34 @@ impl Options {
     pub fn client_url(mut self, url: impl Into<String>) -> Self {
         self.client_url = url.into();
         self
+    }
+
+    /// Serves the client's script under the endpoint, at `/sockjs.min.js`, and lets the iframe page load it
+    /// from there; [`client_url`](Self::client_url) has no effect then.
+    ///
+    /// sockjs-client refuses to work with an iframe page of another version. Pages that load
+    /// `<script src="/prefix/sockjs.min.js">` cannot come into that state: browsers ask each time whether the
+    /// script is still the same, and get 304. For pages that never use an iframe transport, the script is
+    /// also at `/sockjs-VERSION.min.js` ([`ClientScript::version`]), to be kept for a year.
+    ///
+    /// ```no_run
+    /// use axum_sockjs::{ClientScript, Options};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let script = ClientScript::from_file("node_modules/sockjs-client/dist/sockjs.min.js")?;
+    /// let options = Options::new().client_script(script);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_script(mut self, script: ClientScript) -> Self {
+        self.client_script = Some(script);
+        self
+    }
+
+    /// The address of the client's script, as the iframe page has it.
+    pub(crate) fn iframe_client_url(&self) -> &str {
+        // Relative, since nobody here knows under which prefix a browser sees the page.
+        if self.client_script.is_some() { "sockjs.min.js" } else { &self.client_url }
     }
 
     /// Sets a cookie with every answer on a session's URLs, for load balancers that need one to keep a
@@ -242,6 +272,7 @@ impl Options {
             disconnect_delay,
             response_limit,
             client_url,
+            client_script,
             cookie,
             base_url,
             cors,
@@ -277,6 +308,10 @@ impl Options {
             ("disconnect_delay", format!("{disconnect_delay:?}")),
             ("response_limit", bytes(response_limit)),
             ("client_url", client_url.clone()),
+            (
+                "client_script",
+                client_script.as_ref().map_or("none".to_owned(), |script| format!("{script:?}")),
+            ),
             ("cookie", format!("{cookie:?}")),
             ("base_url", base_url.clone().unwrap_or_else(|| "none".to_owned())),
             ("cors", format!("{cors:?}")),

@@ -57,7 +57,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     fn new(options: Options, registry: Arc<Registry>) -> Arc<Self> {
-        let iframe = IframePage::new(&options.client_url);
+        let iframe = IframePage::new(options.iframe_client_url());
         Arc::new(Self { options, iframe, registry })
     }
 }

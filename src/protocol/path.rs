@@ -16,6 +16,8 @@ pub(crate) enum Path<'a> {
     Iframe,
     /// `/websocket`.
     RawWebSocket,
+    /// `/sockjs.min.js` or, with the version that the file has, `/sockjs-VERSION.min.js`.
+    Client { version: Option<&'a str> },
     /// `/SERVER/SESSION/TRANSPORT`; the server part only steers load balancers and is ignored.
     Session { session: &'a str, transport: &'a str },
 }
@@ -31,7 +33,12 @@ pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
     match (parts.next()?, parts.next(), parts.next(), parts.next()) {
         ("info", None, ..) => Some(Path::Info),
         ("websocket", None, ..) => Some(Path::RawWebSocket),
+        ("sockjs.min.js", None, ..) => Some(Path::Client { version: None }),
         (page, None, ..) if is_iframe(page) => Some(Path::Iframe),
+        (script, None, ..) => {
+            let version = script.strip_prefix("sockjs-")?.strip_suffix(".min.js")?;
+            Some(Path::Client { version: Some(version) })
+        }
         (server, Some(session), Some(transport), None) if is_id(server) && is_id(session) => {
             Some(Path::Session { session, transport })
         }
@@ -63,6 +70,8 @@ mod tests {
         assert_eq!(parse("/"), Some(Path::Greeting));
         assert_eq!(parse("/info"), Some(Path::Info));
         assert_eq!(parse("/websocket"), Some(Path::RawWebSocket));
+        assert_eq!(parse("/sockjs.min.js"), Some(Path::Client { version: None }));
+        assert_eq!(parse("/sockjs-0f.min.js"), Some(Path::Client { version: Some("0f") }));
         for page in ["/iframe.html", "/iframe-a.html", "/iframe-.html", "/iframe-0.1.2abc-dirty.2144.html"] {
             assert_eq!(parse(page), Some(Path::Iframe), "{page}");
         }

@@ -1,0 +1,73 @@
+//! The client's script, served by the endpoint itself.
+
+use std::{fmt, io, path::Path};
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, ETAG, X_CONTENT_TYPE_OPTIONS},
+};
+
+use super::{cache, etag::ETag, reply};
+
+/// A build of sockjs-client for the endpoint to serve, so that pages and the iframe page always load the
+/// same version: see [`Options::client_script`](crate::Options::client_script).
+///
+/// Take `dist/sockjs.min.js` of the npm package `sockjs-client`.
+#[derive(Clone)]
+pub struct ClientScript {
+    script: Bytes,
+    etag: ETag,
+}
+
+impl ClientScript {
+    /// The script itself, for instance by `include_bytes!`.
+    pub fn from_bytes(script: impl Into<Bytes>) -> Self {
+        let script = script.into();
+        Self { etag: ETag::of(&script), script }
+    }
+
+    /// Reads the script from a file, once, now.
+    ///
+    /// # Errors
+    /// What reading the file fails with.
+    pub fn from_file(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self::from_bytes(std::fs::read(path)?))
+    }
+
+    /// The name of exactly this content, as it stands in the path `/sockjs-VERSION.min.js`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.etag.as_str()
+    }
+
+    /// The script, or 304 for a browser that has it. Under a path with a version it may be kept for ever;
+    /// without one it is asked for anew each time, or after an update a page and its iframe would differ.
+    pub(crate) fn respond(&self, version: Option<&str>, request: &HeaderMap) -> Response {
+        if version.is_some_and(|version| version != self.version()) {
+            return reply::not_found();
+        }
+        let mut response = if self.etag.is_known(request) {
+            reply::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            let javascript = HeaderValue::from_static("text/javascript; charset=UTF-8");
+            reply::body(StatusCode::OK, javascript, self.script.clone())
+        };
+        let headers = response.headers_mut();
+        if version.is_some() {
+            cache::for_a_year(headers);
+        } else {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, no-cache"));
+        }
+        headers.insert(ETAG, self.etag.header());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
+impl fmt::Debug for ClientScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientScript({})", self.version())
+    }
+}

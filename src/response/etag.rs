@@ -1,0 +1,65 @@
+//! Entity tags: whether a browser already has what it asks for.
+
+use http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH};
+
+/// The name of some content, made from all its bytes: the same on every node and in every process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ETag {
+    hex: String,
+    header: HeaderValue,
+}
+
+impl ETag {
+    pub(crate) fn of(content: &[u8]) -> Self {
+        let hex = format!("{:016x}", fnv1a(content));
+        let header = HeaderValue::try_from(format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { hex, header }
+    }
+
+    /// Sixteen letters and digits.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.hex
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+
+    /// Weak comparison, as [RFC 9110, section 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2) says.
+    pub(crate) fn is_known(&self, request: &HeaderMap) -> bool {
+        request
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|header| header.to_str().ok())
+            .flat_map(|header| header.split(','))
+            .map(str::trim)
+            .any(|tag| {
+                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.header.as_bytes()
+            })
+    }
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_match_in_lists_weakly_and_by_star() {
+        let etag = ETag::of(b"content");
+        let quoted = etag.header().to_str().unwrap().to_owned();
+        let known = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_NONE_MATCH, value.parse().unwrap());
+            etag.is_known(&headers)
+        };
+        assert!(known(&quoted) && known(&format!("\"x\", W/{quoted}")) && known("*"));
+        assert!(!known("\"x\"") && !known("") && !known(etag.as_str()));
+        assert_ne!(ETag::of(b"other"), etag);
+    }
+}
