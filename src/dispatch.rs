@@ -119,7 +119,7 @@ impl SockJs {
         let allow_origin = if route.cross_origin { self.allow_origin(&parts) } else { None };
         // Only a POST is ever asked for beforehand.
         let may_preflight = allow_origin.is_some() && route.method == Method::POST;
-        let mut response = if parts.method == route.method {
+        let mut response = if route.serves(&parts) {
             let mut response = match route.action {
                 Action::Send(sending) => self.send(sending, id, &parts, body).await,
                 Action::Receive(read_query) => {
@@ -206,7 +206,7 @@ impl SockJs {
 
     #[cfg(feature = "websocket")]
     async fn raw_websocket(&self, parts: Parts) -> Response {
-        if parts.method != Method::GET {
+        if !transport::websocket::is_opening(&parts) {
             return reply::method_not_allowed("GET");
         }
         self.websocket(Transport::RawWebSocket, parts).await

@@ -84,6 +84,7 @@
 //!
 //! | feature | default | what |
 //! |---|---|---|
+//! | `http2` | no | WebSocket over HTTP/2 (RFC 8441), where the server enables extended CONNECT |
 //! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -115,7 +116,8 @@ pub use self::{
     transport::Transport,
 };
 
-/// The README's examples compile.
+/// The examples of the README and the guides compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/migrating.md")]
+struct Guides;

@@ -13,7 +13,7 @@ mod xhr;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, request::Parts};
 
 use crate::protocol::frame::Frame;
 
@@ -121,6 +121,17 @@ pub(crate) struct Route {
     /// It exists while any of these is switched on.
     pub(crate) transports: &'static [Transport],
     pub(crate) action: Action,
+}
+
+impl Route {
+    /// Whether it serves this request's method.
+    pub(crate) fn serves(&self, parts: &Parts) -> bool {
+        match self.action {
+            #[cfg(feature = "websocket")]
+            Action::WebSocket => websocket::is_opening(parts),
+            _ => parts.method == self.method,
+        }
+    }
 }
 
 /// What a route does.

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
     request::Parts,
 };
@@ -12,8 +12,28 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::{Upgrade, Version, hixie76};
 use crate::response::reply;
 
-/// Judges a `GET` of a WebSocket URL.
+/// Whether a request has the method that opens a WebSocket.
+pub(crate) fn is_opening(parts: &Parts) -> bool {
+    parts.method == Method::GET || is_extended_connect(parts)
+}
+
+/// Whether this is WebSocket's way to open on HTTP/2 ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
+#[cfg(feature = "http2")]
+fn is_extended_connect(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<hyper::ext::Protocol>();
+    parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+#[cfg(not(feature = "http2"))]
+fn is_extended_connect(_: &Parts) -> bool {
+    false
+}
+
+/// Judges a `GET` of a WebSocket URL, or an extended `CONNECT`.
 pub(super) fn judge(parts: &mut Parts, hixie76: bool) -> Result<Upgrade, Response> {
+    if is_extended_connect(parts) {
+        return extended_connect(parts);
+    }
     if !has_token(&parts.headers, &UPGRADE, "websocket") {
         return Err(reply::text(StatusCode::BAD_REQUEST, "Can \"Upgrade\" only to \"WebSocket\".\n"));
     }
@@ -38,12 +58,17 @@ pub(super) fn judge(parts: &mut Parts, hixie76: bool) -> Result<Upgrade, Respons
     Ok(Upgrade { on_upgrade, response, version })
 }
 
+/// HTTP/2 has said already that this is a WebSocket: there are no keys, and the answer is 200.
+fn extended_connect(parts: &mut Parts) -> Result<Upgrade, Response> {
+    check_version(&parts.headers)?;
+    let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        return Err(upgrade_required("This connection cannot be upgraded.\n"));
+    };
+    Ok(Upgrade { on_upgrade, response: reply::empty(StatusCode::OK), version: Version::Rfc6455 })
+}
+
 fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
-    // Version 8, of Firefox 7 and Chrome 14, differs only in the name of the origin's header.
-    match request.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
-        Some(b"13" | b"8") => {}
-        _ => return Err(upgrade_required("Only WebSocket version 13 is supported.\n")),
-    }
+    check_version(request)?;
     let key = request.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let Some(key) = key else {
         return Err(reply::text(
@@ -58,6 +83,14 @@ fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
         response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
     Ok(response)
+}
+
+/// Version 8, of Firefox 7 and Chrome 14, differs only in the name of the origin's header.
+fn check_version(request: &HeaderMap) -> Result<(), Response> {
+    match request.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
+        Some(b"13" | b"8") => Ok(()),
+        _ => Err(upgrade_required("Only WebSocket version 13 is supported.\n")),
+    }
 }
 
 /// 426, with the version that would do

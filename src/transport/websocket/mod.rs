@@ -13,6 +13,7 @@ use tokio_tungstenite::{
     tungstenite::protocol::{Role, WebSocketConfig},
 };
 
+pub(crate) use self::handshake::is_opening;
 use self::socket::Socket;
 use crate::{
     Options, Transport,
