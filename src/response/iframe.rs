@@ -42,6 +42,17 @@ fn escape_attribute(url: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Sites name this hash in their policies: a new one is a breaking change.
+    #[test]
+    fn the_documented_hash_is_the_inline_scripts() {
+        use sha2::Digest as _;
+
+        let html = include_str!("../../static/iframe.html");
+        let script = html.split("<script>").nth(1).and_then(|rest| rest.split("</script>").next()).unwrap();
+        let hash = data_encoding::BASE64.encode(&sha2::Sha256::digest(script));
+        assert!(include_str!("../docs/mounting.md").contains(&format!("'sha256-{hash}'")), "{hash}");
+    }
+
     #[test]
     fn the_client_url_cannot_leave_its_attribute() {
         let page = IframePage::new("/a?b=c&d=\"><script>");
