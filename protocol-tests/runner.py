@@ -1,7 +1,7 @@
 """Loads the two files of the protocol suite, runs them and counts.
 
 Run by `run`, by the interpreter chosen there: this is Python 2.7 and Python 3.
-Usage: runner.py CHECKOUT DEPENDENCIES [LOG...]
+Usage: runner.py CHECKOUT DEPENDENCIES SERVER_LOG
 """
 from __future__ import print_function
 
@@ -21,8 +21,7 @@ EXPECTED = sum(count for _, count in FILES)
 # the server does not answer, or does not end a chunked body.
 TEST_SECONDS = 15
 
-checkout, dependencies = sys.argv[1:3]
-logs = sys.argv[3:]
+checkout, dependencies, server_log = sys.argv[1:]
 # For the suite's own imports. Python 3 does not look into the checkout: what
 # the suite imports from there has to be converted.
 sys.path[1:1] = [dependencies] if PYTHON3 else [checkout, dependencies]
@@ -112,11 +111,11 @@ def give_up(test_id):
 def finish():
     # Whatever is not a success is a failure, also what did not run.
     failed = EXPECTED - result.passed
-    for path in logs if failed else ():
-        with io.open(path, encoding='utf-8', errors='replace') as file:
+    if failed:
+        with io.open(server_log, encoding='utf-8', errors='replace') as file:
             lines = file.readlines()[-50:]
         if lines:
-            print('\nLast lines of %s:\n%s' % (os.path.basename(path), ''.join(lines)))
+            print('The last lines the server wrote to stderr:\n%s' % ''.join(lines))
     print('%d passed, %d failed' % (result.passed, failed))
     sys.stdout.flush()
     # Not sys.exit: no thread of the suite may keep us here, or have the last word.

@@ -96,6 +96,8 @@ impl Events {
     pub(crate) const DETACHED: Self = Self(32);
     /// The session has ended.
     pub(crate) const ENDED: Self = Self(64);
+    /// The application has asked for more than has come, or the session has ended.
+    pub(crate) const CAUGHT_UP: Self = Self(128);
 
     pub(crate) fn contains(self, event: Self) -> bool {
         self.0 & event.0 != 0
@@ -124,6 +126,8 @@ pub(crate) struct Core {
     receivers: u32,
     inbox: Queue,
     outbox: Queue,
+    /// Whether the application has looked for a message since the last one came, and found none.
+    caught_up: bool,
     heartbeat_due: bool,
     /// When a frame last left, or a receiver came: the next heartbeat counts from here.
     last_frame: Instant,
@@ -147,6 +151,7 @@ impl Core {
             receivers: 1,
             inbox: Queue::default(),
             outbox: Queue::default(),
+            caught_up: false,
             heartbeat_due: false,
             last_frame: now,
             expires: None,
@@ -273,6 +278,7 @@ impl Core {
         }
         self.inbox.messages.extend(batch.drain(..));
         self.inbox.bytes += bytes;
+        self.caught_up = false;
         self.events |= Events::MESSAGE;
         Ok(())
     }
@@ -293,6 +299,7 @@ impl Core {
         self.events |= Events::WRITABLE;
         self.events |= Events::ROOM;
         self.events |= Events::ENDED;
+        self.events |= Events::CAUGHT_UP;
         self.events |= Events::DRIVER;
         true
     }
@@ -341,8 +348,19 @@ impl Core {
                 Ok(Some(message))
             }
             (None, Some(end)) => Err(end.clone()),
-            (None, None) => Ok(None),
+            (None, None) => {
+                if !self.caught_up {
+                    self.caught_up = true;
+                    self.events |= Events::CAUGHT_UP;
+                }
+                Ok(None)
+            }
         }
+    }
+
+    /// Whether the application has dealt with all that has come, as far as can be seen: it waits for more.
+    pub(crate) fn caught_up(&self) -> bool {
+        self.caught_up || self.end.is_some()
     }
 
     pub(crate) fn close_reason(&self) -> Option<&CloseReason> {

@@ -49,6 +49,7 @@ struct State {
     room: Vec<Waker>,
     detached: Vec<Waker>,
     ended: Vec<Waker>,
+    caught_up: Vec<Waker>,
 }
 
 /// The clock: tokio's, so that tests can pause it.
@@ -74,6 +75,7 @@ impl Shared {
             room: Vec::new(),
             detached: Vec::new(),
             ended: Vec::new(),
+            caught_up: Vec::new(),
         };
         (Arc::new(Self { connection, state: Mutex::new(state) }), receiver)
     }
@@ -154,6 +156,14 @@ impl Shared {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Refused::Closed) => Poll::Ready(Err(Closed)),
             Err(Refused::Full) => wait_with_others(&mut state.room, cx),
+        })
+    }
+
+    /// Completes when the application has taken all messages and waits for more.
+    pub(crate) fn poll_caught_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.update(|state| match state.core.caught_up() {
+            true => Poll::Ready(()),
+            false => wait_with_others(&mut state.caught_up, cx),
         })
     }
 
@@ -300,6 +310,7 @@ impl State {
             (Events::ROOM, &mut self.room),
             (Events::DETACHED, &mut self.detached),
             (Events::ENDED, &mut self.ended),
+            (Events::CAUGHT_UP, &mut self.caught_up),
         ] {
             if events.contains(event) {
                 wakes.others.append(place);

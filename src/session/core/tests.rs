@@ -3,7 +3,6 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::protocol::frame::NORMAL;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -657,7 +656,7 @@ fn a_driver_that_sleeps_until_the_delay_is_woken_for_an_earlier_heartbeat() {
 #[test]
 fn on_deadline_early_or_twice_does_nothing() {
     let (mut session, first) = Timed::open(SETTINGS);
-    let mut check = |session: &mut Timed, wait: Duration| {
+    let check = |session: &mut Timed, wait: Duration| {
         for time in [Duration::ZERO, wait - TICK] {
             session.wait(time);
             let before = format!("{:?}", session.core);
