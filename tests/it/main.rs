@@ -1,3 +1,12 @@
 //! Tests from outside: one binary, one file per topic.
 
+mod api;
+#[cfg(feature = "websocket")]
+mod hixie76;
+mod hostile;
+#[cfg(feature = "http2")]
+mod http2;
+mod protocol;
+mod service;
+mod sessions;
 mod support;

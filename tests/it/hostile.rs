@@ -1,0 +1,902 @@
+//! Clients that mean harm, or have gone wrong: each gets its documented answer, and the server goes on.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum_sockjs::{Cookie, Options, Session, SockJs};
+
+use crate::support::{
+    apps::{self, Endpoint, Stage},
+    client::{Client, Frame, Kind, WAYS, http_ways, on_each, percent_encode},
+    fresh_id,
+    http::{Connection, Request, Response},
+    server::Server,
+};
+
+const MEGABYTE: usize = 1_000_000;
+
+/// Long enough for nothing to end by itself while a test runs.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// What a method gets that the path does not serve, or the path does not exist for.
+const NOT_ALLOWED: u16 = 405;
+
+/// One URL of an endpoint and what it answers; any other method gets 405.
+struct Url {
+    name: &'static str,
+    answers: &'static [(&'static str, u16)],
+}
+
+/// Every URL below `/app`, with `ID` for a session that is not there yet.
+const URLS: &[Url] = &[
+    Url { name: "", answers: &[("GET", 200), ("HEAD", 200)] },
+    Url { name: "/", answers: &[("GET", 200), ("HEAD", 200)] },
+    Url { name: "/info", answers: &[("GET", 200), ("HEAD", 200), ("OPTIONS", 204)] },
+    Url { name: "/iframe.html", answers: &[("GET", 200), ("HEAD", 200)] },
+    Url { name: "/iframe-1.6.1.html", answers: &[("GET", 200), ("HEAD", 200)] },
+    Url { name: "/000/ID/xhr", answers: &[("POST", 200), ("OPTIONS", 204)] },
+    Url { name: "/000/ID/xhr_streaming", answers: &[("POST", 200), ("OPTIONS", 204)] },
+    Url { name: "/000/ID/xhr_send", answers: &[("POST", 404), ("OPTIONS", 204)] },
+    Url { name: "/000/ID/eventsource", answers: &[("GET", 200)] },
+    Url { name: "/000/ID/htmlfile?c=callback", answers: &[("GET", 200)] },
+    Url { name: "/000/ID/jsonp?c=callback", answers: &[("GET", 200)] },
+    Url { name: "/000/ID/jsonp_send", answers: &[("POST", 404)] },
+    #[cfg(feature = "websocket")]
+    Url { name: "/websocket", answers: &[("GET", 400)] },
+    #[cfg(feature = "websocket")]
+    Url { name: "/000/ID/websocket", answers: &[("GET", 400)] },
+];
+
+/// Paths that are none.
+const UNKNOWN: &[&str] = &[
+    "//",
+    "/unknown",
+    "/000/ID",
+    "/000/ID/",
+    "/000/ID/unknown",
+    "/000/ID/xhr/more",
+    // A name that a browser would save what it gets under.
+    "/000/ID/jsonp;x.bat?c=callback",
+    "/000/ID/xhr.html",
+    #[cfg(not(feature = "websocket"))]
+    "/websocket",
+    #[cfg(not(feature = "websocket"))]
+    "/000/ID/websocket",
+];
+
+const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"];
+
+/// Every URL with every method and the status that is due; each with a session id of its own.
+fn every_request() -> impl Iterator<Item = (&'static str, String, u16)> {
+    let known = URLS.iter().map(|url| (url.name, Some(url.answers)));
+    let unknown = UNKNOWN.iter().map(|&name| (name, None));
+    known.chain(unknown).flat_map(|(name, answers)| {
+        METHODS.iter().map(move |&method| {
+            let status = answers.map_or(404, |answers| {
+                answers
+                    .iter()
+                    .find(|(served, _)| *served == method)
+                    .map_or(NOT_ALLOWED, |(_, status)| *status)
+            });
+            (method, format!("/app{}", name.replace("ID", &fresh_id())), status)
+        })
+    })
+}
+
+/// Sends a request and reads its answer: whole, or of a stream the head only.
+async fn answer(server: &Server, request: &Request) -> Response {
+    let mut connection = server.connect().await;
+    connection.send(request).await;
+    let mut head = connection.head().await;
+    let is_stream = head.header("x-accel-buffering").is_some();
+    if request.method != "HEAD" && head.status != 101 && !is_stream {
+        head.body = connection.body(&head).await;
+    }
+    head
+}
+
+// Requests for an upgrade, as CVE-2020-7693 had them.
+
+#[tokio::test]
+async fn upgrade_headers_change_nothing_but_on_a_websocket_url() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    let header_sets: [&[(&str, &str)]; 5] = [
+        &[],
+        &[("Upgrade", "websocket"), ("Connection", "Upgrade")],
+        &[("Upgrade", "websocket")],
+        &[
+            ("Upgrade", "h2c"),
+            ("Connection", "Upgrade, HTTP2-Settings"),
+            ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+        ],
+        &[
+            ("Upgrade", "websocket"),
+            ("Connection", "keep-alive, Upgrade"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ],
+    ];
+    for (number, headers) in header_sets.into_iter().enumerate() {
+        for (method, target, status) in every_request() {
+            let request = headers
+                .iter()
+                .fold(Request::new(method, &target), |request, (name, value)| request.header(*name, *value));
+            let response = answer(&endpoint.server, &request).await;
+            let status = match (method, number) {
+                ("GET", 1) if target.ends_with("/websocket") && status == 400 => 426,
+                ("GET", 4) if target.ends_with("/websocket") && status == 400 => 101,
+                _ => status,
+            };
+            assert_eq!(response.status, status, "{method} {target} with {headers:?}: {response}");
+            assert_eq!(response.header("allow").is_some(), status == 405, "{method} {target}: {response}");
+        }
+        endpoint.still_serves().await;
+    }
+}
+
+#[tokio::test]
+async fn head_never_opens_a_session() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    for (_, target, _) in every_request().filter(|(method, ..)| *method == "HEAD") {
+        for headers in [false, true] {
+            let mut request = Request::new("HEAD", &target);
+            if headers {
+                request = request
+                    .header("Upgrade", "websocket")
+                    .header("Connection", "Upgrade")
+                    .header("Sec-WebSocket-Version", "13")
+                    .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+            }
+            let mut connection = endpoint.server.connect().await;
+            connection.send(&request).await;
+            let response = connection.head().await;
+            assert!(matches!(response.status, 200 | 404 | 405), "{target}: {response}");
+            assert_eq!(endpoint.handle.len(), 0, "{target}");
+            // No byte of a body: the next answer begins right behind the head.
+            assert_eq!(connection.ask(&Request::get("/app")).await.text(), "Welcome to SockJS!\n");
+        }
+    }
+}
+
+// Payloads.
+
+/// JSON, or nearly so, but no array of strings.
+fn no_arrays_of_strings() -> Vec<String> {
+    let mut payloads: Vec<String> = [
+        "[null,\"a\"]",
+        "[\"a\",null]",
+        "[1]",
+        "[true]",
+        "{}",
+        "{\"0\":\"a\",\"length\":1}",
+        "[[]]",
+        "[[\"a\"]]",
+        "[{\"a\":\"b\"}]",
+        "[[97]]",
+        "\"a\"",
+        "null",
+        "1",
+        "[\"a\"",
+        "[\"a\"]]",
+        "[\"a\",]",
+        "['a']",
+        "[a]",
+        "[\"\u{1}\"]",
+        "[\"\\x41\"]",
+        "[\"\\u12\"]",
+        "\u{feff}[\"a\"]",
+        "[\"a\"]\0",
+        "NaN",
+        "-",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for (open, close) in [("[", "]"), ("[\"a\",", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
+        payloads.push(open.repeat(10_000));
+        payloads.push(format!("{}\"a\"{}", open.repeat(10_000), close.repeat(10_000)));
+    }
+    payloads
+}
+
+#[tokio::test]
+async fn only_arrays_of_strings_are_taken() {
+    on_each(http_ways(), async |way| {
+        let mut stage = Stage::start(Options::new()).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let mut session = stage.session().await;
+        for payload in no_arrays_of_strings() {
+            let response = client.up.post(payload.as_bytes()).await;
+            assert_eq!((response.status, response.text()), (500, "Broken JSON encoding.\n"), "{payload:.80}");
+        }
+        client.send(&["an honest one"]).await;
+        assert_eq!(session.recv().await.unwrap(), "an honest one");
+    })
+    .await;
+    on_each(WAYS.iter().filter(|way| way.kind == Kind::Socket), async |way| {
+        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+        for payload in no_arrays_of_strings() {
+            let mut client = Client::open(&endpoint, way).await;
+            client.up.send_payload(&payload).await;
+            let expected = match way.framed {
+                true => Frame::Goodbye(1007, "Broken JSON encoding".to_owned()),
+                // To the raw WebSocket it is a text like any other.
+                false => Frame::messages(&[&payload]),
+            };
+            assert_eq!(client.frame().await, expected, "{payload:.80}");
+        }
+        endpoint.still_serves().await;
+    })
+    .await;
+}
+
+/// Bytes that are no UTF-8, in an array that is otherwise fine.
+const NOT_UTF8: &[&[u8]] = &[
+    b"[\"\xff\"]",
+    b"[\"\xc3\"]",
+    b"[\"\xc0\x80\"]",
+    // A surrogate, and a code point beyond the last one.
+    b"[\"\xed\xa0\x80\"]",
+    b"[\"\xf4\x90\x80\x80\"]",
+    b"\xff\xfe[\0\"\0a\0\"\0]\0",
+];
+
+#[tokio::test]
+async fn what_is_posted_must_be_utf8() {
+    let mut stage = Stage::start(Options::new()).await;
+    let server = &stage.endpoint.server;
+    assert_eq!(server.post("/app/000/id/xhr", "").await.text(), "o\n");
+    for payload in NOT_UTF8 {
+        for name in ["xhr_send", "jsonp_send"] {
+            let response = server.post(format!("/app/000/id/{name}"), *payload).await;
+            assert_eq!((response.status, response.text()), (500, "Broken JSON encoding.\n"), "{payload:?}");
+        }
+    }
+    let mut session = stage.session().await;
+    assert!(session.try_recv().is_none());
+}
+
+#[tokio::test]
+async fn hostile_text_stays_inside_its_frame() {
+    let text = "\"]\");</script><script>x()</script><!-- \r\n\r\ndata: c[1,\"\"]\n\nc[1,\"\"]\n \
+                %41%0D%0A&lt;\u{2028}\u{2029}\0\u{feff}'\\";
+    on_each(http_ways(), async |way| {
+        for close in [false, true] {
+            let mut stage = Stage::start(Options::new()).await;
+            let mut client = Client::open(&stage.endpoint, way).await;
+            let session = stage.session().await;
+            if way.kind == Kind::Stream {
+                client.down.request().await;
+            }
+            let expected = if close {
+                session.close(3001, text);
+                Frame::Close(3001, text.to_owned())
+            } else {
+                session.try_send(text).unwrap();
+                Frame::messages(&[text])
+            };
+            let wire = client.down.frame_as_it_comes().await;
+            let count = |needle: &str| wire.matches(needle).count();
+            match way.receive {
+                "xhr" | "xhr_streaming" => assert_eq!((count("\n"), count("\r")), (1, 0), "{wire}"),
+                "eventsource" => assert_eq!((count("\n"), count("\r"), count("\0")), (2, 2, 0), "{wire}"),
+                "htmlfile?c=callback" => {
+                    assert_eq!((count("<"), count(">"), count("&")), (2, 2, 0), "{wire}");
+                    assert_eq!((count("\n"), count("\r")), (3, 1), "{wire}");
+                }
+                _ => {
+                    assert_eq!((count("<"), count(">"), count("&")), (0, 0, 0), "{wire}");
+                    assert_eq!((count("\n"), count("\r")), (1, 1), "{wire}");
+                }
+            }
+            assert!(!wire.contains(['\u{2028}', '\u{2029}', '\0']), "{wire}");
+            assert_eq!(way.read(&wire), expected);
+        }
+    })
+    .await;
+}
+
+// Sizes.
+
+/// The bytes of a request with a large body, with its length or in chunks.
+fn with_large_body(method: &str, target: &str, chunked: bool) -> Vec<u8> {
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n");
+    let body = vec![b'x'; 10 * MEGABYTE];
+    if !chunked {
+        return [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat();
+    }
+    let mut bytes = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for chunk in body.chunks(50_000) {
+        bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        bytes.extend_from_slice(chunk);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    bytes
+}
+
+#[tokio::test]
+async fn an_answer_to_10_megabytes_is_read_and_the_connection_goes_on() {
+    let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+    assert_eq!(stage.endpoint.server.post("/app/000/open/xhr", "").await.text(), "o\n");
+    let mut session = stage.session().await;
+    let server = &stage.endpoint.server;
+    for chunked in [false, true] {
+        let to_a_session =
+            ["xhr_send", "jsonp_send"].map(|name| ("POST", format!("/app/000/open/{name}"), 413));
+        let elsewhere = every_request().filter(|(method, target, _)| match *method {
+            "POST" => !target.contains("streaming"),
+            // A body has no business here at all; streams are left out, for they would not end.
+            "GET" => !chunked && !target.contains("eventsource") && !target.contains("htmlfile"),
+            _ => false,
+        });
+        for (method, target, status) in to_a_session.into_iter().chain(elsewhere) {
+            let mut connection = server.connect().await;
+            connection.write(with_large_body(method, &target, chunked)).await;
+            let response = connection.answer(method).await;
+            assert_eq!(response.status, status, "{method} {target}: {response}");
+            let again = connection.ask(&Request::get("/app")).await;
+            assert_eq!(again.text(), "Welcome to SockJS!\n", "after {method} {target}");
+        }
+    }
+    // Nothing of it has come in, and the session goes on.
+    assert_eq!(server.post("/app/000/open/xhr_send", "[\"a\"]").await.status, 204);
+    assert_eq!(session.recv().await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn a_stream_begins_behind_10_megabytes_of_body() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    on_each(http_ways().filter(|way| way.kind == Kind::Stream), async |way| {
+        let mut connection = endpoint.server.connect().await;
+        let target = way.receiving(&fresh_id()).target;
+        connection.write(with_large_body(way.method, &target, true)).await;
+        assert_eq!(connection.head().await.status, 200);
+        connection.chunk().await;
+        assert_eq!(way.read(&connection.text_chunk().await), Frame::Open);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_off_and_the_server_goes_on() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    for target in ["/app/unknown", "/app/000/id/xhr", "/app/000/id/xhr_send"] {
+        let mut connection = endpoint.server.connect().await;
+        let head =
+            format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000\r\n\r\n");
+        connection.write(head).await;
+        let megabyte = vec![b'x'; MEGABYTE];
+        let mut written = 0;
+        // How far it gets depends on the buffers in between; it is not as far as this.
+        while written < 200 && connection.try_write(&megabyte).await.is_ok() {
+            written += 1;
+        }
+        assert!(written < 200, "{target}: the server reads on and on");
+    }
+    endpoint.still_serves().await;
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_told_to_continue_is_answered() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    assert_eq!(endpoint.server.post("/app/000/id/xhr", "").await.text(), "o\n");
+    for (target, length, status) in [
+        ("/app/000/id/xhr_send", 5, 204),
+        ("/app/000/id/xhr_send", 2 * MEGABYTE, 413),
+        ("/app/000/unknown/xhr_send", 5, 404),
+        ("/app/info", 5, 405),
+        ("/app/unknown", 5, 404),
+    ] {
+        let mut connection = endpoint.server.connect().await;
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        );
+        connection.write(head).await;
+        let mut response = connection.head().await;
+        if response.status == 100 {
+            let mut body = b"[\"a\"]".to_vec();
+            body.resize(length, b' ');
+            connection.write(body).await;
+            response = connection.head().await;
+        }
+        assert_eq!(response.status, status, "{target}: {response}");
+    }
+}
+
+#[tokio::test]
+async fn ids_are_at_most_128_bytes() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    for (server, session, status) in
+        [(128, 128, 200), (129, 1, 404), (1, 129, 404), (8000, 1, 404), (1, 8000, 404), (30_000, 30_000, 404)]
+    {
+        let target = format!("/app/{}/{}/xhr", "s".repeat(server), "x".repeat(session));
+        assert_eq!(endpoint.server.post(target, "").await.status, status, "{server}, {session}");
+    }
+    assert_eq!(endpoint.handle.len(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_callback_is_not_repeated_and_opens_nothing() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    let bad = [
+        "",
+        " ",
+        "a b",
+        "a\r\nSet-Cookie: b=c",
+        "a\0",
+        "<script>",
+        "alert(1)",
+        "alert(1);//",
+        "a;b",
+        "a[0]",
+        "a=b",
+        "a'",
+        "a\"",
+        "a`",
+        "$",
+        "\\u0061",
+        "é",
+        "\u{2028}",
+        "\u{202e}",
+        "%61",
+        "a,b",
+        "a/*",
+        "a{",
+        "../a",
+    ];
+    let long = "a".repeat(33);
+    let very_long = "a".repeat(5000);
+    for name in ["htmlfile", "jsonp"] {
+        for callback in bad.into_iter().chain([&*long, &*very_long]) {
+            for parameter in ["c", "callback"] {
+                let query = percent_encode(callback.as_bytes());
+                let target = format!("/app/000/{}/{name}?{parameter}={query}", fresh_id());
+                let response = endpoint.server.get(&target).await;
+                let due = if callback.is_empty() {
+                    "\"callback\" parameter required\n"
+                } else {
+                    "invalid \"callback\" parameter\n"
+                };
+                assert_eq!((response.status, response.text()), (500, due), "{callback:.20?}: {response}");
+                assert_eq!(response.header("content-type"), Some("text/plain; charset=UTF-8"));
+            }
+        }
+        // The first one counts, so that no checker is led astray by another.
+        let target = format!("/app/000/{}/{name}?c=%3Cb%3E&c=a&callback=b", fresh_id());
+        assert_eq!(endpoint.server.get(&target).await.status, 500);
+        // Bytes that are no UTF-8.
+        let target = format!("/app/000/{}/{name}?c=%ff%fe", fresh_id());
+        assert_eq!(endpoint.server.get(&target).await.status, 500);
+    }
+    assert_eq!(endpoint.handle.len(), 0);
+    let target = format!("/app/000/{}/jsonp?c={}", fresh_id(), "a.".repeat(16));
+    assert_eq!(endpoint.server.get(&target).await.text(), format!("/**/{}(\"o\");\r\n", "a.".repeat(16)));
+}
+
+// Requests that are broken, or break off.
+
+/// The status of the answer to these bytes, if there is one before the server hangs up.
+async fn status_of(server: &Server, bytes: impl AsRef<[u8]>) -> Option<u16> {
+    let mut connection = server.connect().await;
+    // The server may hang up before it has read all.
+    let _ = connection.try_write(bytes).await;
+    let answer = connection.until_gone().await;
+    let line = String::from_utf8_lossy(&answer);
+    line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok())
+}
+
+#[tokio::test]
+async fn absurd_requests_are_refused() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    let post = |headers: &str, body: &str| {
+        format!(
+            "POST /app/000/id/xhr_send HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n{body}"
+        )
+    };
+    let get = |headers: &str| post(headers, "").replace("POST", "GET").replace("000/id/xhr_send", "info");
+    // Which status it is, the HTTP library decides.
+    let refused = [
+        post("Content-Length: -1\r\n", ""),
+        post("Content-Length: 99999999999999999999999\r\n", ""),
+        post("Content-Length: 2\r\nContent-Length: 3\r\n", "[]x"),
+        post("Content-Length: 0x2\r\n", "[]"),
+        post("Transfer-Encoding: gzip\r\n", "[]"),
+        post("Transfer-Encoding: chunked\r\n", "-1\r\n\r\n"),
+        post("Transfer-Encoding: chunked\r\n", "fffffffffffffffffff\r\n[]"),
+        get("No colon\r\n"),
+        get("Na me: value\r\n"),
+        get(": value\r\n"),
+        get("Name: a\0b\r\n"),
+        get(" Folded: yes\r\n"),
+        get(&"A: b\r\n".repeat(200)),
+        get(&format!("A: {}\r\n", "b".repeat(MEGABYTE))),
+        get("").replace("info", &"x".repeat(70_000)),
+        get("").replace("info", &"x".repeat(MEGABYTE)),
+        "GET\r\n\r\n".to_owned(),
+        "GET /app HTTP/9.9\r\n\r\n".to_owned(),
+        "GET app HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
+        "GET /app/\u{e9} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
+        "CONNECT /app/000/id/xhr HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
+        "\0\0\0\0\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\r\n\r\n".to_owned(),
+    ];
+    for bytes in &refused {
+        let status = status_of(&endpoint.server, bytes).await;
+        let beginning: String = bytes.chars().take(150).collect();
+        assert!(status.is_some_and(|status| (400..500).contains(&status)), "{status:?}: {beginning:?}");
+    }
+    // Odd, but allowed.
+    for headers in [
+        "Origin: \u{e9}\r\n",
+        "Origin: a\r\nOrigin: b\r\n",
+        "Cookie: ;;;=;,\r\n",
+        "Content-Type: \t\r\n",
+        "If-None-Match: \"\r\n",
+        "Connection: close, close, Upgrade\r\n",
+        "Accept-Encoding: gzip;q=nan\r\n",
+    ] {
+        assert_eq!(status_of(&endpoint.server, get(headers)).await, Some(200), "{headers:?}");
+    }
+    let absolute = "GET http://elsewhere/app/info HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert_eq!(status_of(&endpoint.server, absolute).await, Some(200));
+    assert_eq!(endpoint.handle.len(), 0);
+    endpoint.still_serves().await;
+}
+
+/// How a client goes away in the middle of something.
+#[derive(Clone, Copy)]
+enum Exit {
+    Close,
+    Reset,
+    /// Says that it will send no more, and waits for the server to hang up.
+    HalfClose,
+}
+
+const EXITS: [Exit; 3] = [Exit::Close, Exit::Reset, Exit::HalfClose];
+
+async fn leave(mut connection: Connection, exit: Exit) {
+    match exit {
+        Exit::Close => drop(connection),
+        Exit::Reset => connection.abort(),
+        Exit::HalfClose => {
+            connection.finish_writing().await;
+            connection.until_gone().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receiving_request_may_break_off_at_any_byte() {
+    on_each(http_ways(), async |way| {
+        // A request that is whole opens a session, which ends soon.
+        let options = Options::new().disconnect_delay(Duration::from_millis(20));
+        let endpoint = Endpoint::start(apps::echo, options).await;
+        let length = way.receiving(&fresh_id()).to_bytes().len();
+        for cut in 0..=length {
+            for exit in EXITS {
+                let mut connection = endpoint.server.connect().await;
+                let request = way.receiving(&fresh_id()).to_bytes();
+                connection.write(&request[..cut.min(request.len())]).await;
+                leave(connection, exit).await;
+            }
+        }
+        endpoint.is_left_empty().await;
+        endpoint.still_serves().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sending_request_that_breaks_off_brings_nothing() {
+    on_each(http_ways(), async |way| {
+        let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+        let id = fresh_id();
+        let mut client = Client::open_as(&stage.endpoint, way, &id).await;
+        let mut session = stage.session().await;
+        let request = way.sending(&id, "[\"half\",\"a batch\"]").to_bytes();
+        let chunked = format!(
+            "POST {} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n[\"half\",\r\na\r\n\"a batch\"]\r\n0\r\n\r\n",
+            way.sending(&id, "").target
+        );
+        for bytes in [&request[..], chunked.as_bytes()] {
+            for cut in 0..bytes.len() {
+                let mut connection = stage.endpoint.server.connect().await;
+                connection.write(&bytes[..cut]).await;
+                leave(connection, EXITS[cut % 3]).await;
+            }
+        }
+        // Whatever those left behind would come before this.
+        client.send(&["whole"]).await;
+        assert_eq!(session.recv().await.unwrap(), "whole");
+        assert_eq!(session.close_reason(), None);
+        drop(session);
+        stage.endpoint.is_left_empty().await;
+        stage.endpoint.still_serves().await;
+    })
+    .await;
+}
+
+// Whose session it is.
+
+#[tokio::test]
+async fn an_endpoint_cannot_reach_the_sessions_of_another() {
+    let one = SockJs::new(apps::echo);
+    let two = SockJs::new(apps::echo);
+    let handles = [one.handle(), two.handle()];
+    let app = Router::new().nest_service("/one", one).nest_service("/two", two);
+    let server = Server::start(app).await;
+    assert_eq!(server.post("/one/000/id/xhr", "").await.text(), "o\n");
+    assert_eq!(server.post("/two/000/id/xhr_send", "[\"a\"]").await.status, 404);
+    assert_eq!(server.post("/two/000/id/jsonp_send", "[\"a\"]").await.status, 404);
+    // The same id there is another session.
+    assert_eq!(server.post("/two/000/id/xhr", "").await.text(), "o\n");
+    assert_eq!(server.post("/two/000/id/xhr_send", "[\"two\"]").await.status, 204);
+    assert_eq!(server.post("/one/000/id/xhr_send", "[\"one\"]").await.status, 204);
+    assert_eq!(server.post("/one/000/id/xhr", "").await.text(), "a[\"one\"]\n");
+    assert_eq!(server.post("/two/000/id/xhr", "").await.text(), "a[\"two\"]\n");
+    assert_eq!(handles[0].close_all(3000, "one"), 1);
+    assert_eq!((handles[0].len(), handles[1].len()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_id_is_compared_as_it_stands() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    assert_eq!(endpoint.server.post("/app/000/id%41/xhr", "").await.text(), "o\n");
+    for other in ["idA", "id%2541", "ID%41", "id%41%00"] {
+        let response = endpoint.server.post(format!("/app/000/{other}/xhr_send"), "[\"a\"]").await;
+        assert_eq!(response.status, 404, "{other}");
+    }
+    assert_eq!(endpoint.server.post("/app/999/id%41/xhr_send", "[\"a\"]").await.status, 204);
+}
+
+#[tokio::test]
+async fn only_the_one_cookie_comes_back() {
+    let handler = |session: Session| async move { drop(session) };
+    let endpoint = Endpoint::start(handler, Options::new().cookie(Cookie::jsessionid())).await;
+    for (cookies, expected) in [
+        (&["secret=1; JSESSIONID=a.node1; other=2"][..], "a.node1"),
+        (&["secret=1; other=2"], "dummy"),
+        (&["secret=1", "JSESSIONID=second"], "second"),
+        (&["XJSESSIONID=1; jsessionid=2; JSESSIONID2=3"], "dummy"),
+        (&["JSESSIONID=\"quoted\""], "dummy"),
+        (&["JSESSIONID=a b"], "dummy"),
+        (&["JSESSIONID=a,b"], "dummy"),
+        (&["JSESSIONID="], "dummy"),
+        (&["JSESSIONID=a\\b"], "dummy"),
+        (&["JSESSIONID=\u{e9}"], "dummy"),
+    ] {
+        let request = Request::post(Endpoint::path(&fresh_id(), "xhr"));
+        let request = cookies.iter().fold(request, |request, cookie| request.header("Cookie", *cookie));
+        let response = endpoint.server.ask(&request).await;
+        let expected = format!("JSESSIONID={expected}; path=/");
+        assert_eq!(response.header("set-cookie"), Some(&*expected), "{cookies:?}");
+    }
+    let long = Request::post(Endpoint::path(&fresh_id(), "xhr"))
+        .header("Cookie", format!("JSESSIONID={}", "a".repeat(5000)));
+    let response = endpoint.server.ask(&long).await;
+    assert_eq!(response.header("set-cookie"), Some("JSESSIONID=dummy; path=/"));
+}
+
+#[cfg(feature = "websocket")]
+mod websocket {
+    use axum_sockjs::{CloseFrame, CloseReason};
+
+    use super::*;
+    use crate::support::{
+        apps::Reporting,
+        client::Way,
+        within,
+        ws::{self, BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, close_payload, frame},
+    };
+
+    fn sockets() -> impl Iterator<Item = &'static Way> {
+        WAYS.iter().filter(|way| way.kind == Kind::Socket)
+    }
+
+    fn target(way: &Way) -> String {
+        if way.framed { Endpoint::path(&fresh_id(), "websocket") } else { "/app/websocket".to_owned() }
+    }
+
+    /// A client that writes frames as bytes, behind the open frame.
+    async fn connect(endpoint: &Endpoint, way: &Way) -> Connection {
+        let mut connection = ws::upgraded(endpoint.server.addr, &target(way)).await;
+        if way.framed {
+            assert_eq!(ws::read_frame(&mut connection).await, (FIN | TEXT, b"o".to_vec()));
+        }
+        connection
+    }
+
+    /// Writes bytes, and expects the close frame with this code and the end of the connection.
+    async fn expect_violation(reporting: &mut Reporting, way: &Way, bytes: &[u8], code: u16) {
+        let mut connection = connect(&reporting.endpoint, way).await;
+        connection.write(bytes).await;
+        let close = within("a close frame", ws::read_close(&mut connection)).await.expect("it has a code");
+        assert_eq!(close.code(), code, "{}: {:.40?}", way.transport, bytes);
+        assert_eq!(reporting.end().await, CloseReason::ProtocolError(close));
+        connection.finish_writing().await;
+        connection.until_gone().await;
+    }
+
+    #[tokio::test]
+    async fn a_message_of_10_megabytes_is_told_1009() {
+        let message = vec![b'x'; 10 * MEGABYTE];
+        let whole = frame(FIN | TEXT, &message);
+        let mut fragments = frame(TEXT, b"x");
+        for part in message.chunks(50_000) {
+            fragments.extend(frame(CONTINUATION, part));
+        }
+        fragments.extend(frame(FIN | CONTINUATION, b""));
+        on_each(sockets(), async |way| {
+            let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
+            expect_violation(&mut reporting, way, &whole, 1009).await;
+            expect_violation(&mut reporting, way, &fragments, 1009).await;
+            reporting.endpoint.is_left_empty().await;
+            reporting.endpoint.still_serves().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn violations_are_told_by_their_code() {
+        let mut unmasked = frame(FIN | TEXT, b"");
+        unmasked = vec![unmasked[0], 5, b'[', b'"', b'a', b'"', b']'];
+        let cases: &[(Vec<u8>, u16)] = &[
+            (unmasked, 1002),
+            (frame(FIN | 0x40 | TEXT, b"[]"), 1002),
+            (frame(FIN | 0x10 | TEXT, b"[]"), 1002),
+            (frame(FIN | 3, b"[]"), 1002),
+            (frame(FIN | 11, b""), 1002),
+            (frame(FIN | CONTINUATION, b"[]"), 1002),
+            ([frame(TEXT, b"["), frame(FIN | TEXT, b"]")].concat(), 1002),
+            (frame(PING, b"in parts"), 1002),
+            (frame(FIN | PING, &[b'x'; 126]), 1002),
+            (frame(FIN | CLOSE, b"x"), 1002),
+            (frame(FIN | CLOSE, &[b'x'; 126]), 1002),
+            (frame(FIN | CLOSE, &[&close_payload(1000, "")[..], b"\xff"].concat()), 1007),
+            // A length that no memory has.
+            ([vec![FIN | TEXT, 0xff], vec![0x7f; 8], vec![0; 4]].concat(), 1009),
+            (frame(FIN | TEXT, b"[\"\xff\"]"), 1007),
+            (frame(FIN | TEXT, b"[\"\xed\xa0\x80\"]"), 1007),
+            ([frame(TEXT, b"[\"\xc3"), frame(FIN | CONTINUATION, b"\x28\"]")].concat(), 1007),
+        ];
+        on_each(sockets(), async |way| {
+            let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
+            for (bytes, code) in cases {
+                expect_violation(&mut reporting, way, bytes, *code).await;
+            }
+            if way.framed {
+                for data in [&b"[\"a\"]"[..], b""] {
+                    expect_violation(&mut reporting, way, &frame(FIN | BINARY, data), 1003).await;
+                }
+            }
+            reporting.endpoint.is_left_empty().await;
+            reporting.endpoint.still_serves().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn control_frames_are_answered_between_the_parts_of_a_message() {
+        on_each(sockets(), async |way| {
+            let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+            let mut connection = connect(&endpoint, way).await;
+            let message: &[&[u8]] = &[b"[\"\xf0", b"\x9f\x98", b"", b"\x80\"]"];
+            for (number, part) in message.iter().enumerate() {
+                let opcode = if number == 0 { TEXT } else { CONTINUATION };
+                let fin = if number + 1 == message.len() { FIN } else { 0 };
+                connection.write(frame(fin | opcode, part)).await;
+                if fin == 0 {
+                    connection.write(frame(FIN | PONG, b"unasked")).await;
+                    connection.write(frame(FIN | PING, &[b'p', number as u8])).await;
+                    assert_eq!(ws::read_frame(&mut connection).await, (FIN | PONG, vec![b'p', number as u8]));
+                }
+            }
+            let echoed = if way.framed { "a[\"\u{1f600}\"]" } else { "[\"\u{1f600}\"]" };
+            assert_eq!(ws::read_frame(&mut connection).await, (FIN | TEXT, echoed.as_bytes().to_vec()));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_socket_may_break_off_at_any_byte() {
+        on_each(sockets(), async |way| {
+            let mut reporting = Reporting::start(Options::new()).await;
+            let handshake = ws::handshake(target(way)).to_bytes().len();
+            let frames = [
+                frame(FIN | TEXT, b"[\"a\"]"),
+                frame(FIN | PING, b"ping"),
+                frame(FIN | TEXT, &[b"[\"", &[b'x'; 200][..], b"\"]"].concat()),
+                frame(FIN | CLOSE, &close_payload(1000, "enough")),
+            ]
+            .concat();
+            let mut opened = 0;
+            for cut in 0..=handshake + frames.len() {
+                let mut connection = reporting.endpoint.server.connect().await;
+                let request = ws::handshake(target(way)).to_bytes();
+                // Ids differ in length, so the cut counts from the end of the handshake.
+                let behind = cut.checked_sub(handshake);
+                connection
+                    .write(
+                        &request[..if behind.is_some() { request.len() } else { cut.min(request.len() - 1) }],
+                    )
+                    .await;
+                if let Some(behind) = behind {
+                    assert_eq!(connection.head().await.status, 101);
+                    connection.write(&frames[..behind]).await;
+                    opened += 1;
+                }
+                leave(connection, EXITS[cut % 3]).await;
+            }
+            for _ in 0..opened {
+                let reason = reporting.end().await;
+                let enough = CloseReason::Client(Some(CloseFrame::new(1000, "enough")));
+                assert!(reason == CloseReason::ConnectionLost || reason == enough, "{reason}");
+            }
+            reporting.endpoint.is_left_empty().await;
+            assert!(reporting.has_no_more());
+            reporting.endpoint.still_serves().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_breaks_off_opens_nothing_that_stays() {
+        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+        on_each(sockets(), async |way| {
+            for _ in 0..50 {
+                let mut connection = endpoint.server.connect().await;
+                connection.write(ws::handshake(target(way)).to_bytes()).await;
+                connection.abort();
+            }
+            endpoint.is_left_empty().await;
+        })
+        .await;
+        endpoint.still_serves().await;
+    }
+
+    #[tokio::test]
+    async fn handshakes_are_judged_by_the_letter() {
+        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+        let version = "Sec-WebSocket-Version";
+        let key = "Sec-WebSocket-Key";
+        on_each(sockets(), async |way| {
+            let request = |headers: &[(&str, &str)]| {
+                let request =
+                    Request::get(target(way)).header("Upgrade", "websocket").header("Connection", "Upgrade");
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+            };
+            for (headers, status) in [
+                (&[(version, "13"), (key, ws::KEY)][..], 101),
+                (&[(version, "8"), (key, ws::KEY)], 101),
+                (&[(version, "12"), (key, ws::KEY)], 426),
+                (&[(version, "13, 8"), (key, ws::KEY)], 426),
+                (&[(key, ws::KEY)], 426),
+                (&[(version, "13")], 400),
+                (&[(version, "13"), (key, "")], 400),
+                (&[(version, "13"), (key, "c2hvcnQ=")], 400),
+                (&[(version, "13"), (key, "dGhlIHNhbXBsZSBub25jZSBpcyB0b28gbG9uZw==")], 400),
+                (&[(version, "13"), (key, "!!!!!!!!!!!!!!!!!!!!!!==")], 400),
+                // The old handshake is off by default.
+                (
+                    &[
+                        ("Sec-WebSocket-Key1", "4 @1  46546xW%0l 1 5"),
+                        ("Sec-WebSocket-Key2", "12998 5 Y3 1  .P00"),
+                    ],
+                    426,
+                ),
+            ] {
+                let mut connection = endpoint.server.connect().await;
+                connection.send(&request(headers)).await;
+                let head = connection.head().await;
+                assert_eq!(head.status, status, "{headers:?}: {head}");
+                let supported = (status == 426).then_some("13");
+                assert_eq!(head.header("sec-websocket-version"), supported, "{head}");
+            }
+            let old = endpoint.server.ask(&ws::handshake(target(way)).http10()).await;
+            assert_eq!(old.status, 426, "{old}");
+            endpoint.is_left_empty().await;
+        })
+        .await;
+    }
+}

@@ -1,0 +1,892 @@
+//! What a session promises, on every transport that can keep the promise.
+
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use axum_sockjs::{CloseFrame, CloseReason, Options, Session};
+use futures_util::future::join_all;
+
+use crate::support::{
+    PATIENCE,
+    apps::{self, Endpoint, Reporting, Stage},
+    client::{Client, Down, Frame, Kind, WAYS, Way, http_ways, on_each},
+    fresh_id,
+    log::Log,
+    within,
+};
+
+/// Long enough for nothing to end by itself while a test runs.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Streams end with every frame, as polls do.
+fn one_frame_per_response() -> Options {
+    Options::new().response_limit(1)
+}
+
+/// The end of a session, as its application sees it.
+async fn end_of(session: &mut Session) -> CloseReason {
+    assert_eq!(within("the end of the messages", session.recv()).await, None);
+    within("the reason of the end", session.closed()).await
+}
+
+fn sockets() -> impl Iterator<Item = &'static Way> {
+    WAYS.iter().filter(|way| way.kind == Kind::Socket)
+}
+
+// Opening.
+
+#[tokio::test]
+async fn the_open_frame_is_with_the_client_before_the_application_works() {
+    on_each(WAYS, async |way| {
+        let (confirm, confirmed) = mpsc::channel();
+        let confirmed = Arc::new(Mutex::new(confirmed));
+        let endpoint = Endpoint::start_on_one_thread(
+            move |session: Session| async move {
+                // Work that holds up the whole server, until the client has its `o`.
+                let confirmed = confirmed.lock().unwrap().recv_timeout(2 * PATIENCE);
+                session.send(confirmed.unwrap_or("the client has seen nothing")).await.unwrap();
+                session.closed().await;
+            },
+            Options::new(),
+        );
+        let mut client = Client::open(&endpoint, way).await;
+        confirm.send("seen").unwrap();
+        assert_eq!(client.messages(1).await, ["seen"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sockets_may_share_an_id() {
+    on_each(sockets(), async |way| {
+        let mut stage = Stage::start(Options::new()).await;
+        let mut pairs = Vec::new();
+        for _ in 0..3 {
+            let client = Client::open_as(&stage.endpoint, way, "shared").await;
+            pairs.push((client, stage.session().await));
+        }
+        assert_eq!(stage.endpoint.handle.len(), 3);
+        for (number, (_, session)) in pairs.iter().enumerate() {
+            session.send(number.to_string()).await.unwrap();
+        }
+        for (number, (client, _)) in pairs.iter_mut().enumerate() {
+            assert_eq!(client.messages(1).await, [number.to_string()]);
+        }
+    })
+    .await;
+}
+
+// Messages.
+
+#[tokio::test]
+async fn messages_arrive_in_order_and_once_both_ways() {
+    const COUNT: usize = 300;
+    let text = |from: &str, number: usize| {
+        let size = [0, 1, 10, 100, 1000, 5000][number % 6];
+        format!("{from} {number} {}", "é\"".repeat(size / 2))
+    };
+    let from_client: Vec<String> = (0..COUNT).map(|number| text("client", number)).collect();
+    let from_server: Vec<String> = (0..COUNT).map(|number| text("server", number)).collect();
+    on_each(WAYS, async |way| {
+        // Small queues, so that both sides have to wait for each other, and short responses.
+        let options = Options::new()
+            .response_limit(4096)
+            .receive_queue_messages(20)
+            .receive_queue_bytes(10_000)
+            .send_queue_bytes(10_000);
+        let mut stage = Stage::start(options).await;
+        let Client { mut up, mut down, .. } = Client::open(&stage.endpoint, way).await;
+        let mut session = stage.session().await;
+        let sender = session.sender();
+
+        let client_sends = async {
+            let mut rest = &from_client[..];
+            for size in [1, 2, 3, 5, 8, 13].into_iter().cycle() {
+                let (batch, behind) = rest.split_at(size.min(rest.len()));
+                up.send(batch).await;
+                rest = behind;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        };
+        let client_receives = async { assert!(down.messages(COUNT).await == from_server) };
+        let server_sends = async {
+            for message in &from_server {
+                sender.send(message).await.unwrap();
+            }
+        };
+        let server_receives = async {
+            for message in &from_client {
+                assert_eq!(session.recv().await.unwrap(), message.as_str());
+            }
+        };
+        within("all messages", async {
+            tokio::join!(client_sends, client_receives, server_sends, server_receives)
+        })
+        .await;
+        // Nothing comes twice.
+        assert!(session.try_recv().is_none());
+        session.send("last").await.unwrap();
+        assert_eq!(down.messages(1).await, ["last"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_batch_is_taken_whole_or_not_at_all() {
+    let options = || Options::new().max_message_bytes(10).max_batch_messages(3);
+    let cases = [
+        ("[\"a\",2]", 500, 1007),
+        ("[\"a\",\"b\"", 500, 1007),
+        ("[\"a\",\"b\"]]", 500, 1007),
+        ("[\"a\",\"\\ud800\\x\"]", 500, 1007),
+        ("[\"a\",\"12345678901\"]", 413, 1009),
+        ("[\"a\",\"12345\\u00e91234\"]", 413, 1009),
+        ("[\"a\",\"b\",\"c\",\"d\"]", 413, 1009),
+    ];
+    on_each(http_ways(), async |way| {
+        let mut stage = Stage::start(options()).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let mut session = stage.session().await;
+        for (payload, status, _) in cases {
+            assert_eq!(client.up.post(payload.as_bytes()).await.status, status, "{payload}");
+        }
+        // The session goes on, up to the limits themselves.
+        client.send(&["1234567890", "12345678é", ""]).await;
+        for message in ["1234567890", "12345678é", ""] {
+            assert_eq!(within("a message", session.recv()).await.unwrap(), message);
+        }
+        assert_eq!(session.close_reason(), None);
+    })
+    .await;
+    on_each(sockets(), async |way| {
+        for (payload, _, code) in cases {
+            // The raw WebSocket has no batches, only messages: each of these but the first two is too long.
+            let code = if way.framed { code } else { 1009 };
+            if !way.framed && payload.len() <= 10 {
+                continue;
+            }
+            let mut stage = Stage::start(options()).await;
+            let mut client = Client::open(&stage.endpoint, way).await;
+            let mut session = stage.session().await;
+            client.up.send_payload(payload).await;
+            let Frame::Goodbye(told, reason) = client.frame().await else { panic!("{payload}") };
+            assert_eq!(told, code, "{payload}");
+            let expected = CloseReason::ProtocolError(CloseFrame::new(code, reason));
+            assert_eq!(end_of(&mut session).await, expected, "{payload}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn waiting_messages_leave_together_within_the_response_limit() {
+    on_each(WAYS.iter().filter(|way| way.framed), async |way| {
+        let mut stage = Stage::start(Options::new().response_limit(4096)).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        // Nothing is awaited in between, so no receiver gets to run either.
+        let send = |range: std::ops::Range<usize>, size: usize| {
+            let messages: Vec<String> = range.map(|number| format!("{number:0size$}")).collect();
+            messages.iter().for_each(|message| session.try_send(message).unwrap());
+            messages
+        };
+        let few = send(0..10, 10);
+        assert_eq!(client.frame().await, Frame::messages(&few));
+
+        let many = send(10..30, 1000);
+        let mut received = Vec::new();
+        while received.len() < many.len() {
+            let Frame::Messages(messages) = client.frame().await else { panic!("no messages") };
+            assert!(messages.len() <= 4, "{} messages of 1003 bytes in a frame", messages.len());
+            if way.kind != Kind::Stream {
+                // A frame is as full as it may be; that of a stream holds what is left of the response.
+                assert_eq!(messages.len(), 4);
+            }
+            received.extend(messages);
+        }
+        assert_eq!(received, many);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_carries_no_more_than_its_limit_and_one_message() {
+    on_each(http_ways().filter(|way| way.kind == Kind::Stream), async |way| {
+        let mut stage = Stage::start(Options::new().response_limit(4096)).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        let message = "m".repeat(500);
+        for _ in 0..20 {
+            session.try_send(&message).unwrap();
+        }
+        let mut received = 0;
+        while received < 20 {
+            client.down.request().await;
+            let mut of_this_response = 0;
+            while let Some(frame) = client.down.frame_of_this_response().await {
+                let Frame::Messages(messages) = frame else { panic!("{frame:?}") };
+                of_this_response += messages.len();
+                if received + of_this_response == 20 {
+                    break;
+                }
+            }
+            assert!(of_this_response * 500 <= 4096 + 500, "{of_this_response} messages in one response");
+            received += of_this_response;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_code_point_and_lone_surrogates_survive() {
+    let all: Vec<char> = ('\0'..=char::MAX).collect();
+    let escaped = |text: &str| {
+        let units = text.encode_utf16().map(|unit| format!("\\u{unit:04X}"));
+        format!("[\"{}\"]", units.collect::<String>())
+    };
+    on_each(WAYS, async |way| {
+        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+        let mut client = Client::open(&endpoint, way).await;
+        for (number, part) in all.chunks(16 << 10).enumerate() {
+            let text: String = part.iter().collect();
+            client.send(&[&text]).await;
+            assert!(client.messages(1).await == [text.as_str()], "from {:?}", part[0]);
+            // The basic plane, and some of what takes two escapes.
+            if way.framed && number <= 4 {
+                client.up.send_payload(escaped(&text)).await;
+                assert!(client.messages(1).await == [text.as_str()], "escaped, from {:?}", part[0]);
+            }
+        }
+        if way.framed {
+            // JavaScript can send these, and UTF-8 cannot hold them.
+            client.up.send_payload(r#"["a\ud800","\uDFFFb\udc00\ud800","\ud83d\ude00"]"#).await;
+            assert_eq!(client.messages(3).await, ["a\u{fffd}", "\u{fffd}b\u{fffd}\u{fffd}", "😀"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messages_of_64_kib_pass() {
+    on_each(WAYS, async |way| {
+        let endpoint = Endpoint::start(apps::echo, Options::new().response_limit(4096)).await;
+        let mut client = Client::open(&endpoint, way).await;
+        for message in
+            ["x".repeat(64 << 10), "\"".repeat(64 << 10), "€".repeat((64 << 10) / 3), "%\n".repeat(32 << 10)]
+        {
+            client.send(&[&message]).await;
+            assert!(client.messages(1).await == [message.as_str()], "{:?}", &message[..3]);
+        }
+    })
+    .await;
+}
+
+// Heartbeats and time-outs.
+
+#[tokio::test]
+async fn an_idle_receiver_gets_heartbeats_and_keeps_its_session() {
+    on_each(WAYS, async |way| {
+        let options = Options::new().heartbeat(Duration::from_millis(20));
+        // A stream and a socket have a receiver all the time, a poll only nearly so.
+        let options = match way.kind {
+            Kind::Poll => options.disconnect_delay(NEVER),
+            Kind::Stream | Kind::Socket => options.disconnect_delay(Duration::from_millis(50)),
+        };
+        let mut stage = Stage::start(options).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        for _ in 0..6 {
+            assert_eq!(client.frame().await, Frame::Heartbeat);
+        }
+        assert_eq!(session.close_reason(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_without_a_receiver_times_out_and_its_id_is_free() {
+    on_each(http_ways(), async |way| {
+        let options = one_frame_per_response().disconnect_delay(Duration::from_millis(50));
+        let mut stage = Stage::start(options).await;
+        let id = fresh_id();
+        let mut client = Client::open_as(&stage.endpoint, way, &id).await;
+        let mut session = stage.session().await;
+        client.send(&["the last words"]).await;
+        assert_eq!(within("a message", session.recv()).await.unwrap(), "the last words");
+        assert_eq!(end_of(&mut session).await, CloseReason::TimedOut);
+        assert_eq!(client.up.post(b"[\"too late\"]").await.status, 404);
+
+        let mut again = Client::open_as(&stage.endpoint, way, &id).await;
+        let another = stage.session().await;
+        assert_ne!(another.id(), session.id());
+        another.send("anew").await.unwrap();
+        assert_eq!(again.messages(1).await, ["anew"]);
+    })
+    .await;
+}
+
+// Receivers.
+
+/// Lets two receivers of one session race, both of which have sent their request; gives the first frame,
+/// and the receiver that still waits.
+async fn race(mut one: Down, mut two: Down) -> (Frame, Down) {
+    one.request().await;
+    two.request().await;
+    tokio::select! {
+        frame = one.frame() => (frame, two),
+        frame = two.frame() => (frame, one),
+    }
+}
+
+const ANOTHER: &str = "Another connection still open";
+const INTERRUPTED: &str = "Connection interrupted";
+
+#[tokio::test]
+async fn a_second_receiver_is_told_2010_and_the_first_goes_on() {
+    on_each(http_ways(), async |way| {
+        let mut stage = Stage::start(one_frame_per_response()).await;
+        let id = fresh_id();
+        let client = Client::open_as(&stage.endpoint, way, &id).await;
+        let session = stage.session().await;
+        let second = Down::new(stage.endpoint.server.addr, way, &id);
+        let (refused, mut first) = race(client.down, second).await;
+        assert_eq!(refused, Frame::Close(2010, ANOTHER.to_owned()));
+        assert_eq!(session.close_reason(), None);
+        session.send("still here").await.unwrap();
+        assert_eq!(first.messages(1).await, ["still here"]);
+    })
+    .await;
+}
+
+/// Asks for the next frame on another connection as soon as the last one is there, which is before the end
+/// of its response can be.
+async fn hammer(way: &'static Way) {
+    const ROUNDS: usize = 2000;
+    let mut stage = Stage::start(one_frame_per_response()).await;
+    let id = fresh_id();
+    let client = Client::open_as(&stage.endpoint, way, &id).await;
+    let session = stage.session().await;
+    let sending = tokio::spawn(async move {
+        for number in 0..ROUNDS {
+            session.send(number.to_string()).await.expect("the session is open");
+        }
+        session
+    });
+    let mut receivers = [client.down, Down::new(stage.endpoint.server.addr, way, &id)];
+    let mut next = 0;
+    for turn in [1, 0].into_iter().cycle() {
+        let Frame::Messages(messages) = receivers[turn].frame().await else {
+            panic!("no messages after {next} of them");
+        };
+        for message in messages {
+            assert_eq!(message, next.to_string());
+            next += 1;
+        }
+        if next == ROUNDS {
+            break;
+        }
+    }
+    let session = sending.await.expect("all messages were sent");
+    assert_eq!(session.close_reason(), None);
+}
+
+#[tokio::test]
+async fn a_receiver_lets_go_before_its_last_byte_leaves() {
+    on_each(http_ways(), hammer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_lets_go_before_its_last_byte_leaves_on_two_threads() {
+    on_each(http_ways(), hammer).await;
+}
+
+/// Returns when the server has attached the client's receiver to its session. A stream and a socket are
+/// attached as soon as they are open; of a poll, only the answer to another receiver tells.
+async fn wait_attached(client: Client, endpoint: &Endpoint, id: &str) -> Client {
+    if client.way.kind != Kind::Poll {
+        return client;
+    }
+    let another = Down::new(endpoint.server.addr, client.way, id);
+    let (refused, down) = race(client.down, another).await;
+    assert_eq!(refused, Frame::Close(2010, ANOTHER.to_owned()));
+    Client { down, ..client }
+}
+
+/// Cuts off one session's receiver.
+async fn cut_off(way: &'static Way, with_reset: bool) {
+    let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+    let id = fresh_id();
+    let mut client = Client::open_as(&stage.endpoint, way, &id).await;
+    let mut session = stage.session().await;
+    session.send("possibly lost").await.expect("the session is open");
+    assert_eq!(client.messages(1).await, ["possibly lost"]);
+    wait_attached(client, &stage.endpoint, &id).await.abort(with_reset);
+    if way.kind != Kind::Socket {
+        // Comes at once, perhaps before the server has seen the end of the former connection.
+        let mut next = Down::new(stage.endpoint.server.addr, way, &id);
+        for _ in 0..2 {
+            assert_eq!(next.frame().await, Frame::Close(1002, INTERRUPTED.to_owned()));
+        }
+    }
+    assert_eq!(end_of(&mut session).await, CloseReason::ConnectionLost);
+    stage.endpoint.is_left_empty().await;
+    assert!(stage.has_no_more(), "another session has been opened");
+}
+
+async fn cut_off_200_times(way: &'static Way) {
+    // Some at a time, so that the servers have something else to do too.
+    for _ in 0..20 {
+        join_all((0..10).map(|number| cut_off(way, number % 2 == 0))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_cut_off_ends_its_session() {
+    on_each(WAYS, cut_off_200_times).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_cut_off_ends_its_session_on_two_threads() {
+    on_each(WAYS, cut_off_200_times).await;
+}
+
+#[tokio::test]
+async fn a_session_whose_open_frame_nobody_saw_is_forgotten() {
+    // The first request is written and cut off at once; whether it was read or not, nothing stays.
+    on_each(http_ways(), async |way| {
+        let stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+        for _ in 0..50 {
+            let mut connection = stage.endpoint.server.connect().await;
+            connection.write(way.receiving(&fresh_id()).to_bytes()).await;
+            connection.abort();
+        }
+        // A poll is answered as soon as it is read, and its session lives until the delay ends.
+        if way.kind != Kind::Poll {
+            stage.endpoint.is_left_empty().await;
+        }
+        stage.endpoint.still_serves().await;
+    })
+    .await;
+}
+
+// Closing.
+
+#[tokio::test]
+async fn what_was_sent_before_a_close_arrives_before_it() {
+    on_each(WAYS, async |way| {
+        let mut stage = Stage::start(Options::new().response_limit(4096)).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let mut session = stage.session().await;
+        // Many responses' worth.
+        let messages: Vec<String> = (0..100).map(|number| format!("{number:0500}")).collect();
+        messages.iter().for_each(|message| session.try_send(message).unwrap());
+        session.close(3001, "Good bye");
+        assert_eq!(client.messages(messages.len()).await, messages);
+        assert_eq!(client.frame().await, Frame::close(way, 3001, "Good bye"));
+        let expected = CloseReason::Server(CloseFrame::new(3001, "Good bye"));
+        assert_eq!(end_of(&mut session).await, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_waiting_receiver_gets_the_close_at_once() {
+    on_each(WAYS, async |way| {
+        let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        if way.kind != Kind::Socket {
+            client.down.request().await;
+        }
+        session.close(3001, "Good bye");
+        assert_eq!(client.frame().await, Frame::close(way, 3001, "Good bye"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_poll_after_a_close_gets_the_same_frame_until_the_delay_ends() {
+    on_each(http_ways(), async |way| {
+        let options = Options::new().disconnect_delay(Duration::from_millis(300));
+        let mut stage = Stage::start(options).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        session.close(3001, "Good bye");
+        session.close(3002, "The first one counts");
+        let mut times = 0;
+        loop {
+            match client.frame().await {
+                Frame::Close(3001, reason) if reason == "Good bye" => times += 1,
+                Frame::Open => break,
+                other => panic!("{other:?} after {times} times"),
+            }
+        }
+        assert!(times > 1, "{times}");
+        assert_ne!(stage.session().await.id(), session.id());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_close_reason_is_quoted_whatever_it_holds() {
+    let reason = "\"]\n\r\u{2028}\\ </script> <!-- %41 \u{1f600}";
+    on_each(WAYS, async |way| {
+        let mut stage = Stage::start(Options::new()).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        stage.session().await.close(3001, reason);
+        assert_eq!(client.frame().await, Frame::close(way, 3001, reason));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handler_that_returns_has_hung_up() {
+    on_each(WAYS, async |way| {
+        let endpoint = Endpoint::start(
+            |session: Session| async move { session.send("that was all").await.unwrap() },
+            Options::new(),
+        )
+        .await;
+        let mut client = Client::open(&endpoint, way).await;
+        assert_eq!(client.messages(1).await, ["that was all"]);
+        assert_eq!(client.frame().await, Frame::close(way, 1000, "Normal closure"));
+        endpoint.is_left_empty().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_panic_closes_that_session_only_and_is_logged() {
+    let log = Log::start(tracing::Level::ERROR);
+    on_each(WAYS, async |way| {
+        let endpoint = Endpoint::start(
+            async |mut session: Session| {
+                while let Some(message) = session.recv().await {
+                    assert_ne!(message, "panic", "as asked for by {}", session.transport());
+                    session.send(message).await.unwrap();
+                }
+            },
+            Options::new(),
+        )
+        .await;
+        let mut bystander = Client::open(&endpoint, way).await;
+        let mut client = Client::open(&endpoint, way).await;
+        client.send(&["before"]).await;
+        assert_eq!(client.messages(1).await, ["before"]);
+        client.send(&["panic"]).await;
+        assert_eq!(client.frame().await, Frame::close(way, 1011, "Internal error"));
+        bystander.send(&["unharmed"]).await;
+        assert_eq!(bystander.messages(1).await, ["unharmed"]);
+        assert_eq!(endpoint.handle.len(), 1);
+        let text = format!("as asked for by {}", way.transport);
+        let logged = log.text();
+        assert_eq!(logged.matches(&text).count(), 1, "{logged}");
+    })
+    .await;
+    assert_eq!(log.text().matches(" ERROR ").count(), WAYS.len());
+}
+
+#[tokio::test]
+async fn a_panic_before_the_first_await_is_a_close_too() {
+    on_each(WAYS, async |way| {
+        let endpoint = Endpoint::start(async |_session: Session| panic!("at once"), Options::new()).await;
+        let mut client = Client::open(&endpoint, way).await;
+        assert_eq!(client.frame().await, Frame::close(way, 1011, "Internal error"));
+        endpoint.is_left_empty().await;
+    })
+    .await;
+}
+
+// What the application sees of the end: one reason, once.
+
+#[tokio::test]
+async fn the_application_sees_its_own_close_and_its_own_return() {
+    on_each(WAYS, async |way| {
+        let mut reporting = Reporting::start(Options::new()).await;
+        for (request, code, reason) in [("close", 4001, "as you wish"), ("return", 1000, "Normal closure")] {
+            let mut client = Client::open(&reporting.endpoint, way).await;
+            client.send(&[request]).await;
+            assert_eq!(client.frame().await, Frame::close(way, code, reason));
+            assert_eq!(reporting.end().await, CloseReason::Server(CloseFrame::new(code, reason)));
+            // What happens to the connection then is no news.
+            client.abort(true);
+        }
+        reporting.endpoint.is_left_empty().await;
+        assert!(reporting.has_no_more());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_application_sees_a_lost_connection() {
+    on_each(WAYS, async |way| {
+        let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
+        let id = fresh_id();
+        let client = Client::open_as(&reporting.endpoint, way, &id).await;
+        wait_attached(client, &reporting.endpoint, &id).await.abort(false);
+        assert_eq!(reporting.end().await, CloseReason::ConnectionLost);
+        reporting.endpoint.is_left_empty().await;
+        assert!(reporting.has_no_more());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_application_sees_a_time_out() {
+    on_each(http_ways(), async |way| {
+        let options = one_frame_per_response().disconnect_delay(Duration::from_millis(30));
+        let mut reporting = Reporting::start(options).await;
+        let client = Client::open(&reporting.endpoint, way).await;
+        assert_eq!(reporting.end().await, CloseReason::TimedOut);
+        client.abort(true);
+        reporting.endpoint.is_left_empty().await;
+        assert!(reporting.has_no_more());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_application_sees_a_shutdown_and_new_sessions_open_after_it() {
+    on_each(WAYS, async |way| {
+        let mut reporting = Reporting::start(Options::new()).await;
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(Client::open(&reporting.endpoint, way).await);
+        }
+        assert_eq!(reporting.endpoint.handle.close_all(4100, "restarting"), 3);
+        for client in &mut clients {
+            assert_eq!(client.frame().await, Frame::close(way, 4100, "restarting"));
+            assert_eq!(reporting.end().await, CloseReason::Shutdown(CloseFrame::new(4100, "restarting")));
+        }
+        assert_eq!(reporting.endpoint.handle.close_all(4100, "restarting"), 0);
+        assert!(reporting.endpoint.handle.is_empty() && reporting.has_no_more());
+        let mut client = Client::open(&reporting.endpoint, way).await;
+        client.send(&["back again"]).await;
+        assert_eq!(client.messages(1).await, ["back again"]);
+    })
+    .await;
+}
+
+#[cfg(feature = "websocket")]
+mod of_sockets {
+    use tokio_tungstenite::tungstenite::{
+        Message as WsMessage,
+        protocol::{CloseFrame as WsCloseFrame, frame::coding::CloseCode},
+    };
+
+    use super::*;
+    use crate::support::ws;
+
+    #[tokio::test]
+    async fn the_application_sees_how_the_client_closes() {
+        on_each(sockets(), async |way| {
+            let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
+            let longest = "é".repeat(61) + "!";
+            for close in [None, Some((1000, "")), Some((1001, "leaving")), Some((4999, longest.as_str()))] {
+                let mut client = Client::open(&reporting.endpoint, way).await;
+                let frame = close.map(|(code, reason)| WsCloseFrame {
+                    code: CloseCode::from(code),
+                    reason: reason.into(),
+                });
+                client.up.send_ws(WsMessage::Close(frame)).await;
+                let seen = close.map(|(code, reason)| CloseFrame::new(code, reason.to_owned()));
+                assert_eq!(reporting.end().await, CloseReason::Client(seen));
+            }
+            reporting.endpoint.is_left_empty().await;
+            assert!(reporting.has_no_more());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_client_sees_how_the_application_closes() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+            let long = "é".repeat(100);
+            let cut = "é".repeat(61);
+            for (code, reason, wire_code, wire_reason) in [
+                (1000, "Normal closure", 1000, "Normal closure"),
+                (3000, "", 3000, ""),
+                (4999, long.as_str(), 4999, cut.as_str()),
+                // No WebSocket may say these, but SockJS frames may.
+                (0, "zero", 1000, "zero"),
+                (1005, "none", 1000, "none"),
+                (60_000, "large", 1000, "large"),
+            ] {
+                let mut client = Client::open(&stage.endpoint, way).await;
+                let mut session = stage.session().await;
+                session.close(code, reason.to_owned());
+                if way.framed {
+                    assert_eq!(client.frame().await, Frame::Close(code, reason.to_owned()));
+                }
+                assert_eq!(client.frame().await, Frame::Goodbye(wire_code, wire_reason.to_owned()));
+                // The library has answered that; the server ends the connection.
+                assert_eq!(client.frame().await, Frame::Gone);
+                let expected = CloseReason::Server(CloseFrame::new(code, reason.to_owned()));
+                assert_eq!(end_of(&mut session).await, expected);
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_server_waits_for_the_answer_to_its_close_and_then_ends_the_connection() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
+            let target =
+                if way.framed { Endpoint::path("id", "websocket") } else { "/app/websocket".to_owned() };
+            let mut connection = ws::upgraded(stage.endpoint.server.addr, &target).await;
+            let session = stage.session().await;
+            session.close(3001, "Good bye");
+            assert_eq!(ws::read_close(&mut connection).await, Some(CloseFrame::new(3001, "Good bye")));
+            // What was on its way meanwhile is read and thrown away.
+            connection.write(ws::frame(ws::FIN | ws::TEXT, b"[\"crossing\"]")).await;
+            connection.write(ws::frame(ws::FIN | ws::CLOSE, &ws::close_payload(3001, ""))).await;
+            connection.expect_end().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_close_that_nobody_answers_ends_with_the_delay() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::start(Options::new().disconnect_delay(Duration::from_millis(50))).await;
+            let target =
+                if way.framed { Endpoint::path("id", "websocket") } else { "/app/websocket".to_owned() };
+            let mut connection = ws::upgraded(stage.endpoint.server.addr, &target).await;
+            stage.session().await.close(3001, "Good bye");
+            assert_eq!(ws::read_close(&mut connection).await, Some(CloseFrame::new(3001, "Good bye")));
+            connection.expect_end().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_application_sees_a_broken_rule() {
+        on_each(sockets(), async |way| {
+            let mut reporting = Reporting::start(Options::new().max_message_bytes(100)).await;
+            let (payload, code) =
+                if way.framed { ("nonsense".to_owned(), 1007) } else { ("x".repeat(101), 1009) };
+            let mut client = Client::open(&reporting.endpoint, way).await;
+            client.up.send_payload(payload).await;
+            let Frame::Goodbye(told, reason) = client.frame().await else { panic!("no close frame") };
+            assert_eq!(told, code);
+            assert_eq!(reporting.end().await, CloseReason::ProtocolError(CloseFrame::new(code, reason)));
+            reporting.endpoint.is_left_empty().await;
+            assert!(reporting.has_no_more());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn binary_messages_travel_on_the_raw_socket_only() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::start(Options::new()).await;
+            let target =
+                if way.framed { Endpoint::path("id", "websocket") } else { "/app/websocket".to_owned() };
+            let mut socket = ws::open(stage.endpoint.server.addr, &target).await;
+            let mut session = stage.session().await;
+            let data = vec![0_u8, 255, 128];
+            if way.framed {
+                session.send(data.clone()).await.unwrap_err();
+                session.try_send(data).unwrap_err();
+                assert_eq!(session.close_reason(), None);
+            } else {
+                session.send(data.clone()).await.unwrap();
+                let received = ws::next(&mut socket).await;
+                assert!(
+                    matches!(&received, Some(WsMessage::Binary(bytes)) if bytes[..] == data),
+                    "{received:?}"
+                );
+                ws::send(&mut socket, data.clone()).await;
+                let message = within("a message", session.recv()).await.unwrap();
+                assert!(message.is_binary() && message.as_bytes() == data);
+            }
+        })
+        .await;
+    }
+}
+
+// HTTP itself.
+
+#[tokio::test]
+async fn http_1_0_brings_the_same_bytes_and_then_the_end() {
+    on_each(http_ways(), async |way| {
+        let endpoint = Endpoint::start(apps::echo, one_frame_per_response()).await;
+        let id = fresh_id();
+        let same_id = fresh_id();
+        let mut bodies = Vec::new();
+        for _ in 0..2 {
+            let chunked = endpoint.server.ask(&way.receiving(&same_id)).await;
+            let mut connection = endpoint.server.connect().await;
+            let response = connection.ask(&way.receiving(&id).http10()).await;
+            assert_eq!(response.header("transfer-encoding"), None);
+            connection.expect_end().await;
+            assert_eq!(response.text(), chunked.text());
+            bodies.push(response.body);
+            for id in [&id, &same_id] {
+                let response = endpoint.server.ask(&way.sending(id, r#"["hello"]"#).http10()).await;
+                way.expect_taken(&response);
+            }
+        }
+        assert_ne!(bodies[0], bodies[1], "first the open frame, then a message");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_connection_carries_all_requests_of_a_session() {
+    on_each(http_ways(), async |way| {
+        let endpoint = Endpoint::start(apps::echo, one_frame_per_response()).await;
+        let id = fresh_id();
+        let mut connection = endpoint.server.connect().await;
+        let opened = connection.ask(&way.receiving(&id)).await;
+        for number in 0..20 {
+            let sent = connection.ask(&way.sending(&id, format!("[\"{number}\"]"))).await;
+            way.expect_taken(&sent);
+            let received = connection.ask(&way.receiving(&id)).await;
+            // The prelude is the same each time.
+            let prelude = common_prefix(opened.text(), received.text());
+            assert!(received.text()[prelude..].contains(&number.to_string()), "{received}");
+        }
+    })
+    .await;
+}
+
+fn common_prefix(one: &str, two: &str) -> usize {
+    one.bytes().zip(two.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    on_each(http_ways(), async |way| {
+        let endpoint = Endpoint::start(apps::echo, one_frame_per_response()).await;
+        let id = fresh_id();
+        let requests = [
+            way.receiving(&id),
+            way.sending(&id, "[\"one\"]"),
+            way.receiving(&id),
+            way.sending(&id, "[\"two\"]"),
+            way.sending(&id, "[]"),
+            way.receiving(&id),
+        ];
+        let bytes: Vec<u8> = requests.iter().flat_map(|request| request.to_bytes()).collect();
+        let mut connection = endpoint.server.connect().await;
+        connection.write(bytes).await;
+        let mut answers = Vec::new();
+        for request in &requests {
+            answers.push(connection.answer(&request.method).await);
+        }
+        assert!(answers[0].text().contains('o'), "{}", answers[0]);
+        assert!(answers[2].text().contains("one"), "{}", answers[2]);
+        assert!(answers[5].text().contains("two"), "{}", answers[5]);
+        for taken in [1, 3, 4] {
+            way.expect_taken(&answers[taken]);
+        }
+    })
+    .await;
+}
