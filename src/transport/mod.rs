@@ -310,7 +310,7 @@ mod tests {
             assert!(!set.contains(transport));
         }
         assert_eq!(set, TransportSet(0));
-        set.insert(Transport::HtmlFile);
+        set.insert(HtmlFile);
         assert_eq!(format!("{set:?}"), "[HtmlFile]");
     }
 

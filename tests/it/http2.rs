@@ -1,5 +1,7 @@
 //! HTTP/2: streaming and polling as over HTTP/1.1, and WebSocket by extended `CONNECT` (RFC 8441).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::net::Ipv4Addr;
 
 use axum::{Router, body::Bytes};
