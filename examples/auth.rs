@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::IntoResponse,
     routing::get,
+    serve::ListenerExt,
 };
 use axum_sockjs::{Session, SockJs};
 use serde::Deserialize;
@@ -73,5 +74,5 @@ async fn main() -> std::io::Result<()> {
         .into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind("127.0.0.1:8081").await?;
     println!("listening on http://{}/private", listener.local_addr()?);
-    axum::serve(listener, app).await
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{Router, extract::State};
+use axum::{Router, extract::State, serve::ListenerExt};
 use axum_sockjs::{Message, SendError, Sender, Session, SockJs};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -70,5 +70,5 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new().nest_service("/chat", chat);
     let listener = TcpListener::bind("127.0.0.1:8081").await?;
     println!("listening on http://{}/chat", listener.local_addr()?);
-    axum::serve(listener, app).await
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State};
+use axum::{Router, extract::State, serve::ListenerExt};
 use axum_sockjs::{ClientScript, CloseReason, Cookie, Message, Options, Sender, Session, SockJs, Transport};
 use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
@@ -203,7 +203,7 @@ async fn serve(args: Args) -> std::io::Result<()> {
     let listener = TcpListener::bind(args.addr).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let app = app(&args).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).await
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
 fn main() -> ExitCode {

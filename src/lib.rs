@@ -6,7 +6,7 @@
 //! polling; this crate answers all of them, and shows the application one [`Session`].
 //!
 //! ```no_run
-//! use axum::Router;
+//! use axum::{Router, serve::ListenerExt};
 //! use axum_sockjs::{Session, SockJs};
 //!
 //! async fn echo(mut session: Session) {
@@ -18,7 +18,8 @@
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
 //!     let app = Router::new().nest_service("/echo", SockJs::new(echo));
-//!     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8081").await?, app).await
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8081").await?;
+//!     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 //! }
 //! ```
 //!

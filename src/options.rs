@@ -94,7 +94,8 @@ impl Options {
     /// Sends a heartbeat after this long without a frame: `h`, and a ping on the raw WebSocket. Zero sends
     /// none.
     ///
-    /// It must stay below what proxies allow an idle connection, and below 35 s while JSONP polling is on,
+    /// It also finds out clients that have vanished without a word; with zero, such a session is only noticed
+    /// when something is sent to it. It must stay below what proxies allow an idle connection, and below 35 s while JSONP polling is on,
     /// since the client gives up a JSONP poll then.
     pub fn heartbeat(mut self, after: Duration) -> Self {
         self.heartbeat = after;

@@ -120,8 +120,10 @@ pub(crate) struct Core {
     phase: Phase,
     /// Set once, when the session ends.
     end: Option<CloseReason>,
-    /// Whether `o` has been taken. A session may end before.
+    /// Whether `o` has been taken.
     opened: bool,
+    /// Whether it was while the session lived: one that ended before has nothing for the application.
+    begun: bool,
     receiver: Option<ReceiverId>,
     receivers: u32,
     inbox: Queue,
@@ -147,6 +149,7 @@ impl Core {
             phase: Phase::Opening,
             end: None,
             opened: false,
+            begun: false,
             receiver: Some(first),
             receivers: 1,
             inbox: Queue::default(),
@@ -190,6 +193,7 @@ impl Core {
             self.opened = true;
             if self.phase == Phase::Opening {
                 self.phase = Phase::Open;
+                self.begun = true;
             }
             self.events |= Events::DRIVER;
             Frame::Open
@@ -370,8 +374,8 @@ impl Core {
     // The driver's side.
 
     /// Whether the client has its `o`, so that the application may begin.
-    pub(crate) fn opened(&self) -> bool {
-        self.opened
+    pub(crate) fn begun(&self) -> bool {
+        self.begun
     }
 
     pub(crate) fn is_gone(&self) -> bool {

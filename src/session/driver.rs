@@ -63,14 +63,14 @@ impl Driver {
                     break status;
                 }
             };
-            if status.ended && matches!(self.handler, Handler::Waiting(..)) {
-                // It ended before the application was told that it had begun.
+            if status.ended && !status.begun && matches!(self.handler, Handler::Waiting(..)) {
+                // It ended before its client was told that it had begun.
                 self.handler = Handler::Done;
             }
             if status.gone {
                 self.registered = None;
             }
-            if status.opened && may_start {
+            if status.begun && may_start {
                 self.start();
             }
         }

@@ -248,7 +248,7 @@ impl Shared {
             state.core.on_deadline(now());
             let _: Poll<()> = wait_alone(&mut state.driver, cx);
             Status {
-                opened: state.core.opened(),
+                begun: state.core.begun(),
                 ended: state.core.close_reason().is_some(),
                 gone: state.core.is_gone(),
                 deadline: state.core.arm(),
@@ -269,7 +269,7 @@ impl Shared {
 /// What the driver has to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Status {
-    pub(super) opened: bool,
+    pub(super) begun: bool,
     pub(super) ended: bool,
     pub(super) gone: bool,
     pub(super) deadline: Option<Instant>,

@@ -1,7 +1,5 @@
 //! `jsonp` and `jsonp_send`: a frame is a script that calls a function of the page.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 
@@ -43,9 +41,12 @@ fn find_payload(headers: &HeaderMap, body: Bytes) -> Payload {
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Payload::Json(body);
     }
-    match form_urlencoded::parse(&body).find(|(name, _)| name == "d") {
-        Some((_, Cow::Borrowed(value))) => Payload::Json(body.slice_ref(value.as_bytes())),
-        Some((_, Cow::Owned(value))) => Payload::Json(value.into()),
-        None => Payload::Missing,
-    }
+    let field = body.split(|&byte| byte == b'&').find_map(|field| field.strip_prefix(b"d="));
+    field.map_or(Payload::Missing, |value| Payload::Json(decode_form_value(value)))
+}
+
+/// Not by `form_urlencoded`, which would let bytes in that are no UTF-8.
+fn decode_form_value(value: &[u8]) -> Bytes {
+    let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    percent_encoding::percent_decode(&spaced).collect::<Vec<u8>>().into()
 }

@@ -250,6 +250,12 @@ async fn what_is_posted_must_be_utf8() {
             let response = server.post(format!("/app/000/id/{name}"), *payload).await;
             assert_eq!((response.status, response.text()), (500, "Broken JSON encoding.\n"), "{payload:?}");
         }
+        let encoded: String = payload.iter().map(|byte| format!("%{byte:02x}")).collect();
+        let form = Request::post("/app/000/id/jsonp_send")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("d={encoded}"));
+        let response = server.ask(&form).await;
+        assert_eq!((response.status, response.text()), (500, "Broken JSON encoding.\n"), "{encoded}");
     }
     let mut session = stage.session().await;
     assert!(session.try_recv().is_none());

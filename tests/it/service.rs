@@ -623,7 +623,9 @@ async fn a_second_receiver_may_come_a_moment_too_early() {
         async move { timeout(Duration::from_millis(10), client.poll()).await }
     });
     settle().await;
+    let start = Instant::now();
     assert_eq!(client.poll().await, INTERRUPTED);
+    assert_eq!(start.elapsed(), Duration::from_millis(10), "it comes in as soon as there is room");
     assert!(done(first).await.is_err());
     assert_eq!(session.close_reason(), Some(CloseReason::ConnectionLost));
 }
@@ -876,7 +878,59 @@ async fn nothing_is_sent_after_a_close() {
     assert_eq!(client.poll().await, r#"c[3000,"Go away!"]"#, "hanging up afterwards is no second close");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_of_each_session_but_not_its_secret() {
+    let log = Log::start(tracing::Level::TRACE);
+    let mut stage = Stage::new(Options::new());
+    let client = stage.endpoint.client("s3cret");
+    assert_eq!(client.poll().await, "o");
+    let session = stage.session().await;
+    assert_eq!(client.send(r#"["a"]"#).await, StatusCode::NO_CONTENT);
+    session.close(3000, "Go away!");
+    assert_eq!(client.poll().await, r#"c[3000,"Go away!"]"#);
+    pass(DELAY).await;
+    let log = log.text();
+    let id = session.id().to_string();
+    let ours =
+        |line: &&str| line.contains("axum_sockjs") && line.contains(&id) && line.contains("xhr-polling");
+    let lines: Vec<_> = log.lines().filter(ours).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains("session opened") && lines[1].contains("session closed"), "{log}");
+    assert!(lines[1].contains("closed by the server: 3000"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
 // Messages from the client.
+
+#[tokio::test(start_paused = true)]
+async fn a_send_is_answered_once_the_application_has_dealt_with_it() {
+    for transport in POLLS {
+        let name = if transport == Transport::JsonpPolling { "jsonp_send" } else { "xhr_send" };
+        let client = Endpoint::new(echo, Options::new()).client("a");
+        assert_eq!(client.frame(transport).await, "o");
+        let start = Instant::now();
+        assert!(client.call("POST", name, r#"["a","b"]"#).await.status().is_success());
+        let answer = client.frame(transport).now_or_never();
+        assert_eq!(answer.as_deref(), Some(r#"a["a","b"]"#), "{transport}: the echo is there already");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_application_does_not_hold_up_its_clients() {
+    let (_stage, client, mut session) = polling().await;
+    let start = Instant::now();
+    assert_eq!(client.send(r#"["a"]"#).await, StatusCode::NO_CONTENT);
+    assert_eq!(start.elapsed(), Duration::from_millis(100), "as long as it may take");
+    assert_eq!(next(&mut session).await.unwrap(), "a");
+    // Nor does one that has closed.
+    let waiting = tokio::spawn(async move { client.send(r#"["b"]"#).await });
+    settle().await;
+    session.close(3000, "");
+    let start = Instant::now();
+    assert_eq!(done(waiting).await, StatusCode::NO_CONTENT);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_waits_for_room_and_is_taken_whole() {

@@ -682,6 +682,77 @@ mod of_sockets {
     use crate::support::ws;
 
     #[tokio::test]
+    async fn a_client_that_closes_gets_the_answer_and_then_the_end() {
+        on_each(sockets(), async |way| {
+            let endpoint = Endpoint::start(apps::echo, Options::new().disconnect_delay(NEVER)).await;
+            for close in [None, Some((1000, "")), Some((1001, "leaving")), Some((4999, "é"))] {
+                let mut client = Client::open(&endpoint, way).await;
+                let frame = close.map(|(code, reason)| WsCloseFrame {
+                    code: CloseCode::from(code),
+                    reason: reason.into(),
+                });
+                client.up.send_ws(WsMessage::Close(frame)).await;
+                let Frame::Goodbye(code, _) = client.frame().await else { panic!("no answer to {close:?}") };
+                assert_eq!(code, close.map_or(1005, |close| close.0));
+                assert_eq!(client.frame().await, Frame::Gone);
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_close_code_that_is_forbidden_is_a_protocol_error() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::start(Options::new()).await;
+            let target =
+                if way.framed { Endpoint::path("id", "websocket") } else { "/app/websocket".to_owned() };
+            let mut connection = stage.endpoint.server.connect().await;
+            let close = ws::frame(ws::FIN | ws::CLOSE, &ws::close_payload(999, "no such code"));
+            connection.write([ws::handshake(target).to_bytes(), close].concat()).await;
+            assert_eq!(connection.head().await.status, 101);
+            let mut session = stage.session().await;
+            let CloseReason::ProtocolError(frame) = end_of(&mut session).await else { panic!("not told") };
+            assert_eq!(frame.code(), 1002);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_broken_rule_ends_the_connection_as_soon_as_the_client_has_answered() {
+        on_each(sockets().filter(|way| way.framed), async |way| {
+            let endpoint = Endpoint::start(apps::echo, Options::new().disconnect_delay(NEVER)).await;
+            let mut client = Client::open(&endpoint, way).await;
+            client.up.send_payload("nonsense").await;
+            let Frame::Goodbye(..) = client.frame().await else { panic!("no close frame") };
+            // The library has answered that; the server ends the connection.
+            assert_eq!(client.frame().await, Frame::Gone);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_a_client_says_before_it_hangs_up_is_heard_however_fast_it_is() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::start(Options::new()).await;
+            let target =
+                if way.framed { Endpoint::path("id", "websocket") } else { "/app/websocket".to_owned() };
+            // All of it is there before the server has begun to read.
+            let bytes = [
+                ws::handshake(target).to_bytes(),
+                ws::frame(ws::FIN | ws::TEXT, if way.framed { b"[\"a\"]" } else { b"a" }),
+                ws::frame(ws::FIN | ws::CLOSE, &ws::close_payload(1000, "done")),
+            ];
+            let mut connection = stage.endpoint.server.connect().await;
+            connection.write(bytes.concat()).await;
+            assert_eq!(connection.head().await.status, 101);
+            let mut session = stage.session().await;
+            assert_eq!(within("a message", session.recv()).await.expect("it was accepted"), "a");
+            assert_eq!(end_of(&mut session).await, CloseReason::Client(Some(CloseFrame::new(1000, "done"))));
+        })
+        .await;
+    }
+
+    #[tokio::test]
     async fn the_application_sees_how_the_client_closes() {
         on_each(sockets(), async |way| {
             let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;

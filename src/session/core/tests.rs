@@ -147,9 +147,9 @@ fn server() -> CloseReason {
 #[test]
 fn the_first_receiver_gets_o_once() {
     let (mut session, first) = Timed::new(SETTINGS);
-    assert!(session.core.attached() && !session.core.opened());
+    assert!(session.core.attached() && !session.core.opened);
     assert_eq!(session.next(first), Next::Frame(Frame::Open));
-    assert!(session.core.opened());
+    assert!(session.core.opened);
     assert!(session.raised(Events::DRIVER), "the driver starts the handler then");
     assert_eq!(session.next(first), Next::Wait);
 }
@@ -246,7 +246,7 @@ fn a_session_that_never_opened_times_out_too() {
     session.release(first);
     session.wait(DELAY).on_deadline();
     assert_eq!(session.core.close_reason(), Some(&CloseReason::TimedOut));
-    assert!(session.core.is_gone() && !session.core.opened());
+    assert!(session.core.is_gone() && !session.core.opened);
 }
 
 #[test]
@@ -377,9 +377,15 @@ fn the_end_wakes_everyone() {
     let (mut session, _) = Timed::open(SETTINGS);
     session.end(server());
     let events = session.core.take_events();
-    for event in
-        [Events::FRAME, Events::MESSAGE, Events::DRIVER, Events::WRITABLE, Events::ROOM, Events::ENDED]
-    {
+    for event in [
+        Events::FRAME,
+        Events::MESSAGE,
+        Events::DRIVER,
+        Events::WRITABLE,
+        Events::ROOM,
+        Events::ENDED,
+        Events::CAUGHT_UP,
+    ] {
         assert!(events.contains(event), "{event:?}");
     }
     assert!(!events.contains(Events::DETACHED));
@@ -715,6 +721,27 @@ fn an_empty_queue_takes_a_batch_of_any_size() {
 }
 
 #[test]
+fn the_application_has_caught_up_when_it_asks_for_more_than_there_is() {
+    let mut session = Timed::idle();
+    assert!(!session.core.caught_up(), "it has not looked yet");
+    session.accept(&["a", "b"]).unwrap();
+    for _ in 0..2 {
+        session.core.receive().unwrap().unwrap();
+        assert!(!session.core.caught_up() && !session.raised(Events::CAUGHT_UP), "it may be busy with that");
+    }
+    assert_eq!(session.core.receive(), Ok(None));
+    assert!(session.core.caught_up() && session.raised(Events::CAUGHT_UP));
+    assert_eq!(session.core.receive(), Ok(None));
+    assert!(session.core.take_events().is_empty(), "that is no news");
+    session.accept(&[]).unwrap();
+    assert!(session.core.caught_up(), "nothing has come");
+    session.accept(&["c"]).unwrap();
+    assert!(!session.core.caught_up());
+    session.end(server());
+    assert!(session.core.caught_up(), "nobody has to wait for it any more");
+}
+
+#[test]
 fn an_empty_batch_is_no_event() {
     let mut session = Timed::idle();
     session.accept(&["a", "b", "c"]).unwrap();
@@ -967,6 +994,8 @@ struct Model {
     ended: Option<CloseReason>,
     /// The client has its close frame.
     told: bool,
+    /// The application has found nothing to receive since something last came.
+    caught_up: bool,
     gone: bool,
     receiver: Option<usize>,
     to_app: VecDeque<String>,
@@ -985,6 +1014,7 @@ impl Model {
             opened: false,
             ended: None,
             told: false,
+            caught_up: false,
             gone: false,
             receiver: Some(0),
             to_app: VecDeque::new(),
@@ -1168,6 +1198,7 @@ impl Model {
             (Events::MESSAGE, self.ended.is_some() || !self.to_app.is_empty()),
             (Events::DETACHED, self.gone || self.receiver.is_none()),
             (Events::ENDED, self.ended.is_some()),
+            (Events::CAUGHT_UP, self.ended.is_some() || self.caught_up),
         ];
         for size in [0, 40] {
             let text = numbered(100, size);
@@ -1274,6 +1305,7 @@ impl Pair {
                 assert_eq!(self.core.accept(&mut batch), taken.map(drop));
                 if taken == Ok(true) {
                     assert!(batch.is_empty());
+                    self.model.caught_up &= texts.is_empty();
                     self.model.to_app.extend(texts.iter().cloned());
                     self.accepted.extend(texts);
                 } else {
@@ -1300,7 +1332,10 @@ impl Pair {
                 let expected = match (self.model.to_app.pop_front(), &self.model.ended) {
                     (Some(text), _) => Ok(Some(Message::from(text))),
                     (None, Some(reason)) => Err(reason.clone()),
-                    (None, None) => Ok(None),
+                    (None, None) => {
+                        self.model.caught_up = true;
+                        Ok(None)
+                    }
                 };
                 let received = self.core.receive();
                 assert_eq!(received, expected);
@@ -1350,10 +1385,11 @@ impl Pair {
         assert_eq!(core.outbox.bytes, model.queued_to_client());
         assert_eq!(core.flushed(), model.to_client.is_empty());
         assert_eq!(core.close_reason(), model.ended.as_ref());
-        assert_eq!(core.opened(), model.opened);
+        assert_eq!(core.opened, model.opened);
         assert_eq!(core.is_gone(), model.gone);
         assert_eq!(core.attached(), model.receiver.is_some() && !model.gone);
         assert_eq!(core.writable(100), model.writable(100));
+        assert_eq!(core.caught_up(), model.caught_up || model.ended.is_some());
         assert_eq!(core.deadline(), model.deadline().map(|deadline| self.start + deadline));
     }
 

@@ -81,6 +81,8 @@ struct Link<S> {
     /// A batch that waits for room in the session. Until it is taken, nothing more is read.
     waiting: Vec<Message>,
     stage: Stage,
+    /// Whether reading has failed in the middle of a message.
+    failed: bool,
 }
 
 enum Stage {
@@ -105,7 +107,7 @@ impl<S: MessageStream> Socket<S> {
         attachment: Attachment,
         driver: Driver,
     ) -> Self {
-        let link = Link { stream, attachment, waiting: Vec::new(), stage: Stage::Opening };
+        let link = Link { stream, attachment, waiting: Vec::new(), stage: Stage::Opening, failed: false };
         Self { transport, limits, driver, link: Some(link) }
     }
 
@@ -225,10 +227,9 @@ impl<S: MessageStream> Link<S> {
                 WsMessage::Binary(_) if transport.is_framed() => return self.violate(BINARY),
                 WsMessage::Binary(data) => self.waiting = vec![receive_binary(data)],
                 WsMessage::Close(frame) => {
-                    let frame = frame.map(|f| CloseFrame::new(f.code.into(), f.reason.as_str().to_owned()));
-                    self.attachment.shared().end(CloseReason::Client(frame));
-                    // RFC 6455's answer is already written; the older protocol wants one too.
-                    self.put(WsMessage::Close(None))?;
+                    self.attachment.shared().end(closed_by_client(frame));
+                    // The older protocol wants an answer too; RFC 6455's is already written, and refuses.
+                    let _ = self.put(WsMessage::Close(None));
                     self.stage = Stage::Closing { discarded: 0 };
                     return self.poll_discard(cx);
                 }
@@ -237,8 +238,9 @@ impl<S: MessageStream> Link<S> {
         }
     }
 
-    /// Ends the session for an error of the connection.
+    /// Ends the session for an error of the connection, which gives no more messages.
     fn fail(&mut self, error: &Error) -> Result<(), Done> {
+        self.failed = true;
         match error {
             Error::Capacity(_) => self.violate(TOO_BIG),
             Error::Utf8(_) => self.violate(NOT_UTF8),
@@ -268,15 +270,17 @@ impl<S: MessageStream> Link<S> {
         loop {
             match Pin::new(&mut self.stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.count_discarded(message.len())?,
-                // The stream is at its end, or has been since an error: then the bytes behind that error
-                // are still to be read, or the connection would be reset under the close frame.
-                Poll::Ready(None | Some(Err(_))) => break,
+                Poll::Ready(Some(Err(Error::ConnectionClosed))) => return Err(Done),
+                Poll::Ready(Some(Err(_))) => self.failed = true,
+                Poll::Ready(None) => break,
                 Poll::Pending => return Ok(()),
             }
         }
-        if !matches!(self.attachment.shared().close_reason(), Some(CloseReason::ProtocolError(_))) {
+        if !self.failed {
             return Err(Done);
         }
+        // What is left behind the error has to be read, or the connection would be reset under the close
+        // frame.
         loop {
             let mut scratch = [0; 4 << 10];
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -308,6 +312,20 @@ const NOT_UTF8: CloseFrame = CloseFrame::fixed(1007, "Not UTF-8");
 const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
 const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
 const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
+
+/// How the client's close frame ended the session.
+fn closed_by_client(frame: Option<WsCloseFrame>) -> CloseReason {
+    match frame {
+        // What the library makes of a code that must not be on the wire.
+        Some(frame) if frame.code == CloseCode::Protocol && frame.reason == "Protocol violation" => {
+            CloseReason::ProtocolError(VIOLATION)
+        }
+        Some(frame) => {
+            CloseReason::Client(Some(CloseFrame::new(frame.code.into(), frame.reason.as_str().to_owned())))
+        }
+        None => CloseReason::Client(None),
+    }
+}
 
 /// The messages of one text: an array on the framed endpoint, itself on the raw one.
 fn receive_text(text: Utf8Bytes, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {

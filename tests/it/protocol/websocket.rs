@@ -4,7 +4,7 @@ use super::session_of;
 use crate::support::{
     apps,
     http::{Request, Response},
-    ws::{self, expect_close, expect_end, send, text},
+    ws::{self, expect_end, send, text},
 };
 
 #[track_caller]
@@ -147,7 +147,7 @@ async fn broken_json_ends_the_connection_at_once() {
     let mut socket = ws::open(server.addr, &(session_of("echo") + "/websocket")).await;
     assert_eq!(text(&mut socket).await, "o");
     send(&mut socket, r#"["b"#).await;
-    assert_eq!(expect_close(&mut socket).await, Some((1007, "Broken JSON encoding".to_owned())));
+    assert_eq!(expect_end(&mut socket).await, Some((1007, "Broken JSON encoding".to_owned())));
 }
 
 /// Suite: `RawWebsocket.test_transport`.

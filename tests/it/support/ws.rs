@@ -58,15 +58,6 @@ pub(crate) async fn expect_end(socket: &mut Socket) -> Option<(u16, String)> {
     close
 }
 
-/// Expects that no message comes before the close frame, and gives that; the end of the connection is not
-/// waited for.
-pub(crate) async fn expect_close(socket: &mut Socket) -> Option<(u16, String)> {
-    match next(socket).await {
-        Some(Message::Close(frame)) => frame.map(|f| (f.code.into(), f.reason.as_str().to_owned())),
-        other => panic!("{other:?} where the close frame was expected"),
-    }
-}
-
 /// The next message; `None` at the end of the connection, however it came about.
 pub(crate) async fn next(socket: &mut Socket) -> Option<Message> {
     within("a WebSocket message", socket.next()).await?.ok()
