@@ -591,6 +591,23 @@ async fn a_session_that_is_closed_before_o_never_reaches_the_handler() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_right_after_o_is_heard_of() {
+    for transport in http_transports() {
+        let mut stage = Stage::new(Options::new());
+        let client = stage.endpoint.client("a");
+        let mut receiving = client.receive(transport).await;
+        assert_eq!(receiving.frame().now_or_never().flatten().as_deref(), Some("o"));
+        // The handler has had no time to begin, and this takes none.
+        assert_eq!(client.send(r#"["heard"]"#).now_or_never(), None);
+        assert_eq!(stage.endpoint.handle.close_all(4001, "restarting"), 1);
+        let mut session = stage.session().await;
+        assert_eq!(next(&mut session).await.unwrap(), "heard", "{transport}");
+        assert_eq!(next(&mut session).await, None);
+        assert_eq!(session.closed().await, CloseReason::Shutdown(CloseFrame::new(4001, "restarting")));
+    }
+}
+
 // One receiver at a time.
 
 #[tokio::test(start_paused = true)]

@@ -147,9 +147,9 @@ fn server() -> CloseReason {
 #[test]
 fn the_first_receiver_gets_o_once() {
     let (mut session, first) = Timed::new(SETTINGS);
-    assert!(session.core.attached() && !session.core.opened);
+    assert!(session.core.attached() && !session.core.begun());
     assert_eq!(session.next(first), Next::Frame(Frame::Open));
-    assert!(session.core.opened);
+    assert!(session.core.begun());
     assert!(session.raised(Events::DRIVER), "the driver starts the handler then");
     assert_eq!(session.next(first), Next::Wait);
 }
@@ -178,7 +178,15 @@ fn a_session_that_ends_before_o_still_begins_with_it() {
     let (mut session, first) = Timed::new(SETTINGS);
     session.end(server());
     assert_eq!(session.next(first), Next::Frame(Frame::Open));
+    assert!(!session.core.begun(), "the application need not hear of it");
     assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+}
+
+#[test]
+fn a_session_that_ends_right_after_o_has_begun() {
+    let (mut session, _) = Timed::open(SETTINGS);
+    session.end(CloseReason::ConnectionLost);
+    assert!(session.core.begun(), "there may be messages to read, and there is an end to tell");
 }
 
 // Attaching.
@@ -246,7 +254,7 @@ fn a_session_that_never_opened_times_out_too() {
     session.release(first);
     session.wait(DELAY).on_deadline();
     assert_eq!(session.core.close_reason(), Some(&CloseReason::TimedOut));
-    assert!(session.core.is_gone() && !session.core.opened);
+    assert!(session.core.is_gone() && !session.core.begun());
 }
 
 #[test]
@@ -991,6 +999,8 @@ struct Model {
     /// Since the session began.
     now: Duration,
     opened: bool,
+    /// The application is to hear of it.
+    begun: bool,
     ended: Option<CloseReason>,
     /// The client has its close frame.
     told: bool,
@@ -1012,6 +1022,7 @@ impl Model {
             settings,
             now: Duration::ZERO,
             opened: false,
+            begun: false,
             ended: None,
             told: false,
             caught_up: false,
@@ -1084,6 +1095,7 @@ impl Model {
         }
         let frame = if !self.opened {
             self.opened = true;
+            self.begun = self.ended.is_none();
             Frame::Open
         } else if let Some(first) = self.to_client.pop_front() {
             let mut bytes = self.wire(&first);
@@ -1385,7 +1397,7 @@ impl Pair {
         assert_eq!(core.outbox.bytes, model.queued_to_client());
         assert_eq!(core.flushed(), model.to_client.is_empty());
         assert_eq!(core.close_reason(), model.ended.as_ref());
-        assert_eq!(core.opened, model.opened);
+        assert_eq!((core.opened, core.begun()), (model.opened, model.begun));
         assert_eq!(core.is_gone(), model.gone);
         assert_eq!(core.attached(), model.receiver.is_some() && !model.gone);
         assert_eq!(core.writable(100), model.writable(100));
