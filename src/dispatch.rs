@@ -1,8 +1,11 @@
 //! From a request to its answer: the path, the route, the method, and the session.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, net::SocketAddr};
 
-use axum::{extract::ConnectInfo, response::Response};
+use axum::{
+    extract::{ConnectInfo, connect_info::MockConnectInfo},
+    response::Response,
+};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::SET_COOKIE, request::Parts};
 use http_body::Body;
@@ -115,7 +118,7 @@ impl SockJs {
     where
         B: Body<Data = Bytes>,
     {
-        let cookie = self.options_ref().cookie.for_request(&parts);
+        let cookie = self.options_ref().cookie.for_request(&parts.headers);
         let allow_origin = if route.cross_origin { self.allow_origin(&parts) } else { None };
         // Only a POST is ever asked for beforehand.
         let may_preflight = allow_origin.is_some() && route.method == Method::POST;
@@ -272,9 +275,15 @@ fn connection(transport: Transport, parts: &Parts) -> Connection {
     Connection {
         id: Uuid::new_v4(),
         transport,
-        peer: parts.extensions.get::<ConnectInfo<_>>().map(|&ConnectInfo(peer)| peer),
+        peer: peer_addr(parts),
         binary: transport == Transport::RawWebSocket,
     }
+}
+
+/// As axum's extractor finds it, in tests too.
+fn peer_addr(parts: &Parts) -> Option<SocketAddr> {
+    let real = parts.extensions.get().map(|&ConnectInfo(peer)| peer);
+    real.or_else(|| parts.extensions.get().map(|&MockConnectInfo(peer)| peer))
 }
 
 /// The answer to a CORS preflight request; good for a year (suite: `verify_options`).

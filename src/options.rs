@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderValue};
 
 use crate::{ClientScript, Transport, session::Settings, transport::TransportSet};
 
@@ -365,7 +365,7 @@ enum Policy {
     Custom(Arc<CustomCookie>),
 }
 
-type CustomCookie = dyn Fn(&Parts) -> Option<HeaderValue> + Send + Sync;
+type CustomCookie = dyn Fn(&HeaderMap) -> Option<HeaderValue> + Send + Sync;
 
 impl Cookie {
     /// No cookie: the default.
@@ -381,18 +381,18 @@ impl Cookie {
         Self(Policy::JSessionId)
     }
 
-    /// A cookie of your own: the whole value of `Set-Cookie`, or none for this request.
+    /// A cookie of your own, from the request's headers: the whole value of `Set-Cookie`, or none.
     ///
     /// ```
     /// use axum::http::HeaderValue;
     /// use axum_sockjs::Cookie;
     ///
-    /// let cookie = Cookie::custom(|_request| {
+    /// let cookie = Cookie::custom(|_headers| {
     ///     Some(HeaderValue::from_static("node=a; Path=/; Secure; HttpOnly; SameSite=None"))
     /// });
     /// ```
     #[must_use]
-    pub fn custom(cookie: impl Fn(&Parts) -> Option<HeaderValue> + Send + Sync + 'static) -> Self {
+    pub fn custom(cookie: impl Fn(&HeaderMap) -> Option<HeaderValue> + Send + Sync + 'static) -> Self {
         Self(Policy::Custom(Arc::new(cookie)))
     }
 
@@ -400,11 +400,11 @@ impl Cookie {
         !matches!(self.0, Policy::Off)
     }
 
-    pub(crate) fn for_request(&self, parts: &Parts) -> Option<HeaderValue> {
+    pub(crate) fn for_request(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         match &self.0 {
             Policy::Off => None,
-            Policy::JSessionId => Some(crate::response::cookie::jsessionid(&parts.headers)),
-            Policy::Custom(cookie) => cookie(parts),
+            Policy::JSessionId => Some(crate::response::cookie::jsessionid(headers)),
+            Policy::Custom(cookie) => cookie(headers),
         }
     }
 }

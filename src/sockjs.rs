@@ -100,6 +100,10 @@ impl<S> SockJs<S> {
 impl SockJs {
     /// A layer that puts the endpoint in front of any service, at `prefix` (`""` or `"/"` for all paths).
     ///
+    /// [`Router::layer`](axum::Router::layer) runs it after axum has matched a route: if that has a wildcard,
+    /// its parameters show the handler's extractors the rest of the path, the protocol's session id included.
+    /// Around the router as a whole, or by `nest_service`, nothing shows it.
+    ///
     /// ```
     /// use axum::{Router, routing::get};
     /// use axum_sockjs::{Session, SockJs};

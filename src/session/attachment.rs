@@ -40,11 +40,10 @@ impl Attachment {
     /// Until it is ready, nothing is attached.
     pub(crate) async fn attach(shared: Arc<Shared>) -> Result<Self, AttachError> {
         let mut attached = shared.attach();
-        if attached == Err(AttachError::Busy) {
-            let detached = std::future::poll_fn(|cx| shared.poll_detached(cx));
-            if tokio::time::timeout(HANDOVER, detached).await.is_ok() {
-                attached = shared.attach();
-            }
+        if attached == Err(AttachError::Busy)
+            && tokio::time::timeout(HANDOVER, shared.detached()).await.is_ok()
+        {
+            attached = shared.attach();
         }
         attached.map(|id| Self { shared, id, released: false })
     }

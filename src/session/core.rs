@@ -234,7 +234,11 @@ impl Core {
         if !self.detach(id) {
             return;
         }
-        self.end(CloseReason::ConnectionLost, now);
+        if !self.end(CloseReason::ConnectionLost, now) {
+            // What it had taken is missing before the rest, too.
+            self.outbox = Queue::default();
+            self.events |= Events::WRITABLE;
+        }
         // Nobody has seen `o`, or nobody can come back: there is no one left to tell.
         if !self.opened || !self.settings.resumable {
             self.go();
@@ -390,6 +394,7 @@ impl Core {
             self.events |= Events::FRAME;
             self.events |= Events::DRIVER;
             self.events |= Events::DETACHED;
+            self.events |= Events::WRITABLE;
         }
     }
 

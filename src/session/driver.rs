@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::time::{Instant, Sleep};
+use uuid::Uuid;
 
 use super::{CloseReason, Session, registry::Registered};
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 ///
 /// The HTTP transports give it a task of its own; a WebSocket polls it beside its socket.
 pub(crate) struct Driver {
+    /// The connection's, for logs.
+    id: Uuid,
     registered: Option<Registered>,
     handler: Handler,
     sleep: Pin<Box<Sleep>>,
@@ -35,7 +38,8 @@ impl Driver {
     pub(crate) fn new(registered: Registered, opened: Opened) -> Self {
         let session = Session::new(registered.shared.clone());
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-        Self { registered: Some(registered), handler: Handler::Waiting(opened, session), sleep }
+        let id = registered.shared.connection.id;
+        Self { id, registered: Some(registered), handler: Handler::Waiting(opened, session), sleep }
     }
 
     /// Whether the session is over for its client: nothing will be sent or received any more.
@@ -122,7 +126,6 @@ impl Driver {
             .copied()
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a panic without text");
-        let connection = self.registered.as_ref().map(|registered| registered.shared.connection.id);
-        tracing::error!(connection = ?connection, panic = text, "the session's handler panicked");
+        tracing::error!(connection = %self.id, panic = text, "the session's handler panicked");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::{
     core::{AttachError, Settings},
     driver::Driver,
     registry::{Lookup, Registry, Reservation},
-    shared::{Closed, Connection, Shared},
+    shared::{Closed, Connection, Shared, Ticket},
 };
 pub use self::{message::Message, sender::Sender};
 use crate::{
@@ -64,6 +64,9 @@ impl Session {
 
     /// The next message from the client; `None` when the session has ended and all that was accepted before
     /// has been received.
+    ///
+    /// Over the HTTP transports, the client is told that its messages have arrived when the handler calls this
+    /// and finds none, or 100 ms later: a handler that only sends makes its client wait that long.
     ///
     /// # Cancel safety
     /// A message is taken only when it is returned: safe in `select!`.

@@ -82,7 +82,8 @@ impl Registry {
             Some(Slot::Opening) => return Lookup::Opening,
             Some(Slot::Session(shared)) if !shared.is_gone() => return Lookup::Session(Arc::clone(shared)),
             // Its driver has not yet come to take it out.
-            Some(Slot::Session(_)) | None => {}
+            Some(Slot::Session(_)) => drop(maps.named.remove(id)),
+            None => {}
         }
         if maps.len() >= max_sessions {
             return Lookup::Full;

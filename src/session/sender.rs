@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     fmt,
-    future::poll_fn,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -13,21 +12,26 @@ use std::{
 use futures_sink::Sink;
 use uuid::Uuid;
 
-use super::{CloseReason, Closed, Message, core::Refused, shared::Shared};
+use super::{
+    CloseReason, Closed, Message,
+    core::Refused,
+    shared::{Shared, Ticket},
+};
 use crate::{CloseFrame, SendError, Transport};
 
 /// A cloneable handle to a session's sending side.
 ///
 /// It does not keep the session open, and dropping it closes nothing. Messages from several senders keep
 /// each sender's order.
-#[derive(Clone)]
 pub struct Sender {
     shared: Arc<Shared>,
+    /// Its wait as a [`Sink`].
+    ticket: Ticket,
 }
 
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, ticket: Ticket::default() }
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -48,7 +52,8 @@ impl Sender {
     /// The message is queued only when this returns: dropped before, it is not sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = self.check(message.into())?;
-        poll_fn(|cx| self.shared.poll_send(&message, cx)).await.map_err(|Closed| SendError::Closed(message))
+        let sent = self.shared.send(&message).await;
+        sent.map_err(|Closed| SendError::Closed(message))
     }
 
     /// Sends a message to the client if there is room for it.
@@ -84,7 +89,7 @@ impl Sender {
     /// # Cancel safety
     /// Safe; call it as often as you like.
     pub async fn closed(&self) -> CloseReason {
-        poll_fn(|cx| self.shared.poll_ended(cx)).await
+        self.shared.ended().await
     }
 
     /// Why the session has ended; `None` while it is open.
@@ -120,6 +125,18 @@ impl Sender {
     }
 }
 
+impl Clone for Sender {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.shared.forget(self.ticket);
+    }
+}
+
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fmt_as("Sender", f)
@@ -128,15 +145,16 @@ impl fmt::Debug for Sender {
 
 /// Sends with the same back-pressure as [`Sender::send`].
 ///
-/// `poll_flush` waits until all that was sent is on its way; `poll_close` flushes and then closes with 1000
+/// `poll_flush` waits until all that was sent is on its way, or lost with its session; `poll_close` flushes and then closes with 1000
 /// "Normal closure". Between `poll_ready` and `start_send` another sender may fill the queue: the message is
 /// then taken beyond the bound.
 impl Sink<Message> for Sender {
     type Error = SendError;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Self { shared, ticket } = &mut *self;
         // After the end, `start_send` gives the message back.
-        self.shared.poll_writable(cx).map(|_| Ok(()))
+        shared.poll_writable(ticket, cx).map(|_| Ok(()))
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
@@ -144,13 +162,15 @@ impl Sink<Message> for Sender {
         self.shared.push(&message).map_err(|Closed| SendError::Closed(message))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared.poll_flushed(cx).map(Ok)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Self { shared, ticket } = &mut *self;
+        shared.poll_flushed(ticket, cx).map(Ok)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        ready!(self.shared.poll_flushed(cx));
-        self.shared.end(CloseReason::Server(crate::protocol::frame::NORMAL));
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Self { shared, ticket } = &mut *self;
+        ready!(shared.poll_flushed(ticket, cx));
+        shared.end(CloseReason::Server(crate::protocol::frame::NORMAL));
         Poll::Ready(Ok(()))
     }
 }

@@ -4,7 +4,9 @@
 //! await or a wake-up. Wakers are collected under the lock and woken after it.
 
 use std::{
+    future::Future,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Instant,
@@ -44,13 +46,24 @@ struct State {
     frame: Option<Waker>,
     message: Option<Waker>,
     driver: Option<Waker>,
-    /// Any number of tasks may wait for these.
-    writable: Vec<Waker>,
-    room: Vec<Waker>,
-    detached: Vec<Waker>,
-    ended: Vec<Waker>,
-    caught_up: Vec<Waker>,
+    /// Any number of tasks may wait for the other events.
+    waiting: Vec<Waiting>,
+    last_ticket: u64,
+    /// A waker that another has taken the place of, to be dropped without the lock.
+    replaced: Option<Waker>,
 }
+
+/// One wait for one event.
+#[derive(Debug)]
+struct Waiting {
+    event: Events,
+    ticket: Ticket,
+    waker: Waker,
+}
+
+/// Tells the waits of one session apart, so that each can be taken back. The default is none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ticket(u64);
 
 /// The clock: tokio's, so that tests can pause it.
 fn now() -> Instant {
@@ -71,11 +84,9 @@ impl Shared {
             frame: None,
             message: None,
             driver: None,
-            writable: Vec::new(),
-            room: Vec::new(),
-            detached: Vec::new(),
-            ended: Vec::new(),
-            caught_up: Vec::new(),
+            waiting: Vec::new(),
+            last_ticket: 0,
+            replaced: None,
         };
         (Arc::new(Self { connection, state: Mutex::new(state) }), receiver)
     }
@@ -89,9 +100,12 @@ impl Shared {
     fn update<R>(&self, transition: impl FnOnce(&mut State) -> R) -> R {
         let mut wakes = Wakes::default();
         let mut live = None;
+        // Dropped after the lock: it may be the last to hold its task, and that may hold this session.
+        let _replaced;
         let result = {
             let mut state = self.lock();
             let result = transition(&mut state);
+            _replaced = state.replaced.take();
             let events = state.core.take_events();
             if !events.is_empty() {
                 state.collect(events, &mut wakes);
@@ -106,6 +120,40 @@ impl Shared {
         result
     }
 
+    /// Waits for what `ready` waits for; it is asked again after each `event`.
+    fn wait<T, F: FnMut(&mut Core) -> Poll<T>>(&self, event: Events, ready: F) -> Wait<'_, F> {
+        Wait { shared: self, event, ticket: Ticket::default(), ready }
+    }
+
+    fn poll_wait<T>(
+        &self,
+        event: Events,
+        ticket: &mut Ticket,
+        cx: &mut Context<'_>,
+        ready: impl FnOnce(&mut Core) -> Poll<T>,
+    ) -> Poll<T> {
+        self.update(|state| {
+            let result = ready(&mut state.core);
+            if result.is_pending() {
+                state.register(event, ticket, cx.waker());
+            }
+            result
+        })
+    }
+
+    /// Takes a wait back that has not come to its end, so that nothing keeps its task alive.
+    pub(super) fn forget(&self, ticket: Ticket) {
+        if ticket != Ticket::default() {
+            let forgotten = {
+                let mut state = self.lock();
+                let at = state.waiting.iter().position(|waiting| waiting.ticket == ticket);
+                at.map(|at| state.waiting.swap_remove(at))
+            };
+            // Dropping a waker may drop its task, which must not happen under the lock.
+            drop(forgotten);
+        }
+    }
+
     // The receiver's side; `Attachment` is its only caller.
 
     pub(super) fn attach(&self) -> Result<ReceiverId, AttachError> {
@@ -113,11 +161,8 @@ impl Shared {
     }
 
     /// Completes when no receiver is attached.
-    pub(super) fn poll_detached(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.update(|state| match state.core.attached() {
-            false => Poll::Ready(()),
-            true => wait_with_others(&mut state.detached, cx),
-        })
+    pub(super) fn detached(&self) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
+        self.wait(Events::DETACHED, |core| ready_if(!core.attached()))
     }
 
     pub(super) fn poll_frame(
@@ -129,7 +174,10 @@ impl Shared {
         self.update(|state| match state.core.next_frame(id, max_bytes, now()) {
             Next::Frame(frame) => Poll::Ready(Some(frame)),
             Next::End => Poll::Ready(None),
-            Next::Wait => wait_alone(&mut state.frame, cx),
+            Next::Wait => {
+                state.replaced = note(&mut state.frame, cx.waker());
+                Poll::Pending
+            }
         })
     }
 
@@ -150,21 +198,23 @@ impl Shared {
     pub(crate) fn poll_accept(
         &self,
         batch: &mut Vec<Message>,
+        ticket: &mut Ticket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
-        self.update(|state| match state.core.accept(batch) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(Refused::Closed) => Poll::Ready(Err(Closed)),
-            Err(Refused::Full) => wait_with_others(&mut state.room, cx),
-        })
+        self.poll_wait(Events::ROOM, ticket, cx, |core| unless_full(core.accept(batch)))
+    }
+
+    /// [`poll_accept`](Self::poll_accept) as a future.
+    pub(crate) fn accept<'a>(
+        &'a self,
+        batch: &'a mut Vec<Message>,
+    ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<(), Closed>> + use<'a>> {
+        self.wait(Events::ROOM, |core| unless_full(core.accept(batch)))
     }
 
     /// Completes when the application has taken all messages and waits for more.
-    pub(crate) fn poll_caught_up(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.update(|state| match state.core.caught_up() {
-            true => Poll::Ready(()),
-            false => wait_with_others(&mut state.caught_up, cx),
-        })
+    pub(crate) fn caught_up(&self) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
+        self.wait(Events::CAUGHT_UP, |core| ready_if(core.caught_up()))
     }
 
     /// Ends the session and says whether that was news: the first reason stays.
@@ -178,7 +228,10 @@ impl Shared {
         self.update(|state| match state.core.receive() {
             Ok(Some(message)) => Poll::Ready(Some(message)),
             Err(_) => Poll::Ready(None),
-            Ok(None) => wait_alone(&mut state.message, cx),
+            Ok(None) => {
+                state.replaced = note(&mut state.message, cx.waker());
+                Poll::Pending
+            }
         })
     }
 
@@ -191,13 +244,12 @@ impl Shared {
         self.update(|state| state.core.send(message))
     }
 
-    pub(super) fn poll_send(&self, message: &Message, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+    pub(super) fn send<'a>(
+        &'a self,
+        message: &'a Message,
+    ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<(), Closed>> + use<'a>> {
         self.prepare(message);
-        self.update(|state| match state.core.send(message) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(Refused::Closed) => Poll::Ready(Err(Closed)),
-            Err(Refused::Full) => wait_with_others(&mut state.writable, cx),
-        })
+        self.wait(Events::WRITABLE, |core| unless_full(core.send(message)))
     }
 
     /// Queues a message whether or not there is room: what `poll_writable` has promised to a `Sink`.
@@ -206,26 +258,26 @@ impl Shared {
         self.update(|state| state.core.push(message.clone())).map_err(|_| Closed)
     }
 
-    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        self.update(|state| match state.core.writable(MESSAGE_OVERHEAD) {
-            Ok(true) => Poll::Ready(Ok(())),
+    pub(super) fn poll_writable(
+        &self,
+        ticket: &mut Ticket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Closed>> {
+        self.poll_wait(Events::WRITABLE, ticket, cx, |core| match core.writable(MESSAGE_OVERHEAD) {
+            Ok(room) => ready_if(room).map(Ok),
             Err(_) => Poll::Ready(Err(Closed)),
-            Ok(false) => wait_with_others(&mut state.writable, cx),
         })
     }
 
-    /// Completes when a receiver has taken all that was sent.
-    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.update(|state| match state.core.flushed() {
-            true => Poll::Ready(()),
-            false => wait_with_others(&mut state.writable, cx),
-        })
+    /// Completes when a receiver has taken all that was sent, or nothing of it is left.
+    pub(super) fn poll_flushed(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_wait(Events::WRITABLE, ticket, cx, |core| ready_if(core.flushed()))
     }
 
-    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        self.update(|state| match state.core.close_reason() {
+    pub(super) fn ended(&self) -> Wait<'_, impl FnMut(&mut Core) -> Poll<CloseReason> + use<>> {
+        self.wait(Events::ENDED, |core| match core.close_reason() {
             Some(reason) => Poll::Ready(reason.clone()),
-            None => wait_with_others(&mut state.ended, cx),
+            None => Poll::Pending,
         })
     }
 
@@ -246,7 +298,7 @@ impl Shared {
     pub(super) fn drive(&self, cx: &mut Context<'_>) -> Status {
         self.update(|state| {
             state.core.on_deadline(now());
-            let _: Poll<()> = wait_alone(&mut state.driver, cx);
+            state.replaced = note(&mut state.driver, cx.waker());
             Status {
                 begun: state.core.begun(),
                 ended: state.core.close_reason().is_some(),
@@ -279,19 +331,58 @@ pub(super) struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-fn wait_alone<T>(place: &mut Option<Waker>, cx: &mut Context<'_>) -> Poll<T> {
+/// Notes who waits at a place for one, and gives the waker that was there and is another.
+fn note(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
     match place {
-        Some(waker) => waker.clone_from(cx.waker()), // compares with `will_wake` first
-        None => *place = Some(cx.waker().clone()),
+        Some(noted) if noted.will_wake(waker) => None,
+        _ => place.replace(waker.clone()),
     }
-    Poll::Pending
 }
 
-fn wait_with_others<T>(place: &mut Vec<Waker>, cx: &mut Context<'_>) -> Poll<T> {
-    if !place.iter().any(|waker| waker.will_wake(cx.waker())) {
-        place.push(cx.waker().clone());
+fn ready_if(done: bool) -> Poll<()> {
+    if done { Poll::Ready(()) } else { Poll::Pending }
+}
+
+fn unless_full(result: Result<(), Refused>) -> Poll<Result<(), Closed>> {
+    match result {
+        Ok(()) => Poll::Ready(Ok(())),
+        Err(Refused::Closed) => Poll::Ready(Err(Closed)),
+        Err(Refused::Full) => Poll::Pending,
     }
-    Poll::Pending
+}
+
+/// A wait for a session to come into some state.
+///
+/// # Cancel safety
+/// Dropping it leaves nothing behind.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Wait<'a, F> {
+    shared: &'a Shared,
+    event: Events,
+    ticket: Ticket,
+    ready: F,
+}
+
+// Nothing in it is ever pinned.
+impl<F> Unpin for Wait<'_, F> {}
+
+impl<T, F: FnMut(&mut Core) -> Poll<T>> Future for Wait<'_, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = &mut *self;
+        let result = this.shared.poll_wait(this.event, &mut this.ticket, cx, &mut this.ready);
+        if result.is_ready() {
+            this.shared.forget(std::mem::take(&mut this.ticket));
+        }
+        result
+    }
+}
+
+impl<F> Drop for Wait<'_, F> {
+    fn drop(&mut self) {
+        self.shared.forget(self.ticket);
+    }
 }
 
 impl State {
@@ -305,17 +396,29 @@ impl State {
         if events.contains(Events::DRIVER) {
             wakes.driver = self.driver.take();
         }
-        for (event, place) in [
-            (Events::WRITABLE, &mut self.writable),
-            (Events::ROOM, &mut self.room),
-            (Events::DETACHED, &mut self.detached),
-            (Events::ENDED, &mut self.ended),
-            (Events::CAUGHT_UP, &mut self.caught_up),
-        ] {
-            if events.contains(event) {
-                wakes.others.append(place);
+        let mut at = 0;
+        while at < self.waiting.len() {
+            if events.contains(self.waiting[at].event) {
+                wakes.others.push(self.waiting.swap_remove(at).waker);
+            } else {
+                at += 1;
             }
         }
+    }
+
+    fn register(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.ticket == *ticket) {
+            waiting.event = event;
+            if !waiting.waker.will_wake(waker) {
+                self.replaced = Some(std::mem::replace(&mut waiting.waker, waker.clone()));
+            }
+            return;
+        }
+        if *ticket == Ticket::default() {
+            self.last_ticket += 1;
+            *ticket = Ticket(self.last_ticket);
+        }
+        self.waiting.push(Waiting { event, ticket: *ticket, waker: waker.clone() });
     }
 }
 

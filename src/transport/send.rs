@@ -1,6 +1,6 @@
 //! The requests that bring messages: `xhr_send` and `jsonp_send`.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -72,12 +72,10 @@ pub(crate) async fn respond(
         Err(DecodeError::MessageTooLong) => return reply::too_large("Message too long.\n"),
         Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
     };
-    let accepted = poll_fn(|cx| session.poll_accept(&mut batch, cx));
-    match tokio::time::timeout(options.receive_timeout, accepted).await {
+    match tokio::time::timeout(options.receive_timeout, session.accept(&mut batch)).await {
         Ok(Ok(())) => {
-            let caught_up = poll_fn(|cx| session.poll_caught_up(cx));
             // A time-out is no matter: the messages are taken.
-            let _ = tokio::time::timeout(DEALT_WITH, caught_up).await;
+            let _ = tokio::time::timeout(DEALT_WITH, session.caught_up()).await;
             // A 204 with a type, too: Firefox takes one without for broken XML (suite:
             // `XhrPolling.test_transport`).
             reply::text(sending.status, sending.answer)

@@ -568,8 +568,8 @@ async fn the_sending_urls_are_there_while_someone_needs_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cookie_of_ones_own_is_set_on_session_urls() {
-    let cookie = Cookie::custom(|parts: &Parts| {
-        let node = parts.headers.get("x-node")?.to_str().ok()?;
+    let cookie = Cookie::custom(|headers: &HeaderMap| {
+        let node = headers.get("x-node")?.to_str().ok()?;
         HeaderValue::try_from(format!("node={node}; Path=/; Secure")).ok()
     });
     let app = with_options(Options::new().cookie(cookie));

@@ -1403,3 +1403,57 @@ async fn an_extractor_that_panics_frees_the_id() {
     assert!(endpoint.handle.is_empty());
     assert_eq!(text(call(&endpoint.app, with_secret(Transport::XhrPolling)).await).await, "o\n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_with_the_session() {
+    let (_stage, _client, mut session) = polling().await;
+    session.feed("a".into()).await.unwrap();
+    session.close(3000, "");
+    let flushing = tokio::spawn(async move { session.flush().await });
+    pass(DELAY).await;
+    assert!(flushing.is_finished(), "it waits for a client that cannot come");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_was_dropped_leaves_nothing_behind() {
+    struct Idle;
+    impl std::task::Wake for Idle {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (_stage, _client, session) = polling_with(Options::new().send_queue_bytes(1)).await;
+    session.try_send("fills the queue").unwrap();
+    let idle = Arc::new(Idle);
+    let waker = std::task::Waker::from(Arc::clone(&idle));
+    let mut cx = std::task::Context::from_waker(&waker);
+    assert!(Box::pin(session.closed()).poll_unpin(&mut cx).is_pending());
+    assert!(Box::pin(session.send("a")).poll_unpin(&mut cx).is_pending());
+    let mut sender = session.sender();
+    assert!(sender.poll_ready_unpin(&mut cx).is_pending());
+    drop((waker, sender));
+    assert_eq!(Arc::strong_count(&idle), 1, "the session keeps the task that has waited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_gone_takes_no_place() {
+    let stage = Stage::new(Options::new().max_sessions(1));
+    let client = stage.endpoint.client("a");
+    drop(client.receive(Transport::XhrStreaming).await);
+    assert_eq!(client.poll().await, "o");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_panic_is_logged_with_its_connection() {
+    let log = Log::start(tracing::Level::ERROR);
+    let (sender, mut ids) = mpsc::unbounded_channel();
+    let handler = move |session: Session| async move {
+        sender.send(session.id()).ok();
+        session.closed().await;
+        sleep(DELAY * 2).await;
+        panic!("while cleaning up");
+    };
+    let endpoint = Endpoint::new(handler, Options::new());
+    assert_eq!(endpoint.client("a").poll().await, "o");
+    let id = ids.recv().await.unwrap().to_string();
+    pass(DELAY * 4).await;
+    assert!(log.text().contains(&id), "{}", log.text());
+}

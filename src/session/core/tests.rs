@@ -868,6 +868,27 @@ fn one_long_message_leaves_alone() {
 }
 
 #[test]
+fn going_wakes_who_waits_for_the_queue_to_be_empty() {
+    let (mut session, _) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.end(server());
+    session.settle();
+    session.wait(DELAY).on_deadline();
+    assert!(session.core.flushed() && session.raised(Events::WRITABLE));
+}
+
+#[test]
+fn an_interruption_of_a_closing_session_leaves_no_gap() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.send("b").unwrap();
+    session.end(server());
+    assert_eq!(session.next_within(first, 1), messages(&["a"]));
+    session.interrupt(first);
+    assert_eq!(session.poll_close(), go_away());
+}
+
+#[test]
 fn messages_wait_for_the_next_receiver() {
     let mut session = Timed::idle();
     session.send("a").unwrap();
@@ -1014,6 +1035,8 @@ struct Model {
     quiet_since: Duration,
     heartbeat_due: bool,
     armed: Option<Duration>,
+    /// A receiver broke off after the end: the rest of the queue went with it.
+    interrupted: bool,
 }
 
 impl Model {
@@ -1021,6 +1044,7 @@ impl Model {
         Self {
             settings,
             now: Duration::ZERO,
+            interrupted: false,
             opened: false,
             begun: false,
             ended: None,
@@ -1150,7 +1174,10 @@ impl Model {
 
     fn interrupt(&mut self, id: usize) {
         if self.detach(id) {
-            self.end(CloseReason::ConnectionLost);
+            if !self.end(CloseReason::ConnectionLost) {
+                self.to_client.clear();
+                self.interrupted = true;
+            }
             if !self.opened || !self.settings.resumable {
                 self.go();
             }
@@ -1211,6 +1238,7 @@ impl Model {
             (Events::DETACHED, self.gone || self.receiver.is_none()),
             (Events::ENDED, self.ended.is_some()),
             (Events::CAUGHT_UP, self.ended.is_some() || self.caught_up),
+            (Events::WRITABLE, self.to_client.is_empty()),
         ];
         for size in [0, 40] {
             let text = numbered(100, size);
@@ -1425,7 +1453,7 @@ impl Pair {
                 Frame::Open | Frame::Heartbeat => {}
             }
         }
-        if close.is_some() && self.model.closed_by_us() {
+        if close.is_some() && self.model.closed_by_us() && !self.model.interrupted {
             assert_eq!(delivered, self.sent.len(), "what was sent before a close of ours comes before it");
         }
     }

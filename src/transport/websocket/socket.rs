@@ -28,7 +28,7 @@ use crate::{
         decode::{self, DecodeError},
         frame::Frame,
     },
-    session::{Attachment, Driver},
+    session::{Attachment, Driver, Ticket},
 };
 
 /// A received message that is shorter than this is copied, so as not to keep the buffer that it came in.
@@ -80,6 +80,7 @@ struct Link<S> {
     attachment: Attachment,
     /// A batch that waits for room in the session. Until it is taken, nothing more is read.
     waiting: Vec<Message>,
+    ticket: Ticket,
     stage: Stage,
     /// Whether reading has failed in the middle of a message.
     failed: bool,
@@ -107,7 +108,14 @@ impl<S: MessageStream> Socket<S> {
         attachment: Attachment,
         driver: Driver,
     ) -> Self {
-        let link = Link { stream, attachment, waiting: Vec::new(), stage: Stage::Opening, failed: false };
+        let link = Link {
+            stream,
+            attachment,
+            waiting: Vec::new(),
+            ticket: Ticket::default(),
+            stage: Stage::Opening,
+            failed: false,
+        };
         Self { transport, limits, driver, link: Some(link) }
     }
 
@@ -208,7 +216,7 @@ impl<S: MessageStream> Link<S> {
         }
         loop {
             if !self.waiting.is_empty() {
-                match self.attachment.shared().poll_accept(&mut self.waiting, cx) {
+                match self.attachment.shared().poll_accept(&mut self.waiting, &mut self.ticket, cx) {
                     Poll::Ready(_) => self.waiting.clear(),
                     Poll::Pending => return Ok(()),
                 }
