@@ -21,12 +21,14 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use uuid::Uuid;
 
+#[cfg(feature = "websocket")]
+pub(crate) use self::shared::Ticket;
 pub(crate) use self::{
     attachment::Attachment,
     core::{AttachError, Settings},
     driver::Driver,
     registry::{Lookup, Registry, Reservation},
-    shared::{Closed, Connection, Shared, Ticket},
+    shared::{Closed, Connection, Shared},
 };
 pub use self::{message::Message, sender::Sender};
 use crate::{

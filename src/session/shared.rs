@@ -191,10 +191,8 @@ impl Shared {
 
     // The sending requests' side.
 
-    /// Takes the batch when there is room for it; drains `batch` if it is taken.
-    ///
-    /// # Cancel safety
-    /// Until it is ready, nothing is taken.
+    /// [`accept`](Self::accept) for a socket, which keeps its ticket.
+    #[cfg(feature = "websocket")]
     pub(crate) fn poll_accept(
         &self,
         batch: &mut Vec<Message>,
@@ -204,7 +202,10 @@ impl Shared {
         self.poll_wait(Events::ROOM, ticket, cx, |core| unless_full(core.accept(batch)))
     }
 
-    /// [`poll_accept`](Self::poll_accept) as a future.
+    /// Takes the batch when there is room for it; drains `batch` if it is taken.
+    ///
+    /// # Cancel safety
+    /// Until it is ready, nothing is taken.
     pub(crate) fn accept<'a>(
         &'a self,
         batch: &'a mut Vec<Message>,
