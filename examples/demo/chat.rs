@@ -1,0 +1,85 @@
+//! The two applications of the demo: a room where everybody hears everybody, and an answer to each ping.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::extract::State;
+use axum_sockjs::{Message, Sender, Session};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum FromPage {
+    Say { text: String },
+    Ping { at: Number },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum ToPage<'a> {
+    Hello { id: &'a str, transport: &'a str, people: usize },
+    Joined { id: &'a str, people: usize },
+    Left { id: &'a str, people: usize },
+    Said { from: &'a str, text: &'a str },
+    Pong { at: Number },
+}
+
+impl From<ToPage<'_>> for Message {
+    fn from(event: ToPage<'_>) -> Self {
+        // Maps with text keys cannot fail to serialize.
+        serde_json::to_string(&event).unwrap_or_default().into()
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Room {
+    people: Arc<Mutex<HashMap<Uuid, Sender>>>,
+}
+
+impl Room {
+    /// Changes who is in the room, and says how many there are then.
+    fn change(&self, change: impl FnOnce(&mut HashMap<Uuid, Sender>)) -> usize {
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut people);
+        people.len()
+    }
+
+    fn tell(&self, event: ToPage<'_>) {
+        let message = Message::from(event);
+        self.change(|people| {
+            for person in people.values() {
+                // Who reads too slowly misses something.
+                person.try_send(message.clone()).ok();
+            }
+        });
+    }
+}
+
+pub(crate) async fn chat(State(room): State<Room>, mut session: Session) {
+    let uuid = session.id();
+    let id = &uuid.simple().to_string()[..6];
+    let people = room.change(|people| drop(people.insert(uuid, session.sender())));
+    session.send(ToPage::Hello { id, transport: session.transport().name(), people }).await.ok();
+    room.tell(ToPage::Joined { id, people });
+    while let Some(message) = session.recv().await {
+        match serde_json::from_slice(message.as_bytes()) {
+            Ok(FromPage::Say { text }) => room.tell(ToPage::Said { from: id, text: &text }),
+            Ok(FromPage::Ping { at }) => drop(session.send(ToPage::Pong { at }).await),
+            Err(_) => {}
+        }
+    }
+    let people = room.change(|people| drop(people.remove(&uuid)));
+    room.tell(ToPage::Left { id, people });
+}
+
+pub(crate) async fn ping(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        if let Ok(FromPage::Ping { at }) = serde_json::from_slice(message.as_bytes()) {
+            session.send(ToPage::Pong { at }).await.ok();
+        }
+    }
+}

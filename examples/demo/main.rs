@@ -1,0 +1,141 @@
+//! A page to see every transport at work: `cargo run --release --example demo`, then open
+//! `http://127.0.0.1:8081`. Another address: `cargo run --release --example demo -- --addr 127.0.0.1:9000`.
+//!
+//! The page, `static/demo.html`, chats over the transport that is chosen, opens all transports side by side,
+//! and lets a proxy of the demo's own misbehave, to see how the client falls back: see `network.rs`. The
+//! client script comes from a local `npm install sockjs-client`, here or in `tests/node`, or else from the
+//! CDN. Ctrl-C says goodbye to every session before it stops the server.
+//!
+//! A browser opens no more than six connections to one port, too few for all transports at once. The demo
+//! therefore listens at three further ports, which the system chooses, and tells the page which. Where the
+//! page cannot reach them, it makes do with its own.
+
+mod chat;
+mod network;
+
+use std::{
+    env,
+    error::Error,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    http::header::{CACHE_CONTROL, CONTENT_TYPE},
+    response::{IntoResponse, Redirect},
+    routing::get,
+};
+use axum_sockjs::{ClientScript, Options, SockJs, SockJsHandle};
+use futures_util::future::join_all;
+use tokio::{net::TcpListener, time::timeout};
+
+use self::chat::Room;
+
+const DEFAULT_ADDR: &str = "127.0.0.1:8081";
+const CLIENT_URL: &str = "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js";
+const FURTHER_PORTS: usize = 3;
+
+/// How long stopping waits for clients to be told.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// The files of the page: path, type, content.
+const FILES: [(&str, &str, &str); 7] = [
+    ("/", "text/html; charset=utf-8", include_str!("../../static/demo.html")),
+    ("/demo/style.css", "text/css; charset=utf-8", include_str!("../../static/demo/style.css")),
+    ("/demo/tap.js", JAVASCRIPT, include_str!("../../static/demo/tap.js")),
+    ("/demo/common.js", JAVASCRIPT, include_str!("../../static/demo/common.js")),
+    ("/demo/chat.js", JAVASCRIPT, include_str!("../../static/demo/chat.js")),
+    ("/demo/transports.js", JAVASCRIPT, include_str!("../../static/demo/transports.js")),
+    ("/demo/network.js", JAVASCRIPT, include_str!("../../static/demo/network.js")),
+];
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+fn page() -> Router {
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, content)| {
+        let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")];
+        router.route(path, get(move || async move { (headers, content).into_response() }))
+    })
+}
+
+/// The client's script from a local npm install, if there is one.
+fn local_client() -> Option<ClientScript> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["node_modules", "tests/node/node_modules"].into_iter().find_map(|modules| {
+        ClientScript::from_file(root.join(modules).join("sockjs-client/dist/sockjs.min.js")).ok()
+    })
+}
+
+/// What follows `--addr`, or the default.
+fn address() -> Result<SocketAddr, String> {
+    let mut args = env::args().skip(1);
+    let addr = match args.next().as_deref() {
+        None => DEFAULT_ADDR.to_owned(),
+        Some("--addr") => args.next().ok_or("--addr needs IP:PORT")?,
+        Some(other) => return Err(format!("unknown argument {other}; there is --addr IP:PORT")),
+    };
+    addr.parse().map_err(|_| format!("--addr needs IP:PORT, not {addr}"))
+}
+
+/// Serves an application at a port that the system chooses, and says where.
+async fn serve_also(ip: IpAddr, app: Router) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((ip, 0)).await?;
+    let addr = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Ok(addr)
+}
+
+async fn say_goodbye(handles: [SockJsHandle; 2]) {
+    let told: usize = handles.iter().map(|handle| handle.close_all(4001, "the demo stops")).sum();
+    println!("told {told} sessions goodbye");
+    timeout(GOODBYE, join_all(handles.iter().map(SockJsHandle::drained))).await.ok();
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let addr = address()?;
+    // The page and the iframe load the client from the same place, so that both have the same version.
+    let (options, client_url) = match local_client() {
+        Some(script) => (Options::new().client_script(script), "/chat/sockjs.min.js"),
+        None => (Options::new().client_url(CLIENT_URL), CLIENT_URL),
+    };
+    let chat = SockJs::new(chat::chat).options(options.clone()).with_state(Room::default());
+    let ping = SockJs::new(chat::ping).options(options);
+    let handles = [chat.handle(), ping.handle()];
+
+    let pings = Router::new().nest_service("/ping", ping);
+    let mut ports = Vec::new();
+    for _ in 0..FURTHER_PORTS {
+        ports.push(serve_also(addr.ip(), pings.clone()).await?.port());
+    }
+    let behind_the_proxy = serve_also(Ipv4Addr::LOCALHOST.into(), pings.clone()).await?;
+
+    let app = page()
+        .route("/sockjs.min.js", get(move || async move { Redirect::temporary(client_url) }))
+        .route("/ports", get(move || async move { Json(ports) }))
+        .nest_service("/chat", chat)
+        .merge(pings)
+        .merge(network::router(behind_the_proxy));
+    let listener = TcpListener::bind(addr).await?;
+    println!("open http://{}", listener.local_addr()?);
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
+            tokio::signal::ctrl_c().await.ok();
+            say_goodbye(handles).await;
+        })
+        .await?;
+    Ok(())
+}
