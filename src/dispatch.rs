@@ -173,6 +173,7 @@ impl SockJs {
                 transport::send::respond(sending, self.options_ref(), session, &parts.headers, body).await
             }
             Err(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
+            Err(BodyError::TooSlow) => reply::text(StatusCode::REQUEST_TIMEOUT, "Body too slow.\n"),
             Err(BodyError::Broken) => reply::text(StatusCode::BAD_REQUEST, "Broken body.\n"),
         }
     }

@@ -27,19 +27,25 @@ impl SockJsHandle {
     ///
     /// Their handlers see [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Each client gets what was
     /// sent to it before, then the close frame: at once if it is receiving, else with its next poll. The
-    /// endpoint goes on accepting new sessions, and should go on serving until [`drained`](Self::drained).
+    /// endpoint goes on accepting new sessions.
+    ///
+    /// To stop a server, let axum stop accepting connections at the same time; it then waits for streams and
+    /// polls, but not for WebSockets:
     ///
     /// ```no_run
+    /// # use std::time::Duration;
     /// # async fn serve(
     /// #     listener: tokio::net::TcpListener, app: axum::Router, handle: axum_sockjs::SockJsHandle,
     /// # ) -> std::io::Result<()> {
+    /// let closing = handle.clone();
     /// axum::serve(listener, app)
     ///     .with_graceful_shutdown(async move {
     ///         tokio::signal::ctrl_c().await.ok();
-    ///         handle.close_all(4001, "restarting");
-    ///         handle.drained().await;
+    ///         closing.close_all(4001, "restarting");
     ///     })
-    ///     .await
+    ///     .await?;
+    /// tokio::time::timeout(Duration::from_secs(10), handle.drained()).await.ok();
+    /// # Ok(())
     /// # }
     /// ```
     pub fn close_all(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) -> usize {
@@ -47,7 +53,8 @@ impl SockJsHandle {
     }
 
     /// Waits until no session is left, neither open nor closed: until every client has been told, and the
-    /// disconnect delay has passed for those that poll. Does not end while new sessions keep coming.
+    /// disconnect delay has passed for those that poll. Does not end while new sessions keep coming, and does
+    /// not wait for handlers that are still busy after the end of their session.
     ///
     /// # Cancel safety
     /// Safe; call it as often as you like.

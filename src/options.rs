@@ -94,15 +94,16 @@ impl Options {
     /// Sends a heartbeat after this long without a frame: `h`, and a ping on the raw WebSocket. Zero sends
     /// none.
     ///
-    /// It also finds out clients that have vanished without a word; with zero, such a session is only noticed
-    /// when something is sent to it. It must stay below what proxies allow an idle connection, and below 35 s while JSONP polling is on,
+    /// It is also how the system finds out that a client has vanished without a word, once it gives up sending
+    /// to it; with zero, that takes a message. It must stay below what proxies allow an idle connection, and below 35 s while JSONP polling is on,
     /// since the client gives up a JSONP poll then.
     pub fn heartbeat(mut self, after: Duration) -> Self {
         self.heartbeat = after;
         self
     }
 
-    /// Ends a session that has had no receiving request for this long, and forgets a closed one.
+    /// Ends a session that has had no receiving request for this long, and forgets a closed one. A WebSocket
+    /// has this long to answer a close frame.
     pub fn disconnect_delay(mut self, delay: Duration) -> Self {
         self.disconnect_delay = delay;
         self
@@ -216,7 +217,8 @@ impl Options {
     }
 
     /// How many bytes may wait for the client in one session, as they go over the wire; each message counts
-    /// 64 more. When it is full, `send` waits and `try_send` gives the message back; an empty queue takes
+    /// 64 more. (A message that is not shared with other sessions takes twice its size: as it is, and quoted.)
+    /// When it is full, `send` waits and `try_send` gives the message back; an empty queue takes
     /// any message.
     pub fn send_queue_bytes(mut self, bytes: usize) -> Self {
         self.send_queue_bytes = bytes;

@@ -20,6 +20,9 @@ const MAX_DISCARD: u64 = 32 << 20;
 /// How long a body that nobody wants is read.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
+/// How long a body that is wanted may take to come.
+const READ_TIME: Duration = Duration::from_secs(60);
+
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
@@ -27,10 +30,20 @@ pub(crate) enum BodyError {
     TooLarge,
     /// It broke off, or was not well-formed.
     Broken,
+    /// It did not come in time.
+    TooSlow,
 }
 
-/// Reads a whole body of at most `limit` bytes. The rest of a larger one is read and thrown away.
+/// Reads a whole body of at most `limit` bytes, in at most a minute. The rest of a larger one is read and
+/// thrown away.
 pub(crate) async fn read_body<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes>,
+{
+    tokio::time::timeout(READ_TIME, collect(parts, body, limit)).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn collect<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
 {

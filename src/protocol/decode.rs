@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, fmt};
 
-use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 
 use crate::Message;
@@ -29,7 +28,7 @@ pub(crate) struct Limits {
 ///
 /// Everything that JSON allows in a string is accepted. A surrogate without its partner, which JavaScript
 /// can send and UTF-8 cannot hold, becomes U+FFFD.
-pub(crate) fn decode(payload: &ByteString, limits: Limits) -> Result<Vec<Message>, DecodeError> {
+pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     match decode_as(payload, limits, Strings::WellFormed) {
         // The quick reading refuses lone surrogates; the second one is for them.
         Err(DecodeError::Malformed) if payload.contains("\\u") => {
@@ -39,10 +38,10 @@ pub(crate) fn decode(payload: &ByteString, limits: Limits) -> Result<Vec<Message
     }
 }
 
-fn decode_as(payload: &ByteString, limits: Limits, strings: Strings) -> Result<Vec<Message>, DecodeError> {
+fn decode_as(payload: &str, limits: Limits, strings: Strings) -> Result<Vec<Message>, DecodeError> {
     // serde's errors carry only text, so the cause is left beside them.
     let cause = RefCell::new(DecodeError::Malformed);
-    let batch = Batch { payload, limits, strings, cause: &cause };
+    let batch = Batch { limits, strings, cause: &cause };
     let mut json = serde_json::Deserializer::from_str(payload);
     let result = batch.deserialize(&mut json).and_then(|messages| json.end().map(|()| messages));
     result.map_err(|_| cause.into_inner())
@@ -57,7 +56,6 @@ enum Strings {
 
 #[derive(Clone, Copy)]
 struct Batch<'a> {
-    payload: &'a ByteString,
     limits: Limits,
     strings: Strings,
     cause: &'a RefCell<DecodeError>,
@@ -124,17 +122,9 @@ impl<'de> Visitor<'de> for Text<'_> {
         f.write_str("a string")
     }
 
-    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Message, E> {
-        self.0.check_length(text)?;
-        // Sharing saves the copy; it must not let one letter keep a megabyte of white space alive.
-        if text.len() >= self.0.payload.len() / 2 {
-            return Ok(Message::from_text(self.0.payload.slice_ref(text)));
-        }
-        Ok(Message::from(text))
-    }
-
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Message, E> {
         self.0.check_length(text)?;
+        // A copy: a shared slice would keep the buffer that the request was read into alive.
         Ok(Message::from(text))
     }
 
@@ -179,7 +169,7 @@ mod tests {
     const LIMITS: Limits = Limits { message_bytes: 1 << 20, messages: 1000 };
 
     fn texts(payload: &str) -> Result<Vec<String>, DecodeError> {
-        let messages = decode(&ByteString::from(payload), LIMITS)?;
+        let messages = decode(payload, LIMITS)?;
         Ok(messages.iter().map(|m| m.as_str().unwrap().to_owned()).collect())
     }
 
@@ -249,7 +239,7 @@ mod tests {
     #[test]
     fn limits_are_inclusive() {
         let limits = Limits { message_bytes: 3, messages: 2 };
-        let check = |payload: &str| decode(&ByteString::from(payload), limits).map(|m| m.len());
+        let check = |payload: &str| decode(payload, limits).map(|m| m.len());
         assert_eq!(check(r#"["abc","é1"]"#), Ok(2));
         assert_eq!(check(r#"["abcd"]"#), Err(DecodeError::MessageTooLong));
         assert_eq!(check(r#"["\u0061bc\u0064"]"#), Err(DecodeError::MessageTooLong));

@@ -106,6 +106,11 @@ impl Events {
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// Whether any number of tasks may wait for one of them.
+    pub(crate) fn is_for_many(self) -> bool {
+        self.0 & !(Self::FRAME.0 | Self::MESSAGE.0 | Self::DRIVER.0) != 0
+    }
 }
 
 impl BitOrAssign for Events {
@@ -366,6 +371,11 @@ impl Core {
         }
     }
 
+    /// Throws away what nobody can receive any more.
+    pub(crate) fn stop_receiving(&mut self) {
+        self.inbox = Queue::default();
+    }
+
     /// Whether the application has dealt with all that has come, as far as can be seen: it waits for more.
     pub(crate) fn caught_up(&self) -> bool {
         self.caught_up || self.end.is_some()
@@ -472,8 +482,7 @@ impl Queue {
             bytes += length;
         }
         self.bytes -= bytes + taken * MESSAGE_OVERHEAD;
-        let rest = self.messages.split_off(taken);
-        std::mem::replace(&mut self.messages, rest).into()
+        self.messages.drain(..taken).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One message, shared and quoted once.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -132,6 +133,12 @@ impl PartialEq<&str> for Message {
     }
 }
 
+impl PartialEq<String> for Message {
+    fn eq(&self, other: &String) -> bool {
+        self == other.as_str()
+    }
+}
+
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
         Self::from_text(text.into())
@@ -147,6 +154,21 @@ impl From<String> for Message {
 impl From<&String> for Message {
     fn from(text: &String) -> Self {
         Self::from(text.as_str())
+    }
+}
+
+impl From<Cow<'_, str>> for Message {
+    fn from(text: Cow<'_, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::from(text),
+            Cow::Owned(text) => Self::from(text),
+        }
+    }
+}
+
+impl From<Arc<str>> for Message {
+    fn from(text: Arc<str>) -> Self {
+        Self::from(&*text)
     }
 }
 

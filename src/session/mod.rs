@@ -153,6 +153,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let frame = if std::thread::panicking() { INTERNAL_ERROR } else { NORMAL };
         self.shared().end(CloseReason::Server(frame));
+        self.shared().stop_receiving();
     }
 }
 

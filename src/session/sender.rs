@@ -143,7 +143,9 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// Sends with the same back-pressure as [`Sender::send`].
+/// Sends with the same back-pressure as [`Sender::send`], but `SinkExt::send` also flushes: over a polling
+/// transport it waits for the client's next poll. `Ok` does not tell a message that was taken from one that was
+/// lost with its session; [`close_reason`](Sender::close_reason) does.
 ///
 /// `poll_flush` waits until all that was sent is on its way, or lost with its session; `poll_close` flushes and then closes with 1000
 /// "Normal closure". Between `poll_ready` and `start_send` another sender may fill the queue: the message is

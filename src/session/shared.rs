@@ -236,6 +236,10 @@ impl Shared {
         })
     }
 
+    pub(super) fn stop_receiving(&self) {
+        self.update(|state| state.core.stop_receiving());
+    }
+
     pub(super) fn try_receive(&self) -> Option<Message> {
         self.update(|state| state.core.receive().ok().flatten())
     }
@@ -397,10 +401,11 @@ impl State {
         if events.contains(Events::DRIVER) {
             wakes.driver = self.driver.take();
         }
+        // In their order, so that no wait is overtaken for ever.
         let mut at = 0;
-        while at < self.waiting.len() {
+        while events.is_for_many() && at < self.waiting.len() {
             if events.contains(self.waiting[at].event) {
-                wakes.others.push(self.waiting.swap_remove(at).waker);
+                wakes.others.push(self.waiting.remove(at).waker);
             } else {
                 at += 1;
             }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use axum::response::Response;
 use bytes::Bytes;
-use bytestring::ByteString;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
@@ -61,9 +60,9 @@ pub(crate) async fn respond(
             return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected.\n");
         }
     };
-    let mut batch = match ByteString::try_from(payload)
+    let mut batch = match std::str::from_utf8(&payload)
         .map_err(|_| DecodeError::Malformed)
-        .and_then(|payload| decode(&payload, options.decode_limits()))
+        .and_then(|payload| decode(payload, options.decode_limits()))
     {
         Ok(batch) => batch,
         Err(DecodeError::Malformed) => {

@@ -32,7 +32,10 @@ use crate::{
 };
 
 /// A received message that is shorter than this is copied, so as not to keep the buffer that it came in.
-const COPY_BELOW: usize = 2 << 10;
+const COPY_BELOW: usize = 16 << 10;
+
+/// How many messages are read before the application gets its turn: empty ones never fill a queue.
+const READS_PER_TURN: usize = 64;
 
 /// How much is read and thrown away after the end, so that the close frame is not lost to a reset.
 const MAX_DISCARD: usize = 32 << 20;
@@ -214,7 +217,7 @@ impl<S: MessageStream> Link<S> {
         if self.is_closing() {
             return self.poll_discard(cx);
         }
-        loop {
+        for _ in 0..READS_PER_TURN {
             if !self.waiting.is_empty() {
                 match self.attachment.shared().poll_accept(&mut self.waiting, &mut self.ticket, cx) {
                     Poll::Ready(_) => self.waiting.clear(),
@@ -244,6 +247,8 @@ impl<S: MessageStream> Link<S> {
                 WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_) => {}
             }
         }
+        cx.waker().wake_by_ref();
+        Ok(())
     }
 
     /// Ends the session for an error of the connection, which gives no more messages.
@@ -348,7 +353,7 @@ fn receive_text(text: Utf8Bytes, transport: Transport, limits: Limits) -> Result
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    decode::decode(&shared_text(text), limits.decode).map_err(|error| match error {
+    decode::decode(text.as_str(), limits.decode).map_err(|error| match error {
         DecodeError::Malformed => BROKEN_JSON,
         DecodeError::MessageTooLong => TOO_BIG,
         DecodeError::TooManyMessages => TOO_MANY,
