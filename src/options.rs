@@ -103,7 +103,8 @@ impl Options {
     }
 
     /// Ends a session that has had no receiving request for this long, and forgets a closed one. A WebSocket
-    /// has this long to answer a close frame.
+    /// has this long to answer a close frame. What was sent before a close has up to a minute between two frames to
+    /// get through to a receiver that is slow.
     pub fn disconnect_delay(mut self, delay: Duration) -> Self {
         self.disconnect_delay = delay;
         self

@@ -25,6 +25,10 @@ use crate::protocol::frame::{CloseFrame, Frame, INTERRUPTED};
 /// What a queued message costs beside its bytes: without it a queue of empty messages has no bound.
 pub(crate) const MESSAGE_OVERHEAD: usize = 64;
 
+/// How long the rest of a session that has ended may wait for its attached receiver to take more of it: a
+/// slow client empties large buffers below before it is seen to read.
+const SLOW_READER: Duration = Duration::from_secs(60);
+
 /// The numbers a session works by, copied from the endpoint's options.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -140,6 +144,8 @@ pub(crate) struct Core {
     last_frame: Instant,
     /// When the session goes if nothing happens; `None` while an open session has a receiver.
     expires: Option<Instant>,
+    /// Whether that time is a slow reader's.
+    patient: bool,
     /// The deadline that the driver sleeps until.
     armed: Option<Instant>,
     events: Events,
@@ -163,6 +169,7 @@ impl Core {
             heartbeat_due: false,
             last_frame: now,
             expires: None,
+            patient: false,
             armed: None,
             events: Events::default(),
         };
@@ -210,7 +217,8 @@ impl Core {
             let close = end.frame();
             if self.phase == Phase::Closing {
                 self.phase = Phase::Closed;
-                self.expires = now.checked_add(self.settings.disconnect_delay);
+                // A socket has yet to write it: see `close_written`.
+                self.expire(now, !self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
         } else if self.heartbeat_due {
@@ -222,15 +230,29 @@ impl Core {
         self.last_frame = now;
         if self.end.is_some() {
             // A slow reader who does read gets all that was queued before the close.
-            self.expires = now.checked_add(self.settings.disconnect_delay);
+            self.expire(now, true);
         }
         Next::Frame(frame)
     }
 
+    /// The close frame has left: from here on the socket only waits for the peer's.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn close_written(&mut self, now: Instant) {
+        if self.phase == Phase::Closed {
+            self.expire(now, false);
+        }
+    }
+
+    fn expire(&mut self, now: Instant, slow_reader: bool) {
+        let delay = self.settings.disconnect_delay;
+        self.patient = slow_reader;
+        self.expires = now.checked_add(if slow_reader { delay.max(SLOW_READER) } else { delay });
+    }
+
     /// Lets the receiver go after a frame that it is sure to send.
     pub(crate) fn release(&mut self, id: ReceiverId, now: Instant) {
-        if self.detach(id) && self.end.is_none() {
-            self.expires = now.checked_add(self.settings.disconnect_delay);
+        if self.detach(id) && (self.end.is_none() || self.patient) {
+            self.expire(now, false);
         }
     }
 
@@ -242,6 +264,9 @@ impl Core {
         if !self.end(CloseReason::ConnectionLost, now) {
             // What it had taken is missing before the rest, too.
             self.outbox = Queue::default();
+            if self.patient {
+                self.expire(now, false);
+            }
             self.events |= Events::WRITABLE;
         }
         // Nobody has seen `o`, or nobody can come back: there is no one left to tell.
@@ -306,7 +331,7 @@ impl Core {
         }
         self.end = Some(reason);
         self.phase = Phase::Closing;
-        self.expires = now.checked_add(self.settings.disconnect_delay);
+        self.expire(now, self.receiver.is_some() && !self.outbox.is_empty());
         self.events |= Events::FRAME;
         self.events |= Events::MESSAGE;
         self.events |= Events::WRITABLE;

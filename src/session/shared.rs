@@ -181,6 +181,11 @@ impl Shared {
         })
     }
 
+    #[cfg(feature = "websocket")]
+    pub(crate) fn close_written(&self) {
+        self.update(|state| state.core.close_written(now()));
+    }
+
     pub(super) fn release(&self, id: ReceiverId) {
         self.update(|state| state.core.release(id, now()));
     }

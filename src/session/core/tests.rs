@@ -488,12 +488,34 @@ fn a_slow_reader_gets_all_as_long_as_it_reads() {
     }
     session.end(server());
     for text in ["a", "b", "c"] {
-        session.wait(DELAY - TICK).on_deadline();
+        session.wait(SLOW_READER - TICK).on_deadline();
         assert_eq!(session.next_within(first, 1), messages(&[text]));
-        assert_eq!(session.deadline(), Some(DELAY));
+        assert_eq!(session.deadline(), Some(SLOW_READER));
     }
-    session.wait(DELAY - TICK).on_deadline();
+    session.wait(SLOW_READER - TICK).on_deadline();
     assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+    assert_eq!(session.deadline(), Some(DELAY));
+}
+
+#[test]
+fn a_slow_reader_that_leaves_has_the_delay_to_come_back() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.end(server());
+    session.wait(secs(1)).release(first);
+    assert_eq!(session.deadline(), Some(DELAY));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_socket_has_time_to_write_its_close_frame() {
+    let (mut session, first) = Timed::open(SOCKET);
+    session.end(server());
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+    assert_eq!(session.deadline(), Some(SLOW_READER));
+    session.wait(DELAY);
+    session.core.close_written(session.now);
+    assert_eq!(session.deadline(), Some(DELAY));
 }
 
 #[test]
@@ -501,7 +523,7 @@ fn a_reader_that_stops_reading_is_not_waited_for() {
     let (mut session, first) = Timed::open(SETTINGS);
     session.send("a").unwrap();
     session.end(server());
-    session.wait(DELAY).on_deadline();
+    session.wait(SLOW_READER).on_deadline();
     assert!(session.core.is_gone());
     assert_eq!(session.next(first), Next::End);
     assert_eq!((session.core.outbox.messages.len(), session.core.outbox.bytes), (0, 0));
@@ -873,7 +895,7 @@ fn going_wakes_who_waits_for_the_queue_to_be_empty() {
     session.send("a").unwrap();
     session.end(server());
     session.settle();
-    session.wait(DELAY).on_deadline();
+    session.wait(SLOW_READER).on_deadline();
     assert!(session.core.flushed() && session.raised(Events::WRITABLE));
 }
 
@@ -1035,6 +1057,8 @@ struct Model {
     quiet_since: Duration,
     heartbeat_due: bool,
     armed: Option<Duration>,
+    /// The delay is that of a slow reader.
+    patient: bool,
     /// A receiver broke off after the end: the rest of the queue went with it.
     interrupted: bool,
 }
@@ -1044,6 +1068,7 @@ impl Model {
         Self {
             settings,
             now: Duration::ZERO,
+            patient: false,
             interrupted: false,
             opened: false,
             begun: false,
@@ -1078,8 +1103,10 @@ impl Model {
         self.to_client.iter().map(|text| self.wire(text) + 64).sum()
     }
 
-    fn restart_delay(&mut self) {
+    fn restart_delay(&mut self, patient: bool) {
         let delay = self.settings.disconnect_delay;
+        let delay = if patient { delay.max(SLOW_READER) } else { delay };
+        self.patient = patient;
         self.expires = (delay < Duration::MAX).then(|| self.now + delay);
     }
 
@@ -1137,7 +1164,7 @@ impl Model {
                 all_reasons().into_iter().find(|(known, _)| known == reason).expect("a known reason").1;
             if !self.told {
                 self.told = true;
-                self.restart_delay();
+                self.restart_delay(!self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
         } else if self.heartbeat_due {
@@ -1148,7 +1175,7 @@ impl Model {
         self.heartbeat_due = false;
         self.quiet_since = self.now;
         if self.ended.is_some() {
-            self.restart_delay();
+            self.restart_delay(true);
         }
         Next::Frame(frame)
     }
@@ -1167,8 +1194,8 @@ impl Model {
     }
 
     fn release(&mut self, id: usize) {
-        if self.detach(id) && self.ended.is_none() {
-            self.restart_delay();
+        if self.detach(id) && (self.ended.is_none() || self.patient) {
+            self.restart_delay(false);
         }
     }
 
@@ -1177,6 +1204,9 @@ impl Model {
             if !self.end(CloseReason::ConnectionLost) {
                 self.to_client.clear();
                 self.interrupted = true;
+                if self.patient {
+                    self.restart_delay(false);
+                }
             }
             if !self.opened || !self.settings.resumable {
                 self.go();
@@ -1191,7 +1221,7 @@ impl Model {
             if !self.closed_by_us() {
                 self.to_client.clear();
             }
-            self.restart_delay();
+            self.restart_delay(self.receiver.is_some() && !self.to_client.is_empty());
         }
         news
     }

@@ -87,6 +87,8 @@ struct Link<S> {
     stage: Stage,
     /// Whether reading has failed in the middle of a message.
     failed: bool,
+    /// Whether the close frame has left.
+    close_written: bool,
 }
 
 enum Stage {
@@ -118,6 +120,7 @@ impl<S: MessageStream> Socket<S> {
             ticket: Ticket::default(),
             stage: Stage::Opening,
             failed: false,
+            close_written: false,
         };
         Self { transport, limits, driver, link: Some(link) }
     }
@@ -276,6 +279,10 @@ impl<S: MessageStream> Link<S> {
         }
         // Closing before the close frame is out would lose it.
         match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) if !self.close_written => {
+                self.close_written = true;
+                self.attachment.shared().close_written();
+            }
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(Done),
             Poll::Pending => return Ok(()),
