@@ -95,16 +95,16 @@ impl Options {
     /// none.
     ///
     /// It is also how the system finds out that a client has vanished without a word, once it gives up sending
-    /// to it; with zero, that takes a message. It must stay below what proxies allow an idle connection, and below 35 s while JSONP polling is on,
-    /// since the client gives up a JSONP poll then.
+    /// to it; with zero, that takes a message. It must stay below what proxies allow an idle connection, and
+    /// below 35 s while JSONP polling is on, since the client gives up a JSONP poll then.
     pub fn heartbeat(mut self, after: Duration) -> Self {
         self.heartbeat = after;
         self
     }
 
     /// Ends a session that has had no receiving request for this long, and forgets a closed one. A WebSocket
-    /// has this long to answer a close frame. What was sent before a close has up to a minute between two frames to
-    /// get through to a receiver that is slow.
+    /// has this long to answer a close frame. What was sent before a close has up to a minute between two
+    /// frames to get through to a receiver that is slow.
     pub fn disconnect_delay(mut self, delay: Duration) -> Self {
         self.disconnect_delay = delay;
         self
