@@ -20,8 +20,8 @@ use axum::{
     routing::get as on_get,
 };
 use axum_sockjs::{
-    CloseFrame, CloseReason, Cookie, Cors, Message, Options, ResponseFuture, SendError, Sender, Session,
-    SockJs, SockJsHandle, SockJsLayer, SockJsMiddleware, Transport,
+    ClientScript, CloseFrame, CloseReason, Cookie, Cors, Message, Options, ResponseFuture, SendError, Sender,
+    Session, SockJs, SockJsHandle, SockJsLayer, SockJsMiddleware, Transport,
 };
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
@@ -640,4 +640,47 @@ fn an_endpoint_shows_its_options() {
     let endpoint = SockJs::new(none).options(Options::new().base_url("/x"));
     let text = format!("{endpoint:?} {:?}", endpoint.clone().layer("/prefix"));
     assert!(text.contains("base_url: /x") && text.contains("/prefix"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_script_is_served_where_the_iframe_page_loads_it() {
+    const SCRIPT: &str = "window.SockJS = function () {};";
+    let script = ClientScript::from_bytes(SCRIPT);
+    let versioned = format!("/app/sockjs-{}.min.js", script.version());
+    let app = with_options(Options::new().client_script(script.clone()));
+    assert!(text(get(&app, "/app/iframe.html").await).await.contains("<script src=\"sockjs.min.js\">"));
+    for (path, cached) in
+        [("/app/sockjs.min.js", "public, no-cache"), (&*versioned, "public, max-age=31536000")]
+    {
+        let response = get(&app, path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(header(&response, "content-type"), "text/javascript; charset=UTF-8");
+        assert_eq!(header(&response, "x-content-type-options"), "nosniff");
+        assert_eq!(header(&response, "cache-control"), cached);
+        let etag = header(&response, "etag").to_owned();
+        assert_eq!(text(response).await, SCRIPT);
+
+        let again = Request::get(path).header(header::IF_NONE_MATCH, etag).body(Body::empty()).unwrap();
+        let response = call(&app, again).await;
+        assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{path}");
+        assert_eq!(text(response).await, "");
+
+        let posted = call(&app, Request::post(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+    for missing in ["/app/sockjs-0123456789abcdef.min.js", "/app/sockjs-.min.js", "/app/sockjs.js"] {
+        assert_eq!(get(&app, missing).await.status(), StatusCode::NOT_FOUND, "{missing}");
+    }
+    // Another file has another name, and without the option there is none.
+    assert_ne!(ClientScript::from_bytes("other").version(), script.version());
+    let app = with_options(Options::new());
+    assert_eq!(get(&app, "/app/sockjs.min.js").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn a_client_script_comes_from_a_file_or_says_why_not() {
+    let this_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/api.rs");
+    let script = ClientScript::from_file(this_file).unwrap();
+    assert_eq!(script.version(), ClientScript::from_bytes(include_bytes!("api.rs").as_slice()).version());
+    assert!(ClientScript::from_file("no/such/file.js").is_err());
 }
