@@ -218,7 +218,7 @@ impl Options {
     }
 
     /// How many bytes may wait for the client in one session, as they go over the wire; each message counts
-    /// 64 more. (A message that is not shared with other sessions takes twice its size: as it is, and quoted.)
+    /// 64 more. (A message in which something needs an escape takes twice its size: as it is, and quoted.)
     /// When it is full, `send` waits and `try_send` gives the message back; an empty queue takes
     /// any message.
     pub fn send_queue_bytes(mut self, bytes: usize) -> Self {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::quote::quote;
 use crate::Message;
 
@@ -65,6 +67,33 @@ pub(crate) enum Frame {
 }
 
 impl Frame {
+    /// The frame as a text of its own.
+    #[cfg(any(feature = "websocket", test))]
+    pub(crate) fn text(&self) -> Bytes {
+        self.ending(b"")
+    }
+
+    /// The frame and a line end.
+    pub(crate) fn line(&self) -> Bytes {
+        self.ending(b"\n")
+    }
+
+    /// One message has its line ready, for however many receivers; several are joined.
+    fn ending(&self, end: &'static [u8]) -> Bytes {
+        let ready = match self {
+            Self::Open => Bytes::from_static(b"o\n"),
+            Self::Heartbeat => Bytes::from_static(b"h\n"),
+            Self::Messages(messages) if messages.len() == 1 => messages[0].line().clone(),
+            Self::Messages(_) | Self::Close(_) => {
+                let mut out = Vec::with_capacity(self.size_hint() + end.len());
+                self.write(|piece| out.extend_from_slice(piece));
+                out.extend_from_slice(end);
+                return out.into();
+            }
+        };
+        if end.is_empty() { ready.slice(..ready.len() - 1) } else { ready }
+    }
+
     /// Gives the frame's bytes to `put`, piece by piece.
     pub(crate) fn write(&self, mut put: impl FnMut(&[u8])) {
         match self {
@@ -88,7 +117,7 @@ impl Frame {
         }
     }
 
-    /// About how many bytes [`write`](Self::write) gives: enough to reserve room by.
+    /// How many bytes [`write`](Self::write) gives; of a close frame, about so many.
     pub(crate) fn size_hint(&self) -> usize {
         match self {
             Self::Open | Self::Heartbeat => 1,
@@ -105,7 +134,10 @@ mod tests {
     fn written(frame: &Frame) -> String {
         let mut out = Vec::new();
         frame.write(|piece| out.extend_from_slice(piece));
-        String::from_utf8(out).unwrap()
+        let written = String::from_utf8(out).unwrap();
+        assert_eq!(frame.text(), written);
+        assert_eq!(frame.line(), format!("{written}\n"));
+        written
     }
 
     #[test]

@@ -66,6 +66,20 @@ pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Whether [`quote`] has nothing to escape in `text`.
+pub(crate) fn is_clean(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match CLASS[usize::from(bytes[at])] {
+            COPY => at += 1,
+            LOOK if mangled_by_browsers([bytes[at], bytes[at + 1], bytes[at + 2]]).is_none() => at += 3,
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// The code point of three UTF-8 bytes, if browsers are known to alter it.
 fn mangled_by_browsers(utf8: [u8; 3]) -> Option<u16> {
     match utf8 {
@@ -151,6 +165,7 @@ mod tests {
             let expected =
                 if escaped { format!("\"\\u{:04x}\"", code as u32) } else { format!("\"{code}\"") };
             assert_eq!(quoted(&code.to_string()), expected);
+            assert_eq!(is_clean(&code.to_string()), !escaped);
         }
     }
 

@@ -9,7 +9,13 @@ use std::{
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::protocol::quote::quote;
+use crate::protocol::quote::{is_clean, quote};
+
+/// What stands before and behind the text in a clean message's line.
+const LINE_START: &str = "a[\"";
+const LINE_END: &str = "\"]\n";
+
+static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 
 /// A message from or to a client: text, or on the raw WebSocket also binary data.
 ///
@@ -26,33 +32,46 @@ use crate::protocol::quote::quote;
 /// assert_eq!(binary.as_bytes(), [0, 1, 2]);
 /// ```
 #[derive(Clone)]
-pub struct Message(Arc<Inner>);
-
-struct Inner {
-    payload: Payload,
-    /// The text as a SockJS JSON string; made when it first goes to a framed transport.
-    quoted: OnceLock<Box<[u8]>>,
-}
+pub struct Message(Arc<Payload>);
 
 enum Payload {
-    Text(ByteString),
+    /// Text in which nothing needs an escape, kept as its own line: see [`Message::line`].
+    Clean(ByteString),
+    /// Any other text; its line is made when it first goes to a framed transport.
+    Text {
+        text: ByteString,
+        line: OnceLock<Bytes>,
+    },
     Binary(Bytes),
 }
 
 impl Message {
-    fn new(payload: Payload) -> Self {
-        Self(Arc::new(Inner { payload, quoted: OnceLock::new() }))
+    /// Text from a raw WebSocket, which is more likely to go back there than to a framed transport.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn from_raw(text: &str) -> Self {
+        Self::from_text(text.into())
     }
 
+    /// Text of which [`is_clean`] has been found to hold.
+    pub(crate) fn from_clean(text: &str) -> Self {
+        let mut line = String::with_capacity(LINE_START.len() + text.len() + LINE_END.len());
+        line.push_str(LINE_START);
+        line.push_str(text);
+        line.push_str(LINE_END);
+        Self(Arc::new(Payload::Clean(line.into())))
+    }
+
+    /// Text of which [`is_clean`] does not hold, or has not been asked.
     pub(crate) fn from_text(text: ByteString) -> Self {
-        Self::new(Payload::Text(text))
+        Self(Arc::new(Payload::Text { text, line: OnceLock::new() }))
     }
 
     /// The text, or `None` for binary data.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        match &self.0.payload {
-            Payload::Text(text) => Some(text),
+        match &*self.0 {
+            Payload::Clean(line) => Some(&line[LINE_START.len()..line.len() - LINE_END.len()]),
+            Payload::Text { text, .. } => Some(text),
             Payload::Binary(_) => None,
         }
     }
@@ -60,8 +79,9 @@ impl Message {
     /// The binary data, or the text as UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0.payload {
-            Payload::Text(text) => text.as_bytes(),
+        match &*self.0 {
+            Payload::Clean(line) => &line.as_bytes()[LINE_START.len()..line.len() - LINE_END.len()],
+            Payload::Text { text, .. } => text.as_bytes(),
             Payload::Binary(data) => data,
         }
     }
@@ -69,7 +89,7 @@ impl Message {
     /// Whether this is binary data, which only the raw WebSocket carries.
     #[must_use]
     pub fn is_binary(&self) -> bool {
-        matches!(self.0.payload, Payload::Binary(_))
+        matches!(*self.0, Payload::Binary(_))
     }
 
     /// The length of the text in UTF-8 or of the binary data, in bytes.
@@ -84,21 +104,35 @@ impl Message {
         self.len() == 0
     }
 
-    /// The text between quotes, escaped for SockJS. Binary data never comes here: sending it to a framed
-    /// transport is an error.
+    /// The message as a frame of its own and a line end: `a["…"]` LF, escaped for SockJS.
+    ///
+    /// Binary data never comes here: sending it to a framed transport is an error.
+    pub(crate) fn line(&self) -> &Bytes {
+        match &*self.0 {
+            Payload::Clean(line) => line.as_bytes(),
+            Payload::Text { text, line } => line.get_or_init(|| {
+                let mut out = Vec::with_capacity(LINE_START.len() + text.len() + LINE_END.len());
+                out.extend_from_slice(b"a[");
+                quote(text, &mut out);
+                out.extend_from_slice(b"]\n");
+                out.into_boxed_slice().into()
+            }),
+            Payload::Binary(_) => &EMPTY_LINE,
+        }
+    }
+
+    /// The text between quotes, escaped for SockJS: what stands between `a[` and `]` in its line.
     pub(crate) fn quoted(&self) -> &[u8] {
-        self.0.quoted.get_or_init(|| {
-            let mut quoted = Vec::new();
-            quote(self.as_str().unwrap_or_default(), &mut quoted);
-            quoted.into_boxed_slice()
-        })
+        let line = self.line();
+        &line[2..line.len() - 2]
     }
 
     /// The memory's owner, for the WebSocket library to write from without a copy.
     #[cfg(feature = "websocket")]
     pub(crate) fn to_bytes(&self) -> Bytes {
-        match &self.0.payload {
-            Payload::Text(text) => text.as_bytes().clone(),
+        match &*self.0 {
+            Payload::Clean(line) => line.as_bytes().slice(LINE_START.len()..line.len() - LINE_END.len()),
+            Payload::Text { text, .. } => text.as_bytes().clone(),
             Payload::Binary(data) => data.clone(),
         }
     }
@@ -106,9 +140,9 @@ impl Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.payload {
-            Payload::Text(text) => f.debug_tuple("Text").field(text).finish(),
-            Payload::Binary(data) => f.debug_tuple("Binary").field(data).finish(),
+        match self.as_str() {
+            Some(text) => f.debug_tuple("Text").field(&text).finish(),
+            None => f.debug_tuple("Binary").field(&self.as_bytes()).finish(),
         }
     }
 }
@@ -141,13 +175,13 @@ impl PartialEq<String> for Message {
 
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
-        Self::from_text(text.into())
+        if is_clean(text) { Self::from_clean(text) } else { Self::from_text(text.into()) }
     }
 }
 
 impl From<String> for Message {
     fn from(text: String) -> Self {
-        Self::from_text(text.into())
+        if is_clean(&text) { Self::from_clean(&text) } else { Self::from_text(text.into()) }
     }
 }
 
@@ -174,7 +208,7 @@ impl From<Arc<str>> for Message {
 
 impl From<Bytes> for Message {
     fn from(data: Bytes) -> Self {
-        Self::new(Payload::Binary(data))
+        Self(Arc::new(Payload::Binary(data)))
     }
 }
 
@@ -200,6 +234,30 @@ mod tests {
         let clone = message.clone();
         assert_eq!(message.quoted(), b"\"a\\\"b\"");
         assert!(std::ptr::eq(message.quoted(), clone.quoted()));
+    }
+
+    #[test]
+    fn clean_text_is_kept_as_its_line() {
+        for text in ["", "a", "hé😀", "\u{7f}\u{2027}\u{ffef}"] {
+            let message = Message::from(text);
+            assert_eq!(message.as_str(), Some(text));
+            assert_eq!(message.len(), text.len());
+            assert_eq!(message.line(), format!("a[\"{text}\"]\n").as_bytes());
+            let (line, bytes) = (message.line().as_ptr_range(), message.as_bytes().as_ptr_range());
+            assert!(line.start <= bytes.start && bytes.end <= line.end);
+            assert_eq!(message, Message::from_text(text.into()));
+            assert_eq!(message.line(), Message::from_text(text.into()).line());
+        }
+    }
+
+    #[test]
+    fn other_text_is_kept_beside_its_line() {
+        for text in ["\"", "a\n", "\u{2028}", "\u{ffff}b"] {
+            let message = Message::from(text.to_owned());
+            assert_eq!(message.as_str(), Some(text));
+            let line: Vec<u8> = [b"a[", message.quoted(), b"]\n"].concat();
+            assert_eq!(message.line(), &line);
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Body for StreamBody {
                     this.stage = Stage::Done;
                     return Poll::Ready(None);
                 };
-                let chunk = this.receiver.wrap(&frame);
+                let chunk = this.receiver.framing.wrap(&frame);
                 this.remaining = this.remaining.saturating_sub(chunk.len());
                 if this.remaining == 0 || matches!(frame, Frame::Close(_)) {
                     if let Source::Session(attachment) = source {

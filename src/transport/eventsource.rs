@@ -9,10 +9,12 @@ use crate::protocol::{frame::Frame, quote::escape_event};
 struct Events;
 
 impl Framing for Events {
-    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
+    fn wrap(&self, frame: &Frame) -> Bytes {
+        let mut out = Vec::with_capacity(frame.size_hint() + 64);
         out.extend_from_slice(b"data: ");
-        frame.write(|piece| escape_event(piece, out));
+        frame.write(|piece| escape_event(piece, &mut out));
         out.extend_from_slice(b"\r\n\r\n");
+        out.into()
     }
 }
 

@@ -12,10 +12,12 @@ const HEAD_SIZE: usize = 1024;
 struct Scripts;
 
 impl Framing for Scripts {
-    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
+    fn wrap(&self, frame: &Frame) -> Bytes {
+        let mut out = Vec::with_capacity(frame.size_hint() + 64);
         out.extend_from_slice(b"<script>\np(\"");
-        frame.write(|piece| escape_script(piece, out));
+        frame.write(|piece| escape_script(piece, &mut out));
         out.extend_from_slice(b"\");\n</script>\r\n");
+        out.into()
     }
 }
 

@@ -12,13 +12,15 @@ use crate::protocol::{frame::Frame, quote::escape_script};
 struct Call(Callback);
 
 impl Framing for Call {
-    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
+    fn wrap(&self, frame: &Frame) -> Bytes {
+        let mut out = Vec::with_capacity(frame.size_hint() + 64);
         // The comment keeps the answer from being taken for a Flash file by its first bytes.
         out.extend_from_slice(b"/**/");
         out.extend_from_slice(self.0.as_str().as_bytes());
         out.extend_from_slice(b"(\"");
-        frame.write(|piece| escape_script(piece, out));
+        frame.write(|piece| escape_script(piece, &mut out));
         out.extend_from_slice(b"\");\r\n");
+        out.into()
     }
 }
 

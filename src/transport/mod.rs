@@ -220,15 +220,7 @@ pub(crate) struct Receiver {
 
 /// How a transport wraps a frame.
 pub(crate) trait Framing: Send {
-    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>);
-}
-
-impl Receiver {
-    pub(crate) fn wrap(&self, frame: &Frame) -> Bytes {
-        let mut out = Vec::with_capacity(frame.size_hint() + 64);
-        self.framing.wrap(frame, &mut out);
-        out.into()
-    }
+    fn wrap(&self, frame: &Frame) -> Bytes;
 }
 
 /// Why a callback parameter was refused; the texts are those the suite looks for.

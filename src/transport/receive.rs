@@ -49,7 +49,7 @@ pub(crate) fn refuse(receiver: Receiver) -> Response {
 }
 
 fn poll(receiver: &Receiver, frame: &Frame) -> Response {
-    head(receiver, Body::from(receiver.wrap(frame)))
+    head(receiver, Body::from(receiver.framing.wrap(frame)))
 }
 
 fn stream(receiver: Receiver, source: Source, response_limit: usize) -> Response {

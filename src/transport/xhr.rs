@@ -21,9 +21,8 @@ static PRELUDE: [u8; 2049] = {
 struct Lines;
 
 impl Framing for Lines {
-    fn wrap(&self, frame: &Frame, out: &mut Vec<u8>) {
-        frame.write(|piece| out.extend_from_slice(piece));
-        out.push(b'\n');
+    fn wrap(&self, frame: &Frame) -> Bytes {
+        frame.line()
     }
 }
 

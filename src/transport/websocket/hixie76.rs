@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{
     self, Message,
     error::{CapacityError, ProtocolError},
+    protocol::frame::coding::{Data, OpCode},
 };
 use tokio_util::codec::{Decoder, Encoder, Framed};
 
@@ -167,11 +168,9 @@ impl Encoder<Message> for Codec {
 
     fn encode(&mut self, message: Message, output: &mut BytesMut) -> Result<(), tungstenite::Error> {
         match message {
-            Message::Text(text) => {
-                output.reserve(text.len() + 2);
-                output.extend_from_slice(&[0x00]);
-                output.extend_from_slice(text.as_bytes());
-                output.extend_from_slice(&[0xff]);
+            Message::Text(text) => encode_text(text.as_bytes(), output),
+            Message::Frame(frame) if frame.header().opcode == OpCode::Data(Data::Text) => {
+                encode_text(frame.payload(), output);
             }
             Message::Close(_) => output.extend_from_slice(&[0xff, 0x00]),
             // No such thing in this protocol. Binary messages have been refused when they were sent.
@@ -179,6 +178,13 @@ impl Encoder<Message> for Codec {
         }
         Ok(())
     }
+}
+
+fn encode_text(text: &[u8], output: &mut BytesMut) {
+    output.reserve(text.len() + 2);
+    output.extend_from_slice(&[0x00]);
+    output.extend_from_slice(text);
+    output.extend_from_slice(&[0xff]);
 }
 
 #[cfg(test)]

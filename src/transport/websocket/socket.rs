@@ -7,16 +7,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytestring::ByteString;
 use futures_core::Stream;
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Bytes, Error, Message as WsMessage, Utf8Bytes,
+        Bytes, Error, Message as WsMessage,
         error::ProtocolError,
-        protocol::{CloseFrame as WsCloseFrame, frame::coding::CloseCode},
+        protocol::{
+            CloseFrame as WsCloseFrame,
+            frame::{
+                Frame as WsFrame,
+                coding::{CloseCode, Data, OpCode},
+            },
+        },
     },
 };
 use tokio_util::codec::Framed;
@@ -31,7 +36,8 @@ use crate::{
     session::{Attachment, Driver, Ticket},
 };
 
-/// A received message that is shorter than this is copied, so as not to keep the buffer that it came in.
+/// Received data that is shorter than this is copied, so as not to keep the buffer that it came in. Text always
+/// is: it is checked to be UTF-8 once, and a string that shares the buffer would check it again.
 const COPY_BELOW: usize = 16 << 10;
 
 /// How many messages are read before the application gets its turn: empty ones never fill a queue.
@@ -234,7 +240,7 @@ impl<S: MessageStream> Link<S> {
                 Poll::Pending => return Ok(()),
             };
             match message {
-                WsMessage::Text(text) => match receive_text(text, transport, limits) {
+                WsMessage::Text(text) => match receive_text(&text, transport, limits) {
                     Ok(batch) => self.waiting = batch,
                     Err(violation) => return self.violate(violation),
                 },
@@ -348,19 +354,15 @@ fn closed_by_client(frame: Option<WsCloseFrame>) -> CloseReason {
 }
 
 /// The messages of one text: an array on the framed endpoint, itself on the raw one.
-fn receive_text(text: Utf8Bytes, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
+fn receive_text(text: &str, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
     if !transport.is_framed() {
-        return Ok(vec![if text.len() < COPY_BELOW {
-            Message::from(text.as_str())
-        } else {
-            Message::from_text(shared_text(text))
-        }]);
+        return Ok(vec![Message::from_raw(text)]);
     }
     // Old clients send an empty frame to keep the connection alive (suite: `test_empty_frame`).
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    decode::decode(text.as_str(), limits.decode).map_err(|error| match error {
+    decode::decode(text, limits.decode).map_err(|error| match error {
         DecodeError::Malformed => BROKEN_JSON,
         DecodeError::MessageTooLong => TOO_BIG,
         DecodeError::TooManyMessages => TOO_MANY,
@@ -371,25 +373,19 @@ fn receive_binary(data: Bytes) -> Message {
     if data.len() < COPY_BELOW { Message::from(&data[..]) } else { Message::from(data) }
 }
 
-/// The same memory under another type; it is UTF-8 already.
-fn shared_text(text: Utf8Bytes) -> ByteString {
-    ByteString::try_from(Bytes::from(text)).unwrap_or_default()
-}
-
 fn framed_text(frame: &Frame) -> WsMessage {
-    let mut text = Vec::with_capacity(frame.size_hint());
-    frame.write(|piece| text.extend_from_slice(piece));
-    WsMessage::Text(utf8(text.into()))
+    text(frame.text())
 }
 
 fn raw(message: &Message) -> WsMessage {
     let bytes = message.to_bytes();
-    if message.is_binary() { WsMessage::Binary(bytes) } else { WsMessage::Text(utf8(bytes)) }
+    if message.is_binary() { WsMessage::Binary(bytes) } else { text(bytes) }
 }
 
-/// All that this crate makes is UTF-8; the check costs one pass.
-fn utf8(bytes: Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(bytes).unwrap_or_default()
+/// A text message of bytes that are known to be UTF-8, since they were made from strings:
+/// `WsMessage::Text` would have them checked once more.
+fn text(utf8: Bytes) -> WsMessage {
+    WsMessage::Frame(WsFrame::message(utf8, OpCode::Data(Data::Text), true))
 }
 
 /// A close frame within what RFC 6455 allows: sections 7.4 and 5.5.
