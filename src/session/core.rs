@@ -197,7 +197,14 @@ impl Core {
 
     /// Takes the next frame for the receiver `id`: `o`, then queued messages together, then the end, then a
     /// heartbeat. Messages up to `max_bytes` on the wire go into one frame, and at least one.
-    pub(crate) fn next_frame(&mut self, id: ReceiverId, max_bytes: usize, now: Instant) -> Next {
+    ///
+    /// `now` is asked only when there is one: most calls find nothing new.
+    pub(crate) fn next_frame(
+        &mut self,
+        id: ReceiverId,
+        max_bytes: usize,
+        now: impl FnOnce() -> Instant,
+    ) -> Next {
         if self.receiver != Some(id) || self.phase == Phase::Gone {
             return Next::End;
         }
@@ -218,7 +225,7 @@ impl Core {
             if self.phase == Phase::Closing {
                 self.phase = Phase::Closed;
                 // A socket has yet to write it: see `close_written`.
-                self.expire(now, !self.settings.resumable);
+                self.expire(now(), !self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
         } else if self.heartbeat_due {
@@ -226,6 +233,7 @@ impl Core {
         } else {
             return Next::Wait;
         };
+        let now = now();
         self.heartbeat_due = false;
         self.last_frame = now;
         if self.end.is_some() {

@@ -60,7 +60,9 @@ impl Driver {
                 let status = registered.shared.drive(cx);
                 let Some(deadline) = status.deadline else { break status };
                 let deadline = Instant::from_std(deadline);
-                if self.sleep.deadline() != deadline {
+                // One that has moved away, as each frame moves the heartbeat, is looked at when the timer
+                // rings at the old time: to set a timer for every message would cost more.
+                if deadline < self.sleep.deadline() || self.sleep.is_elapsed() {
                     self.sleep.as_mut().reset(deadline);
                 }
                 if self.sleep.as_mut().poll(cx).is_pending() {

@@ -98,25 +98,21 @@ impl Shared {
 
     /// Runs one transition and wakes whom it concerns.
     fn update<R>(&self, transition: impl FnOnce(&mut State) -> R) -> R {
-        let mut wakes = Wakes::default();
-        let mut live = None;
+        let mut state = self.lock();
+        let result = transition(&mut state);
         // Dropped after the lock: it may be the last to hold its task, and that may hold this session.
-        let _replaced;
-        let result = {
-            let mut state = self.lock();
-            let result = transition(&mut state);
-            _replaced = state.replaced.take();
-            let events = state.core.take_events();
-            if !events.is_empty() {
-                state.collect(events, &mut wakes);
-                if events.contains(Events::ENDED) {
-                    live = state.live.take();
-                }
-            }
-            result
-        };
-        drop(live);
-        wakes.wake();
+        let replaced = state.replaced.take();
+        let events = state.core.take_events();
+        if events.is_empty() {
+            drop(state);
+        } else {
+            let wakes = state.collect(events);
+            let live = if events.contains(Events::ENDED) { state.live.take() } else { None };
+            drop(state);
+            drop(live);
+            wakes.wake();
+        }
+        drop(replaced);
         result
     }
 
@@ -171,7 +167,7 @@ impl Shared {
         max_bytes: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Frame>> {
-        self.update(|state| match state.core.next_frame(id, max_bytes, now()) {
+        self.update(|state| match state.core.next_frame(id, max_bytes, now) {
             Next::Frame(frame) => Poll::Ready(Some(frame)),
             Next::End => Poll::Ready(None),
             Next::Wait => {
@@ -179,6 +175,17 @@ impl Shared {
                 Poll::Pending
             }
         })
+    }
+
+    /// Takes back the wake-ups that the caller's own task is noted for: it is about to look for frames and to
+    /// let the application look for messages, and notes itself again where there is nothing.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn disarm(&self, waker: &Waker) {
+        let _dropped_after_the_lock = {
+            let mut state = self.lock();
+            let own = |noted: &mut Option<Waker>| noted.take_if(|noted| noted.will_wake(waker));
+            (own(&mut state.frame), own(&mut state.message))
+        };
     }
 
     #[cfg(feature = "websocket")]
@@ -396,7 +403,8 @@ impl<F> Drop for Wait<'_, F> {
 }
 
 impl State {
-    fn collect(&mut self, events: Events, wakes: &mut Wakes) {
+    fn collect(&mut self, events: Events) -> Wakes {
+        let mut wakes = Wakes::default();
         if events.contains(Events::FRAME) {
             wakes.frame = self.frame.take();
         }
@@ -415,6 +423,7 @@ impl State {
                 at += 1;
             }
         }
+        wakes
     }
 
     fn register(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) {
@@ -444,8 +453,10 @@ struct Wakes {
 
 impl Wakes {
     fn wake(self) {
-        for waker in self.frame.into_iter().chain(self.message).chain(self.driver).chain(self.others) {
+        let Self { frame, message, driver, others } = self;
+        for waker in [frame, message, driver].into_iter().flatten() {
             waker.wake();
         }
+        others.into_iter().for_each(Waker::wake);
     }
 }

@@ -77,7 +77,8 @@ impl Timed {
     }
 
     fn next_within(&mut self, id: ReceiverId, max_bytes: usize) -> Next {
-        self.core.next_frame(id, max_bytes, self.now)
+        let now = self.now;
+        self.core.next_frame(id, max_bytes, || now)
     }
 
     fn release(&mut self, id: ReceiverId) {
@@ -1349,7 +1350,7 @@ impl Pair {
             }
             Op::Next { back, max_bytes } => {
                 let id = self.id(*back);
-                let next = self.core.next_frame(self.ids[id], *max_bytes, now);
+                let next = self.core.next_frame(self.ids[id], *max_bytes, || now);
                 assert_eq!(next, self.model.next(id, *max_bytes));
                 if let Next::Frame(frame) = next {
                     self.frames.push(frame);

@@ -146,7 +146,11 @@ impl<S: MessageStream> Future for Socket<S> {
         let this = &mut *self;
         let Self { transport, limits, .. } = *this;
         this.with_link(|link| {
-            link.poll_write(transport, limits, cx)?;
+            // What the steps below do to each other, they see without being woken once more.
+            link.attachment.shared().disarm(cx.waker());
+            if matches!(link.stage, Stage::Opening) {
+                link.poll_write(transport, limits, cx)?;
+            }
             link.poll_read(transport, limits, cx)
         });
         let may_start = !matches!(&this.link, Some(Link { stage: Stage::Opening, .. }));
