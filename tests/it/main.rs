@@ -1,6 +1,8 @@
 //! Tests from outside: one binary, one file per topic.
 
 mod api;
+mod faults;
+mod guides;
 #[cfg(feature = "websocket")]
 mod hixie76;
 mod hostile;

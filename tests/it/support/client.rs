@@ -344,6 +344,15 @@ impl Client {
         self.down.messages(count).await
     }
 
+    /// Pings over a WebSocket, and waits for the answer, which comes when all before it has been read.
+    #[cfg(feature = "websocket")]
+    pub(crate) async fn ping(&mut self) {
+        self.up.send_ws(WsMessage::Ping("ping".into())).await;
+        let DownLink::Socket(stream) = &mut self.down.link else { panic!("only a socket pings") };
+        let answer = within("a pong", stream.next()).await;
+        assert!(matches!(answer, Some(Ok(WsMessage::Pong(_)))), "{answer:?} where a pong was expected");
+    }
+
     /// Breaks the receiving connection off: with a reset, or as a process that ends does.
     pub(crate) fn abort(self, with_reset: bool) {
         match (self.up.link, self.down.link) {

@@ -120,6 +120,8 @@ pub(crate) struct Connection {
     io: TcpStream,
     /// What has been read and not yet been asked for.
     buffer: Vec<u8>,
+    /// How many bytes have been asked for.
+    taken: usize,
     /// The last request, for messages.
     label: String,
 }
@@ -128,7 +130,7 @@ impl Connection {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
         let io = within("a connection", TcpStream::connect(addr)).await.expect("the server listens");
         io.set_nodelay(true).expect("a connected socket takes options");
-        Self { io, buffer: Vec::new(), label: "no request yet".to_owned() }
+        Self { io, buffer: Vec::new(), taken: 0, label: "no request yet".to_owned() }
     }
 
     /// Writes bytes as they are.
@@ -224,7 +226,22 @@ impl Connection {
         while self.buffer.len() < length {
             assert!(self.fill("more of a body").await, "the connection ended in a body ({})", self.label);
         }
+        self.take(length)
+    }
+
+    fn take(&mut self, length: usize) -> Vec<u8> {
+        self.taken += length;
         self.buffer.drain(..length).collect()
+    }
+
+    /// How many bytes of what the server has sent have been taken so far.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Waits until there is something to read.
+    pub(crate) async fn readable(&self) {
+        self.io.readable().await.expect("the connection is still there");
     }
 
     /// Reads until the server closes.
@@ -263,7 +280,8 @@ impl Connection {
     async fn line(&mut self, what: &str) -> String {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
-                let line = self.buffer.drain(..end + 2).take(end).collect();
+                let mut line = self.take(end + 2);
+                line.truncate(end);
                 return String::from_utf8(line).expect("the line is UTF-8");
             }
             let rest = String::from_utf8_lossy(&self.buffer).into_owned();
