@@ -2,6 +2,7 @@
 
 mod handshake;
 mod hixie76;
+mod io;
 mod socket;
 
 use axum::response::Response;
@@ -14,14 +15,14 @@ use tokio_tungstenite::{
 };
 
 pub(crate) use self::handshake::is_opening;
-use self::socket::Socket;
+use self::{io::Buffered, socket::Socket};
 use crate::{
     Options, Transport,
     session::{Attachment, Driver},
 };
 
 /// Most sockets are idle most of the time: this is what each of them keeps for reading.
-const READ_BUFFER: usize = 4 << 10;
+const READ_BUFFER: usize = 1 << 10;
 
 /// A request that asks properly for a WebSocket.
 pub(crate) struct Upgrade {
@@ -76,7 +77,8 @@ impl Upgrade {
                         .read_buffer_size(READ_BUFFER)
                         .max_message_size(Some(limits.max_message))
                         .max_frame_size(Some(limits.max_message));
-                    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+                    let stream =
+                        WebSocketStream::from_raw_socket(Buffered::new(io), Role::Server, Some(config)).await;
                     Socket::new(stream, transport, limits, attachment, driver).await;
                 }
                 Version::Hixie76(keys) => {

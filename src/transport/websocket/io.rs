@@ -1,0 +1,103 @@
+//! The connection under a WebSocket, read in large pieces although each socket keeps only a small buffer.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much one system call may read.
+const SCRATCH: usize = 64 << 10;
+
+thread_local! {
+    /// Where a read goes that may be larger than its reader's buffer: one for all sockets of a thread.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+}
+
+/// A connection that is read as far as it goes at once.
+///
+/// The WebSocket library reads as much as its buffer holds, and that buffer is all that an idle socket costs.
+/// So it is small, and what a read brings beyond it is kept here until it has been asked for.
+#[derive(Debug)]
+pub(super) struct Buffered<Io> {
+    io: Io,
+    rest: Vec<u8>,
+    /// How much of the rest has been given out.
+    given: usize,
+}
+
+impl<Io> Buffered<Io> {
+    pub(super) fn new(io: Io) -> Self {
+        Self { io, rest: Vec::new(), given: 0 }
+    }
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { io, rest, given } = &mut *self;
+        if *given < rest.len() {
+            let ready = &rest[*given..];
+            let ready = &ready[..ready.len().min(buffer.remaining())];
+            buffer.put_slice(ready);
+            *given += ready.len();
+            if *given == rest.len() {
+                (*rest, *given) = (Vec::new(), 0);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        READ.with(|scratch| {
+            // It is taken only if reading this connection reads another one.
+            let Ok(mut scratch) = scratch.try_borrow_mut() else { return Pin::new(io).poll_read(cx, buffer) };
+            let mut read = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(io).poll_read(cx, &mut read))?;
+            let (now, later) = read.filled().split_at(read.filled().len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            *rest = later.to_vec();
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Buffered<Io> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_far_and_gives_what_is_asked_for() {
+        let (mut far, near) = duplex(1 << 20);
+        let mut near = Buffered::new(near);
+        let sent: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+        far.write_all(&sent).await.unwrap();
+        drop(far);
+
+        let mut got = vec![0; 10];
+        near.read_exact(&mut got).await.unwrap();
+        assert_eq!(near.rest.len(), SCRATCH - 10);
+        near.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, sent);
+        assert_eq!((near.rest.capacity(), near.given), (0, 0), "the memory is given back");
+    }
+}
