@@ -19,7 +19,8 @@ use crate::{
     response::{
         cache,
         cors::{self, AllowOrigin},
-        info, reply,
+        info,
+        reply::{self, Rejection},
     },
     session::{AttachError, Attachment, Connection, Driver, Lookup, Reservation},
     transport::{self, Action, ROUTES, Receiver, Route, send::Sending},
@@ -38,6 +39,17 @@ enum Target {
 impl SockJs {
     pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Response {
         let (parts, body) = request.into_parts();
+        let mut response = self.answer(parts, body).await;
+        if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
+            self.endpoint.registry.count_rejection(rejection);
+            tracing::debug!(cause = rejection.name(), status = response.status().as_u16(), "request refused");
+        } else {
+            debug_assert!(response.status().as_u16() < 400, "a refusal without its cause: {response:?}");
+        }
+        response
+    }
+
+    async fn answer<B: Body<Data = Bytes>>(&self, parts: Parts, body: B) -> Response {
         match self.target(&parts) {
             Some(Target::Session { route, id }) => self.session_url(route, &id, parts, body).await,
             other => {
@@ -91,11 +103,16 @@ impl SockJs {
     }
 
     fn info(&self, parts: &Parts) -> Response {
+        // A client of a server that goes down is to fail at once, and to come back where another serves it.
+        let info = || match self.endpoint.registry.is_shutting_down() {
+            true => reply::overloaded(Rejection::Shutdown),
+            false => info::info(self.options_ref()),
+        };
         let Some(allow_origin) = self.allow_origin(parts) else {
-            return page(parts, || info::info(self.options_ref()));
+            return page(parts, info);
         };
         let mut response = match parts.method {
-            Method::GET | Method::HEAD => info::info(self.options_ref()),
+            Method::GET | Method::HEAD => info(),
             Method::OPTIONS => preflight(parts, "OPTIONS, GET"),
             _ => reply::method_not_allowed("OPTIONS, GET, HEAD"),
         };
@@ -130,7 +147,7 @@ impl SockJs {
                     discard_body(body).await;
                     match read_query(parts.uri.query()) {
                         Ok(receiver) => self.receive(receiver, id, parts).await,
-                        Err(invalid) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, invalid.text()),
+                        Err(invalid) => reply::malformed(invalid.text()),
                     }
                 }
                 #[cfg(feature = "websocket")]
@@ -166,15 +183,19 @@ impl SockJs {
     {
         let Some(session) = self.endpoint.registry.get(id) else {
             discard_body(body).await;
-            return reply::not_found();
+            return reply::no_session();
         };
         match read_body(parts, body, self.options_ref().max_body_bytes).await {
             Ok(body) => {
                 transport::send::respond(sending, self.options_ref(), session, &parts.headers, body).await
             }
             Err(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
-            Err(BodyError::TooSlow) => reply::text(StatusCode::REQUEST_TIMEOUT, "Body too slow.\n"),
-            Err(BodyError::Broken) => reply::text(StatusCode::BAD_REQUEST, "Broken body.\n"),
+            Err(BodyError::TooSlow) => {
+                reply::refuse(Rejection::SlowBody, StatusCode::REQUEST_TIMEOUT, "Body too slow.\n")
+            }
+            Err(BodyError::Broken) => {
+                reply::refuse(Rejection::Malformed, StatusCode::BAD_REQUEST, "Broken body.\n")
+            }
         }
     }
 
@@ -182,7 +203,7 @@ impl SockJs {
     async fn receive(&self, receiver: Receiver, id: &str, parts: Parts) -> Response {
         let options = self.options_ref();
         loop {
-            match self.endpoint.registry.lookup(id, options.max_sessions) {
+            match self.endpoint.registry.lookup(id, receiver.transport, options.max_sessions) {
                 Lookup::Session(shared) => match Attachment::attach(shared).await {
                     Ok(attachment) => {
                         return transport::receive::respond(receiver, attachment, options.response_limit)
@@ -193,14 +214,17 @@ impl SockJs {
                     Err(AttachError::Gone) => {}
                 },
                 Lookup::Opening => return transport::receive::refuse(receiver),
-                Lookup::Full => return reply::overloaded("Too many sessions.\n"),
+                Lookup::Refused(why) => return reply::overloaded(why),
                 Lookup::Vacant(reservation) => {
                     let connection = connection(receiver.transport, &parts);
                     let opened = match self.open(parts).await {
                         Ok(opened) => opened,
                         Err(rejection) => return rejection,
                     };
-                    let (mut driver, attachment) = self.start(reservation, connection, opened);
+                    let (mut driver, attachment) = match self.start(reservation, connection, opened) {
+                        Ok(started) => started,
+                        Err(why) => return reply::overloaded(why),
+                    };
                     tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
                     return transport::receive::respond(receiver, attachment, options.response_limit).await;
                 }
@@ -228,8 +252,9 @@ impl SockJs {
             Ok(upgrade) => upgrade,
             Err(response) => return response,
         };
-        let Some(reservation) = self.endpoint.registry.reserve_socket(options.max_sessions) else {
-            return reply::overloaded("Too many sessions.\n");
+        let reservation = match self.endpoint.registry.reserve_socket(transport, options.max_sessions) {
+            Ok(reservation) => reservation,
+            Err(why) => return reply::overloaded(why),
         };
         let mut connection = connection(transport, &parts);
         connection.binary &= upgrade.has_binary();
@@ -237,8 +262,10 @@ impl SockJs {
             Ok(opened) => opened,
             Err(rejection) => return rejection,
         };
-        let (driver, attachment) = self.start(reservation, connection, opened);
-        upgrade.accept(transport, options, attachment, driver)
+        match self.start(reservation, connection, opened) {
+            Ok((driver, attachment)) => upgrade.accept(transport, options, attachment, driver),
+            Err(why) => reply::overloaded(why),
+        }
     }
 
     /// Lets the handler's extractors judge the opening request.
@@ -246,8 +273,8 @@ impl SockJs {
         hide_session_id(&mut parts);
         let opening = self.handler.open(parts, ());
         match tokio::time::timeout(self.options_ref().open_timeout, opening).await {
-            Ok(result) => result,
-            Err(_) => Err(reply::overloaded("The session took too long to open.\n")),
+            Ok(result) => result.map_err(|rejection| Rejection::Extractor.mark(rejection)),
+            Err(_) => Err(reply::overloaded(Rejection::OpenTimeout)),
         }
     }
 
@@ -256,11 +283,13 @@ impl SockJs {
         reservation: Reservation,
         connection: Connection,
         opened: Opened,
-    ) -> (Driver, Attachment) {
-        let settings = self.options_ref().settings(connection.transport);
-        let (registered, attachment) = reservation.open(connection, settings);
+    ) -> Result<(Driver, Attachment), Rejection> {
+        let options = self.options_ref();
+        let settings = options.settings(connection.transport);
+        let fallback = !connection.transport.is_socket() && options.transports.has_websocket();
+        let (registered, attachment) = reservation.open(connection, settings, fallback)?;
         tracing::debug!(connection = %connection.id, transport = %connection.transport, "session opened");
-        (Driver::new(registered, opened), attachment)
+        Ok((Driver::new(registered, opened), attachment))
     }
 }
 

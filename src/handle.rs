@@ -1,8 +1,11 @@
 //! What an application can do with an endpoint as a whole.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, time::Duration};
 
-use crate::{CloseFrame, session::Registry};
+use crate::{
+    CloseFrame, Stats,
+    session::{Farewell, Registry},
+};
 
 /// A cloneable handle to all sessions of one endpoint: see [`SockJs::handle`](crate::SockJs::handle).
 #[derive(Clone)]
@@ -23,43 +26,118 @@ impl SockJsHandle {
         self.len() == 0
     }
 
-    /// Closes every open session with a code and a text, and says how many that were.
+    /// The numbers of the endpoint: its sessions, their traffic, what was refused.
+    ///
+    /// Costs one short lock per session, and messages nothing: sessions count for themselves. Meant for
+    /// every few seconds, not for every request.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.registry.stats()
+    }
+
+    /// Closes every open session with a code and a text, and says how many that were. The endpoint goes on
+    /// accepting new ones: to stop it, see [`shutdown`](Self::shutdown).
     ///
     /// Their handlers see [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Each client gets what was
-    /// sent to it before, then the close frame: at once if it is receiving, else with its next poll. The
-    /// endpoint goes on accepting new sessions.
+    /// sent to it before, then the close frame: at once if it is receiving, else with its next poll.
+    pub fn close_all(&self, code: u16, reason: impl Into<Cow<'static, str>>) -> usize {
+        self.registry.close_all(&CloseFrame::new(code, reason))
+    }
+
+    /// Shuts the endpoint down: tells every client, waits for what takes time, but no longer than `grace`, and
+    /// reports what was lost.
     ///
-    /// To stop a server, let axum stop accepting connections at the same time; it then waits for streams and
-    /// polls, but not for WebSockets:
+    /// - From now on no session opens, and `/info` says so: both answer 503 with `Retry-After`, also to
+    ///   requests that the handler's extractors are judging. A client fails at once and can come back to
+    ///   another server, or to the next process.
+    /// - Every session ends with [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). What the application
+    ///   has sent before still reaches the client, then the close frame with `code` and `reason`: at once on
+    ///   streams, waiting polls and WebSockets, else with the client's next poll.
+    /// - It waits until every client has its close frame (a WebSocket until its client has closed, too), and
+    ///   until every handler has returned.
+    /// - When `grace` is over, the sessions that are left are cut off. Handlers are not: the report has their
+    ///   number.
+    ///
+    /// **Let the server accept connections until this returns**: a client that polls comes by a new request.
+    /// What is left of HTTP then is short, and axum's graceful shutdown waits for it; WebSockets, which axum
+    /// does not wait for, are closed by then:
     ///
     /// ```no_run
     /// # use std::time::Duration;
     /// # async fn serve(
     /// #     listener: tokio::net::TcpListener, app: axum::Router, handle: axum_sockjs::SockJsHandle,
     /// # ) -> std::io::Result<()> {
-    /// let closing = handle.clone();
     /// axum::serve(listener, app)
     ///     .with_graceful_shutdown(async move {
     ///         tokio::signal::ctrl_c().await.ok();
-    ///         closing.close_all(4001, "restarting");
+    ///         let report = handle.shutdown(4001, "restarting", Duration::from_secs(10)).await;
+    ///         println!("{report}");
     ///     })
-    ///     .await?;
-    /// tokio::time::timeout(Duration::from_secs(10), handle.drained()).await.ok();
-    /// # Ok(())
+    ///     .await
     /// # }
     /// ```
-    pub fn close_all(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) -> usize {
-        self.registry.close_all(&CloseFrame::new(code, reason))
-    }
-
-    /// Waits until no session is left, neither open nor closed: until every client has been told, and the
-    /// disconnect delay has passed for those that poll. Does not end while new sessions keep coming, and does
-    /// not wait for handlers that are still busy after the end of their session.
+    ///
+    /// The example `shutdown` does it for SIGTERM. Shut several endpoints down together, with `tokio::join!`.
+    ///
+    /// Call it again as you like: the first call's code and reason stay, each call waits for its own grace,
+    /// and the report covers the shutdown from its beginning.
     ///
     /// # Cancel safety
-    /// Safe; call it as often as you like.
-    pub async fn drained(&self) {
-        poll_fn(|cx| self.registry.poll_drained(cx)).await;
+    /// The shutdown begins with the first poll and cannot be taken back. Dropped later, it only waits no
+    /// more, and cuts nothing off.
+    pub async fn shutdown(
+        &self,
+        code: u16,
+        reason: impl Into<Cow<'static, str>>,
+        grace: Duration,
+    ) -> ShutdownReport {
+        let frame = CloseFrame::new(code, reason);
+        tracing::info!(sessions = self.len(), code, "endpoint shuts down");
+        self.registry.begin_shutdown(frame);
+        // Over or not, the report says what there was.
+        let _ = tokio::time::timeout(grace, poll_fn(|cx| self.registry.poll_idle(cx))).await;
+        let report = self.registry.end_shutdown();
+        let ShutdownReport { closed, lost, messages_lost, handlers_running } = report;
+        tracing::info!(closed, lost, messages_lost, handlers_running, "endpoint is shut down");
+        report
+    }
+}
+
+/// What a [shutdown](SockJsHandle::shutdown) came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+#[must_use]
+pub struct ShutdownReport {
+    /// Sessions whose client has got its close frame, and all messages before it: as far as a server sees,
+    /// which is to its connection.
+    pub closed: usize,
+    /// Sessions that went without: the client had lost its connection, did not poll again in time, or was too
+    /// slow. sockjs-client makes of it a close event with its own code: 1006, or 1002 after a lost stream.
+    pub lost: usize,
+    /// Messages that the application had sent to those, and that never left.
+    pub messages_lost: u64,
+    /// Handlers that have not returned in time.
+    pub handlers_running: usize,
+}
+
+impl ShutdownReport {
+    pub(crate) fn add(&mut self, session: Option<(Farewell, u64)>) {
+        match session {
+            Some((Farewell::Told, _)) => self.closed += 1,
+            Some((Farewell::Lost, messages)) => {
+                self.lost += 1;
+                self.messages_lost += messages;
+            }
+            None => {}
+        }
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { closed, lost, messages_lost, handlers_running } = self;
+        write!(f, "{closed} sessions closed, {lost} lost with {messages_lost} messages, ")?;
+        write!(f, "{handlers_running} handlers still running")
     }
 }
 

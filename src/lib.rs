@@ -32,7 +32,7 @@
 //!   Queues are bounded both ways: `send` waits for a slow client, and a client waits for a slow handler.
 //! - The end comes once, with a typed [`CloseReason`].
 //! - [`Sender`]s send from other tasks. A [`Message`] to many sessions is quoted once.
-//! - [`Options`] has every setting; [`SockJsHandle`] counts and closes the sessions of an endpoint.
+//! - [`Options`] has every setting; [`SockJsHandle`] counts the sessions of an endpoint and shuts it down.
 //!
 //! ```
 //! use axum::{Router, extract::{FromRequestParts, State}, http::{StatusCode, request::Parts}};
@@ -100,13 +100,14 @@ mod request;
 mod response;
 mod session;
 mod sockjs;
+mod stats;
 mod transport;
 
 #[doc(hidden)]
 pub use self::handler::Opened;
 pub use self::{
     error::SendError,
-    handle::SockJsHandle,
+    handle::{ShutdownReport, SockJsHandle},
     handler::Handler,
     layer::{SockJsLayer, SockJsMiddleware},
     options::{Cookie, Cors, Options},
@@ -114,6 +115,7 @@ pub use self::{
     response::client::ClientScript,
     session::{CloseReason, Message, Sender, Session},
     sockjs::{ResponseFuture, SockJs},
+    stats::{Stats, TransportStats},
     transport::Transport,
 };
 

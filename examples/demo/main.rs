@@ -31,7 +31,7 @@ use axum::{
 };
 use axum_sockjs::{ClientScript, Options, SockJs, SockJsHandle};
 use futures_util::future::join_all;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 
 use self::chat::Room;
 
@@ -89,9 +89,11 @@ async fn serve_also(ip: IpAddr, app: Router) -> io::Result<SocketAddr> {
 }
 
 async fn say_goodbye(handles: [SockJsHandle; 2]) {
-    let told: usize = handles.iter().map(|handle| handle.close_all(4001, "the demo stops")).sum();
-    println!("told {told} sessions goodbye");
-    timeout(GOODBYE, join_all(handles.iter().map(SockJsHandle::drained))).await.ok();
+    for report in
+        join_all(handles.iter().map(|handle| handle.shutdown(4001, "the demo stops", GOODBYE))).await
+    {
+        println!("{report}");
+    }
 }
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! The only maker of answers that are neither a page nor a transport's.
+//! The only maker of answers that are neither a page nor a transport's, refusals above all.
 
 use axum::{body::Body, response::Response};
 use http::{
@@ -28,26 +28,120 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Response {
     body(status, TEXT, text)
 }
 
-/// 404: no such path, transport or session.
+/// Why a request was refused: counted, and named in logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// No such path, or the transport is off.
+    NotFound,
+    /// No such session.
+    NoSession,
+    /// Another method than the path's.
+    Method,
+    /// Not a proper WebSocket handshake.
+    Handshake,
+    /// The endpoint has as many sessions as it may.
+    SessionsFull,
+    /// The endpoint shuts down.
+    Shutdown,
+    /// The handler's extractors took too long.
+    OpenTimeout,
+    /// One of the handler's extractors rejected the request.
+    Extractor,
+    /// Another receiver holds the session.
+    Busy,
+    /// A body, a message in it or their number is over its limit.
+    TooLarge,
+    /// A body that cannot be read, or a parameter with something else in it than it may hold.
+    Malformed,
+    /// A body that took too long to come.
+    SlowBody,
+    /// The session has no room for more messages.
+    QueueFull,
+}
+
+impl Rejection {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::NotFound,
+        Self::NoSession,
+        Self::Method,
+        Self::Handshake,
+        Self::SessionsFull,
+        Self::Shutdown,
+        Self::OpenTimeout,
+        Self::Extractor,
+        Self::Busy,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::SlowBody,
+        Self::QueueFull,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::NoSession => "no-session",
+            Self::Method => "method",
+            Self::Handshake => "handshake",
+            Self::SessionsFull => "sessions-full",
+            Self::Shutdown => "shutdown",
+            Self::OpenTimeout => "open-timeout",
+            Self::Extractor => "extractor",
+            Self::Busy => "busy",
+            Self::TooLarge => "too-large",
+            Self::Malformed => "malformed",
+            Self::SlowBody => "slow-body",
+            Self::QueueFull => "queue-full",
+        }
+    }
+
+    /// Notes on an answer why it is a refusal; the endpoint counts it and takes the note off.
+    pub(crate) fn mark(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A refusal with a plain text.
+pub(crate) fn refuse(why: Rejection, status: StatusCode, message: &'static str) -> Response {
+    why.mark(text(status, message))
+}
+
+/// 404: no such path or transport.
 pub(crate) fn not_found() -> Response {
-    text(StatusCode::NOT_FOUND, "Not found\n")
+    refuse(Rejection::NotFound, StatusCode::NOT_FOUND, "Not found\n")
+}
+
+/// 404: no such session.
+pub(crate) fn no_session() -> Response {
+    refuse(Rejection::NoSession, StatusCode::NOT_FOUND, "Not found\n")
 }
 
 /// 405 as the suite wants it (`verify405`): `Allow`, no content type, no body.
 pub(crate) fn method_not_allowed(allow: &'static str) -> Response {
     let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-    response
+    Rejection::Method.mark(response)
 }
 
 /// 413: the body, a message in it or their number is over its limit.
 pub(crate) fn too_large(what: &'static str) -> Response {
-    text(StatusCode::PAYLOAD_TOO_LARGE, what)
+    refuse(Rejection::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, what)
+}
+
+/// 500: what the suite wants for a payload or a callback that cannot be read.
+pub(crate) fn malformed(what: &'static str) -> Response {
+    refuse(Rejection::Malformed, StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
 /// 503: try again later.
-pub(crate) fn overloaded(why: &'static str) -> Response {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+pub(crate) fn overloaded(why: Rejection) -> Response {
+    let message = match why {
+        Rejection::Shutdown => "The server is going down.\n",
+        Rejection::OpenTimeout => "The session took too long to open.\n",
+        Rejection::QueueFull => "The session's queue is full.\n",
+        _ => "Too many sessions.\n",
+    };
+    let mut response = refuse(why, StatusCode::SERVICE_UNAVAILABLE, message);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

@@ -20,7 +20,10 @@ use std::{
 };
 
 use super::{CloseReason, Message};
-use crate::protocol::frame::{CloseFrame, Frame, INTERRUPTED};
+use crate::{
+    protocol::frame::{CloseFrame, Frame, INTERRUPTED},
+    stats::{State, Traffic},
+};
 
 /// What a queued message costs beside its bytes: without it a queue of empty messages has no bound.
 pub(crate) const MESSAGE_OVERHEAD: usize = 64;
@@ -50,6 +53,14 @@ enum Phase {
     Closing,
     Closed,
     Gone,
+}
+
+/// What came of the close frame that a shutdown had for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    Told,
+    /// Not yet told, or never.
+    Lost,
 }
 
 /// Names one receiver of one session.
@@ -137,6 +148,13 @@ pub(crate) struct Core {
     receivers: u32,
     inbox: Queue,
     outbox: Queue,
+    traffic: Traffic,
+    /// Whether the client has got its close frame, as far as can be seen from here.
+    told: bool,
+    /// Whether the endpoint shuts down: then nobody remembers a session whose client was told.
+    leaving: bool,
+    /// Whether the client had a close frame to come when that began.
+    owed: bool,
     /// Whether the application has looked for a message since the last one came, and found none.
     caught_up: bool,
     heartbeat_due: bool,
@@ -165,6 +183,10 @@ impl Core {
             receivers: 1,
             inbox: Queue::default(),
             outbox: Queue::default(),
+            traffic: Traffic::default(),
+            told: false,
+            leaving: false,
+            owed: false,
             caught_up: false,
             heartbeat_due: false,
             last_frame: now,
@@ -218,6 +240,7 @@ impl Core {
             Frame::Open
         } else if !self.outbox.is_empty() {
             let messages = self.outbox.take(max_bytes, |message| wire_length(message, self.settings.framed));
+            self.traffic.sent(&messages);
             self.events |= Events::WRITABLE;
             Frame::Messages(messages)
         } else if let Some(end) = &self.end {
@@ -225,6 +248,7 @@ impl Core {
             if self.phase == Phase::Closing {
                 self.phase = Phase::Closed;
                 // A socket has yet to write it: see `close_written`.
+                self.told = self.settings.resumable;
                 self.expire(now(), !self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
@@ -247,12 +271,13 @@ impl Core {
     #[cfg(feature = "websocket")]
     pub(crate) fn close_written(&mut self, now: Instant) {
         if self.phase == Phase::Closed {
+            self.told = true;
             self.expire(now, false);
         }
     }
 
     fn expire(&mut self, now: Instant, slow_reader: bool) {
-        let delay = self.settings.disconnect_delay;
+        let delay = if self.may_forget() { Duration::ZERO } else { self.settings.disconnect_delay };
         self.patient = slow_reader;
         self.expires = now.checked_add(if slow_reader { delay.max(SLOW_READER) } else { delay });
     }
@@ -264,6 +289,12 @@ impl Core {
         }
     }
 
+    /// Whether nobody has to come back: in a shutdown, no client asks again for a close frame that it has. A
+    /// socket waits for the peer's, though.
+    fn may_forget(&self) -> bool {
+        self.leaving && self.settings.resumable && (self.told || !self.owed)
+    }
+
     /// The receiver was cut off: what it had taken may be lost, so the session ends.
     pub(crate) fn interrupt(&mut self, id: ReceiverId, now: Instant) {
         if !self.detach(id) {
@@ -271,7 +302,7 @@ impl Core {
         }
         if !self.end(CloseReason::ConnectionLost, now) {
             // What it had taken is missing before the rest, too.
-            self.outbox = Queue::default();
+            self.drop_outbox();
             if self.patient {
                 self.expire(now, false);
             }
@@ -322,8 +353,10 @@ impl Core {
         if !fits && !self.inbox.is_empty() {
             return Err(Refused::Full);
         }
+        self.traffic.received(batch.len(), bytes - batch.len() * MESSAGE_OVERHEAD);
         self.inbox.messages.extend(batch.drain(..));
         self.inbox.bytes += bytes;
+        self.traffic.receive_queue_peak = self.traffic.receive_queue_peak.max(self.inbox.bytes);
         self.caught_up = false;
         self.events |= Events::MESSAGE;
         Ok(())
@@ -334,8 +367,8 @@ impl Core {
         if self.end.is_some() {
             return false;
         }
-        if !matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_)) {
-            self.outbox = Queue::default();
+        if !keeps_queue(&reason) {
+            self.drop_outbox();
         }
         self.end = Some(reason);
         self.phase = Phase::Closing;
@@ -364,6 +397,7 @@ impl Core {
         }
         self.outbox.bytes += self.cost(&message);
         self.outbox.messages.push_back(message);
+        self.traffic.send_queue_peak = self.traffic.send_queue_peak.max(self.outbox.bytes);
         self.events |= Events::FRAME;
         Ok(())
     }
@@ -433,12 +467,54 @@ impl Core {
     pub(crate) fn go(&mut self) {
         if self.phase != Phase::Gone {
             self.phase = Phase::Gone;
-            self.outbox = Queue::default();
+            self.drop_outbox();
             self.events |= Events::FRAME;
             self.events |= Events::DRIVER;
             self.events |= Events::DETACHED;
             self.events |= Events::WRITABLE;
         }
+    }
+
+    /// The endpoint shuts down: ends the session. Once its client has been told, it goes without delay.
+    pub(crate) fn leave(&mut self, frame: &CloseFrame, now: Instant) {
+        if self.leaving {
+            return;
+        }
+        self.end(CloseReason::Shutdown(frame.clone()), now);
+        self.owed = !self.told && self.phase != Phase::Gone && self.end.as_ref().is_some_and(keeps_queue);
+        self.leaving = true;
+        if self.may_forget() {
+            self.expire(now, false);
+        }
+    }
+
+    /// Whether the client got the close frame that it had to come when the endpoint shut down.
+    pub(crate) fn farewell(&self) -> Option<Farewell> {
+        match (self.owed, self.told) {
+            (false, _) => None,
+            (true, true) => Some(Farewell::Told),
+            (true, false) => Some(Farewell::Lost),
+        }
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.phase {
+            Phase::Opening => State::Opening,
+            Phase::Open if self.receiver.is_some() => State::Attached,
+            Phase::Open => State::Detached,
+            Phase::Closing => State::Closing,
+            Phase::Closed | Phase::Gone => State::Closed,
+        }
+    }
+
+    /// Gives up what has not left.
+    fn drop_outbox(&mut self) {
+        self.traffic.dropped += self.outbox.messages.len() as u64;
+        self.outbox = Queue::default();
     }
 
     /// Does what is due at `now`; a call that comes early or twice does nothing.
@@ -489,6 +565,11 @@ impl Core {
 /// What a message takes on the wire, the comma included.
 fn wire_length(message: &Message, framed: bool) -> usize {
     if framed { message.quoted().len() + 1 } else { message.len() }
+}
+
+/// Whether what was sent before this end still leaves.
+fn keeps_queue(end: &CloseReason) -> bool {
+    matches!(end, CloseReason::Server(_) | CloseReason::Shutdown(_))
 }
 
 #[derive(Debug, Default)]

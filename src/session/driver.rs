@@ -8,9 +8,13 @@ use std::{
 };
 
 use tokio::time::{Instant, Sleep};
+use tracing::Span;
 use uuid::Uuid;
 
-use super::{CloseReason, Session, registry::Registered};
+use super::{
+    CloseReason, Connection, Session,
+    registry::{HandlerCount, Registered},
+};
 use crate::{
     handler::{HandlerFuture, Opened},
     protocol::frame::{INTERNAL_ERROR, NORMAL},
@@ -22,6 +26,8 @@ use crate::{
 pub(crate) struct Driver {
     /// The connection's, for logs.
     id: Uuid,
+    /// What the handler logs is logged inside of it.
+    span: Span,
     registered: Option<Registered>,
     handler: Handler,
     sleep: Pin<Box<Sleep>>,
@@ -29,8 +35,15 @@ pub(crate) struct Driver {
 
 enum Handler {
     /// Waits for `o` to leave.
-    Waiting(Opened, Session),
-    Running(HandlerFuture),
+    Waiting {
+        opened: Opened,
+        session: Session,
+        count: HandlerCount,
+    },
+    Running {
+        future: HandlerFuture,
+        _count: HandlerCount,
+    },
     Done,
 }
 
@@ -38,8 +51,10 @@ impl Driver {
     pub(crate) fn new(registered: Registered, opened: Opened) -> Self {
         let session = Session::new(registered.shared.clone());
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-        let id = registered.shared.connection.id;
-        Self { id, registered: Some(registered), handler: Handler::Waiting(opened, session), sleep }
+        let Connection { id, transport, .. } = registered.shared.connection;
+        let span = tracing::debug_span!("session", connection = %id, %transport);
+        let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
+        Self { id, span, registered: Some(registered), handler, sleep }
     }
 
     /// Whether the session is over for its client: nothing will be sent or received any more.
@@ -69,7 +84,7 @@ impl Driver {
                     break status;
                 }
             };
-            if status.ended && !status.begun && matches!(self.handler, Handler::Waiting(..)) {
+            if status.ended && !status.begun && matches!(self.handler, Handler::Waiting { .. }) {
                 // It ended before its client was told that it had begun.
                 self.handler = Handler::Done;
             }
@@ -89,13 +104,16 @@ impl Driver {
 
     fn start(&mut self) {
         self.handler = match std::mem::replace(&mut self.handler, Handler::Done) {
-            Handler::Waiting(opened, session) => Handler::Running(opened.run(session)),
+            Handler::Waiting { opened, session, count } => {
+                Handler::Running { future: opened.run(session), _count: count }
+            }
             other => other,
         };
     }
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) {
-        let Handler::Running(handler) = &mut self.handler else { return };
+        let Handler::Running { future: handler, .. } = &mut self.handler else { return };
+        let _entered = self.span.enter();
         // The panic ends here, and the future is dropped unpolled: nothing sees a broken invariant.
         let end = match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Pending) => return,

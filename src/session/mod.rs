@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub(crate) use self::shared::Ticket;
 pub(crate) use self::{
     attachment::Attachment,
-    core::{AttachError, Settings},
+    core::{AttachError, Farewell, Settings},
     driver::Driver,
     registry::{Lookup, Registry, Reservation},
     shared::{Closed, Connection, Shared},
@@ -210,8 +210,33 @@ pub enum CloseReason {
     Server(CloseFrame),
     /// The client broke the protocol or a limit, and was told so with this code and text.
     ProtocolError(CloseFrame),
-    /// The endpoint closed all its sessions ([`SockJsHandle::close_all`](crate::SockJsHandle::close_all)).
+    /// The endpoint closed all its sessions ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown),
+    /// [`SockJsHandle::close_all`](crate::SockJsHandle::close_all)).
     Shutdown(CloseFrame),
+}
+
+impl CloseReason {
+    pub(crate) const NAMES: [&'static str; 6] =
+        ["client", "connection-lost", "timed-out", "server", "protocol-error", "shutdown"];
+
+    /// Its place in [`NAMES`](Self::NAMES).
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::Client(_) => 0,
+            Self::ConnectionLost => 1,
+            Self::TimedOut => 2,
+            Self::Server(_) => 3,
+            Self::ProtocolError(_) => 4,
+            Self::Shutdown(_) => 5,
+        }
+    }
+
+    /// A short name for its kind, as [`Stats`](crate::Stats) and metrics have it: `client`,
+    /// `connection-lost`, `timed-out`, `server`, `protocol-error`, `shutdown`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
 }
 
 impl fmt::Display for CloseReason {

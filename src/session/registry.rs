@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -12,7 +12,11 @@ use std::{
 use uuid::Uuid;
 
 use super::{Attachment, CloseReason, Shared, core::Settings, shared::Connection};
-use crate::CloseFrame;
+use crate::{
+    CloseFrame, ShutdownReport, Transport,
+    response::reply::Rejection,
+    stats::{Stats, Totals},
+};
 
 /// All sessions of an endpoint: those that clients name by an id, and those that are one socket each.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(crate) struct Registry {
     maps: Mutex<Maps>,
     /// Sessions that have not ended. An ended one stays in the maps until its client was told.
     live: Arc<AtomicUsize>,
+    /// Requests that were refused, by cause.
+    rejections: [AtomicU64; Rejection::ALL.len()],
 }
 
 #[derive(Debug, Default)]
@@ -27,14 +33,24 @@ struct Maps {
     named: HashMap<Box<str>, Slot>,
     /// WebSockets, whose ids may repeat: the key is our own.
     sockets: HashMap<Uuid, Slot>,
+    /// Handlers that have not returned.
+    handlers: usize,
+    /// What the sessions that are no longer here have left behind.
+    past: Totals,
+    /// Sessions opened over an HTTP transport where WebSocket is on.
+    fallbacks: u64,
+    /// What all clients are told, once the endpoint shuts down.
+    farewell: Option<CloseFrame>,
+    /// What has become of the sessions since then that are no longer here.
+    report: ShutdownReport,
     /// Who waits until nothing is left.
-    drained: Vec<Waker>,
+    idle: Vec<Waker>,
 }
 
 #[derive(Debug)]
 enum Slot {
     /// The handler's extractors are still judging the opening request.
-    Opening,
+    Opening(Transport),
     Session(Arc<Shared>),
 }
 
@@ -56,8 +72,8 @@ pub(crate) enum Lookup {
     Opening,
     /// A session.
     Session(Arc<Shared>),
-    /// Nothing, and the endpoint has as many sessions as it may.
-    Full,
+    /// Nothing, and no session may open.
+    Refused(Rejection),
 }
 
 impl Registry {
@@ -76,32 +92,39 @@ impl Registry {
     }
 
     /// The session that receives under `id`, or the right to open it.
-    pub(crate) fn lookup(self: &Arc<Self>, id: &str, max_sessions: usize) -> Lookup {
+    pub(crate) fn lookup(self: &Arc<Self>, id: &str, transport: Transport, max_sessions: usize) -> Lookup {
         let mut maps = self.maps();
         match maps.named.get(id) {
-            Some(Slot::Opening) => return Lookup::Opening,
+            Some(Slot::Opening(_)) => return Lookup::Opening,
             Some(Slot::Session(shared)) if !shared.is_gone() => return Lookup::Session(Arc::clone(shared)),
             // Its driver has not yet come to take it out.
-            Some(Slot::Session(_)) => drop(maps.named.remove(id)),
+            Some(Slot::Session(shared)) => {
+                let shared = Arc::clone(shared);
+                maps.remove(&Key::Name(id.into()), Some(&shared));
+            }
             None => {}
         }
-        if maps.len() >= max_sessions {
-            return Lookup::Full;
+        if let Err(why) = maps.may_open(max_sessions) {
+            return Lookup::Refused(why);
         }
-        maps.named.insert(id.into(), Slot::Opening);
-        Lookup::Vacant(Reservation { registry: Arc::clone(self), key: Some(Key::Name(id.into())) })
+        Lookup::Vacant(self.reserve(&mut maps, Key::Name(id.into()), transport))
     }
 
     /// The right to open a session that is one socket, and has no name.
     #[cfg(feature = "websocket")]
-    pub(crate) fn reserve_socket(self: &Arc<Self>, max_sessions: usize) -> Option<Reservation> {
+    pub(crate) fn reserve_socket(
+        self: &Arc<Self>,
+        transport: Transport,
+        max_sessions: usize,
+    ) -> Result<Reservation, Rejection> {
         let mut maps = self.maps();
-        if maps.len() >= max_sessions {
-            return None;
-        }
-        let key = Uuid::new_v4();
-        maps.sockets.insert(key, Slot::Opening);
-        Some(Reservation { registry: Arc::clone(self), key: Some(Key::Socket(key)) })
+        maps.may_open(max_sessions)?;
+        Ok(self.reserve(&mut maps, Key::Socket(Uuid::new_v4()), transport))
+    }
+
+    fn reserve(self: &Arc<Self>, maps: &mut Maps, key: Key, transport: Transport) -> Reservation {
+        maps.insert(key.clone(), Slot::Opening(transport));
+        Reservation { registry: Arc::clone(self), key: Some(key) }
     }
 
     /// The session that a sending request names.
@@ -109,35 +132,83 @@ impl Registry {
         self.maps().named.get(id).and_then(Slot::session).cloned()
     }
 
-    /// Completes when no session is left, neither open nor closed.
-    pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Completes when no session is left, neither open nor closed, and no handler.
+    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut maps = self.maps();
-        if maps.len() == 0 {
+        if maps.is_idle() {
             return Poll::Ready(());
         }
-        if !maps.drained.iter().any(|waker| waker.will_wake(cx.waker())) {
-            maps.drained.push(cx.waker().clone());
+        if !maps.idle.iter().any(|waker| waker.will_wake(cx.waker())) {
+            maps.idle.push(cx.waker().clone());
         }
         Poll::Pending
     }
 
-    fn remove(&self, key: &Key, what: Option<&Arc<Shared>>) {
-        let drained = {
+    /// Takes something out of the maps, and wakes who waits for the last of it.
+    fn take_out(&self, take: impl FnOnce(&mut Maps)) {
+        let idle = {
             let mut maps = self.maps();
-            maps.remove(key, what);
-            if maps.len() == 0 { std::mem::take(&mut maps.drained) } else { Vec::new() }
+            take(&mut maps);
+            if maps.is_idle() { std::mem::take(&mut maps.idle) } else { Vec::new() }
         };
-        drained.into_iter().for_each(Waker::wake);
+        idle.into_iter().for_each(Waker::wake);
     }
 
     /// Ends every session with `frame` and says how many there were.
     pub(crate) fn close_all(&self, frame: &CloseFrame) -> usize {
-        let sessions: Vec<_> = {
-            let maps = self.maps();
-            let slots = maps.named.values().chain(maps.sockets.values());
-            slots.filter_map(Slot::session).cloned().collect()
-        };
+        let sessions = self.maps().sessions();
         sessions.iter().filter(|shared| shared.end(CloseReason::Shutdown(frame.clone()))).count()
+    }
+
+    /// Lets no more session open, and ends all there are. The first call's frame counts.
+    pub(crate) fn begin_shutdown(&self, frame: CloseFrame) {
+        let (frame, sessions) = {
+            let mut maps = self.maps();
+            let frame = maps.farewell.get_or_insert(frame).clone();
+            (frame, maps.sessions())
+        };
+        sessions.iter().for_each(|shared| shared.leave(&frame));
+    }
+
+    /// Forgets every session, whether or not its client has been told.
+    pub(crate) fn end_shutdown(&self) -> ShutdownReport {
+        let sessions = self.maps().sessions();
+        sessions.iter().for_each(|shared| shared.go());
+        let maps = self.maps();
+        let mut report = maps.report;
+        for shared in maps.sessions() {
+            report.add(shared.farewell());
+        }
+        report.handlers_running = maps.handlers;
+        report
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.maps().farewell.is_some()
+    }
+
+    pub(crate) fn count_rejection(&self, why: Rejection) {
+        self.rejections[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds up the numbers of the moment. The sessions are looked at one after the other.
+    pub(crate) fn stats(&self) -> Stats {
+        let (mut totals, sessions, fallbacks, handlers) = {
+            let maps = self.maps();
+            let mut totals = maps.past.clone();
+            for slot in maps.slots() {
+                if let Slot::Opening(transport) = slot {
+                    totals.add_opening(*transport);
+                }
+            }
+            (totals, maps.sessions(), maps.fallbacks, maps.handlers)
+        };
+        for shared in &sessions {
+            shared.sample(|session| totals.add(session));
+        }
+        let counts = self.rejections.iter().map(|count| count.load(Ordering::Relaxed));
+        let rejected = Rejection::ALL.into_iter().map(Rejection::name).zip(counts).collect();
+        Stats::new(&totals, rejected, fallbacks, handlers)
     }
 }
 
@@ -145,7 +216,7 @@ impl Slot {
     fn session(&self) -> Option<&Arc<Shared>> {
         match self {
             Self::Session(shared) => Some(shared),
-            Self::Opening => None,
+            Self::Opening(_) => None,
         }
     }
 }
@@ -163,6 +234,26 @@ impl Maps {
         self.named.len() + self.sockets.len()
     }
 
+    /// Whether there is nothing to wait for.
+    fn is_idle(&self) -> bool {
+        self.len() == 0 && self.handlers == 0
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.named.values().chain(self.sockets.values())
+    }
+
+    fn sessions(&self) -> Vec<Arc<Shared>> {
+        self.slots().filter_map(Slot::session).cloned().collect()
+    }
+
+    fn may_open(&self, max_sessions: usize) -> Result<(), Rejection> {
+        if self.farewell.is_some() {
+            return Err(Rejection::Shutdown);
+        }
+        if self.len() >= max_sessions { Err(Rejection::SessionsFull) } else { Ok(()) }
+    }
+
     fn insert(&mut self, key: Key, slot: Slot) {
         match key {
             Key::Name(name) => drop(self.named.insert(name, slot)),
@@ -178,7 +269,12 @@ impl Maps {
         match key {
             Key::Name(name) if is(self.named.get(name), what) => drop(self.named.remove(name)),
             Key::Socket(id) if is(self.sockets.get(id), what) => drop(self.sockets.remove(id)),
-            Key::Name(_) | Key::Socket(_) => {}
+            Key::Name(_) | Key::Socket(_) => return,
+        }
+        // Its counts move from the sessions to the past in one step, so that no sum ever falls.
+        if let Some(shared) = what {
+            shared.sample(|session| self.past.add_past(session));
+            self.report.add(shared.farewell());
         }
     }
 }
@@ -192,22 +288,35 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Opens the session, with its first receiver attached.
-    pub(crate) fn open(mut self, connection: Connection, settings: Settings) -> (Registered, Attachment) {
+    /// Opens the session, with its first receiver attached; not if the endpoint shuts down by now. `fallback`
+    /// is counted.
+    pub(crate) fn open(
+        mut self,
+        connection: Connection,
+        settings: Settings,
+        fallback: bool,
+    ) -> Result<(Registered, Attachment), Rejection> {
         let (shared, receiver) = Shared::new(connection, settings, self.registry.count());
-        let key = self.key.take();
-        if let Some(key) = &key {
-            self.registry.maps().insert(key.clone(), Slot::Session(Arc::clone(&shared)));
+        {
+            let mut maps = self.registry.maps();
+            if maps.farewell.is_some() {
+                return Err(Rejection::Shutdown);
+            }
+            if let Some(key) = &self.key {
+                maps.insert(key.clone(), Slot::Session(Arc::clone(&shared)));
+            }
+            maps.fallbacks += u64::from(fallback);
         }
+        let key = self.key.take();
         let attachment = Attachment::first(Arc::clone(&shared), receiver);
-        (Registered { registry: Arc::clone(&self.registry), key, shared }, attachment)
+        Ok((Registered { registry: Arc::clone(&self.registry), key, shared }, attachment))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(key) = &self.key {
-            self.registry.remove(key, None);
+            self.registry.take_out(|maps| maps.remove(key, None));
         }
     }
 }
@@ -220,16 +329,41 @@ pub(crate) struct Registered {
     pub(crate) shared: Arc<Shared>,
 }
 
+impl Registered {
+    pub(super) fn count_handler(&self) -> HandlerCount {
+        self.registry.maps().handlers += 1;
+        HandlerCount(Arc::clone(&self.registry))
+    }
+}
+
+/// Counts one handler until it has returned.
+#[derive(Debug)]
+pub(super) struct HandlerCount(Arc<Registry>);
+
+impl Drop for HandlerCount {
+    fn drop(&mut self) {
+        self.0.take_out(|maps| maps.handlers -= 1);
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         self.shared.end(CloseReason::ConnectionLost);
         self.shared.go();
         if let Some(key) = &self.key {
             // A new session may have opened under the same name since.
-            self.registry.remove(key, Some(&self.shared));
+            self.registry.take_out(|maps| maps.remove(key, Some(&self.shared)));
         }
         let Connection { id, transport, .. } = self.shared.connection;
-        let reason = self.shared.close_reason();
-        tracing::debug!(connection = %id, %transport, reason = reason.map(tracing::field::display), "session closed");
+        let traffic = self.shared.traffic();
+        tracing::debug!(
+            connection = %id,
+            %transport,
+            reason = self.shared.close_reason().map(tracing::field::display),
+            received = traffic.messages_received,
+            sent = traffic.messages_sent,
+            dropped = traffic.dropped,
+            "session closed"
+        );
     }
 }

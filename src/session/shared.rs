@@ -16,10 +16,14 @@ use uuid::Uuid;
 
 use super::{
     CloseReason, Message,
-    core::{AttachError, Core, Events, MESSAGE_OVERHEAD, Next, ReceiverId, Refused, Settings},
+    core::{AttachError, Core, Events, Farewell, MESSAGE_OVERHEAD, Next, ReceiverId, Refused, Settings},
     registry::LiveCount,
 };
-use crate::{Transport, protocol::frame::Frame};
+use crate::{
+    CloseFrame, Transport,
+    protocol::frame::Frame,
+    stats::{Sample, Traffic},
+};
 
 /// What is fixed when a session opens.
 #[derive(Debug, Clone, Copy)]
@@ -323,6 +327,34 @@ impl Shared {
                 deadline: state.core.arm(),
             }
         })
+    }
+
+    // The endpoint's side.
+
+    /// Ends the session because the endpoint shuts down.
+    pub(super) fn leave(&self, frame: &CloseFrame) {
+        self.update(|state| state.core.leave(frame, now()));
+    }
+
+    /// What came of the close frame that a shutdown had for the client, and the messages lost on the way.
+    pub(super) fn farewell(&self) -> Option<(Farewell, u64)> {
+        let state = self.lock();
+        state.core.farewell().map(|farewell| (farewell, state.core.traffic().dropped))
+    }
+
+    /// Shows how the session stands. `look` runs under the lock.
+    pub(super) fn sample<R>(&self, look: impl FnOnce(Sample<'_>) -> R) -> R {
+        let state = self.lock();
+        look(Sample {
+            transport: self.connection.transport,
+            state: state.core.state(),
+            end: state.core.close_reason(),
+            traffic: state.core.traffic(),
+        })
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        *self.lock().core.traffic()
     }
 
     /// Forgets the session; no receiver can attach any more.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     protocol::frame::{ANOTHER_CONNECTION, Frame},
-    response::reply,
+    response::reply::{self, Rejection},
     session::Attachment,
 };
 
@@ -35,17 +35,17 @@ pub(crate) async fn respond(
     match frame {
         Some(frame) => poll(&receiver, &frame),
         // The session has gone while this request waited: it was closed and its delay has passed.
-        None => reply::not_found(),
+        None => reply::no_session(),
     }
 }
 
 /// Answers a second receiver of a session.
 pub(crate) fn refuse(receiver: Receiver) -> Response {
     let frame = Frame::Close(ANOTHER_CONNECTION);
-    match receiver.prelude {
+    Rejection::Busy.mark(match receiver.prelude {
         Some(_) => stream(receiver, Source::Refused, 0),
         None => poll(&receiver, &frame),
-    }
+    })
 }
 
 fn poll(receiver: &Receiver, frame: &Frame) -> Response {

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::{
     Options,
     protocol::decode::{DecodeError, decode},
-    response::reply,
+    response::reply::{self, Rejection},
     session::{Closed, Shared},
 };
 
@@ -57,7 +57,7 @@ pub(crate) async fn respond(
     let payload = match (sending.find)(headers, body) {
         Payload::Json(payload) if !payload.is_empty() => payload,
         Payload::Json(_) | Payload::Missing => {
-            return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected.\n");
+            return reply::malformed("Payload expected.\n");
         }
     };
     let mut batch = match std::str::from_utf8(&payload)
@@ -66,7 +66,7 @@ pub(crate) async fn respond(
     {
         Ok(batch) => batch,
         Err(DecodeError::Malformed) => {
-            return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "Broken JSON encoding.\n");
+            return reply::malformed("Broken JSON encoding.\n");
         }
         Err(DecodeError::MessageTooLong) => return reply::too_large("Message too long.\n"),
         Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
@@ -79,7 +79,7 @@ pub(crate) async fn respond(
             // `XhrPolling.test_transport`).
             reply::text(sending.status, sending.answer)
         }
-        Ok(Err(Closed)) => reply::not_found(),
-        Err(_) => reply::overloaded("The session's queue is full.\n"),
+        Ok(Err(Closed)) => reply::no_session(),
+        Err(_) => reply::overloaded(Rejection::QueueFull),
     }
 }

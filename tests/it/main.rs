@@ -11,4 +11,5 @@ mod http2;
 mod protocol;
 mod service;
 mod sessions;
+mod shutdown;
 mod support;

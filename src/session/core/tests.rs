@@ -1523,3 +1523,108 @@ proptest! {
         pair.drain();
     }
 }
+
+// Shutdown and counting.
+
+fn restart() -> CloseFrame {
+    CloseFrame::new(4001, "restarting")
+}
+
+#[test]
+fn a_shutdown_ends_an_open_session_and_forgets_it_once_told() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.core.send(&"last".into()).unwrap();
+    let now = session.now;
+    session.core.leave(&restart(), now);
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::Shutdown(restart())));
+    assert_eq!(session.core.farewell(), Some(Farewell::Lost), "not yet told");
+    assert_eq!(session.next(first), Next::Frame(Frame::Messages(vec!["last".into()])));
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(restart())));
+    assert_eq!(session.core.farewell(), Some(Farewell::Told));
+    session.core.on_deadline(now);
+    assert!(session.core.is_gone(), "no client asks for its close frame again");
+    assert_eq!(session.core.traffic().dropped, 0);
+}
+
+#[test]
+fn a_socket_waits_for_its_clients_close_in_a_shutdown_too() {
+    let (mut session, first) = Timed::open(SOCKET);
+    let now = session.now;
+    session.core.leave(&restart(), now);
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(restart())));
+    assert_eq!(session.core.farewell(), Some(Farewell::Lost), "not yet written");
+    #[cfg(feature = "websocket")]
+    {
+        session.core.close_written(now);
+        assert_eq!(session.core.farewell(), Some(Farewell::Told));
+        session.core.on_deadline(now);
+        assert!(!session.core.is_gone());
+        assert_eq!(session.core.deadline(), Some(now + DELAY));
+    }
+}
+
+#[test]
+fn a_shutdown_counts_what_a_client_never_came_for() {
+    let mut session = Timed::idle();
+    session.core.send(&"one".into()).unwrap();
+    session.core.send(&"two".into()).unwrap();
+    session.core.leave(&restart(), session.now);
+    session.wait(DELAY);
+    session.core.on_deadline(session.now);
+    assert!(session.core.is_gone());
+    assert_eq!(session.core.farewell(), Some(Farewell::Lost));
+    assert_eq!(session.core.traffic().dropped, 2);
+}
+
+#[test]
+fn a_shutdown_waits_for_close_frames_that_were_owed_before_and_for_no_other() {
+    let mut closing = Timed::idle();
+    closing.core.end(CloseReason::Server(CloseFrame::new(3000, "")), closing.now);
+    closing.core.leave(&restart(), closing.now);
+    assert_eq!(closing.core.close_reason(), Some(&CloseReason::Server(CloseFrame::new(3000, ""))));
+    assert_eq!(closing.core.farewell(), Some(Farewell::Lost));
+    closing.core.on_deadline(closing.now);
+    assert!(!closing.core.is_gone(), "its client may poll yet");
+
+    let (mut interrupted, first) = Timed::open(SETTINGS);
+    interrupted.core.interrupt(first, interrupted.now);
+    interrupted.core.leave(&restart(), interrupted.now);
+    assert_eq!(interrupted.core.farewell(), None, "lost before");
+    interrupted.core.on_deadline(interrupted.now);
+    assert!(interrupted.core.is_gone());
+}
+
+#[test]
+fn traffic_is_counted_where_it_passes() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.core.accept(&mut vec!["abc".into(), "é".into()]).unwrap();
+    session.core.send(&"12345".into()).unwrap();
+    session.core.send(&"\u{0}".into()).unwrap();
+    let queued = session.core.outbox.bytes;
+    let Traffic { messages_received, bytes_received, messages_sent, bytes_sent, .. } =
+        *session.core.traffic();
+    assert_eq!((messages_received, bytes_received, messages_sent, bytes_sent), (2, 5, 0, 0));
+    session.next(first);
+    session.core.receive().unwrap();
+    session.core.send(&"gone".into()).unwrap();
+    session.core.end(CloseReason::TimedOut, session.now);
+    let traffic = *session.core.traffic();
+    assert_eq!((traffic.messages_sent, traffic.bytes_sent, traffic.dropped), (2, 6, 1));
+    assert_eq!(traffic.receive_queue_peak, 5 + 2 * MESSAGE_OVERHEAD);
+    assert_eq!(traffic.send_queue_peak, queued);
+}
+
+#[test]
+fn states_are_those_of_the_diagram() {
+    let (mut session, first) = Timed::new(SETTINGS);
+    assert_eq!(session.core.state(), State::Opening);
+    session.next(first);
+    assert_eq!(session.core.state(), State::Attached);
+    session.release(first);
+    assert_eq!(session.core.state(), State::Detached);
+    session.core.end(CloseReason::Server(restart()), session.now);
+    assert_eq!(session.core.state(), State::Closing);
+    let second = session.attach();
+    session.next(second);
+    assert_eq!(session.core.state(), State::Closed);
+}

@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Upgrade, Version, hixie76};
-use crate::response::reply;
+use crate::response::reply::{self, Rejection};
 
 /// Whether a request has the method that opens a WebSocket.
 pub(crate) fn is_opening(parts: &Parts) -> bool {
@@ -35,11 +35,19 @@ pub(super) fn judge(parts: &mut Parts, hixie76: bool) -> Result<Upgrade, Respons
         return extended_connect(parts);
     }
     if !has_token(&parts.headers, &UPGRADE, "websocket") {
-        return Err(reply::text(StatusCode::BAD_REQUEST, "Can \"Upgrade\" only to \"WebSocket\".\n"));
+        return Err(reply::refuse(
+            Rejection::Handshake,
+            StatusCode::BAD_REQUEST,
+            "Can \"Upgrade\" only to \"WebSocket\".\n",
+        ));
     }
     // A proxy that knows no upgrade may have rewritten this one (suite: `test_invalidConnectionHeader`).
     if !has_token(&parts.headers, &CONNECTION, "upgrade") {
-        return Err(reply::text(StatusCode::BAD_REQUEST, "\"Connection\" must be \"Upgrade\".\n"));
+        return Err(reply::refuse(
+            Rejection::Handshake,
+            StatusCode::BAD_REQUEST,
+            "\"Connection\" must be \"Upgrade\".\n",
+        ));
     }
     let keys = if hixie76 { hixie76::Keys::from_request(parts) } else { None };
     let (version, mut response) = match keys {
@@ -71,7 +79,8 @@ fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
     check_version(request)?;
     let key = request.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let Some(key) = key else {
-        return Err(reply::text(
+        return Err(reply::refuse(
+            Rejection::Handshake,
             StatusCode::BAD_REQUEST,
             "\"Sec-WebSocket-Key\" must be 16 bytes in base64.\n",
         ));
@@ -96,7 +105,7 @@ fn check_version(request: &HeaderMap) -> Result<(), Response> {
 /// 426, with the version that would do
 /// ([RFC 6455, section 4.4](https://www.rfc-editor.org/rfc/rfc6455#section-4.4)).
 fn upgrade_required(text: &'static str) -> Response {
-    let mut response = reply::text(StatusCode::UPGRADE_REQUIRED, text);
+    let mut response = reply::refuse(Rejection::Handshake, StatusCode::UPGRADE_REQUIRED, text);
     response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
 }

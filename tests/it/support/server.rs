@@ -34,6 +34,11 @@ impl Server {
         Self { addr, _running: Box::new(AbortOnDrop(tokio::spawn(serve(listener, app)))) }
     }
 
+    /// A server that runs already, by other means.
+    pub(crate) fn at(addr: SocketAddr) -> Self {
+        Self { addr, _running: Box::new(()) }
+    }
+
     /// Serves `app` on one thread of its own, which a handler that blocks holds up as a whole.
     pub(crate) fn start_on_one_thread(app: Router) -> Self {
         let (addr_sender, addr) = std::sync::mpsc::channel();
