@@ -1,0 +1,78 @@
+//! The server under test: this crate as its documentation says to use it, with the default options.
+//!
+//! `ours [--workers N] [--heartbeat MS]`: prints its address. `/echo` answers each message with itself, and
+//! `/broadcast` sends each message to all its sessions.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, extract::State, serve::ListenerExt};
+use axum_sockjs::{Options, SendError, Sender, Session, SockJs};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+async fn echo(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        if session.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Everyone on `/broadcast`.
+#[derive(Clone, Default)]
+struct Room(Arc<Mutex<HashMap<Uuid, Sender>>>);
+
+impl Room {
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<Uuid, Sender>) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn broadcast(State(room): State<Room>, mut session: Session) {
+    room.with(|room| room.insert(session.id(), session.sender()));
+    while let Some(message) = session.recv().await {
+        room.with(|room| {
+            for sender in room.values() {
+                if let Err(SendError::Full(_)) = sender.try_send(message.clone()) {
+                    sender.close(4000, "too slow");
+                }
+            }
+        });
+    }
+    room.with(|room| room.remove(&session.id()));
+}
+
+async fn serve(heartbeat: Option<Duration>) -> std::io::Result<()> {
+    let mut options = Options::new();
+    if let Some(heartbeat) = heartbeat {
+        options = options.heartbeat(heartbeat);
+    }
+    let app = Router::new()
+        .nest_service("/echo", SockJs::new(echo).options(options.clone()))
+        .nest_service("/broadcast", SockJs::new(broadcast).options(options).with_state(Room::default()))
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut workers = 1;
+    let mut heartbeat = None;
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
+        match flag.as_str() {
+            "--workers" => workers = value.parse()?,
+            "--heartbeat" => heartbeat = Some(Duration::from_millis(value.parse()?)),
+            _ => return Err(format!("unknown option {flag}").into()),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    Ok(runtime.block_on(serve(heartbeat))?)
+}

@@ -1,0 +1,131 @@
+//! The servers: how each is started, and what it can do.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    Ours,
+    /// sockjs-node with faye-websocket.
+    Node,
+    /// The aiohttp extension `sockjs`.
+    Aiohttp,
+    Tornado,
+    /// The same traffic on bare axum and hyper: no sessions, JSON or frames.
+    Axum,
+    /// The same bytes on a bare socket.
+    Tcp,
+}
+
+impl Server {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Ours, Self::Node, Self::Aiohttp, Self::Tornado, Self::Axum, Self::Tcp];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Node => "node",
+            Self::Aiohttp => "aiohttp",
+            Self::Tornado => "tornado",
+            Self::Axum => "axum",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// The head of its column.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Ours => "axum-sockjs",
+            Self::Node => "sockjs-node 0.3.24",
+            Self::Aiohttp => "aiohttp sockjs 0.13.0",
+            Self::Tornado => "sockjs-tornado 1.0.7",
+            Self::Axum => "bare axum",
+            Self::Tcp => "bare TCP",
+        }
+    }
+
+    pub(crate) fn speaks_sockjs(self) -> bool {
+        !matches!(self, Self::Axum | Self::Tcp)
+    }
+
+    fn command(self, heartbeat: Option<Duration>, workers: usize) -> Result<Command, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let bin = |name| own.with_file_name(name);
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let (program, script): (PathBuf, Option<PathBuf>) = match self {
+            Self::Ours => (bin("ours"), None),
+            Self::Axum | Self::Tcp => (bin("ceiling"), None),
+            Self::Node => ("node".into(), Some(peers.join("node/server.js"))),
+            Self::Aiohttp | Self::Tornado => {
+                let folder = peers.join(self.name());
+                (folder.join("venv/bin/python"), Some(folder.join("server.py")))
+            }
+        };
+        let mut command = Command::new(program);
+        command.args(script);
+        if self == Self::Tcp {
+            command.arg("--tcp");
+        }
+        if workers != 1 {
+            command.args(["--workers", &workers.to_string()]);
+        }
+        if let Some(heartbeat) = heartbeat {
+            command.args(["--heartbeat", &heartbeat.as_millis().to_string()]);
+        }
+        Ok(command)
+    }
+
+    /// Starts it on one core, or wherever the system likes.
+    pub(crate) fn start(
+        self,
+        core: Option<usize>,
+        heartbeat: Option<Duration>,
+        workers: usize,
+    ) -> Result<Running, String> {
+        let mut command = self.command(heartbeat, workers)?;
+        if let Some(core) = core {
+            let mut pinned = Command::new("taskset");
+            pinned.arg("-c").arg(core.to_string()).arg(command.get_program()).args(command.get_args());
+            command = pinned;
+        }
+        let failed = |error: &dyn std::fmt::Display| format!("{} does not start: {error}", self.title());
+        let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
+        let output = BufReader::new(child.stdout.take().ok_or_else(|| failed(&"no output"))?);
+        let (line, first_line) = mpsc::channel();
+        // What else it says is read too, so that it never waits for room to say it.
+        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|text| _ = line.send(text)));
+        let mut running = Running { child, address: ([127, 0, 0, 1], 0).into() };
+        let text = first_line.recv_timeout(PATIENCE).map_err(|error| failed(&error))?;
+        let address = text.rsplit_once("http://").and_then(|(_, address)| address.trim().parse().ok());
+        running.address = address.ok_or_else(|| failed(&text))?;
+        Ok(running)
+    }
+}
+
+/// A server that runs until this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

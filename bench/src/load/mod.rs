@@ -1,0 +1,324 @@
+//! The load generator: many sessions on one thread, each message checked.
+
+mod connection;
+mod histogram;
+mod http;
+mod info;
+pub(crate) mod messages;
+mod session;
+mod transport;
+mod websocket;
+
+use std::{
+    future::poll_fn,
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use self::session::Session;
+pub(crate) use self::{histogram::Histogram, messages::Body, transport::Transport};
+use crate::procfs;
+
+/// How many sessions open at once.
+const OPENING: usize = 100;
+/// How long all of them may take, and how long the last messages may.
+const PATIENCE: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    pub(crate) target: SocketAddr,
+    /// The path of the service.
+    pub(crate) path: String,
+    pub(crate) transport: Transport,
+    pub(crate) sessions: usize,
+    /// Messages in flight in each session; none leaves the sessions idle.
+    pub(crate) in_flight: u64,
+    pub(crate) body: Body,
+    pub(crate) size: usize,
+    /// Whether each session gets its own messages back; else the first session's go to all.
+    pub(crate) echoes: bool,
+    pub(crate) warm_up: Duration,
+    pub(crate) measure: Duration,
+    /// The server's process.
+    pub(crate) pid: Option<u32>,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    /// Messages received while measuring; in a broadcast, by all sessions together.
+    pub(crate) messages: u64,
+    pub(crate) heartbeats: u64,
+    pub(crate) seconds: f64,
+    pub(crate) per_second: f64,
+    /// Processor time of the server.
+    pub(crate) server_seconds: f64,
+    pub(crate) per_server_second: f64,
+    /// The part of a core that the generator needed: below 1, it was not what limited the rate.
+    pub(crate) generator_share: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+    pub(crate) max_us: f64,
+}
+
+/// What all sessions share.
+pub(crate) struct Run {
+    spec: Spec,
+    nonce: u32,
+    sending: AtomicBool,
+    received: AtomicU64,
+    heartbeats: AtomicU64,
+    /// In a broadcast, tells the sender that everyone has got a message.
+    delivered: Notify,
+    latencies: Mutex<Option<Histogram>>,
+    open: AtomicUsize,
+}
+
+impl Run {
+    fn new(spec: Spec) -> Arc<Self> {
+        Arc::new(Self {
+            nonce: RandomState::new().hash_one(0) as u32,
+            sending: AtomicBool::new(true),
+            received: AtomicU64::new(0),
+            heartbeats: AtomicU64::new(0),
+            delivered: Notify::new(),
+            latencies: Mutex::new(None),
+            open: AtomicUsize::new(0),
+            spec,
+        })
+    }
+
+    /// A session's id, which was not used before.
+    fn session_id(&self, number: usize) -> String {
+        format!("{:06x}{number:05}", self.nonce & 0xff_ffff)
+    }
+
+    fn count(&self, received: u64, heartbeats: u64, now: Instant, sent: impl Iterator<Item = Instant>) {
+        let before = self.received.fetch_add(received, Relaxed);
+        self.heartbeats.fetch_add(heartbeats, Relaxed);
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *latencies {
+            Some(latencies) => sent.for_each(|sent| latencies.record((now - sent).as_nanos() as u64)),
+            None => drop(sent),
+        }
+        drop(latencies);
+        if !self.spec.echoes {
+            let all = self.spec.sessions as u64;
+            if before / all != (before + received) / all {
+                self.delivered.notify_one();
+            }
+        }
+    }
+
+    /// How many messages follow on so many received.
+    fn follow(&self, received: u64) -> u64 {
+        if self.spec.echoes && self.sending.load(Relaxed) { received } else { 0 }
+    }
+}
+
+/// Sessions that are open.
+pub(crate) struct Load {
+    run: Arc<Run>,
+    tasks: JoinSet<Result<u64, String>>,
+    go: watch::Sender<bool>,
+}
+
+impl Load {
+    /// Opens all sessions.
+    pub(crate) async fn open(spec: Spec) -> Result<Self, String> {
+        let run = Run::new(spec);
+        let mut tasks = JoinSet::new();
+        let (go, _) = watch::channel(false);
+        let opening = Arc::new(Semaphore::new(OPENING));
+        for number in 0..run.spec.sessions {
+            tasks.spawn(session(run.clone(), number, opening.clone(), go.subscribe()));
+        }
+        let mut load = Self { run, tasks, go };
+        let all_open = async {
+            while load.run.open.load(Relaxed) < load.run.spec.sessions {
+                load.check()?;
+                sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, all_open).await.unwrap_or_else(|_| Err("the sessions do not open".to_owned()))?;
+        Ok(load)
+    }
+
+    /// Fails if a session has.
+    fn check(&mut self) -> Result<(), String> {
+        match self.tasks.try_join_next() {
+            None | Some(Ok(Ok(_))) => Ok(()),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(error.to_string()),
+        }
+    }
+
+    pub(crate) fn heartbeats(&self) -> u64 {
+        self.run.heartbeats.load(Relaxed)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.run.received.load(Relaxed)
+    }
+
+    /// Lets the messages go.
+    pub(crate) fn start(&self) {
+        self.go.send_replace(true);
+    }
+
+    /// Waits, while the sessions work on.
+    pub(crate) async fn pass(&mut self, time: Duration) -> Result<(), String> {
+        sleep(time).await;
+        self.check()
+    }
+
+    /// Warms up, measures, and takes the last messages in.
+    pub(crate) async fn measure(mut self) -> Result<Report, String> {
+        self.start();
+        let Spec { warm_up, measure, .. } = self.run.spec;
+        self.pass(warm_up).await?;
+        let report = self.sample(measure).await?;
+        self.finish().await?;
+        Ok(report)
+    }
+
+    /// Measures for a while.
+    pub(crate) async fn sample(&mut self, time: Duration) -> Result<Report, String> {
+        let server = |pid: Option<u32>| pid.map(procfs::cpu).unwrap_or_default();
+        let pid = self.run.spec.pid;
+        *self.latencies() = Some(Histogram::default());
+        let before = (Instant::now(), self.received(), self.heartbeats(), server(pid), procfs::own_cpu());
+        let passed = self.pass(time).await;
+        let seconds = before.0.elapsed().as_secs_f64();
+        let messages = self.received() - before.1;
+        let heartbeats = self.heartbeats() - before.2;
+        let server_seconds = (server(pid).saturating_sub(before.3)).as_secs_f64();
+        let own_seconds = (procfs::own_cpu().saturating_sub(before.4)).as_secs_f64();
+        let latencies = self.latencies().take().unwrap_or_default();
+        passed?;
+        let us = |quantile: Duration| quantile.as_nanos() as f64 / 1000.0;
+        Ok(Report {
+            messages,
+            heartbeats,
+            seconds,
+            per_second: messages as f64 / seconds,
+            server_seconds,
+            per_server_second: if server_seconds > 0.0 { messages as f64 / server_seconds } else { 0.0 },
+            generator_share: own_seconds / seconds,
+            p50_us: us(latencies.quantile(0.5)),
+            p99_us: us(latencies.quantile(0.99)),
+            p999_us: us(latencies.quantile(0.999)),
+            max_us: us(latencies.max()),
+        })
+    }
+
+    fn latencies(&self) -> std::sync::MutexGuard<'_, Option<Histogram>> {
+        self.run.latencies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops sending, and sees that each message sent has arrived.
+    pub(crate) async fn finish(mut self) -> Result<(), String> {
+        self.run.sending.store(false, Relaxed);
+        self.go.send_replace(true);
+        self.run.delivered.notify_one();
+        if self.run.spec.in_flight == 0 {
+            return self.check();
+        }
+        let drained = async {
+            let mut sent = 0;
+            if self.run.spec.echoes {
+                while let Some(session) = self.tasks.join_next().await {
+                    sent += session.map_err(|error| error.to_string())??;
+                }
+            } else {
+                // Only the sender ends by itself.
+                let session = self.tasks.join_next().await.ok_or("no sessions")?;
+                sent += session.map_err(|error| error.to_string())?? * self.run.spec.sessions as u64;
+                while self.run.received.load(Relaxed) < sent {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+            match self.run.received.load(Relaxed) {
+                received if received == sent => Ok(()),
+                received => Err(format!("{sent} messages were sent, {received} came")),
+            }
+        };
+        timeout(DRAIN, drained).await.unwrap_or_else(|_| Err("messages are missing".to_owned()))
+    }
+}
+
+/// Asks for `/info` on many connections, and measures that.
+pub(crate) async fn info(spec: Spec) -> Result<Report, String> {
+    const CONNECTIONS: usize = 16;
+    let spec = Spec { sessions: CONNECTIONS, in_flight: 1, echoes: true, ..spec };
+    let run = Run::new(spec);
+    let mut tasks = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        tasks.spawn(info::Asking::connect(run.clone()).await?.ask());
+    }
+    let (go, _) = watch::channel(true);
+    Load { run, tasks, go }.measure().await
+}
+
+/// Holds one session; says how many messages it sent.
+async fn session(
+    run: Arc<Run>,
+    number: usize,
+    opening: Arc<Semaphore>,
+    mut go: watch::Receiver<bool>,
+) -> Result<u64, String> {
+    let permit = opening.acquire().await.map_err(|error| error.to_string())?;
+    let mut session = Session::connect(run.clone(), number).await?;
+    poll_fn(|cx| session.poll_open(cx)).await?;
+    let sends = run.spec.in_flight > 0 && (run.spec.echoes || number == 0);
+    if sends {
+        session.prepare_to_send().await?;
+    }
+    drop(permit);
+    run.open.fetch_add(1, Relaxed);
+    if !sends {
+        return poll_fn(|cx| {
+            session.poll(cx).map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+        })
+        .await;
+    }
+    go.wait_for(|go| *go).await.map_err(|error| error.to_string())?;
+    loop {
+        if run.sending.load(Relaxed) {
+            let in_flight = if run.spec.echoes {
+                session.sent() - session.received()
+            } else {
+                session.sent() - run.received.load(Relaxed) / run.spec.sessions as u64
+            };
+            session.send(run.spec.in_flight.saturating_sub(in_flight), Instant::now());
+        }
+        let done = poll_fn(|cx| match session.poll(cx) {
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(()) if !run.sending.load(Relaxed) && session.received() == session.sent() => {
+                Poll::Ready(Ok(session.sent()))
+            }
+            Ok(()) => Poll::Pending,
+        });
+        tokio::select! {
+            done = done => return done,
+            () = run.delivered.notified(), if !run.spec.echoes => {}
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! One session as sockjs-client holds it, over any transport.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use super::{
+    Run, Spec,
+    connection::Connection,
+    http,
+    messages::{Checker, MaskedFrame, Template, shown},
+    transport::Transport,
+    websocket,
+};
+
+/// A key and its answer, from RFC 6455, section 1.3: nothing here needs it to be new.
+const KEY: (&str, &str) = ("dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x8e];
+
+/// How messages leave.
+#[derive(Debug)]
+enum Outgoing {
+    /// Each in its own frame, written at once.
+    Frames(MaskedFrame),
+    /// As they are, written at once.
+    Bare(Template),
+    /// All that wait, in the body of one request at a time.
+    Posts { element: Template, waiting: u64, connection: Option<Box<Posting>> },
+}
+
+/// The connection of sending requests.
+#[derive(Debug)]
+struct Posting {
+    connection: Connection,
+    reader: http::Reader,
+    outstanding: bool,
+    status: u16,
+}
+
+pub(crate) struct Session {
+    run: Arc<Run>,
+    transport: Transport,
+    target: SocketAddr,
+    /// The path of the session.
+    path: String,
+    receiving: Connection,
+    reader: http::Reader,
+    status: u16,
+    upgraded: bool,
+    /// What has arrived of the stream's next frames, or of a fragmented message.
+    stream: Vec<u8>,
+    consumed: usize,
+    outgoing: Outgoing,
+    checker: Checker,
+    /// When the messages were sent that have not come back.
+    sent_at: VecDeque<Instant>,
+    sent: u64,
+    opened: bool,
+    heartbeats: u64,
+}
+
+impl Session {
+    pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
+        let Spec { target, ref path, transport, body, size, echoes, .. } = run.spec;
+        let receiving = Connection::open(target).await.map_err(|error| format!("connecting: {error}"))?;
+        // Whose messages arrive: its own, or the first session's.
+        let from = if echoes { number } else { 0 };
+        let outgoing = match transport {
+            Transport::WebSocket => Outgoing::Frames(Template::frame(body, size, number, true, MASK)),
+            Transport::RawWebSocket => Outgoing::Frames(Template::frame(body, size, number, false, MASK)),
+            Transport::Tcp => Outgoing::Bare(Template::quoted(body, size, number, 0)),
+            Transport::JsonpPolling => {
+                Outgoing::Posts { element: Template::form(body, size, number), waiting: 0, connection: None }
+            }
+            _ => {
+                let element = Template::quoted(body, size, number, u8::from(!transport.is_plain()));
+                Outgoing::Posts { element, waiting: 0, connection: None }
+            }
+        };
+        let path = match transport {
+            Transport::RawWebSocket => path.clone(),
+            _ => format!("{path}/{:03}/{}", number % 1000, run.session_id(number)),
+        };
+        let mut session = Self {
+            transport,
+            target,
+            path,
+            receiving,
+            reader: http::Reader::default(),
+            status: 0,
+            upgraded: false,
+            stream: Vec::new(),
+            consumed: 0,
+            outgoing,
+            checker: Checker::new(body, size, from, transport.quoting()),
+            sent_at: VecDeque::new(),
+            sent: 0,
+            opened: transport == Transport::Tcp,
+            heartbeats: 0,
+            run,
+        };
+        session.request();
+        Ok(session)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.checker.received()
+    }
+
+    /// Ready when the session is open.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        while !self.opened {
+            match self.poll_receive(cx)? {
+                Poll::Ready(()) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Works until nothing more is to be done before the next wake-up.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+        loop {
+            let received = self.poll_receive(cx)?.is_ready();
+            let posted = self.poll_post(cx)?.is_ready();
+            if !received && !posted {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends a number of messages, as an application does that calls `send` so often.
+    pub(crate) fn send(&mut self, messages: u64, now: Instant) {
+        for _ in 0..messages {
+            self.sent_at.push_back(now);
+        }
+        self.sent += messages;
+        match &mut self.outgoing {
+            Outgoing::Frames(frame) => {
+                for _ in 0..messages {
+                    self.receiving.write.extend_from_slice(frame.bytes());
+                    frame.advance();
+                }
+            }
+            Outgoing::Bare(message) => {
+                for _ in 0..messages {
+                    self.receiving.write.extend_from_slice(message.bytes());
+                    message.advance();
+                }
+            }
+            Outgoing::Posts { waiting, .. } => *waiting += messages,
+        }
+    }
+
+    /// Connects what sends, if the transport needs a second connection for that.
+    pub(crate) async fn prepare_to_send(&mut self) -> Result<(), String> {
+        if let Outgoing::Posts { connection: none @ None, .. } = &mut self.outgoing {
+            let connection =
+                Connection::open(self.target).await.map_err(|error| format!("connecting: {error}"))?;
+            let reader = http::Reader::default();
+            *none = Some(Box::new(Posting { connection, reader, outstanding: false, status: 0 }));
+        }
+        Ok(())
+    }
+
+    fn request(&mut self) {
+        let (method, file) = self.transport.receive();
+        let path = &self.path;
+        let more = match self.transport {
+            Transport::Tcp => return,
+            Transport::WebSocket | Transport::RawWebSocket => &format!(
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: {}\r\n",
+                KEY.0
+            ),
+            _ if method == "POST" => "Content-Length: 0\r\n",
+            _ => "",
+        };
+        let request = format!(
+            "{method} {path}/{file} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n{more}\r\n",
+            host = self.target
+        );
+        self.receiving.write.extend_from_slice(request.as_bytes());
+    }
+
+    /// Reads once and takes what has arrived; pending when nothing has.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, String> {
+        let lost = |error: std::io::Error| format!("receiving: {error}");
+        let _ = self.receiving.poll_flush(cx).map_err(lost)?;
+        let Poll::Ready(more) = self.receiving.poll_read(cx).map_err(lost)? else { return Ok(Poll::Pending) };
+        if !more {
+            return Err("the connection that receives has ended".to_owned());
+        }
+        let before = self.checker.received();
+        match self.transport {
+            Transport::Tcp => self.take_bare()?,
+            Transport::WebSocket | Transport::RawWebSocket if self.upgraded => self.take_websocket()?,
+            Transport::WebSocket | Transport::RawWebSocket => self.take_upgrade()?,
+            _ => self.take_http()?,
+        }
+        let received = self.checker.received() - before;
+        if received > 0 || self.heartbeats > 0 {
+            self.count(received);
+        }
+        let _ = self.receiving.poll_flush(cx).map_err(lost)?;
+        Ok(Poll::Ready(()))
+    }
+
+    /// Counts what has arrived, and sends as much as is to be in flight.
+    fn count(&mut self, received: u64) {
+        let now = Instant::now();
+        let times = if self.run.spec.echoes { received as usize } else { 0 };
+        self.run.count(received, std::mem::take(&mut self.heartbeats), now, self.sent_at.drain(..times));
+        let more = self.run.follow(received);
+        if more > 0 {
+            self.send(more, now);
+        }
+    }
+
+    fn take_bare(&mut self) -> Result<(), String> {
+        let size = self.run.spec.size;
+        while self.receiving.read.filled().len() >= size {
+            self.checker.message(self.receiving.read.take(size))?;
+        }
+        Ok(())
+    }
+
+    fn take_upgrade(&mut self) -> Result<(), String> {
+        let bytes = self.receiving.read.filled();
+        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(()) };
+        let head = self.receiving.read.take(end + 4);
+        let text = String::from_utf8_lossy(head).to_lowercase();
+        if !text.starts_with("http/1.1 101") || !text.contains(&KEY.1.to_lowercase()) {
+            return Err(format!("no upgrade: {}", shown(head)));
+        }
+        self.upgraded = true;
+        self.opened = self.transport == Transport::RawWebSocket;
+        self.take_websocket()
+    }
+
+    fn take_websocket(&mut self) -> Result<(), String> {
+        while let Some(header) = websocket::Header::of_whole_frame(&self.receiving.read)? {
+            let frame = self.receiving.read.take(header.header_len + header.payload_len);
+            let payload = &frame[header.header_len..];
+            match header.kind {
+                Some(websocket::Kind::Ping) => {
+                    websocket::control(&mut self.receiving.write, 10, payload);
+                    // Beside a framed heartbeat, a ping is no heartbeat of its own.
+                    self.heartbeats += u64::from(self.transport == Transport::RawWebSocket);
+                }
+                Some(websocket::Kind::Pong) => {}
+                Some(websocket::Kind::Close) => return Err(format!("closed: {}", shown(payload))),
+                Some(websocket::Kind::Text | websocket::Kind::Binary) if header.fin => {
+                    if self.transport == Transport::RawWebSocket {
+                        self.checker.message(payload)?;
+                    } else {
+                        take_frame(payload, &mut self.checker, &mut self.opened, &mut self.heartbeats)?;
+                    }
+                }
+                _ => {
+                    self.stream.extend_from_slice(payload);
+                    if header.fin {
+                        let whole = std::mem::take(&mut self.stream);
+                        if self.transport == Transport::RawWebSocket {
+                            self.checker.message(&whole)?;
+                        } else {
+                            take_frame(&whole, &mut self.checker, &mut self.opened, &mut self.heartbeats)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_http(&mut self) -> Result<(), String> {
+        while let Some(event) = self.reader.next(&mut self.receiving.read)? {
+            match event {
+                http::Event::Head { status } => self.status = status,
+                http::Event::Data(data) => self.stream.extend_from_slice(data),
+                http::Event::End => {
+                    if self.status != 200 {
+                        return Err(format!(
+                            "a receiving request got {}: {}",
+                            self.status,
+                            shown(&self.stream)
+                        ));
+                    }
+                    self.take_frames()?;
+                    if self.consumed < self.stream.len() {
+                        return Err(format!("half a frame: {}", shown(&self.stream[self.consumed..])));
+                    }
+                    if !self.reader.keep_alive() {
+                        return Err("an answer ended its connection".to_owned());
+                    }
+                    self.request();
+                }
+            }
+        }
+        if self.status == 200 {
+            self.take_frames()?;
+        }
+        Ok(())
+    }
+
+    fn take_frames(&mut self) -> Result<(), String> {
+        while let Some((frame, next)) = self.transport.frame(&self.stream[self.consumed..])? {
+            let frame = &self.stream[self.consumed..][frame];
+            if self.transport.is_plain() && self.opened {
+                self.checker.message(frame)?;
+            } else {
+                take_frame(frame, &mut self.checker, &mut self.opened, &mut self.heartbeats)?;
+            }
+            self.consumed += next;
+        }
+        if self.consumed == self.stream.len() {
+            self.stream.clear();
+            self.consumed = 0;
+        } else if self.consumed > 0 {
+            self.stream.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        Ok(())
+    }
+
+    /// Posts what waits, and takes the answer; pending when there is nothing to do.
+    fn poll_post(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, String> {
+        let Outgoing::Posts { element, waiting, connection: Some(posting) } = &mut self.outgoing else {
+            return Ok(Poll::Pending);
+        };
+        let lost = |error: std::io::Error| format!("sending: {error}");
+        if !posting.outstanding {
+            if *waiting == 0 {
+                return Ok(Poll::Pending);
+            }
+            write_post(
+                &mut posting.connection.write,
+                self.transport,
+                self.target,
+                &self.path,
+                element,
+                *waiting,
+            );
+            *waiting = 0;
+            posting.outstanding = true;
+        }
+        let _ = posting.connection.poll_flush(cx).map_err(lost)?;
+        let Poll::Ready(more) = posting.connection.poll_read(cx).map_err(lost)? else {
+            return Ok(Poll::Pending);
+        };
+        if !more {
+            return Err("the connection that sends has ended".to_owned());
+        }
+        while let Some(event) = posting.reader.next(&mut posting.connection.read)? {
+            match event {
+                http::Event::Head { status } => posting.status = status,
+                http::Event::Data(_) => {}
+                http::Event::End => {
+                    if !matches!(posting.status, 200 | 204) {
+                        return Err(format!("a sending request got {}", posting.status));
+                    }
+                    if !posting.reader.keep_alive() {
+                        return Err("a sending request's answer ended its connection".to_owned());
+                    }
+                    posting.outstanding = false;
+                }
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+}
+
+/// Takes a SockJS frame.
+fn take_frame(
+    frame: &[u8],
+    checker: &mut Checker,
+    opened: &mut bool,
+    heartbeats: &mut u64,
+) -> Result<(), String> {
+    match frame {
+        [b'a', ..] => checker.array(frame).map(drop),
+        b"h" => {
+            *heartbeats += 1;
+            Ok(())
+        }
+        b"o" if !*opened => {
+            *opened = true;
+            Ok(())
+        }
+        // The prelude of an XHR stream, and the one of an event stream.
+        [b'h', ..] | [] => Ok(()),
+        _ => Err(format!("unexpected: {}", shown(frame))),
+    }
+}
+
+fn write_post(
+    to: &mut Vec<u8>,
+    transport: Transport,
+    target: SocketAddr,
+    path: &str,
+    element: &mut Template,
+    messages: u64,
+) {
+    use std::io::Write as _;
+    let (file, content_type) = transport.send();
+    let (start, separator, end) = transport.batch();
+    let length = start.len()
+        + end.len()
+        + element.bytes().len() * messages as usize
+        + separator.len() * (messages as usize - 1);
+    write!(
+        to,
+        "POST {path}/{file} HTTP/1.1\r\nHost: {target}\r\nOrigin: http://{target}\r\n\
+         Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{start}"
+    )
+    .expect("a vector takes all");
+    for message in 0..messages {
+        if message > 0 {
+            to.extend_from_slice(separator.as_bytes());
+        }
+        to.extend_from_slice(element.bytes());
+        element.advance();
+    }
+    to.extend_from_slice(end.as_bytes());
+}
