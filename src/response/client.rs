@@ -6,7 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, ETAG, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, ETAG},
 };
 
 use super::{cache, etag::ETag, reply};
@@ -61,7 +61,6 @@ impl ClientScript {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, no-cache"));
         }
         headers.insert(ETAG, self.etag.header());
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 
 use axum::{body::Body, response::Response};
-use http::{HeaderName, HeaderValue, StatusCode, header::X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     Receiver,
@@ -60,7 +60,5 @@ fn stream(receiver: Receiver, source: Source, response_limit: usize) -> Response
 }
 
 fn head(receiver: &Receiver, body: Body) -> Response {
-    let mut response = reply::body(StatusCode::OK, receiver.content_type.clone(), body);
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    reply::body(StatusCode::OK, receiver.content_type.clone(), body)
 }

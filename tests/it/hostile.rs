@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum_sockjs::{Cookie, Options, Session, SockJs};
+use axum_sockjs::Options;
 
 use crate::support::{
     apps::{self, Endpoint, Stage},
-    client::{Client, Frame, Kind, WAYS, http_ways, on_each, percent_encode},
+    client::{Client, Frame, Kind, WAYS, http_ways, on_each},
     fresh_id,
     http::{Connection, Request, Response},
     server::Server,
@@ -67,7 +66,7 @@ const UNKNOWN: &[&str] = &[
 const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"];
 
 /// Every URL with every method and the status that is due; each with a session id of its own.
-fn every_request() -> impl Iterator<Item = (&'static str, String, u16)> {
+pub(super) fn every_request() -> impl Iterator<Item = (&'static str, String, u16)> {
     let known = URLS.iter().map(|url| (url.name, Some(url.answers)));
     let unknown = UNKNOWN.iter().map(|&name| (name, None));
     known.chain(unknown).flat_map(|(name, answers)| {
@@ -84,7 +83,7 @@ fn every_request() -> impl Iterator<Item = (&'static str, String, u16)> {
 }
 
 /// Sends a request and reads its answer: whole, or of a stream the head only.
-async fn answer(server: &Server, request: &Request) -> Response {
+pub(super) async fn answer(server: &Server, request: &Request) -> Response {
     let mut connection = server.connect().await;
     connection.send(request).await;
     let mut head = connection.head().await;
@@ -95,44 +94,7 @@ async fn answer(server: &Server, request: &Request) -> Response {
     head
 }
 
-// Requests for an upgrade, as CVE-2020-7693 had them.
-
-#[tokio::test]
-async fn upgrade_headers_change_nothing_but_on_a_websocket_url() {
-    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
-    let header_sets: [&[(&str, &str)]; 5] = [
-        &[],
-        &[("Upgrade", "websocket"), ("Connection", "Upgrade")],
-        &[("Upgrade", "websocket")],
-        &[
-            ("Upgrade", "h2c"),
-            ("Connection", "Upgrade, HTTP2-Settings"),
-            ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
-        ],
-        &[
-            ("Upgrade", "websocket"),
-            ("Connection", "keep-alive, Upgrade"),
-            ("Sec-WebSocket-Version", "13"),
-            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ],
-    ];
-    for (number, headers) in header_sets.into_iter().enumerate() {
-        for (method, target, status) in every_request() {
-            let request = headers
-                .iter()
-                .fold(Request::new(method, &target), |request, (name, value)| request.header(*name, *value));
-            let response = answer(&endpoint.server, &request).await;
-            let status = match (method, number) {
-                ("GET", 1) if target.ends_with("/websocket") && status == 400 => 426,
-                ("GET", 4) if target.ends_with("/websocket") && status == 400 => 101,
-                _ => status,
-            };
-            assert_eq!(response.status, status, "{method} {target} with {headers:?}: {response}");
-            assert_eq!(response.header("allow").is_some(), status == 405, "{method} {target}: {response}");
-        }
-        endpoint.still_serves().await;
-    }
-}
+// Methods.
 
 #[tokio::test]
 async fn head_never_opens_a_session() {
@@ -159,75 +121,6 @@ async fn head_never_opens_a_session() {
 }
 
 // Payloads.
-
-/// JSON, or nearly so, but no array of strings.
-fn no_arrays_of_strings() -> Vec<String> {
-    let mut payloads: Vec<String> = [
-        "[null,\"a\"]",
-        "[\"a\",null]",
-        "[1]",
-        "[true]",
-        "{}",
-        "{\"0\":\"a\",\"length\":1}",
-        "[[]]",
-        "[[\"a\"]]",
-        "[{\"a\":\"b\"}]",
-        "[[97]]",
-        "\"a\"",
-        "null",
-        "1",
-        "[\"a\"",
-        "[\"a\"]]",
-        "[\"a\",]",
-        "['a']",
-        "[a]",
-        "[\"\u{1}\"]",
-        "[\"\\x41\"]",
-        "[\"\\u12\"]",
-        "\u{feff}[\"a\"]",
-        "[\"a\"]\0",
-        "NaN",
-        "-",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    for (open, close) in [("[", "]"), ("[\"a\",", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
-        payloads.push(open.repeat(10_000));
-        payloads.push(format!("{}\"a\"{}", open.repeat(10_000), close.repeat(10_000)));
-    }
-    payloads
-}
-
-#[tokio::test]
-async fn only_arrays_of_strings_are_taken() {
-    on_each(http_ways(), async |way| {
-        let mut stage = Stage::start(Options::new()).await;
-        let mut client = Client::open(&stage.endpoint, way).await;
-        let mut session = stage.session().await;
-        for payload in no_arrays_of_strings() {
-            let response = client.up.post(payload.as_bytes()).await;
-            assert_eq!((response.status, response.text()), (500, "Broken JSON encoding.\n"), "{payload:.80}");
-        }
-        client.send(&["an honest one"]).await;
-        assert_eq!(session.recv().await.unwrap(), "an honest one");
-    })
-    .await;
-    on_each(WAYS.iter().filter(|way| way.kind == Kind::Socket), async |way| {
-        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
-        for payload in no_arrays_of_strings() {
-            let mut client = Client::open(&endpoint, way).await;
-            client.up.send_payload(&payload).await;
-            let expected = match way.framed {
-                true => Frame::Goodbye(1007, "Broken JSON encoding".to_owned()),
-                // To the raw WebSocket it is a text like any other.
-                false => Frame::messages(&[&payload]),
-            };
-            assert_eq!(client.frame().await, expected, "{payload:.80}");
-        }
-        endpoint.still_serves().await;
-    })
-    .await;
-}
 
 /// Bytes that are no UTF-8, in an array that is otherwise fine.
 const NOT_UTF8: &[&[u8]] = &[
@@ -259,46 +152,6 @@ async fn what_is_posted_must_be_utf8() {
     }
     let mut session = stage.session().await;
     assert!(session.try_recv().is_none());
-}
-
-#[tokio::test]
-async fn hostile_text_stays_inside_its_frame() {
-    let text = "\"]\");</script><script>x()</script><!-- \r\n\r\ndata: c[1,\"\"]\n\nc[1,\"\"]\n \
-                %41%0D%0A&lt;\u{2028}\u{2029}\0\u{feff}'\\";
-    on_each(http_ways(), async |way| {
-        for close in [false, true] {
-            let mut stage = Stage::start(Options::new()).await;
-            let mut client = Client::open(&stage.endpoint, way).await;
-            let session = stage.session().await;
-            if way.kind == Kind::Stream {
-                client.down.request().await;
-            }
-            let expected = if close {
-                session.close(3001, text);
-                Frame::Close(3001, text.to_owned())
-            } else {
-                session.try_send(text).unwrap();
-                Frame::messages(&[text])
-            };
-            let wire = client.down.frame_as_it_comes().await;
-            let count = |needle: &str| wire.matches(needle).count();
-            match way.receive {
-                "xhr" | "xhr_streaming" => assert_eq!((count("\n"), count("\r")), (1, 0), "{wire}"),
-                "eventsource" => assert_eq!((count("\n"), count("\r"), count("\0")), (2, 2, 0), "{wire}"),
-                "htmlfile?c=callback" => {
-                    assert_eq!((count("<"), count(">"), count("&")), (2, 2, 0), "{wire}");
-                    assert_eq!((count("\n"), count("\r")), (3, 1), "{wire}");
-                }
-                _ => {
-                    assert_eq!((count("<"), count(">"), count("&")), (0, 0, 0), "{wire}");
-                    assert_eq!((count("\n"), count("\r")), (1, 1), "{wire}");
-                }
-            }
-            assert!(!wire.contains(['\u{2028}', '\u{2029}', '\0']), "{wire}");
-            assert_eq!(way.read(&wire), expected);
-        }
-    })
-    .await;
 }
 
 // Sizes.
@@ -419,64 +272,6 @@ async fn ids_are_at_most_128_bytes() {
         assert_eq!(endpoint.server.post(target, "").await.status, status, "{server}, {session}");
     }
     assert_eq!(endpoint.handle.len(), 1);
-}
-
-#[tokio::test]
-async fn a_bad_callback_is_not_repeated_and_opens_nothing() {
-    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
-    let bad = [
-        "",
-        " ",
-        "a b",
-        "a\r\nSet-Cookie: b=c",
-        "a\0",
-        "<script>",
-        "alert(1)",
-        "alert(1);//",
-        "a;b",
-        "a[0]",
-        "a=b",
-        "a'",
-        "a\"",
-        "a`",
-        "$",
-        "\\u0061",
-        "é",
-        "\u{2028}",
-        "\u{202e}",
-        "%61",
-        "a,b",
-        "a/*",
-        "a{",
-        "../a",
-    ];
-    let long = "a".repeat(33);
-    let very_long = "a".repeat(5000);
-    for name in ["htmlfile", "jsonp"] {
-        for callback in bad.into_iter().chain([&*long, &*very_long]) {
-            for parameter in ["c", "callback"] {
-                let query = percent_encode(callback.as_bytes());
-                let target = format!("/app/000/{}/{name}?{parameter}={query}", fresh_id());
-                let response = endpoint.server.get(&target).await;
-                let due = if callback.is_empty() {
-                    "\"callback\" parameter required\n"
-                } else {
-                    "invalid \"callback\" parameter\n"
-                };
-                assert_eq!((response.status, response.text()), (500, due), "{callback:.20?}: {response}");
-                assert_eq!(response.header("content-type"), Some("text/plain; charset=UTF-8"));
-            }
-        }
-        // The first one counts, so that no checker is led astray by another.
-        let target = format!("/app/000/{}/{name}?c=%3Cb%3E&c=a&callback=b", fresh_id());
-        assert_eq!(endpoint.server.get(&target).await.status, 500);
-        // Bytes that are no UTF-8.
-        let target = format!("/app/000/{}/{name}?c=%ff%fe", fresh_id());
-        assert_eq!(endpoint.server.get(&target).await.status, 500);
-    }
-    assert_eq!(endpoint.handle.len(), 0);
-    let target = format!("/app/000/{}/jsonp?c={}", fresh_id(), "a.".repeat(16));
-    assert_eq!(endpoint.server.get(&target).await.text(), format!("/**/{}(\"o\");\r\n", "a.".repeat(16)));
 }
 
 // Requests that are broken, or break off.
@@ -626,26 +421,6 @@ async fn a_sending_request_that_breaks_off_brings_nothing() {
 // Whose session it is.
 
 #[tokio::test]
-async fn an_endpoint_cannot_reach_the_sessions_of_another() {
-    let one = SockJs::new(apps::echo);
-    let two = SockJs::new(apps::echo);
-    let handles = [one.handle(), two.handle()];
-    let app = Router::new().nest_service("/one", one).nest_service("/two", two);
-    let server = Server::start(app).await;
-    assert_eq!(server.post("/one/000/id/xhr", "").await.text(), "o\n");
-    assert_eq!(server.post("/two/000/id/xhr_send", "[\"a\"]").await.status, 404);
-    assert_eq!(server.post("/two/000/id/jsonp_send", "[\"a\"]").await.status, 404);
-    // The same id there is another session.
-    assert_eq!(server.post("/two/000/id/xhr", "").await.text(), "o\n");
-    assert_eq!(server.post("/two/000/id/xhr_send", "[\"two\"]").await.status, 204);
-    assert_eq!(server.post("/one/000/id/xhr_send", "[\"one\"]").await.status, 204);
-    assert_eq!(server.post("/one/000/id/xhr", "").await.text(), "a[\"one\"]\n");
-    assert_eq!(server.post("/two/000/id/xhr", "").await.text(), "a[\"two\"]\n");
-    assert_eq!(handles[0].close_all(3000, "one"), 1);
-    assert_eq!((handles[0].len(), handles[1].len()), (0, 1));
-}
-
-#[tokio::test]
 async fn an_id_is_compared_as_it_stands() {
     let endpoint = Endpoint::start(apps::echo, Options::new()).await;
     assert_eq!(endpoint.server.post("/app/000/id%41/xhr", "").await.text(), "o\n");
@@ -654,34 +429,6 @@ async fn an_id_is_compared_as_it_stands() {
         assert_eq!(response.status, 404, "{other}");
     }
     assert_eq!(endpoint.server.post("/app/999/id%41/xhr_send", "[\"a\"]").await.status, 204);
-}
-
-#[tokio::test]
-async fn only_the_one_cookie_comes_back() {
-    let handler = |session: Session| async move { drop(session) };
-    let endpoint = Endpoint::start(handler, Options::new().cookie(Cookie::jsessionid())).await;
-    for (cookies, expected) in [
-        (&["secret=1; JSESSIONID=a.node1; other=2"][..], "a.node1"),
-        (&["secret=1; other=2"], "dummy"),
-        (&["secret=1", "JSESSIONID=second"], "second"),
-        (&["XJSESSIONID=1; jsessionid=2; JSESSIONID2=3"], "dummy"),
-        (&["JSESSIONID=\"quoted\""], "dummy"),
-        (&["JSESSIONID=a b"], "dummy"),
-        (&["JSESSIONID=a,b"], "dummy"),
-        (&["JSESSIONID="], "dummy"),
-        (&["JSESSIONID=a\\b"], "dummy"),
-        (&["JSESSIONID=\u{e9}"], "dummy"),
-    ] {
-        let request = Request::post(Endpoint::path(&fresh_id(), "xhr"));
-        let request = cookies.iter().fold(request, |request, cookie| request.header("Cookie", *cookie));
-        let response = endpoint.server.ask(&request).await;
-        let expected = format!("JSESSIONID={expected}; path=/");
-        assert_eq!(response.header("set-cookie"), Some(&*expected), "{cookies:?}");
-    }
-    let long = Request::post(Endpoint::path(&fresh_id(), "xhr"))
-        .header("Cookie", format!("JSESSIONID={}", "a".repeat(5000)));
-    let response = endpoint.server.ask(&long).await;
-    assert_eq!(response.header("set-cookie"), Some("JSESSIONID=dummy; path=/"));
 }
 
 #[cfg(feature = "websocket")]

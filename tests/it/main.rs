@@ -9,6 +9,7 @@ mod hostile;
 #[cfg(feature = "http2")]
 mod http2;
 mod protocol;
+mod security;
 mod service;
 mod sessions;
 mod shutdown;

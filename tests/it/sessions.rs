@@ -532,18 +532,6 @@ async fn every_poll_after_a_close_gets_the_same_frame_until_the_delay_ends() {
 }
 
 #[tokio::test]
-async fn a_close_reason_is_quoted_whatever_it_holds() {
-    let reason = "\"]\n\r\u{2028}\\ </script> <!-- %41 \u{1f600}";
-    on_each(WAYS, async |way| {
-        let mut stage = Stage::start(Options::new()).await;
-        let mut client = Client::open(&stage.endpoint, way).await;
-        stage.session().await.close(3001, reason);
-        assert_eq!(client.frame().await, Frame::close(way, 3001, reason));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_handler_that_returns_has_hung_up() {
     on_each(WAYS, async |way| {
         let endpoint = Endpoint::start(
