@@ -257,7 +257,8 @@ impl SockJs {
             Err(why) => return reply::overloaded(why),
         };
         let mut connection = connection(transport, &parts);
-        connection.binary &= upgrade.has_binary();
+        connection.binary &= upgrade.is_rfc6455();
+        connection.pings = upgrade.is_rfc6455();
         let opened = match self.open(parts).await {
             Ok(opened) => opened,
             Err(rejection) => return rejection,
@@ -285,7 +286,7 @@ impl SockJs {
         opened: Opened,
     ) -> Result<(Driver, Attachment), Rejection> {
         let options = self.options_ref();
-        let settings = options.settings(connection.transport);
+        let settings = options.settings(&connection);
         let fallback = !connection.transport.is_socket() && options.transports.has_websocket();
         let (registered, attachment) = reservation.open(connection, settings, fallback)?;
         tracing::debug!(connection = %connection.id, transport = %connection.transport, "session opened");
@@ -307,6 +308,7 @@ fn connection(transport: Transport, parts: &Parts) -> Connection {
         transport,
         peer: peer_addr(parts),
         binary: transport == Transport::RawWebSocket,
+        pings: false,
     }
 }
 

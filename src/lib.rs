@@ -110,7 +110,7 @@ pub use self::{
     handle::{ShutdownReport, SockJsHandle},
     handler::Handler,
     layer::{SockJsLayer, SockJsMiddleware},
-    options::{Cookie, Cors, Options},
+    options::{Cookie, Cors, Options, Overflow},
     protocol::frame::CloseFrame,
     response::client::ClientScript,
     session::{CloseReason, Message, Sender, Session},

@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::{ClientScript, Transport, session::Settings, transport::TransportSet};
+use crate::{
+    ClientScript, Transport,
+    session::{Connection, Settings},
+    transport::TransportSet,
+};
 
 /// The settings of an endpoint, each with a default that suits most.
 ///
@@ -39,6 +43,9 @@ pub struct Options {
     pub(crate) receive_queue_messages: usize,
     pub(crate) receive_timeout: Duration,
     pub(crate) send_queue_bytes: usize,
+    pub(crate) send_overflow: Overflow,
+    pub(crate) write_timeout: Duration,
+    pub(crate) pong_timeout: Duration,
     pub(crate) max_sessions: usize,
     pub(crate) open_timeout: Duration,
     #[cfg(feature = "websocket")]
@@ -64,6 +71,9 @@ impl Default for Options {
             receive_queue_messages: 1000,
             receive_timeout: Duration::from_secs(10),
             send_queue_bytes: 1 << 20,
+            send_overflow: Overflow::Wait,
+            write_timeout: Duration::from_secs(10),
+            pong_timeout: Duration::from_secs(10),
             max_sessions: usize::MAX,
             open_timeout: Duration::from_secs(5),
             #[cfg(feature = "websocket")]
@@ -91,11 +101,12 @@ impl Options {
         self
     }
 
-    /// Sends a heartbeat after this long without a frame: `h`, and a ping on the raw WebSocket. Zero sends
-    /// none.
+    /// Sends a heartbeat after this long without a frame: `h`, and on a WebSocket a ping, which is also sent
+    /// after this long without a word from the client. Zero sends none.
     ///
-    /// It is also how the system finds out that a client has vanished without a word, once it gives up sending
-    /// to it; with zero, that takes a message. It must stay below what proxies allow an idle connection, and
+    /// A WebSocket's peer has to answer within [`pong_timeout`](Self::pong_timeout). Elsewhere it is how the
+    /// system finds out that a client has vanished without a word, once it gives up sending to it; with zero,
+    /// that takes a message. It must stay below what proxies allow an idle connection, and
     /// below 35 s while JSONP polling is on, since the client gives up a JSONP poll then.
     pub fn heartbeat(mut self, after: Duration) -> Self {
         self.heartbeat = after;
@@ -195,7 +206,7 @@ impl Options {
         self
     }
 
-    /// How many bytes may wait for the application in one session; each message counts 64 more.
+    /// How many bytes may wait for the application in one session; each message counts 128 more.
     ///
     /// While a batch does not fit, its request waits for its answer, and a WebSocket is not read. An empty
     /// queue takes any batch, whose own limits bound it.
@@ -217,12 +228,38 @@ impl Options {
         self
     }
 
-    /// How many bytes may wait for the client in one session, as they go over the wire; each message counts
-    /// 64 more. (A message in which something needs an escape takes twice its size: as it is, and quoted.)
-    /// When it is full, `send` waits and `try_send` gives the message back; an empty queue takes
-    /// any message.
+    /// How many bytes may wait for the client in one session: what they take in memory, the text and, if it
+    /// has to be escaped, the form that goes over the wire; each message counts 128 more. An empty queue takes
+    /// any message. When it is full, [`send_overflow`](Self::send_overflow) tells what happens.
     pub fn send_queue_bytes(mut self, bytes: usize) -> Self {
         self.send_queue_bytes = bytes;
+        self
+    }
+
+    /// What happens to a message that finds the queue to its client full; by default, `send` waits.
+    pub fn send_overflow(mut self, policy: Overflow) -> Self {
+        self.send_overflow = policy;
+        self
+    }
+
+    /// How long a client may leave unread what waits for it. Then the session ends with
+    /// [`CloseReason::WriteTimeout`](crate::CloseReason::WriteTimeout); zero waits for ever.
+    ///
+    /// The time counts while something waits to be written and nothing of it can be. What is measured is what
+    /// the connection below takes: on a WebSocket any byte, on a stream each 32 KiB of a frame. The buffers
+    /// between here and the client empty first: see the section on slow and dead clients.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How long the peer of a WebSocket may take to answer the ping that goes with each heartbeat. Then the
+    /// session ends with [`CloseReason::PongTimeout`](crate::CloseReason::PongTimeout); zero waits for ever.
+    ///
+    /// Any byte from the peer is an answer. None is expected while the queue to the application is full, since
+    /// the socket is not read then, nor of hixie-76, which knows no ping.
+    pub fn pong_timeout(mut self, timeout: Duration) -> Self {
+        self.pong_timeout = timeout;
         self
     }
 
@@ -248,13 +285,18 @@ impl Options {
     }
 
     /// What a session has to know.
-    pub(crate) fn settings(&self, transport: Transport) -> Settings {
+    pub(crate) fn settings(&self, connection: &Connection) -> Settings {
+        let Connection { transport, pings, .. } = *connection;
+        let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
         Settings {
-            heartbeat: (!self.heartbeat.is_zero()).then_some(self.heartbeat),
+            heartbeat: unless_zero(self.heartbeat),
             disconnect_delay: self.disconnect_delay,
             receive_queue_bytes: self.receive_queue_bytes,
             receive_queue_messages: self.receive_queue_messages,
             send_queue_bytes: self.send_queue_bytes,
+            send_overflow: self.send_overflow,
+            write_timeout: unless_zero(self.write_timeout),
+            pong_timeout: unless_zero(self.pong_timeout).filter(|_| pings),
             resumable: !transport.is_socket(),
             framed: transport.is_framed(),
         }
@@ -287,6 +329,9 @@ impl Options {
             receive_queue_messages,
             receive_timeout,
             send_queue_bytes,
+            send_overflow,
+            write_timeout,
+            pong_timeout,
             max_sessions,
             open_timeout,
             #[cfg(feature = "websocket")]
@@ -326,6 +371,9 @@ impl Options {
             ("receive_queue_messages", or_none(receive_queue_messages)),
             ("receive_timeout", format!("{receive_timeout:?}")),
             ("send_queue_bytes", bytes(send_queue_bytes)),
+            ("send_overflow", format!("{send_overflow:?}")),
+            ("write_timeout", format!("{write_timeout:?}")),
+            ("pong_timeout", format!("{pong_timeout:?}")),
             ("max_sessions", or_none(max_sessions)),
             ("open_timeout", format!("{open_timeout:?}")),
             #[cfg(feature = "websocket")]
@@ -342,6 +390,31 @@ impl fmt::Debug for Options {
         }
         map.finish()
     }
+}
+
+/// What happens to a message that finds the queue to its client full: see [`Options::send_overflow`].
+///
+/// | | `send().await` | `try_send` | as a `Sink` |
+/// |---|---|---|---|
+/// | `Wait` | waits for room | [`SendError::Full`](crate::SendError::Full) | `poll_ready` waits |
+/// | `Close` | [`SendError::Closed`](crate::SendError::Closed), and the session ends | the same | the same, from `start_send` |
+/// | `DropOldest` | is queued at once | is queued at once | is queued at once |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// Who sends waits, or gets the message back: nothing is lost while the client reads at all. For answers
+    /// to one client.
+    #[default]
+    Wait,
+    /// The session ends with [`CloseReason::SendQueueFull`](crate::CloseReason::SendQueueFull), and what was
+    /// queued is thrown away. The client is told 1008 "Client too slow" if it still reads. For broadcasts in
+    /// which each message counts: a client that cannot keep up comes back and begins anew.
+    Close,
+    /// The oldest queued messages are thrown away until the new one fits; [`Session::dropped`] counts them.
+    /// For states of which only the newest matter.
+    ///
+    /// [`Session::dropped`]: crate::Session::dropped
+    DropOldest,
 }
 
 /// Who answers cross-origin requests.

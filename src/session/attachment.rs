@@ -61,6 +61,17 @@ impl Attachment {
         &self.shared
     }
 
+    /// Tells that some more of the last frame has left.
+    pub(crate) fn progress(&self) {
+        self.shared.progress(self.id);
+    }
+
+    /// Tells whether there is something that cannot be written now.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        self.shared.set_blocked(self.id, blocked);
+    }
+
     /// Lets the session go, before the last frame leaves: the client's next request may come in the same
     /// instant as that frame's last byte, and must find the place free.
     pub(crate) fn release(&mut self) {

@@ -12,6 +12,9 @@
 //!
 //! A *receiver* is the one request or socket through which frames leave. Beside the phase, a session has
 //! one attached or none; an id tells a late goodbye of an old receiver from the new one.
+//!
+//! The driver has one deadline at a time, the nearest of: the disconnect delay, the write timeout, the pong
+//! timeout, the heartbeat. What a message does to them is to move them away, at which no timer is set.
 
 use std::{
     collections::VecDeque,
@@ -21,12 +24,13 @@ use std::{
 
 use super::{CloseReason, Message};
 use crate::{
-    protocol::frame::{CloseFrame, Frame, INTERRUPTED},
+    Overflow,
+    protocol::frame::{CloseFrame, Frame, INTERRUPTED, TOO_SLOW},
     stats::{State, Traffic},
 };
 
 /// What a queued message costs beside its bytes: without it a queue of empty messages has no bound.
-pub(crate) const MESSAGE_OVERHEAD: usize = 64;
+pub(crate) const MESSAGE_OVERHEAD: usize = 128;
 
 /// How long the rest of a session that has ended may wait for its attached receiver to take more of it: a
 /// slow client empties large buffers below before it is seen to read.
@@ -40,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) receive_queue_bytes: usize,
     pub(crate) receive_queue_messages: usize,
     pub(crate) send_queue_bytes: usize,
+    pub(crate) send_overflow: Overflow,
+    pub(crate) write_timeout: Option<Duration>,
+    /// How long a socket has to answer a heartbeat; `None` where it cannot be asked.
+    pub(crate) pong_timeout: Option<Duration>,
     /// Whether a session outlives its receiver: true for the HTTP transports, false for sockets.
     pub(crate) resumable: bool,
     /// Whether messages leave quoted inside frames; false only for the raw WebSocket.
@@ -160,6 +168,22 @@ pub(crate) struct Core {
     heartbeat_due: bool,
     /// When a frame last left, or a receiver came: the next heartbeat counts from here.
     last_frame: Instant,
+    /// Whether the receiver found no frame when it last asked: it will take the next one at once.
+    at_rest: bool,
+    /// Whether the socket waits for its peer to read.
+    blocked: bool,
+    /// When the receiver was last seen to get on: it came, took a frame, or wrote.
+    progress: Instant,
+    /// When the time began in which something should be heard of the peer; at its end, a heartbeat asks.
+    listening: Instant,
+    /// Whether something has been heard since then.
+    heard: bool,
+    /// Whether the socket is not read, because the queue to the application is full.
+    deaf: bool,
+    /// When the answer to a heartbeat must have come.
+    pong_due: Option<Instant>,
+    /// How many messages have made room for newer ones.
+    dropped: u64,
     /// When the session goes if nothing happens; `None` while an open session has a receiver.
     expires: Option<Instant>,
     /// Whether that time is a slow reader's.
@@ -190,6 +214,14 @@ impl Core {
             caught_up: false,
             heartbeat_due: false,
             last_frame: now,
+            at_rest: false,
+            blocked: false,
+            progress: now,
+            listening: now,
+            heard: false,
+            deaf: false,
+            pong_due: None,
+            dropped: 0,
             expires: None,
             patient: false,
             armed: None,
@@ -210,6 +242,9 @@ impl Core {
         let id = ReceiverId(self.receivers);
         self.receivers = self.receivers.wrapping_add(1);
         self.receiver = Some(id);
+        self.at_rest = false;
+        self.blocked = false;
+        self.progress = now;
         if self.end.is_none() {
             self.expires = None;
             self.last_frame = now;
@@ -239,7 +274,7 @@ impl Core {
             self.events |= Events::DRIVER;
             Frame::Open
         } else if !self.outbox.is_empty() {
-            let messages = self.outbox.take(max_bytes, |message| wire_length(message, self.settings.framed));
+            let messages = self.outbox.take(max_bytes, self.settings.framed);
             self.traffic.sent(&messages);
             self.events |= Events::WRITABLE;
             Frame::Messages(messages)
@@ -255,16 +290,60 @@ impl Core {
         } else if self.heartbeat_due {
             Frame::Heartbeat
         } else {
+            self.at_rest = true;
             return Next::Wait;
         };
         let now = now();
-        self.heartbeat_due = false;
+        self.at_rest = false;
         self.last_frame = now;
+        // What goes into a buffer that does not empty is no progress.
+        if !self.blocked {
+            self.progress = now;
+        }
+        if frame == Frame::Heartbeat {
+            self.listen(now);
+        }
+        self.heartbeat_due = false;
         if self.end.is_some() {
             // A slow reader who does read gets all that was queued before the close.
             self.expire(now, true);
         }
         Next::Frame(frame)
+    }
+
+    /// A heartbeat leaves, which the peer of a socket has to answer.
+    fn listen(&mut self, now: Instant) {
+        self.listening = now;
+        self.heard = false;
+        if !self.deaf && self.pong_due.is_none() {
+            self.pong_due = self.settings.pong_timeout.and_then(|timeout| now.checked_add(timeout));
+        }
+    }
+
+    /// The receiver gets on with what it has taken.
+    pub(crate) fn progress(&mut self, id: ReceiverId, now: Instant) {
+        if self.receiver == Some(id) {
+            self.progress = now;
+            if self.patient {
+                self.expire(now, true);
+            }
+        }
+    }
+
+    /// The socket cannot write all that it has taken, or can again.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn set_blocked(&mut self, id: ReceiverId, blocked: bool, now: Instant) {
+        if self.receiver == Some(id) && self.blocked != blocked {
+            self.blocked = blocked;
+            self.progress(id, now);
+        }
+    }
+
+    /// The socket's peer has given a sign of life, if only a pong or a part of a message.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn heard(&mut self) {
+        self.heard = true;
+        self.pong_due = None;
     }
 
     /// The close frame has left: from here on the socket only waits for the peer's.
@@ -323,6 +402,7 @@ impl Core {
         if attached {
             self.receiver = None;
             self.heartbeat_due = false;
+            self.pong_due = None;
             self.events |= Events::DETACHED;
         }
         attached
@@ -336,9 +416,11 @@ impl Core {
     pub(crate) fn accept(&mut self, batch: &mut Vec<Message>) -> Result<(), Refused> {
         match &self.end {
             None => {}
-            // The application has closed and no longer reads, which the client has yet to learn from its
-            // receiver. A refusal would hide that close frame behind a sending error.
-            Some(CloseReason::Server(_) | CloseReason::Shutdown(_)) if self.phase != Phase::Gone => {
+            // This side has closed and no longer reads, which the client has yet to learn from its receiver.
+            // A refusal would hide that close frame behind a sending error.
+            Some(CloseReason::Server(_) | CloseReason::Shutdown(_) | CloseReason::SendQueueFull)
+                if self.phase != Phase::Gone =>
+            {
                 return Ok(());
             }
             Some(_) => return Err(Refused::Closed),
@@ -350,7 +432,11 @@ impl Core {
         let bytes: usize = batch.iter().map(|message| message.len() + MESSAGE_OVERHEAD).sum();
         let fits = self.inbox.bytes + bytes <= receive_queue_bytes
             && self.inbox.messages.len() + batch.len() <= receive_queue_messages;
-        if !fits && !self.inbox.is_empty() {
+        // Either way the peer has said something. While a socket is not read, no pong can be seen.
+        self.heard = true;
+        self.pong_due = None;
+        self.deaf = !fits && !self.inbox.is_empty();
+        if self.deaf {
             return Err(Refused::Full);
         }
         self.traffic.received(batch.len(), bytes - batch.len() * MESSAGE_OVERHEAD);
@@ -372,6 +458,7 @@ impl Core {
         }
         self.end = Some(reason);
         self.phase = Phase::Closing;
+        self.pong_due = None;
         self.expire(now, self.receiver.is_some() && !self.outbox.is_empty());
         self.events |= Events::FRAME;
         self.events |= Events::MESSAGE;
@@ -386,32 +473,77 @@ impl Core {
     // The application's side.
 
     /// Queues a message to the client. One that is larger than the whole queue is taken by an empty one.
-    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Refused> {
-        if self.writable(self.cost(message))? { self.push(message.clone()) } else { Err(Refused::Full) }
+    ///
+    /// `now` is asked only if the session ends over a full queue.
+    pub(crate) fn send(&mut self, message: &Message, now: impl FnOnce() -> Instant) -> Result<(), Refused> {
+        self.make_room(message, now)?;
+        self.queue(message.clone());
+        Ok(())
     }
 
-    /// Queues a message even where there is no room: for a `Sink`, which has promised to take one.
-    pub(crate) fn push(&mut self, message: Message) -> Result<(), Refused> {
-        if self.end.is_some() {
-            return Err(Refused::Closed);
+    /// As [`send`](Self::send), but takes the message where that would wait: for a `Sink`, which has promised
+    /// to take one.
+    pub(crate) fn push(&mut self, message: &Message, now: impl FnOnce() -> Instant) -> Result<(), Refused> {
+        match self.make_room(message, now) {
+            Ok(()) | Err(Refused::Full) => self.queue(message.clone()),
+            Err(Refused::Closed) => return Err(Refused::Closed),
         }
+        Ok(())
+    }
+
+    fn queue(&mut self, message: Message) {
         self.outbox.bytes += self.cost(&message);
         self.outbox.messages.push_back(message);
         self.traffic.send_queue_peak = self.traffic.send_queue_peak.max(self.outbox.bytes);
         self.events |= Events::FRAME;
-        Ok(())
     }
 
-    /// Whether a message that costs this much would be taken now.
+    /// Does with a full queue what the policy says.
+    fn make_room(&mut self, message: &Message, now: impl FnOnce() -> Instant) -> Result<(), Refused> {
+        if self.end.is_some() {
+            return Err(Refused::Closed);
+        }
+        let cost = self.cost(message);
+        if self.fits(cost) {
+            return Ok(());
+        }
+        match self.settings.send_overflow {
+            Overflow::Wait => Err(Refused::Full),
+            Overflow::Close => {
+                self.end(CloseReason::SendQueueFull, now());
+                Err(Refused::Closed)
+            }
+            Overflow::DropOldest => {
+                while !self.fits(cost) {
+                    let Some(oldest) = self.outbox.messages.pop_front() else { break };
+                    self.outbox.bytes -= self.cost(&oldest);
+                    self.dropped += 1;
+                    self.traffic.dropped += 1;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn fits(&self, cost: usize) -> bool {
+        self.outbox.is_empty() || self.outbox.bytes + cost <= self.settings.send_queue_bytes
+    }
+
+    /// Whether sending a message that costs this much would not wait now.
     pub(crate) fn writable(&self, cost: usize) -> Result<bool, Refused> {
         if self.end.is_some() {
             return Err(Refused::Closed);
         }
-        Ok(self.outbox.is_empty() || self.outbox.bytes + cost <= self.settings.send_queue_bytes)
+        Ok(self.settings.send_overflow != Overflow::Wait || self.fits(cost))
+    }
+
+    /// How many messages have made room for newer ones.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn cost(&self, message: &Message) -> usize {
-        wire_length(message, self.settings.framed) + MESSAGE_OVERHEAD
+        message.held(self.settings.framed) + MESSAGE_OVERHEAD
     }
 
     /// Whether all that was sent has been taken by a receiver.
@@ -519,12 +651,28 @@ impl Core {
 
     /// Does what is due at `now`; a call that comes early or twice does nothing.
     pub(crate) fn on_deadline(&mut self, now: Instant) {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return;
+        // One thing may be due because of another: a receiver that leaves a heartbeat lying is long overdue.
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.do_next(now);
         }
+    }
+
+    fn do_next(&mut self, now: Instant) {
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if self.expires.is_some() {
             self.end(CloseReason::TimedOut, now);
             self.go();
+        } else if due(self.write_deadline()) {
+            self.end(CloseReason::WriteTimeout, now);
+            if !self.settings.resumable {
+                // A socket that cannot be written to brings no close frame either.
+                self.go();
+            }
+        } else if due(self.pong_due) {
+            self.end(CloseReason::PongTimeout, now);
+        } else if self.heard && !due(self.after_heartbeat(self.last_frame)) {
+            self.listening = now;
+            self.heard = false;
         } else {
             self.heartbeat_due = true;
             self.events |= Events::FRAME;
@@ -537,12 +685,36 @@ impl Core {
             return None;
         }
         self.expires.or_else(|| {
-            let pending = self.heartbeat_due || self.receiver.is_none();
-            self.settings
-                .heartbeat
-                .filter(|_| !pending)
-                .and_then(|heartbeat| self.last_frame.checked_add(heartbeat))
+            if self.receiver.is_none() || self.end.is_some() {
+                return None;
+            }
+            [self.write_deadline(), self.pong_due, self.heartbeat_deadline()].into_iter().flatten().min()
         })
+    }
+
+    /// When a receiver that does not get on is given up: there is something for it, and it neither comes for
+    /// it nor writes what it has.
+    fn write_deadline(&self) -> Option<Instant> {
+        let waits = self.blocked || (!self.at_rest && self.has_frame());
+        let timeout = self.settings.write_timeout.filter(|_| waits)?;
+        self.progress.checked_add(timeout)
+    }
+
+    fn has_frame(&self) -> bool {
+        !self.opened || !self.outbox.is_empty() || self.heartbeat_due
+    }
+
+    /// A heartbeat goes to a client that has had no frame for its time, and asks a peer that was silent.
+    fn heartbeat_deadline(&self) -> Option<Instant> {
+        if self.heartbeat_due {
+            return None;
+        }
+        let asks = self.settings.pong_timeout.is_some();
+        self.after_heartbeat(if asks { self.last_frame.min(self.listening) } else { self.last_frame })
+    }
+
+    fn after_heartbeat(&self, since: Instant) -> Option<Instant> {
+        since.checked_add(self.settings.heartbeat?)
     }
 
     /// Notes what the driver will sleep until, so that it is only woken for something earlier.
@@ -583,19 +755,20 @@ impl Queue {
         self.messages.is_empty()
     }
 
-    /// Takes messages from the front while their lengths stay within `max_bytes`, and at least one.
-    fn take(&mut self, max_bytes: usize, length: impl Fn(&Message) -> usize) -> Vec<Message> {
+    /// Takes messages from the front while their lengths on the wire stay within `max_bytes`, and at least
+    /// one.
+    fn take(&mut self, max_bytes: usize, framed: bool) -> Vec<Message> {
         let mut taken = 0;
         let mut bytes = 0;
         for message in &self.messages {
-            let length = length(message);
+            let length = wire_length(message, framed);
             if taken > 0 && bytes + length > max_bytes {
                 break;
             }
             taken += 1;
             bytes += length;
+            self.bytes -= message.held(framed) + MESSAGE_OVERHEAD;
         }
-        self.bytes -= bytes + taken * MESSAGE_OVERHEAD;
         self.messages.drain(..taken).collect()
     }
 }
@@ -605,7 +778,8 @@ impl CloseReason {
     fn frame(&self) -> CloseFrame {
         match self {
             Self::Server(frame) | Self::Shutdown(frame) | Self::ProtocolError(frame) => frame.clone(),
-            Self::ConnectionLost | Self::TimedOut | Self::Client(_) => INTERRUPTED,
+            Self::WriteTimeout | Self::SendQueueFull => TOO_SLOW,
+            Self::ConnectionLost | Self::TimedOut | Self::PongTimeout | Self::Client(_) => INTERRUPTED,
         }
     }
 }

@@ -127,6 +127,16 @@ impl Message {
         &line[2..line.len() - 2]
     }
 
+    /// The bytes that the message keeps once it has been sent, and its line made if that is `framed`.
+    pub(crate) fn held(&self, framed: bool) -> usize {
+        match &*self.0 {
+            Payload::Clean(line) => line.len(),
+            Payload::Text { text, .. } if framed => text.len() + self.line().len(),
+            Payload::Text { text, .. } => text.len(),
+            Payload::Binary(data) => data.len(),
+        }
+    }
+
     /// The memory's owner, for the WebSocket library to write from without a copy.
     #[cfg(feature = "websocket")]
     pub(crate) fn to_bytes(&self) -> Bytes {

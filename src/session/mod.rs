@@ -117,6 +117,12 @@ impl Session {
         self.sender.closed().await
     }
 
+    /// How many messages were dropped for newer ones: see [`Sender::dropped`].
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.sender.dropped()
+    }
+
     /// Why the session has ended; `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
@@ -204,8 +210,18 @@ pub enum CloseReason {
     Client(Option<CloseFrame>),
     /// The connection that was receiving broke off. What was sent last may be lost.
     ConnectionLost,
-    /// No receiving request came within the disconnect delay.
+    /// No receiving request came within the disconnect delay
+    /// ([`Options::disconnect_delay`](crate::Options::disconnect_delay)).
     TimedOut,
+    /// The client has stopped reading: nothing of what waited for it could be written for as long as
+    /// [`Options::write_timeout`](crate::Options::write_timeout) allows. What was queued is lost.
+    WriteTimeout,
+    /// The WebSocket's peer has answered no ping within
+    /// [`Options::pong_timeout`](crate::Options::pong_timeout), nor sent anything else.
+    PongTimeout,
+    /// A message found the queue to the client full, and the endpoint's policy is
+    /// [`Overflow::Close`](crate::Overflow::Close). What was queued is lost.
+    SendQueueFull,
     /// This side closed: [`close`](Session::close) was called, or the [`Session`] was dropped.
     Server(CloseFrame),
     /// The client broke the protocol or a limit, and was told so with this code and text.
@@ -216,8 +232,17 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub(crate) const NAMES: [&'static str; 6] =
-        ["client", "connection-lost", "timed-out", "server", "protocol-error", "shutdown"];
+    pub(crate) const NAMES: [&'static str; 9] = [
+        "client",
+        "connection-lost",
+        "timed-out",
+        "server",
+        "protocol-error",
+        "shutdown",
+        "write-timeout",
+        "pong-timeout",
+        "send-queue-full",
+    ];
 
     /// Its place in [`NAMES`](Self::NAMES).
     pub(crate) fn index(&self) -> usize {
@@ -228,11 +253,15 @@ impl CloseReason {
             Self::Server(_) => 3,
             Self::ProtocolError(_) => 4,
             Self::Shutdown(_) => 5,
+            Self::WriteTimeout => 6,
+            Self::PongTimeout => 7,
+            Self::SendQueueFull => 8,
         }
     }
 
     /// A short name for its kind, as [`Stats`](crate::Stats) and metrics have it: `client`,
-    /// `connection-lost`, `timed-out`, `server`, `protocol-error`, `shutdown`.
+    /// `connection-lost`, `timed-out`, `server`, `protocol-error`, `shutdown`, `write-timeout`,
+    /// `pong-timeout`, `send-queue-full`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         Self::NAMES[self.index()]
@@ -246,6 +275,9 @@ impl fmt::Display for CloseReason {
             Self::Client(Some(frame)) => write!(f, "closed by the client: {frame}"),
             Self::ConnectionLost => f.write_str("connection lost"),
             Self::TimedOut => f.write_str("timed out"),
+            Self::WriteTimeout => f.write_str("the client stopped reading"),
+            Self::PongTimeout => f.write_str("no answer to a ping"),
+            Self::SendQueueFull => f.write_str("the queue to the client was full"),
             Self::Server(frame) => write!(f, "closed by the server: {frame}"),
             Self::ProtocolError(frame) => write!(f, "protocol error: {frame}"),
             Self::Shutdown(frame) => write!(f, "endpoint shut down: {frame}"),

@@ -38,7 +38,8 @@ impl Sender {
         &self.shared
     }
 
-    /// Sends a message to the client, and waits while the queue to it is full.
+    /// Sends a message to the client, and waits while the queue to it is full: or does instead what
+    /// [`Options::send_overflow`](crate::Options::send_overflow) says.
     ///
     /// `Ok` means that the message is queued, in its place behind those before it. It leaves with the
     /// client's next receiving request, or at once if there is one; a client that is lost takes its queue
@@ -90,6 +91,13 @@ impl Sender {
     /// Safe; call it as often as you like.
     pub async fn closed(&self) -> CloseReason {
         self.shared.ended().await
+    }
+
+    /// How many messages to this client were dropped to make room for newer ones; always 0 unless the
+    /// endpoint's policy is [`Overflow::DropOldest`](crate::Overflow::DropOldest).
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped()
     }
 
     /// Why the session has ended; `None` while it is open.

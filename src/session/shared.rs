@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Option<SocketAddr>,
     /// Whether it carries binary messages.
     pub(crate) binary: bool,
+    /// Whether its peer answers pings.
+    pub(crate) pings: bool,
 }
 
 /// One session, as its receivers, senders, driver and application share it.
@@ -192,6 +194,20 @@ impl Shared {
         };
     }
 
+    pub(super) fn progress(&self, id: ReceiverId) {
+        self.update(|state| state.core.progress(id, now()));
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn set_blocked(&self, id: ReceiverId, blocked: bool) {
+        self.update(|state| state.core.set_blocked(id, blocked, now()));
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn heard(&self) {
+        self.update(|state| state.core.heard());
+    }
+
     #[cfg(feature = "websocket")]
     pub(crate) fn close_written(&self) {
         self.update(|state| state.core.close_written(now()));
@@ -262,7 +278,7 @@ impl Shared {
 
     pub(super) fn try_send(&self, message: &Message) -> Result<(), Refused> {
         self.prepare(message);
-        self.update(|state| state.core.send(message))
+        self.update(|state| state.core.send(message, now))
     }
 
     pub(super) fn send<'a>(
@@ -270,13 +286,13 @@ impl Shared {
         message: &'a Message,
     ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<(), Closed>> + use<'a>> {
         self.prepare(message);
-        self.wait(Events::WRITABLE, |core| unless_full(core.send(message)))
+        self.wait(Events::WRITABLE, |core| unless_full(core.send(message, now)))
     }
 
     /// Queues a message whether or not there is room: what `poll_writable` has promised to a `Sink`.
     pub(super) fn push(&self, message: &Message) -> Result<(), Closed> {
         self.prepare(message);
-        self.update(|state| state.core.push(message.clone())).map_err(|_| Closed)
+        self.update(|state| state.core.push(message, now)).map_err(|_| Closed)
     }
 
     pub(super) fn poll_writable(
@@ -300,6 +316,10 @@ impl Shared {
             Some(reason) => Poll::Ready(reason.clone()),
             None => Poll::Pending,
         })
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.lock().core.dropped()
     }
 
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {

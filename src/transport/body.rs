@@ -22,13 +22,20 @@ pub(super) enum Source {
     Refused,
 }
 
-/// The prelude, then one chunk per frame, until a close frame or the response limit.
+/// A larger frame leaves in chunks of this size, so that a client who reads it slowly is seen to read.
+const CHUNK: usize = 32 << 10;
+
+/// The prelude, then the frames in chunks, until a close frame or the response limit.
 ///
 /// The session is let go before the last chunk is handed over. Dropped earlier, the receiver was cut off.
 pub(super) struct StreamBody {
     receiver: Receiver,
     stage: Stage,
     remaining: usize,
+    /// What is left of the last frame.
+    rest: Bytes,
+    /// Whether that frame is the last.
+    last: bool,
 }
 
 enum Stage {
@@ -39,7 +46,13 @@ enum Stage {
 
 impl StreamBody {
     pub(super) fn new(receiver: Receiver, source: Source, response_limit: usize) -> Self {
-        Self { receiver, stage: Stage::Prelude(source), remaining: response_limit }
+        Self {
+            receiver,
+            stage: Stage::Prelude(source),
+            remaining: response_limit,
+            rest: Bytes::new(),
+            last: false,
+        }
     }
 }
 
@@ -60,17 +73,27 @@ impl Body for StreamBody {
                 this.receiver.prelude.take().unwrap_or_default()
             }
             Stage::Frames(source) => {
-                let frame = match source {
-                    Source::Session(attachment) => ready!(attachment.poll_frame(this.remaining, cx)),
-                    Source::Refused => Some(Frame::Close(ANOTHER_CONNECTION)),
+                if this.rest.is_empty() {
+                    let frame = match source {
+                        Source::Session(attachment) => ready!(attachment.poll_frame(this.remaining, cx)),
+                        Source::Refused => Some(Frame::Close(ANOTHER_CONNECTION)),
+                    };
+                    let Some(frame) = frame else {
+                        this.stage = Stage::Done;
+                        return Poll::Ready(None);
+                    };
+                    this.rest = this.receiver.framing.wrap(&frame);
+                    this.remaining = this.remaining.saturating_sub(this.rest.len());
+                    this.last = this.remaining == 0 || matches!(frame, Frame::Close(_));
+                } else if let Source::Session(attachment) = source {
+                    attachment.progress();
+                }
+                let chunk = if this.rest.len() <= CHUNK {
+                    std::mem::take(&mut this.rest)
+                } else {
+                    this.rest.split_to(CHUNK)
                 };
-                let Some(frame) = frame else {
-                    this.stage = Stage::Done;
-                    return Poll::Ready(None);
-                };
-                let chunk = this.receiver.framing.wrap(&frame);
-                this.remaining = this.remaining.saturating_sub(chunk.len());
-                if this.remaining == 0 || matches!(frame, Frame::Close(_)) {
+                if this.last && this.rest.is_empty() {
                     if let Source::Session(attachment) = source {
                         attachment.release();
                     }

@@ -1055,8 +1055,8 @@ async fn try_recv_takes_what_is_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_gives_the_message_back_or_waits() {
-    // One message of a letter takes 4 bytes on the wire and 64 for its place.
-    let (_stage, client, session) = polling_with(Options::new().send_queue_bytes(2 * 68)).await;
+    // One message of a letter is kept as `a["…"]` and a line end, and 128 are for its place.
+    let (_stage, client, session) = polling_with(Options::new().send_queue_bytes(2 * 135)).await;
     for text in ["a", "b"] {
         session.try_send(text).unwrap();
     }

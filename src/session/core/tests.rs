@@ -19,10 +19,19 @@ const SETTINGS: Settings = Settings {
     receive_queue_bytes: 1000,
     receive_queue_messages: 3,
     send_queue_bytes: 1000,
+    send_overflow: Overflow::Wait,
+    write_timeout: None,
+    pong_timeout: None,
     resumable: true,
     framed: true,
 };
 const SOCKET: Settings = Settings { resumable: false, ..SETTINGS };
+const WRITE: Duration = secs(10);
+const PONG: Duration = secs(7);
+/// With the deadlines for clients that are slow or dead.
+const STRICT: Settings = Settings { write_timeout: Some(WRITE), ..SETTINGS };
+#[cfg(feature = "websocket")]
+const STRICT_SOCKET: Settings = Settings { pong_timeout: Some(PONG), resumable: false, ..STRICT };
 
 /// A core and its clock.
 struct Timed {
@@ -98,7 +107,13 @@ impl Timed {
     }
 
     fn send(&mut self, text: &str) -> Result<(), Refused> {
-        self.core.send(&Message::from(text))
+        let now = self.now;
+        self.core.send(&Message::from(text), || now)
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), Refused> {
+        let now = self.now;
+        self.core.push(&Message::from(text), || now)
     }
 
     fn accept(&mut self, texts: &[&str]) -> Result<(), Refused> {
@@ -345,13 +360,16 @@ fn a_socket_goes_with_its_connection() {
 
 // The end.
 
-fn all_reasons() -> [(CloseReason, CloseFrame); 7] {
+fn all_reasons() -> [(CloseReason, CloseFrame); 10] {
     let own = CloseFrame::new(4001, "own");
     [
         (CloseReason::Client(None), INTERRUPTED),
         (CloseReason::Client(Some(own.clone())), INTERRUPTED),
         (CloseReason::ConnectionLost, INTERRUPTED),
         (CloseReason::TimedOut, INTERRUPTED),
+        (CloseReason::PongTimeout, INTERRUPTED),
+        (CloseReason::WriteTimeout, TOO_SLOW),
+        (CloseReason::SendQueueFull, TOO_SLOW),
         (CloseReason::Server(own.clone()), own.clone()),
         (CloseReason::ProtocolError(own.clone()), own.clone()),
         (CloseReason::Shutdown(own.clone()), own),
@@ -551,7 +569,7 @@ fn nothing_can_be_sent_after_the_end() {
         session.end(reason);
         session.settle();
         assert_eq!(session.send("a"), Err(Refused::Closed));
-        assert_eq!(session.core.push("a".into()), Err(Refused::Closed));
+        assert_eq!(session.push("a"), Err(Refused::Closed));
         assert_eq!(session.core.writable(0), Err(Refused::Closed));
         assert!(session.core.flushed() && session.core.take_events().is_empty());
     }
@@ -642,6 +660,238 @@ fn an_ended_session_has_no_heartbeats() {
     session.wait(HEARTBEAT).on_deadline();
     assert_eq!(session.next(first), messages(&["a"]));
     assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+}
+
+// Clients that do not read.
+
+#[test]
+fn a_receiver_that_leaves_frames_lying_is_given_up() {
+    let (mut session, first) = Timed::open(STRICT);
+    session.wait(secs(3)).send("a").unwrap();
+    assert_eq!(session.deadline(), Some(WRITE - secs(3)), "it has not come back since it took `o`");
+    assert!(session.raised(Events::DRIVER), "that is earlier than the heartbeat");
+    session.wait(WRITE - secs(3) - TICK).on_deadline();
+    assert_eq!(session.core.close_reason(), None);
+    session.wait(TICK).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::WriteTimeout));
+    assert_eq!(session.core.outbox.bytes, 0, "its memory is given back");
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(TOO_SLOW)), "should it come back after all");
+    session.wait(DELAY).on_deadline();
+    assert!(session.core.is_gone());
+}
+
+#[test]
+fn a_receiver_that_takes_what_there_is_has_no_deadline_but_the_heartbeat() {
+    let (mut session, first) = Timed::open(STRICT);
+    for _ in 0..3 {
+        assert_eq!(session.next(first), Next::Wait);
+        session.wait(WRITE).on_deadline();
+        session.settle();
+        session.send("a").unwrap();
+        assert!(!session.raised(Events::DRIVER), "a message sets no timer");
+        assert_eq!(session.next(first), messages(&["a"]));
+        assert!(!session.raised(Events::DRIVER));
+    }
+    assert_eq!(session.core.close_reason(), None);
+}
+
+#[test]
+fn a_slow_receiver_that_gets_on_is_not_given_up() {
+    let (mut session, first) = Timed::open(STRICT);
+    for text in ["a", "b", "c", "d"] {
+        session.send(text).unwrap();
+    }
+    for text in ["a", "b", "c"] {
+        session.wait(WRITE - TICK).on_deadline();
+        assert_eq!(session.next_within(first, 1), messages(&[text]));
+        session.wait(WRITE - TICK).on_deadline();
+        // A part of a large frame.
+        session.core.progress(first, session.now);
+    }
+    assert_eq!(session.deadline(), Some(WRITE));
+    session.wait(WRITE).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::WriteTimeout));
+}
+
+#[test]
+fn a_receiver_that_does_not_even_take_a_heartbeat_is_given_up_then() {
+    let (mut session, _) = Timed::open(STRICT);
+    assert_eq!(session.deadline(), Some(HEARTBEAT), "there is nothing that it leaves lying");
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::WriteTimeout));
+}
+
+#[test]
+fn a_session_without_a_receiver_has_no_write_deadline() {
+    let (mut session, first) = Timed::open(Settings { disconnect_delay: secs(60), ..STRICT });
+    session.send("a").unwrap();
+    session.release(first);
+    session.wait(secs(59)).on_deadline();
+    assert_eq!(session.core.close_reason(), None);
+    let second = session.attach();
+    assert_eq!(session.deadline(), Some(WRITE), "the new one has its own time");
+    assert_eq!(session.next(second), messages(&["a"]));
+}
+
+#[test]
+fn progress_of_an_old_receiver_does_not_count() {
+    let (mut session, first) = Timed::open(STRICT);
+    session.release(first);
+    let _second = session.attach();
+    session.send("a").unwrap();
+    session.wait(secs(5));
+    session.core.progress(first, session.now);
+    assert_eq!(session.deadline(), Some(WRITE - secs(5)));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_socket_that_cannot_write_is_given_up_at_once() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    session.send("a").unwrap();
+    assert_eq!(session.next(first), messages(&["a"]));
+    assert_eq!(session.next(first), Next::Wait);
+    session.core.set_blocked(first, true, session.now);
+    // More goes into its buffer; that is no progress.
+    session.wait(secs(4)).send("b").unwrap();
+    session.next(first);
+    session.next(first);
+    assert_eq!(session.deadline(), Some(WRITE - secs(4)));
+    session.wait(secs(1));
+    session.core.progress(first, session.now);
+    assert_eq!(session.deadline(), Some(WRITE), "it has written");
+    session.wait(WRITE).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::WriteTimeout));
+    assert!(session.core.is_gone(), "a close frame could not be written either");
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_socket_that_writes_again_is_not_given_up() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    session.core.set_blocked(first, true, session.now);
+    session.wait(WRITE - TICK);
+    session.core.set_blocked(first, false, session.now);
+    session.next(first);
+    session.wait(WRITE).on_deadline();
+    assert_eq!(session.core.close_reason(), None);
+    assert_eq!(session.deadline(), Some(HEARTBEAT - 2 * WRITE + TICK));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn bytes_that_leave_count_as_reading_after_the_end_too() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    session.send("a").unwrap();
+    session.end(server());
+    session.core.set_blocked(first, true, session.now);
+    session.wait(SLOW_READER - TICK);
+    session.core.progress(first, session.now);
+    assert_eq!(session.deadline(), Some(SLOW_READER));
+}
+
+// Clients that say nothing.
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_peer_has_the_pong_timeout_to_answer_a_heartbeat() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    assert_eq!(session.next(first), Next::Wait);
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    assert_eq!(session.next(first), Next::Wait);
+    assert_eq!(session.deadline(), Some(PONG));
+    session.wait(PONG - TICK).on_deadline();
+    assert_eq!(session.core.close_reason(), None);
+    session.wait(TICK).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::PongTimeout));
+    assert!(!session.core.is_gone(), "it is told, should it be alive");
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(INTERRUPTED)));
+    session.core.close_written(session.now);
+    session.wait(DELAY).on_deadline();
+    assert!(session.core.is_gone());
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn whatever_a_peer_says_is_an_answer() {
+    let answers: [fn(&mut Timed); 2] =
+        [|session| session.core.heard(), |session| session.accept(&["a"]).unwrap()];
+    for answer in answers {
+        let (mut session, first) = Timed::open(STRICT_SOCKET);
+        session.next(first);
+        session.wait(HEARTBEAT).on_deadline();
+        assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+        session.next(first);
+        answer(session.wait(PONG - TICK));
+        session.wait(TICK).on_deadline();
+        assert_eq!(session.core.close_reason(), None);
+        assert_eq!(session.deadline(), Some(HEARTBEAT - PONG));
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_peer_that_is_sent_messages_is_asked_too() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    for _ in 0..24 {
+        session.wait(secs(1)).send("a").unwrap();
+        session.next(first);
+        assert_eq!(session.next(first), Next::Wait);
+        session.on_deadline();
+    }
+    session.wait(secs(1)).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat), "nothing was heard of it");
+    assert_eq!(session.deadline(), Some(PONG));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_peer_that_talks_is_not_asked() {
+    let (mut session, first) = Timed::open(Settings { receive_queue_messages: 100, ..STRICT_SOCKET });
+    for _ in 0..100 {
+        session.wait(secs(1));
+        session.accept(&["a"]).unwrap();
+        session.core.receive().unwrap();
+        session.send("a").unwrap();
+        session.on_deadline();
+        assert_eq!(session.next(first), messages(&["a"]), "and no heartbeat");
+        assert_eq!(session.next(first), Next::Wait);
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_socket_that_is_not_read_cannot_answer() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    session.next(first);
+    session.accept(&["a", "b", "c"]).unwrap();
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    session.next(first);
+    assert_eq!(session.deadline(), Some(PONG));
+    assert_eq!(session.accept(&["d"]), Err(Refused::Full), "it was heard, and nothing is read from now on");
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+    session.wait(HEARTBEAT).on_deadline();
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    session.next(first);
+    assert_eq!(session.deadline(), Some(HEARTBEAT), "no answer is waited for");
+    session.core.receive().unwrap();
+    session.accept(&["d"]).unwrap();
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    assert_eq!(session.deadline(), Some(PONG));
+}
+
+#[test]
+fn the_http_transports_are_not_asked() {
+    let (mut session, first) = Timed::open(STRICT);
+    session.next(first);
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    assert_eq!(session.next(first), Next::Wait);
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
 }
 
 // The driver's deadline.
@@ -783,7 +1033,7 @@ fn an_empty_batch_is_no_event() {
 
 #[test]
 fn messages_after_a_close_of_ours_are_swallowed_until_the_client_knows() {
-    for reason in [server(), CloseReason::Shutdown(go_away())] {
+    for reason in [server(), CloseReason::Shutdown(go_away()), CloseReason::SendQueueFull] {
         let mut session = Timed::idle();
         session.end(reason.clone());
         session.settle();
@@ -798,7 +1048,7 @@ fn messages_after_a_close_of_ours_are_swallowed_until_the_client_knows() {
 #[test]
 fn messages_after_any_other_end_are_refused() {
     for (reason, _) in all_reasons() {
-        if matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_)) {
+        if matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_) | CloseReason::SendQueueFull) {
             continue;
         }
         let mut session = Timed::idle();
@@ -811,21 +1061,66 @@ fn messages_after_any_other_end_are_refused() {
 // Messages to the client.
 
 #[test]
-fn the_queue_to_the_client_is_bounded_by_what_goes_over_the_wire() {
-    // 6 bytes on the wire each, two quotes and a comma around them.
-    let text = "\u{1}".repeat(100);
-    let cost = 603 + MESSAGE_OVERHEAD;
-    for (limit, second) in [(2 * cost, Ok(())), (2 * cost - 1, Err(Refused::Full))] {
-        let (mut session, _) = Timed::open(Settings { send_queue_bytes: limit, ..SETTINGS });
-        session.send(&text).unwrap();
-        assert_eq!(session.core.outbox.bytes, cost);
-        assert_eq!(session.send(&text), second, "{limit}");
-        assert_eq!(session.core.writable(limit - cost), Ok(second.is_err()), "{limit}");
+fn the_queue_to_the_client_is_bounded_by_the_memory_it_takes() {
+    // Clean text is kept as its line; other text beside it, with 6 bytes for each of these.
+    let (clean, escaped) = ("x".repeat(100), "\u{1}".repeat(100));
+    for (text, held) in [(&clean, 106), (&escaped, 100 + 606)] {
+        let cost = held + MESSAGE_OVERHEAD;
+        for (limit, second) in [(2 * cost, Ok(())), (2 * cost - 1, Err(Refused::Full))] {
+            let (mut session, first) = Timed::open(Settings { send_queue_bytes: limit, ..SETTINGS });
+            session.send(text).unwrap();
+            assert_eq!(session.core.outbox.bytes, cost);
+            assert_eq!(session.send(text), second, "{limit}");
+            assert_eq!(session.core.writable(limit - cost), Ok(second.is_err()), "{limit}");
+            session.next(first);
+            assert_eq!(session.core.outbox.bytes, 0);
+        }
     }
     // The raw WebSocket sends it as it is.
     let (mut session, _) = Timed::open(Settings { framed: false, ..SOCKET });
-    session.send(&text).unwrap();
+    session.send(&escaped).unwrap();
     assert_eq!(session.core.outbox.bytes, 100 + MESSAGE_OVERHEAD);
+}
+
+#[test]
+fn a_full_queue_that_closes_ends_the_session_and_gives_its_memory_back() {
+    for sink in [false, true] {
+        let (mut session, first) = Timed::open(Settings { send_overflow: Overflow::Close, ..SETTINGS });
+        session.send(&"x".repeat(900)).unwrap();
+        assert_eq!(session.core.writable(500), Ok(true), "nobody has to wait");
+        session.settle();
+        let refused = if sink { session.push("one too many") } else { session.send("one too many") };
+        assert_eq!(refused, Err(Refused::Closed));
+        assert!(session.raised(Events::ENDED));
+        assert_eq!(session.core.close_reason(), Some(&CloseReason::SendQueueFull));
+        assert_eq!((session.core.outbox.bytes, session.core.dropped()), (0, 0));
+        assert_eq!(session.next(first), Next::Frame(Frame::Close(TOO_SLOW)));
+    }
+}
+
+#[test]
+fn a_full_queue_that_drops_keeps_the_newest() {
+    let (mut session, first) = Timed::open(Settings { send_overflow: Overflow::DropOldest, ..SETTINGS });
+    let letter = |n: usize| char::from(b'a' + u8::try_from(n).unwrap()).to_string().repeat(200);
+    let cost = 206 + MESSAGE_OVERHEAD;
+    let kept = 1000 / cost;
+    for n in 0..7 {
+        assert_eq!(session.core.writable(cost), Ok(true), "nobody has to wait");
+        if n % 2 == 0 {
+            session.send(&letter(n)).unwrap();
+        } else {
+            session.push(&letter(n)).unwrap();
+        }
+        assert!(session.core.outbox.bytes <= 1000);
+    }
+    assert_eq!(session.core.dropped(), (7 - kept) as u64);
+    let newest: Vec<_> = (7 - kept..7).map(letter).collect();
+    assert_eq!(session.next(first), messages(&newest.iter().map(String::as_str).collect::<Vec<_>>()));
+    // One that is larger than the queue drives all others out.
+    session.send("small").unwrap();
+    session.send(&"x".repeat(5000)).unwrap();
+    assert_eq!(session.core.outbox.messages.len(), 1);
+    assert_eq!(session.core.dropped(), (7 - kept) as u64 + 1);
 }
 
 #[test]
@@ -846,7 +1141,7 @@ fn a_sink_may_go_beyond_the_bound_once_promised() {
     let (mut session, first) = Timed::open(Settings { send_queue_bytes: 1, ..SETTINGS });
     session.send("a").unwrap();
     assert_eq!(session.send("b"), Err(Refused::Full));
-    session.core.push("b".into()).unwrap();
+    session.push("b").unwrap();
     assert!(session.raised(Events::FRAME) && !session.core.flushed());
     assert_eq!(session.next(first), messages(&["a", "b"]));
     assert!(session.core.flushed());
@@ -975,6 +1270,19 @@ enum Op {
     Interrupt {
         back: usize,
     },
+    /// A part of a frame leaves.
+    Progress {
+        back: usize,
+    },
+    /// A socket cannot write, or can again.
+    #[cfg(feature = "websocket")]
+    Block {
+        back: usize,
+        blocked: bool,
+    },
+    /// A socket's peer gives a sign of life.
+    #[cfg(feature = "websocket")]
+    Hear,
     /// The sizes of a batch's messages, beyond the number that each begins with.
     Accept(Vec<usize>),
     Send(usize),
@@ -995,13 +1303,15 @@ fn an_op() -> impl Strategy<Value = Op> {
     let wait = prop_oneof![
         8 => 0..2000_u64,
         2 => Just(3000),
-        1 => prop_oneof![Just(4999_u64), Just(5000), Just(25_000), Just(60_000)],
+        1 => prop_oneof![Just(4999_u64), Just(5000), Just(7000), Just(10_000), Just(25_000), Just(60_000)],
     ];
     prop_oneof![
         6 => Just(Op::Attach),
         12 => (back(), max_bytes).prop_map(|(back, max_bytes)| Op::Next { back, max_bytes }),
         4 => back().prop_map(|back| Op::Release { back }),
         1 => back().prop_map(|back| Op::Interrupt { back }),
+        1 => back().prop_map(|back| Op::Progress { back }),
+        2 => on_a_socket(back()),
         6 => vec(size(), 0..4).prop_map(Op::Accept),
         8 => size().prop_map(Op::Send),
         1 => size().prop_map(Op::Push),
@@ -1013,19 +1323,40 @@ fn an_op() -> impl Strategy<Value = Op> {
     ]
 }
 
+#[cfg(feature = "websocket")]
+fn on_a_socket(back: impl Strategy<Value = usize>) -> impl Strategy<Value = Op> {
+    prop_oneof![(back, any::<bool>()).prop_map(|(back, blocked)| Op::Block { back, blocked }), Just(Op::Hear)]
+}
+
+#[cfg(not(feature = "websocket"))]
+fn on_a_socket(back: impl Strategy<Value = usize>) -> impl Strategy<Value = Op> {
+    back.prop_map(|back| Op::Progress { back })
+}
+
 fn any_settings() -> impl Strategy<Value = Settings> {
     let heartbeat =
         prop_oneof![Just(None), Just(Some(secs(3))), Just(Some(HEARTBEAT)), Just(Some(Duration::MAX))];
     let delay = prop_oneof![1 => Just(Duration::ZERO), 8 => Just(DELAY), 2 => Just(Duration::MAX)];
     let queues =
-        (prop_oneof![Just(150), Just(400), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(400)]);
-    (heartbeat, delay, queues, prop::bool::weighted(0.8), prop::bool::weighted(0.8)).prop_map(
-        |(heartbeat, disconnect_delay, queues, resumable, framed)| Settings {
+        (prop_oneof![Just(300), Just(600), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(700)]);
+    let overflow = prop_oneof![
+        4 => Just(Overflow::Wait),
+        1 => Just(Overflow::Close),
+        2 => Just(Overflow::DropOldest),
+    ];
+    let write = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(WRITE)), Just(Some(Duration::MAX))];
+    let pong = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(PONG)), Just(Some(Duration::MAX))];
+    let policies = (overflow, write, pong);
+    (heartbeat, delay, queues, policies, prop::bool::weighted(0.7), prop::bool::weighted(0.8)).prop_map(
+        |(heartbeat, disconnect_delay, queues, policies, resumable, framed)| Settings {
             heartbeat,
             disconnect_delay,
             receive_queue_bytes: queues.0,
             receive_queue_messages: queues.1,
             send_queue_bytes: queues.2,
+            send_overflow: policies.0,
+            write_timeout: policies.1,
+            pong_timeout: policies.2.filter(|_| !resumable),
             resumable,
             framed,
         },
@@ -1057,6 +1388,17 @@ struct Model {
     expires: Option<Duration>,
     quiet_since: Duration,
     heartbeat_due: bool,
+    /// The receiver will take the next frame at once.
+    at_rest: bool,
+    blocked: bool,
+    /// The receiver has got on since.
+    got_on: Duration,
+    /// The peer has been listened to since, and heard.
+    listened_since: Duration,
+    heard: bool,
+    deaf: bool,
+    pong_due: Option<Duration>,
+    dropped: u64,
     armed: Option<Duration>,
     /// The delay is that of a slow reader.
     patient: bool,
@@ -1083,6 +1425,14 @@ impl Model {
             expires: None,
             quiet_since: Duration::ZERO,
             heartbeat_due: false,
+            at_rest: false,
+            blocked: false,
+            got_on: Duration::ZERO,
+            listened_since: Duration::ZERO,
+            heard: false,
+            deaf: false,
+            pong_due: None,
+            dropped: 0,
             armed: None,
         }
     }
@@ -1096,12 +1446,23 @@ impl Model {
         if self.settings.framed { text.chars().map(width).sum::<usize>() + 3 } else { text.len() }
     }
 
+    /// What a message to the client takes in memory: one form of a clean text, two of any other.
+    fn cost(&self, text: &str) -> usize {
+        let clean = !text.contains(['"', '\u{2028}']);
+        let line = text.len() + 6;
+        128 + match (clean, self.settings.framed) {
+            (true, _) => line,
+            (false, true) => text.len() + self.wire(text) + 3,
+            (false, false) => text.len(),
+        }
+    }
+
     fn queued_to_app(&self) -> usize {
-        self.to_app.iter().map(|text| text.len() + 64).sum()
+        self.to_app.iter().map(|text| text.len() + 128).sum()
     }
 
     fn queued_to_client(&self) -> usize {
-        self.to_client.iter().map(|text| self.wire(text) + 64).sum()
+        self.to_client.iter().map(|text| self.cost(text)).sum()
     }
 
     fn restart_delay(&mut self, patient: bool) {
@@ -1115,11 +1476,25 @@ impl Model {
         if self.gone {
             return None;
         }
-        let heartbeat = self
-            .settings
-            .heartbeat
-            .filter(|&heartbeat| heartbeat < Duration::MAX && self.receiver.is_some() && !self.heartbeat_due);
-        self.expires.or(heartbeat.map(|heartbeat| self.quiet_since + heartbeat))
+        if self.expires.is_some() || self.ended.is_some() || self.receiver.is_none() {
+            return self.expires;
+        }
+        [self.stalls(), self.pong_due, self.beats()].into_iter().flatten().min()
+    }
+
+    fn after(since: Duration, time: Option<Duration>) -> Option<Duration> {
+        time.filter(|&time| time < Duration::MAX).map(|time| since + time)
+    }
+
+    fn stalls(&self) -> Option<Duration> {
+        let waits = self.blocked || !self.at_rest && self.has_frame();
+        Self::after(self.got_on, self.settings.write_timeout.filter(|_| waits))
+    }
+
+    fn beats(&self) -> Option<Duration> {
+        let asked = self.settings.pong_timeout.is_some();
+        let since = if asked { self.quiet_since.min(self.listened_since) } else { self.quiet_since };
+        Self::after(since, self.settings.heartbeat.filter(|_| !self.heartbeat_due))
     }
 
     fn closed_by_us(&self) -> bool {
@@ -1134,6 +1509,9 @@ impl Model {
             return Err(AttachError::Busy);
         }
         self.receiver = Some(id);
+        self.at_rest = false;
+        self.blocked = false;
+        self.got_on = self.now;
         if self.ended.is_none() {
             self.expires = None;
             self.quiet_since = self.now;
@@ -1169,12 +1547,22 @@ impl Model {
             }
             return Next::Frame(Frame::Close(close));
         } else if self.heartbeat_due {
+            self.listened_since = self.now;
+            self.heard = false;
+            if !self.deaf {
+                self.pong_due = self.pong_due.or(Self::after(self.now, self.settings.pong_timeout));
+            }
             Frame::Heartbeat
         } else {
+            self.at_rest = true;
             return Next::Wait;
         };
+        self.at_rest = false;
         self.heartbeat_due = false;
         self.quiet_since = self.now;
+        if !self.blocked {
+            self.got_on = self.now;
+        }
         if self.ended.is_some() {
             self.restart_delay(true);
         }
@@ -1182,7 +1570,7 @@ impl Model {
     }
 
     fn has_frame(&self) -> bool {
-        !self.opened || !self.to_client.is_empty() || self.ended.is_some() || self.heartbeat_due
+        !self.opened || !self.to_client.is_empty() || self.heartbeat_due
     }
 
     fn detach(&mut self, id: usize) -> bool {
@@ -1190,8 +1578,31 @@ impl Model {
         if attached {
             self.receiver = None;
             self.heartbeat_due = false;
+            self.pong_due = None;
         }
         attached
+    }
+
+    fn progress(&mut self, id: usize) {
+        if self.receiver == Some(id) {
+            self.got_on = self.now;
+            if self.patient {
+                self.restart_delay(true);
+            }
+        }
+    }
+
+    #[cfg(feature = "websocket")]
+    fn block(&mut self, id: usize, blocked: bool) {
+        if self.receiver == Some(id) && self.blocked != blocked {
+            self.blocked = blocked;
+            self.progress(id);
+        }
+    }
+
+    fn hear(&mut self) {
+        self.heard = true;
+        self.pong_due = None;
     }
 
     fn release(&mut self, id: usize) {
@@ -1219,6 +1630,7 @@ impl Model {
         let news = self.ended.is_none();
         if news {
             self.ended = Some(reason);
+            self.pong_due = None;
             if !self.closed_by_us() {
                 self.to_client.clear();
             }
@@ -1234,9 +1646,10 @@ impl Model {
 
     fn takes(&self, batch: &[String]) -> Result<bool, Refused> {
         if self.ended.is_some() {
-            return if self.closed_by_us() && !self.gone { Ok(false) } else { Err(Refused::Closed) };
+            let swallowed = self.closed_by_us() || self.ended == Some(CloseReason::SendQueueFull);
+            return if swallowed && !self.gone { Ok(false) } else { Err(Refused::Closed) };
         }
-        let bytes = batch.iter().map(|text| text.len() + 64).sum::<usize>() + self.queued_to_app();
+        let bytes = batch.iter().map(|text| text.len() + 128).sum::<usize>() + self.queued_to_app();
         let fits = bytes <= self.settings.receive_queue_bytes
             && self.to_app.len() + batch.len() <= self.settings.receive_queue_messages;
         if fits || self.to_app.is_empty() || batch.is_empty() { Ok(true) } else { Err(Refused::Full) }
@@ -1246,25 +1659,70 @@ impl Model {
         if self.ended.is_some() {
             return Err(Refused::Closed);
         }
-        Ok(self.to_client.is_empty() || self.queued_to_client() + cost <= self.settings.send_queue_bytes)
+        Ok(self.settings.send_overflow != Overflow::Wait || self.has_room(cost))
+    }
+
+    fn has_room(&self, cost: usize) -> bool {
+        self.to_client.is_empty() || self.queued_to_client() + cost <= self.settings.send_queue_bytes
+    }
+
+    /// Queues a message, for one who will not wait if `push`, and says how many were dropped for it.
+    fn send(&mut self, text: String, push: bool) -> Result<usize, Refused> {
+        if self.ended.is_some() {
+            return Err(Refused::Closed);
+        }
+        let cost = self.cost(&text);
+        let mut dropped = 0;
+        match self.settings.send_overflow {
+            _ if self.has_room(cost) => {}
+            Overflow::Wait if push => {}
+            Overflow::Wait => return Err(Refused::Full),
+            Overflow::Close => {
+                self.end(CloseReason::SendQueueFull);
+                return Err(Refused::Closed);
+            }
+            Overflow::DropOldest => {
+                while !self.has_room(cost) {
+                    self.to_client.pop_front();
+                    dropped += 1;
+                }
+            }
+        }
+        self.dropped += dropped as u64;
+        self.to_client.push_back(text);
+        Ok(dropped)
     }
 
     fn on_deadline(&mut self) {
-        if self.deadline().is_none_or(|deadline| self.now < deadline) {
-            return;
-        }
-        if self.expires.is_some() {
-            self.end(CloseReason::TimedOut);
-            self.go();
-        } else {
-            self.heartbeat_due = true;
+        let now = self.now;
+        let due = |deadline: Option<Duration>| deadline.is_some_and(|deadline| deadline <= now);
+        while due(self.deadline()) {
+            if self.expires.is_some() {
+                self.end(CloseReason::TimedOut);
+                self.go();
+            } else if due(self.stalls()) {
+                self.end(CloseReason::WriteTimeout);
+                if !self.settings.resumable {
+                    self.go();
+                }
+            } else if due(self.pong_due) {
+                self.end(CloseReason::PongTimeout);
+            } else if self.heard && !due(Self::after(self.quiet_since, self.settings.heartbeat)) {
+                self.heard = false;
+                self.listened_since = self.now;
+            } else {
+                self.heartbeat_due = true;
+            }
         }
     }
 
     /// Whether those who wait for each event could go on.
     fn ready(&self) -> Vec<(Events, bool)> {
         let mut ready = vec![
-            (Events::FRAME, self.gone || self.receiver.is_some() && self.has_frame()),
+            (
+                Events::FRAME,
+                self.gone || self.receiver.is_some() && (self.has_frame() || self.ended.is_some()),
+            ),
             (Events::MESSAGE, self.ended.is_some() || !self.to_app.is_empty()),
             (Events::DETACHED, self.gone || self.receiver.is_none()),
             (Events::ENDED, self.ended.is_some()),
@@ -1273,7 +1731,7 @@ impl Model {
         ];
         for size in [0, 40] {
             let text = numbered(100, size);
-            let cost = self.wire(&text) + 64;
+            let cost = self.cost(&text);
             ready.push((Events::WRITABLE, self.writable(cost) != Ok(false)));
             ready.push((Events::ROOM, self.takes(&[text]) != Err(Refused::Full)));
         }
@@ -1288,7 +1746,9 @@ struct Pair {
     start: Instant,
     ids: Vec<ReceiverId>,
     frames: Vec<Frame>,
+    /// What is to arrive, without what was dropped.
     sent: Vec<String>,
+    sends: usize,
     accepted: Vec<String>,
     received: usize,
 }
@@ -1304,6 +1764,7 @@ impl Pair {
             ids: vec![first],
             frames: Vec::new(),
             sent: Vec::new(),
+            sends: 0,
             accepted: Vec::new(),
             received: 0,
         }
@@ -1374,6 +1835,10 @@ impl Pair {
                 let mut batch = texts.iter().map(Message::from).collect();
                 let taken = self.model.takes(&texts);
                 assert_eq!(self.core.accept(&mut batch), taken.map(drop));
+                if self.model.ended.is_none() && !texts.is_empty() {
+                    self.model.hear();
+                    self.model.deaf = taken == Err(Refused::Full);
+                }
                 if taken == Ok(true) {
                     assert!(batch.is_empty());
                     self.model.caught_up &= texts.is_empty();
@@ -1383,21 +1848,23 @@ impl Pair {
                     assert_eq!(batch.len(), texts.len());
                 }
             }
-            Op::Send(size) => {
-                let text = numbered(self.sent.len(), *size);
-                let result = match self.model.writable(self.model.wire(&text) + 64) {
-                    Ok(true) => Ok(()),
-                    Ok(false) => Err(Refused::Full),
-                    Err(refused) => Err(refused),
-                };
-                assert_eq!(self.core.send(&Message::from(&text)), result);
-                self.sent_if(result.is_ok(), text);
+            Op::Send(size) => self.send(*size, false),
+            Op::Push(size) => self.send(*size, true),
+            Op::Progress { back } => {
+                let id = self.id(*back);
+                self.core.progress(self.ids[id], now);
+                self.model.progress(id);
             }
-            Op::Push(size) => {
-                let text = numbered(self.sent.len(), *size);
-                let result = self.core.push(Message::from(&text));
-                assert_eq!(result.is_ok(), self.model.ended.is_none());
-                self.sent_if(result.is_ok(), text);
+            #[cfg(feature = "websocket")]
+            Op::Block { back, blocked } => {
+                let id = self.id(*back);
+                self.core.set_blocked(self.ids[id], *blocked, now);
+                self.model.block(id, *blocked);
+            }
+            #[cfg(feature = "websocket")]
+            Op::Hear => {
+                self.core.heard();
+                self.model.hear();
             }
             Op::Receive => {
                 let expected = match (self.model.to_app.pop_front(), &self.model.ended) {
@@ -1440,9 +1907,18 @@ impl Pair {
         }
     }
 
-    fn sent_if(&mut self, taken: bool, text: String) {
-        if taken {
-            self.model.to_client.push_back(text.clone());
+    fn send(&mut self, size: usize, push: bool) {
+        let text = numbered(self.sends, size);
+        self.sends += 1;
+        let (message, now) = (Message::from(&text), self.now());
+        let sent = if push { self.core.push(&message, || now) } else { self.core.send(&message, || now) };
+        let before = self.model.to_client.len();
+        let expected = self.model.send(text.clone(), push);
+        assert_eq!(sent, expected.map(drop));
+        if let Ok(dropped) = expected {
+            // They were the oldest of those that had not left.
+            let oldest = self.sent.len() - before;
+            self.sent.drain(oldest..oldest + dropped);
             self.sent.push(text);
         }
     }
@@ -1458,6 +1934,7 @@ impl Pair {
         assert_eq!(core.close_reason(), model.ended.as_ref());
         assert_eq!((core.opened, core.begun()), (model.opened, model.begun));
         assert_eq!(core.is_gone(), model.gone);
+        assert_eq!(core.dropped(), model.dropped);
         assert_eq!(core.attached(), model.receiver.is_some() && !model.gone);
         assert_eq!(core.writable(100), model.writable(100));
         assert_eq!(core.caught_up(), model.caught_up || model.ended.is_some());
@@ -1533,7 +2010,7 @@ fn restart() -> CloseFrame {
 #[test]
 fn a_shutdown_ends_an_open_session_and_forgets_it_once_told() {
     let (mut session, first) = Timed::open(SETTINGS);
-    session.core.send(&"last".into()).unwrap();
+    session.send("last").unwrap();
     let now = session.now;
     session.core.leave(&restart(), now);
     assert_eq!(session.core.close_reason(), Some(&CloseReason::Shutdown(restart())));
@@ -1566,8 +2043,8 @@ fn a_socket_waits_for_its_clients_close_in_a_shutdown_too() {
 #[test]
 fn a_shutdown_counts_what_a_client_never_came_for() {
     let mut session = Timed::idle();
-    session.core.send(&"one".into()).unwrap();
-    session.core.send(&"two".into()).unwrap();
+    session.send("one").unwrap();
+    session.send("two").unwrap();
     session.core.leave(&restart(), session.now);
     session.wait(DELAY);
     session.core.on_deadline(session.now);
@@ -1598,15 +2075,15 @@ fn a_shutdown_waits_for_close_frames_that_were_owed_before_and_for_no_other() {
 fn traffic_is_counted_where_it_passes() {
     let (mut session, first) = Timed::open(SETTINGS);
     session.core.accept(&mut vec!["abc".into(), "é".into()]).unwrap();
-    session.core.send(&"12345".into()).unwrap();
-    session.core.send(&"\u{0}".into()).unwrap();
+    session.send("12345").unwrap();
+    session.send("\u{0}").unwrap();
     let queued = session.core.outbox.bytes;
     let Traffic { messages_received, bytes_received, messages_sent, bytes_sent, .. } =
         *session.core.traffic();
     assert_eq!((messages_received, bytes_received, messages_sent, bytes_sent), (2, 5, 0, 0));
     session.next(first);
     session.core.receive().unwrap();
-    session.core.send(&"gone".into()).unwrap();
+    session.send("gone").unwrap();
     session.core.end(CloseReason::TimedOut, session.now);
     let traffic = *session.core.traffic();
     assert_eq!((traffic.messages_sent, traffic.bytes_sent, traffic.dropped), (2, 6, 1));

@@ -1,4 +1,5 @@
-//! The connection under a WebSocket, read in large pieces although each socket keeps only a small buffer.
+//! The connection under a WebSocket, read in large pieces although each socket keeps only a small buffer; and
+//! whether it lives, which is known only where its bytes pass.
 
 use std::{
     cell::RefCell,
@@ -27,11 +28,23 @@ pub(super) struct Buffered<Io> {
     rest: Vec<u8>,
     /// How much of the rest has been given out.
     given: usize,
+    has_read: bool,
+    has_written: bool,
 }
 
 impl<Io> Buffered<Io> {
     pub(super) fn new(io: Io) -> Self {
-        Self { io, rest: Vec::new(), given: 0 }
+        Self { io, rest: Vec::new(), given: 0, has_read: false, has_written: false }
+    }
+
+    /// Whether a byte has come in since the last call.
+    pub(super) fn has_read(&mut self) -> bool {
+        std::mem::take(&mut self.has_read)
+    }
+
+    /// Whether a byte has gone out since the last call.
+    pub(super) fn has_written(&mut self) -> bool {
+        std::mem::take(&mut self.has_written)
     }
 }
 
@@ -41,7 +54,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { io, rest, given } = &mut *self;
+        let Self { io, rest, given, has_read, .. } = &mut *self;
         if *given < rest.len() {
             let ready = &rest[*given..];
             let ready = &ready[..ready.len().min(buffer.remaining())];
@@ -54,9 +67,14 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
         }
         READ.with(|scratch| {
             // It is taken only if reading this connection reads another one.
-            let Ok(mut scratch) = scratch.try_borrow_mut() else { return Pin::new(io).poll_read(cx, buffer) };
+            let Ok(mut scratch) = scratch.try_borrow_mut() else {
+                let result = Pin::new(io).poll_read(cx, buffer);
+                *has_read |= result.is_ready();
+                return result;
+            };
             let mut read = ReadBuf::new(&mut scratch);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
+            *has_read |= !read.filled().is_empty();
             let (now, later) = read.filled().split_at(read.filled().len().min(buffer.remaining()));
             buffer.put_slice(now);
             *rest = later.to_vec();
@@ -67,7 +85,9 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Buffered<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, data)
+        let written = Pin::new(&mut self.io).poll_write(cx, data);
+        self.has_written |= matches!(written, Poll::Ready(Ok(1..)));
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -42,8 +42,8 @@ impl Upgrade {
         handshake::judge(parts, options.hixie76)
     }
 
-    /// Whether the connection can carry binary messages on the raw endpoint.
-    pub(crate) fn has_binary(&self) -> bool {
+    /// Whether it knows binary messages and pings.
+    pub(crate) fn is_rfc6455(&self) -> bool {
         matches!(self.version, Version::Rfc6455)
     }
 
@@ -67,18 +67,19 @@ impl Upgrade {
         };
         let open_timeout = options.open_timeout;
         tokio::spawn(async move {
-            let Ok(io) = on_upgrade.await.map(TokioIo::new) else {
-                // The connection broke off under the answer; dropping the session tells no one else.
+            let Ok(Ok(upgraded)) = tokio::time::timeout(open_timeout, on_upgrade).await else {
+                // The connection broke off under the answer, or does not take it; dropping the session tells
+                // no one else.
                 return;
             };
+            let io = Buffered::new(TokioIo::new(upgraded));
             match version {
                 Version::Rfc6455 => {
                     let config = WebSocketConfig::default()
                         .read_buffer_size(READ_BUFFER)
                         .max_message_size(Some(limits.max_message))
                         .max_frame_size(Some(limits.max_message));
-                    let stream =
-                        WebSocketStream::from_raw_socket(Buffered::new(io), Role::Server, Some(config)).await;
+                    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
                     Socket::new(stream, transport, limits, attachment, driver).await;
                 }
                 Version::Hixie76(keys) => {

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -26,7 +25,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::codec::Framed;
 
-use super::hixie76;
+use super::{hixie76, io::Buffered};
 use crate::{
     CloseFrame, CloseReason, Message, Transport,
     protocol::{
@@ -58,19 +57,25 @@ pub(super) struct Limits {
 pub(super) trait MessageStream:
     Stream<Item = Result<WsMessage, Error>> + Sink<WsMessage, Error = Error> + Unpin
 {
-    /// Reads from the connection itself.
-    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+    type Io: AsyncRead + AsyncWrite + Unpin;
+
+    /// The connection itself.
+    fn io(&mut self) -> &mut Buffered<Self::Io>;
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocketStream<Io> {
-    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.get_mut()).poll_read(cx, buffer)
+impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocketStream<Buffered<Io>> {
+    type Io = Io;
+
+    fn io(&mut self) -> &mut Buffered<Io> {
+        self.get_mut()
     }
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Io, hixie76::Codec> {
-    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.get_mut()).poll_read(cx, buffer)
+impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, hixie76::Codec> {
+    type Io = Io;
+
+    fn io(&mut self) -> &mut Buffered<Io> {
+        self.get_mut()
     }
 }
 
@@ -95,6 +100,10 @@ struct Link<S> {
     failed: bool,
     /// Whether the close frame has left.
     close_written: bool,
+    /// Whether something waits for the peer to read.
+    blocked: bool,
+    /// Whether a ping has gone out and nothing has come in since.
+    asked: bool,
 }
 
 enum Stage {
@@ -127,6 +136,8 @@ impl<S: MessageStream> Socket<S> {
             stage: Stage::Opening,
             failed: false,
             close_written: false,
+            blocked: false,
+            asked: false,
         };
         Self { transport, limits, driver, link: Some(link) }
     }
@@ -148,10 +159,16 @@ impl<S: MessageStream> Future for Socket<S> {
         this.with_link(|link| {
             // What the steps below do to each other, they see without being woken once more.
             link.attachment.shared().disarm(cx.waker());
-            if matches!(link.stage, Stage::Opening) {
+            // What the peer has done in time counts before the driver looks at the clock.
+            if matches!(link.stage, Stage::Opening) || link.blocked {
                 link.poll_write(transport, limits, cx)?;
             }
-            link.poll_read(transport, limits, cx)
+            link.poll_read(transport, limits, cx)?;
+            if link.asked && link.stream.io().has_read() {
+                link.asked = false;
+                link.attachment.shared().heard();
+            }
+            Ok(())
         });
         let may_start = !matches!(&this.link, Some(Link { stage: Stage::Opening, .. }));
         let finished = this.driver.poll(may_start, cx);
@@ -179,7 +196,10 @@ impl<S: MessageStream> Link<S> {
             match Pin::new(&mut self.stream).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(Done),
-                Poll::Pending => return Ok(()),
+                Poll::Pending => {
+                    self.note_blocked(true);
+                    return Ok(());
+                }
             }
             match self.attachment.poll_frame(limits.frame_bytes, cx) {
                 Poll::Ready(Some(frame)) => self.start_send(frame, transport)?,
@@ -188,11 +208,27 @@ impl<S: MessageStream> Link<S> {
             }
         }
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Ready(Ok(())) if matches!(self.stage, Stage::Opening) => self.stage = Stage::Open,
-            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                self.note_blocked(false);
+                if matches!(self.stage, Stage::Opening) {
+                    self.stage = Stage::Open;
+                }
+            }
+            Poll::Pending => self.note_blocked(true),
             Poll::Ready(Err(_)) => return Err(Done),
         }
         Ok(())
+    }
+
+    /// Tells the session whether its peer reads what it is sent.
+    fn note_blocked(&mut self, blocked: bool) {
+        if blocked != self.blocked {
+            self.blocked = blocked;
+            self.stream.io().has_written();
+            self.attachment.set_blocked(blocked);
+        } else if blocked && self.stream.io().has_written() {
+            self.attachment.progress();
+        }
     }
 
     fn start_send(&mut self, frame: Frame, transport: Transport) -> Result<(), Done> {
@@ -208,9 +244,16 @@ impl<S: MessageStream> Link<S> {
                 self.stage = Stage::Closing { discarded: 0 };
                 Ok(())
             }
+            (Frame::Heartbeat, framed) => {
+                if framed {
+                    self.put(framed_text(&Frame::Heartbeat))?;
+                }
+                self.asked = true;
+                self.stream.io().has_read();
+                self.put(WsMessage::Ping(Bytes::new()))
+            }
             (frame, true) => self.put(framed_text(&frame)),
             (Frame::Open, false) => Ok(()),
-            (Frame::Heartbeat, false) => self.put(WsMessage::Ping(Bytes::new())),
             (Frame::Messages(messages), false) => {
                 messages.iter().try_for_each(|message| self.put(raw(message)))
             }
@@ -314,7 +357,7 @@ impl<S: MessageStream> Link<S> {
         loop {
             let mut scratch = [0; 4 << 10];
             let mut buffer = ReadBuf::new(&mut scratch);
-            match self.stream.poll_read_raw(cx, &mut buffer) {
+            match Pin::new(self.stream.io()).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     self.count_discarded(buffer.filled().len())?;
                 }

@@ -39,7 +39,7 @@ pub(crate) struct Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Socket,
-    /// Many to a response, one to a chunk.
+    /// Many to a response, each in one chunk or, if it is long, several.
     Stream,
     /// One to a response.
     Poll,
@@ -115,6 +115,23 @@ pub(crate) static WAYS: &[Way] = &[
 ];
 
 impl Way {
+    /// Reads the chunks of the next frame of a stream; `None` at its end.
+    async fn streamed(&self, connection: &mut Connection) -> Option<String> {
+        let mut frame = Vec::new();
+        loop {
+            let chunk = connection.chunk().await;
+            if chunk.is_empty() {
+                assert!(frame.is_empty(), "{} ended within a frame", self.transport);
+                return None;
+            }
+            frame.extend(chunk);
+            match std::str::from_utf8(&frame) {
+                Ok(text) if (self.unwrap)(text).is_some() => return Some(text.to_owned()),
+                _ => {}
+            }
+        }
+    }
+
     /// The request that receives, of an HTTP transport.
     pub(crate) fn receiving(&self, id: &str) -> Request {
         let request = Request::new(self.method, Endpoint::path(id, self.receive));
@@ -462,12 +479,12 @@ impl Down {
 
     /// Reads the next frame that the running response has; `None` at its end.
     pub(crate) async fn frame_of_this_response(&mut self) -> Option<Frame> {
-        let chunk = self.requests().connection().await.text_chunk().await;
-        if chunk.is_empty() {
+        let way = self.way;
+        let frame = way.streamed(self.requests().connection().await).await;
+        if frame.is_none() {
             self.requests().running = false;
-            return None;
         }
-        Some(self.way.read(&chunk))
+        frame.map(|frame| way.read(&frame))
     }
 
     pub(crate) async fn messages(&mut self, count: usize) -> Vec<String> {
@@ -494,9 +511,8 @@ impl Down {
                 requests.running = false;
                 return response.text().to_owned();
             }
-            let chunk = connection.text_chunk().await;
-            if !chunk.is_empty() {
-                return chunk;
+            if let Some(frame) = way.streamed(connection).await {
+                return frame;
             }
             requests.running = false;
         }
