@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     Cors, Options, SockJs, Transport,
     handler::Opened,
+    origin::Asking,
     protocol::path::{self, Path},
     request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
     response::{
@@ -36,6 +37,22 @@ enum Target {
     Session { route: &'static Route, id: Box<str> },
 }
 
+impl Target {
+    /// Whether only pages of certain origins may ask for it. The others give nothing away.
+    fn is_guarded(&self) -> bool {
+        !matches!(self, Self::Greeting | Self::Client { .. })
+    }
+
+    /// Whether only pages ask for it, and without an `Origin`.
+    fn is_legacy(&self) -> bool {
+        match self {
+            Self::Iframe => true,
+            Self::Session { route, .. } => route.is_legacy(),
+            Self::Greeting | Self::Info | Self::Client { .. } | Self::RawWebSocket => false,
+        }
+    }
+}
+
 impl SockJs {
     pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Response {
         let (parts, body) = request.into_parts();
@@ -50,7 +67,12 @@ impl SockJs {
     }
 
     async fn answer<B: Body<Data = Bytes>>(&self, parts: Parts, body: B) -> Response {
-        match self.target(&parts) {
+        let target = self.target(&parts);
+        if target.as_ref().is_some_and(|target| target.is_guarded() && !self.lets_in(target, &parts)) {
+            discard_body(body).await;
+            return reply::origin_refused();
+        }
+        match target {
             Some(Target::Session { route, id }) => self.session_url(route, &id, parts, body).await,
             other => {
                 discard_body(body).await;
@@ -60,7 +82,7 @@ impl SockJs {
                     Some(Target::Greeting) => {
                         page(&parts, || reply::text(StatusCode::OK, "Welcome to SockJS!\n"))
                     }
-                    Some(Target::Iframe) => page(&parts, || self.endpoint.iframe.respond(&parts.headers)),
+                    Some(Target::Iframe) => page(&parts, || self.iframe(&parts)),
                     Some(Target::Client { version }) => self.client_script(version.as_deref(), &parts),
                     Some(Target::Session { .. }) | None => reply::not_found(),
                 }
@@ -75,12 +97,12 @@ impl SockJs {
         Some(match path::parse(parts.uri.path())? {
             Path::Greeting => Target::Greeting,
             Path::Info => Target::Info,
-            Path::Iframe => Target::Iframe,
+            Path::Iframe if self.options_ref().has_legacy_transports() => Target::Iframe,
             Path::Client { version } if self.options_ref().client_script.is_some() => {
                 Target::Client { version: version.map(Box::from) }
             }
             Path::RawWebSocket if self.is_enabled(Transport::RawWebSocket) => Target::RawWebSocket,
-            Path::Client { .. } | Path::RawWebSocket => return None,
+            Path::Client { .. } | Path::Iframe | Path::RawWebSocket => return None,
             Path::Session { session, transport } => {
                 let route = ROUTES.iter().find(|route| route.name == transport)?;
                 let enabled = route.transports.iter().any(|&transport| self.is_enabled(transport));
@@ -94,12 +116,36 @@ impl SockJs {
     }
 
     fn is_enabled(&self, transport: Transport) -> bool {
-        self.options_ref().transports.contains(transport)
+        self.options_ref().is_enabled(transport)
     }
 
-    /// Whom a cross-origin answer names, where this crate is to say it.
+    /// Whether the page that a request comes from may use the endpoint; if not, the log may say so.
+    fn lets_in(&self, target: &Target, parts: &Parts) -> bool {
+        let Options { origins, trust_forwarded, .. } = self.options_ref();
+        let request = Asking {
+            uri: &parts.uri,
+            headers: &parts.headers,
+            trust_forwarded: *trust_forwarded,
+            browsers_only: target.is_legacy(),
+        };
+        let verdict = origins.judge(&request);
+        if let Err(refused) = &verdict {
+            self.endpoint.refusals.log(refused, parts);
+        }
+        verdict.is_ok()
+    }
+
+    /// Whom an answer to a request that was let in names, where this crate is to say it.
     fn allow_origin(&self, parts: &Parts) -> Option<AllowOrigin> {
-        (self.options_ref().cors == Cors::BuiltIn).then(|| AllowOrigin::of(&parts.headers))
+        let Options { origins, cors, .. } = self.options_ref();
+        (*cors == Cors::BuiltIn).then(|| AllowOrigin::of(&parts.headers, origins))
+    }
+
+    fn iframe(&self, parts: &Parts) -> Response {
+        match self.options_ref().origins.frame_ancestors(&parts.headers) {
+            Some(policy) => self.endpoint.iframe.respond_within(policy),
+            None => self.endpoint.iframe.respond(&parts.headers),
+        }
     }
 
     fn info(&self, parts: &Parts) -> Response {
@@ -123,9 +169,10 @@ impl SockJs {
     fn client_script(&self, version: Option<&str>, parts: &Parts) -> Response {
         let Some(script) = &self.options_ref().client_script else { return reply::not_found() };
         let mut response = page(parts, || script.respond(version, &parts.headers));
-        // A page of another origin may check its `integrity`, which takes a readable answer.
-        if let Some(allow_origin) = self.allow_origin(parts) {
-            allow_origin.apply(response.headers_mut());
+        // A page of another origin may check its `integrity`, which takes a readable answer; and anyone may
+        // read what is the same for all.
+        if self.options_ref().cors == Cors::BuiltIn {
+            AllowOrigin::Anyone.apply(response.headers_mut());
         }
         response
     }

@@ -68,6 +68,7 @@
 //! assert!(handle.is_empty());
 //! ```
 #![doc = include_str!("docs/mounting.md")]
+#![doc = include_str!("docs/origins.md")]
 #![doc = include_str!("docs/answers.md")]
 #![doc = include_str!("docs/architecture.md")]
 //! # Cancel safety
@@ -95,6 +96,7 @@ mod handle;
 mod handler;
 mod layer;
 mod options;
+mod origin;
 mod protocol;
 mod request;
 mod response;
@@ -111,6 +113,7 @@ pub use self::{
     handler::Handler,
     layer::{SockJsLayer, SockJsMiddleware},
     options::{Cookie, Cors, Options, Overflow},
+    origin::{InvalidOrigin, Origins},
     protocol::frame::CloseFrame,
     response::client::ClientScript,
     session::{CloseReason, Message, Sender, Session},

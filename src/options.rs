@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderValue};
 
 use crate::{
-    ClientScript, Transport,
+    ClientScript, Origins, Transport,
     session::{Connection, Settings},
     transport::TransportSet,
 };
@@ -35,6 +35,9 @@ pub struct Options {
     pub(crate) client_script: Option<ClientScript>,
     pub(crate) cookie: Cookie,
     pub(crate) base_url: Option<String>,
+    pub(crate) origins: Origins,
+    pub(crate) trust_forwarded: bool,
+    pub(crate) legacy_transports: Option<bool>,
     pub(crate) cors: Cors,
     pub(crate) max_message_bytes: usize,
     pub(crate) max_body_bytes: usize,
@@ -63,6 +66,9 @@ impl Default for Options {
             client_script: None,
             cookie: Cookie::off(),
             base_url: None,
+            origins: Origins::same(),
+            trust_forwarded: false,
+            legacy_transports: None,
             cors: Cors::BuiltIn,
             max_message_bytes: 128 << 10,
             max_body_bytes: 1 << 20,
@@ -175,6 +181,60 @@ impl Options {
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
+    }
+
+    /// Which pages may use the endpoint, by their origin: those of its own, unless told otherwise.
+    ///
+    /// This holds for `/info`, every transport, the raw WebSocket and the iframe page; the greeting and the
+    /// client's script are for all. A request of another origin is answered 403, and not more than once a
+    /// minute a `WARN` says so in the log. `Sec-Fetch-Site`, `Origin` and `Referer` are judged, in this order;
+    /// a request with none of them does not come from a page and is let in.
+    ///
+    /// The answers to origins that are let in name them in `Access-Control-Allow-Origin`, with credentials,
+    /// and have `Vary: Origin`, unless [`cors`](Self::cors) leaves that to a layer of yours.
+    ///
+    /// A name that an attacker makes point at this server (DNS rebinding) is to a browser that server's own
+    /// origin, though without its cookies. If your users are known by their network alone, have a layer
+    /// check `Host` too.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Believes what a proxy says of the URL that the browser has asked for, to know the endpoint's own
+    /// origin: `Forwarded`, or else `X-Forwarded-Host` and `X-Forwarded-Proto`, of several the first.
+    ///
+    /// It is needed only behind a proxy that changes `Host`, for browsers without `Sec-Fetch-Site` and for
+    /// the WebSockets of those that leave it out there. With the scheme known, an `http` page is no longer
+    /// taken for one of the server's own `https` origin. The proxy has to set these headers itself, or remove
+    /// them.
+    pub fn trust_forwarded(mut self, trust: bool) -> Self {
+        self.trust_forwarded = trust;
+        self
+    }
+
+    /// Switches JSONP polling, HtmlFile and the iframe page on or off together; off, their URLs answer 404.
+    /// [`disable`](Self::disable) still switches single ones off.
+    ///
+    /// Without this, they are on with [`Origins::any`], and off with every stricter [`origins`](Self::origins):
+    /// their requests carry no `Origin`, and any page that may frame the iframe page has the sessions of its
+    /// users. Only browsers from before 2013 need them.
+    ///
+    /// Switched on with stricter origins, they are judged as all others, but a request that does not say where
+    /// it comes from is refused, and the iframe page says in its content security policy (`frame-ancestors`)
+    /// which pages may frame it.
+    pub fn legacy_transports(mut self, on: bool) -> Self {
+        self.legacy_transports = Some(on);
+        self
+    }
+
+    /// Whether JSONP polling, HtmlFile and the iframe page are there.
+    pub(crate) fn has_legacy_transports(&self) -> bool {
+        self.legacy_transports.unwrap_or_else(|| self.origins.is_any())
+    }
+
+    pub(crate) fn is_enabled(&self, transport: Transport) -> bool {
+        self.transports.contains(transport) && (self.has_legacy_transports() || !transport.is_legacy())
     }
 
     /// Who answers cross-origin requests: this crate, or a layer of yours.
@@ -321,6 +381,9 @@ impl Options {
             client_script,
             cookie,
             base_url,
+            origins,
+            trust_forwarded,
+            legacy_transports,
             cors,
             max_message_bytes,
             max_body_bytes,
@@ -342,6 +405,7 @@ impl Options {
             bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
             bytes => format!("{bytes} B"),
         };
+        let on_or_off = |on: bool| if on { "on" } else { "off" };
         let or_none =
             |count: &usize| if *count == usize::MAX { "no limit".to_owned() } else { count.to_string() };
         vec![
@@ -363,6 +427,9 @@ impl Options {
             ),
             ("cookie", format!("{cookie:?}")),
             ("base_url", base_url.clone().unwrap_or_else(|| "none".to_owned())),
+            ("origins", format!("{origins:?}")),
+            ("trust_forwarded", on_or_off(*trust_forwarded).to_owned()),
+            ("legacy_transports", legacy_transports.map_or("with any origin", on_or_off).to_owned()),
             ("cors", format!("{cors:?}")),
             ("max_message_bytes", bytes(max_message_bytes)),
             ("max_body_bytes", bytes(max_body_bytes)),
@@ -377,7 +444,7 @@ impl Options {
             ("max_sessions", or_none(max_sessions)),
             ("open_timeout", format!("{open_timeout:?}")),
             #[cfg(feature = "websocket")]
-            ("hixie76", if *hixie76 { "on" } else { "off" }.to_owned()),
+            ("hixie76", on_or_off(*hixie76).to_owned()),
         ]
     }
 }
@@ -422,11 +489,12 @@ pub enum Overflow {
 #[non_exhaustive]
 pub enum Cors {
     /// This crate answers preflight requests and sends the `Access-Control` headers that sockjs-client
-    /// needs: every origin is let in, by name and with credentials.
+    /// needs, to the origins that [`Options::origins`] lets in: by name and with credentials.
     #[default]
     BuiltIn,
     /// This crate sends none of it, for a `CorsLayer` around it to do so. That layer must allow credentials.
-    /// Preflight requests that reach the endpoint nevertheless get 405.
+    /// Preflight requests that reach the endpoint nevertheless get 405. [`Options::origins`] is judged all the
+    /// same: allow there what the layer allows, or any.
     External,
 }
 

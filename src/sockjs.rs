@@ -17,6 +17,7 @@ use tower::Service;
 use crate::{
     Handler, Options, SockJsHandle, SockJsLayer,
     handler::{Erased, ErasedHandler, WithState},
+    origin::Refusals,
     response::iframe::IframePage,
     session::Registry,
 };
@@ -53,12 +54,13 @@ pub(crate) struct Endpoint {
     pub(crate) options: Options,
     pub(crate) iframe: IframePage,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) refusals: Refusals,
 }
 
 impl Endpoint {
     fn new(options: Options, registry: Arc<Registry>) -> Arc<Self> {
         let iframe = IframePage::new(options.iframe_client_url());
-        Arc::new(Self { options, iframe, registry })
+        Arc::new(Self { options, iframe, registry, refusals: Refusals::default() })
     }
 }
 

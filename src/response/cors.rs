@@ -8,27 +8,40 @@ use http::{
     },
 };
 
-/// Who may read an answer: whom the request's `Origin` names.
+use crate::Origins;
+
+/// Who may read an answer.
 #[derive(Debug)]
-pub(crate) struct AllowOrigin(Option<HeaderValue>);
+pub(crate) enum AllowOrigin {
+    /// The origin that the request names, `null` included, with credentials.
+    Named(HeaderValue),
+    /// Whoever does not say who it is, and never with credentials: browsers refuse `*` with those.
+    Anyone,
+    /// No page of another origin.
+    Nobody,
+}
 
 impl AllowOrigin {
-    pub(crate) fn of(request: &HeaderMap) -> Self {
-        Self(request.get(ORIGIN).cloned())
+    /// For a request that was let in.
+    pub(crate) fn of(request: &HeaderMap, origins: &Origins) -> Self {
+        match request.get(ORIGIN) {
+            Some(origin) => Self::Named(origin.clone()),
+            None if origins.is_any() => Self::Anyone,
+            None => Self::Nobody,
+        }
     }
 
-    /// Names the origin, `null` included, with credentials. Without an `Origin` anyone may read, but never
-    /// with credentials: browsers refuse `*` with those.
     pub(crate) fn apply(self, response: &mut HeaderMap) {
         response.append(VARY, HeaderValue::from_static("Origin"));
-        match self.0 {
-            Some(origin) => {
+        match self {
+            Self::Named(origin) => {
                 response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
                 response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
-            None => {
+            Self::Anyone => {
                 response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             }
+            Self::Nobody => {}
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header::ETAG};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, ETAG},
+};
 
 use super::{cache, etag::ETag, reply};
 
@@ -20,17 +23,27 @@ impl IframePage {
         Self { etag: ETag::of(html.as_bytes()), html: html.into() }
     }
 
-    /// The page, or 304 for a browser that has it (suite: `IframePage`).
+    /// The page for any other to frame: itself, or 304 for a browser that has it (suite: `IframePage`).
     pub(crate) fn respond(&self, request: &HeaderMap) -> Response {
-        let mut response = if self.etag.is_known(request) {
-            reply::empty(StatusCode::NOT_MODIFIED)
-        } else {
-            let html = HeaderValue::from_static("text/html; charset=UTF-8");
-            reply::body(StatusCode::OK, html, self.html.clone())
-        };
+        let mut response =
+            if self.etag.is_known(request) { reply::empty(StatusCode::NOT_MODIFIED) } else { self.page() };
         cache::for_a_year(response.headers_mut());
         response.headers_mut().insert(ETAG, self.etag.header());
         response
+    }
+
+    /// The page for some to frame. Not cached, since who asks is judged each time, and since browsers keep
+    /// the policy that came with what they have.
+    pub(crate) fn respond_within(&self, frame_ancestors: HeaderValue) -> Response {
+        let mut response = self.page();
+        cache::never(response.headers_mut());
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, frame_ancestors);
+        response
+    }
+
+    fn page(&self) -> Response {
+        let html = HeaderValue::from_static("text/html; charset=UTF-8");
+        reply::body(StatusCode::OK, html, self.html.clone())
     }
 }
 

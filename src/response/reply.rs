@@ -37,6 +37,8 @@ pub(crate) enum Rejection {
     NotFound,
     /// No such session.
     NoSession,
+    /// A page of an origin that may not use the endpoint.
+    Origin,
     /// Another method than the path's.
     Method,
     /// Not a proper WebSocket handshake.
@@ -62,9 +64,10 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::NotFound,
         Self::NoSession,
+        Self::Origin,
         Self::Method,
         Self::Handshake,
         Self::SessionsFull,
@@ -82,6 +85,7 @@ impl Rejection {
         match self {
             Self::NotFound => "not-found",
             Self::NoSession => "no-session",
+            Self::Origin => "origin",
             Self::Method => "method",
             Self::Handshake => "handshake",
             Self::SessionsFull => "sessions-full",
@@ -106,6 +110,13 @@ impl Rejection {
 /// A refusal with a plain text.
 pub(crate) fn refuse(why: Rejection, status: StatusCode, message: &'static str) -> Response {
     why.mark(text(status, message))
+}
+
+/// 403: a page of an origin that may not use the endpoint.
+pub(crate) fn origin_refused() -> Response {
+    let mut response = refuse(Rejection::Origin, StatusCode::FORBIDDEN, "Origin not allowed.\n");
+    super::cache::never(response.headers_mut());
+    response
 }
 
 /// 404: no such path or transport.

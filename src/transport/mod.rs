@@ -68,6 +68,11 @@ impl Transport {
         matches!(self, Self::WebSocket | Self::RawWebSocket)
     }
 
+    /// Whether its requests come from script elements, frames and forms, and so without an `Origin`.
+    pub(crate) fn is_legacy(self) -> bool {
+        matches!(self, Self::HtmlFile | Self::JsonpPolling)
+    }
+
     pub(crate) fn is_framed(self) -> bool {
         self != Self::RawWebSocket
     }
@@ -124,6 +129,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Whether only pages ask for it, and without an `Origin`.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.transports.iter().all(|transport| transport.is_legacy())
+    }
+
     /// Whether it serves this request's method.
     pub(crate) fn serves(&self, parts: &Parts) -> bool {
         match self.action {

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt};
 
 use crate::service::{Client, call, get, header, http_transports, receiving_url, soon, text};
+use crate::support::apps::open_to_all;
 #[cfg(feature = "websocket")]
 use crate::support::{server::Server, ws};
 
@@ -170,7 +171,8 @@ async fn state_may_come_late_and_options_early() {
 /// The application's side of each session that opens.
 fn captured() -> (SockJs, mpsc::UnboundedReceiver<Session>) {
     let (sender, sessions) = mpsc::unbounded_channel();
-    (SockJs::new(move |session: Session| async move { drop(sender.send(session)) }), sessions)
+    let endpoint = SockJs::new(move |session: Session| async move { drop(sender.send(session)) });
+    (endpoint.options(open_to_all(Options::new())), sessions)
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,7 +336,8 @@ fn mounts(endpoint: impl Fn() -> SockJs) -> Vec<Mount> {
 
 #[tokio::test(start_paused = true)]
 async fn no_extractor_shows_the_session_id() {
-    for Mount { prefix, app, .. } in mounts(|| SockJs::new(show_all)) {
+    let endpoint = || SockJs::new(show_all).options(open_to_all(Options::new()));
+    for Mount { prefix, app, .. } in mounts(endpoint) {
         for transport in http_transports() {
             let (method, name) = receiving_url(transport);
             let uri = format!("{prefix}/the-server/{SECRET}-{transport}/{name}");
@@ -507,7 +510,7 @@ async fn a_handle_counts_the_open_sessions() {
 // Options.
 
 fn with_options(options: Options) -> Router {
-    Router::new().nest_service("/app", SockJs::new(echo).options(options))
+    Router::new().nest_service("/app", SockJs::new(echo).options(open_to_all(options)))
 }
 
 #[tokio::test(start_paused = true)]

@@ -431,5 +431,5 @@ fn dependencies_are_few_and_their_advisories_are_checked() {
     let crates: HashSet<&str> = crates.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(crates.contains("tokio") && crates.len() <= MAX_CRATES, "{}: {crates:?}", crates.len());
     let script = include_str!("../../scripts/test");
-    assert!(script.contains("cargo deny --log-level error check advisories"));
+    assert!(script.contains("cargo deny --workspace --log-level error check advisories"));
 }

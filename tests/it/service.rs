@@ -28,7 +28,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::support::log::Log;
+use crate::support::{apps::open_to_all, log::Log};
 
 pub(crate) const STREAMS: [Transport; 3] =
     [Transport::XhrStreaming, Transport::EventSource, Transport::HtmlFile];
@@ -229,7 +229,7 @@ struct Endpoint {
 
 impl Endpoint {
     fn new<T: 'static>(handler: impl Handler<T, ()>, options: Options) -> Self {
-        Self::of(SockJs::new(handler).options(options))
+        Self::of(SockJs::new(handler).options(open_to_all(options)))
     }
 
     fn of(endpoint: SockJs) -> Self {
@@ -1306,7 +1306,7 @@ impl Gate {
             session.try_send("welcome").ok();
             session.closed().await;
         };
-        Endpoint::of(SockJs::new(handler).options(options).with_state(self.clone()))
+        Endpoint::of(SockJs::new(handler).options(open_to_all(options)).with_state(self.clone()))
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::support::{
     PATIENCE,
-    apps::{Endpoint, Stage, echo},
+    apps::{Endpoint, Stage, echo, open_to_all},
     client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each},
     fresh_id,
     http::Request,
@@ -185,7 +185,7 @@ async fn requests_that_the_extractors_judge_do_not_slip_through() {
     on_each(WAYS, async |way| {
         let gate = Gate::default();
         let handler = |_: Passed, _: Session| async { panic!("nothing opens") };
-        let sockjs = SockJs::new(handler).with_state(gate.clone());
+        let sockjs = SockJs::new(handler).options(open_to_all(Options::new())).with_state(gate.clone());
         let handle = sockjs.handle();
         let server = Server::start(Router::new().nest_service("/app", sockjs)).await;
         let mut connection = server.connect().await;
@@ -306,7 +306,7 @@ async fn it_may_be_called_again_and_dropped() {
 
 #[tokio::test]
 async fn axums_graceful_shutdown_is_not_held_up() {
-    let sockjs = SockJs::new(echo);
+    let sockjs = SockJs::new(echo).options(open_to_all(Options::new()));
     let handle = sockjs.handle();
     let app = Router::new().nest_service("/app", sockjs);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port of loopback is free");

@@ -1,7 +1,7 @@
 //! The applications that tests talk to.
 
 use axum::Router;
-use axum_sockjs::{CloseReason, Cookie, Handler, Options, Session, SockJs, SockJsHandle, Transport};
+use axum_sockjs::{CloseReason, Cookie, Handler, Options, Origins, Session, SockJs, SockJsHandle, Transport};
 use tokio::sync::mpsc;
 
 use super::{server::Server, within};
@@ -15,9 +15,14 @@ pub(crate) async fn echo(mut session: Session) {
     }
 }
 
+/// Without a judge of origins: every transport is there, for any client.
+pub(crate) fn open_to_all(options: Options) -> Options {
+    options.origins(Origins::any())
+}
+
 /// The options of the protocol suite's services.
 fn suite_options() -> Options {
-    let options = Options::new().response_limit(4096);
+    let options = open_to_all(Options::new()).response_limit(4096);
     #[cfg(feature = "websocket")]
     let options = options.hixie76(true);
     options
@@ -38,7 +43,7 @@ pub(crate) async fn suite() -> Server {
     Server::start(app).await
 }
 
-/// One endpoint, at `/app`, and the server around it.
+/// One endpoint, at `/app` and [open to all](open_to_all), and the server around it.
 pub(crate) struct Endpoint {
     pub(crate) server: Server,
     pub(crate) handle: SockJsHandle,
@@ -46,13 +51,13 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) async fn start<T: 'static>(handler: impl Handler<T, ()>, options: Options) -> Self {
-        let (app, handle) = Self::app(SockJs::new(handler).options(options));
+        let (app, handle) = Self::app(SockJs::new(handler).options(open_to_all(options)));
         Self { server: Server::start(app).await, handle }
     }
 
     /// As [`Server::start_on_one_thread`].
     pub(crate) fn start_on_one_thread<T: 'static>(handler: impl Handler<T, ()>, options: Options) -> Self {
-        let (app, handle) = Self::app(SockJs::new(handler).options(options));
+        let (app, handle) = Self::app(SockJs::new(handler).options(open_to_all(options)));
         Self { server: Server::start_on_one_thread(app), handle }
     }
 
