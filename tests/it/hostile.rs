@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use axum_sockjs::Options;
 
+#[cfg(feature = "websocket")]
+use crate::support::client::WAYS;
 use crate::support::{
     apps::{self, Endpoint, Stage},
-    client::{Client, Frame, Kind, WAYS, http_ways, on_each},
+    client::{Client, Frame, Kind, http_ways, on_each},
     fresh_id,
     http::{Connection, Request, Response},
     server::Server,
