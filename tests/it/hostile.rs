@@ -532,6 +532,23 @@ mod websocket {
     }
 
     #[tokio::test]
+    async fn who_breaks_rfc_6455_is_told_and_not_waited_for() {
+        on_each(sockets(), async |way| {
+            let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
+            for bytes in [frame(FIN | PING, &[b'x'; 126]), frame(FIN | TEXT, b"\xff"), frame(FIN | 3, b"")] {
+                let mut connection = connect(&reporting.endpoint, way).await;
+                connection.write(&bytes).await;
+                let close = ws::read_close(&mut connection).await.expect("it has a code");
+                assert_eq!(reporting.end().await, CloseReason::ProtocolError(close));
+                // Nothing was said in answer, as a client that is broken may not.
+                connection.expect_end().await;
+            }
+            reporting.endpoint.is_left_empty().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
     async fn control_frames_are_answered_between_the_parts_of_a_message() {
         on_each(sockets(), async |way| {
             let endpoint = Endpoint::start(apps::echo, Options::new()).await;

@@ -100,6 +100,8 @@ struct Link<S> {
     failed: bool,
     /// Whether the close frame has left.
     close_written: bool,
+    /// Whether this side has closed its half of the connection.
+    shut: bool,
     /// Whether something waits for the peer to read.
     blocked: bool,
     /// Whether a ping has gone out and nothing has come in since.
@@ -136,6 +138,7 @@ impl<S: MessageStream> Socket<S> {
             stage: Stage::Opening,
             failed: false,
             close_written: false,
+            shut: false,
             blocked: false,
             asked: false,
         };
@@ -352,8 +355,16 @@ impl<S: MessageStream> Link<S> {
         if !self.failed {
             return Err(Done);
         }
-        // What is left behind the error has to be read, or the connection would be reset under the close
-        // frame.
+        // An answer behind an error cannot be found, and is not waited for
+        // (RFC 6455, section 7.1.7: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7).
+        if !self.shut {
+            match Pin::new(self.stream.io()).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => self.shut = true,
+                Poll::Ready(Err(_)) => return Err(Done),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        // What has come behind it has to be read, or the connection would be reset under the close frame.
         loop {
             let mut scratch = [0; 4 << 10];
             let mut buffer = ReadBuf::new(&mut scratch);
