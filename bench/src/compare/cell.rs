@@ -8,7 +8,7 @@ use super::{
     servers::{Running, Server},
 };
 use crate::{
-    load::{self, Body, Load, Report, Spec, Transport},
+    load::{self, Body, Load, Report, SlowReport, Spec, Transport},
     procfs,
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Cell {
     /// The figure that the row is about.
     pub(crate) value: f64,
     pub(crate) report: Option<Report>,
+    /// The part of their rate that others kept, in rows about that.
+    pub(crate) kept: Option<f64>,
     /// What else is worth to be said.
     pub(crate) note: String,
 }
@@ -100,16 +102,16 @@ pub(crate) async fn measure(
             let grown = procfs::resident(running.pid()).saturating_sub(before);
             load.finish().await?;
             let value = grown as f64 / sessions as f64 / 1024.0;
-            Ok(Some(Cell { value, report: None, note: format!("{} MiB in all", grown >> 20) }))
+            Ok(Some(Cell { value, report: None, kept: None, note: format!("{} MiB in all", grown >> 20) }))
         }
         Work::Heartbeat { transport, sessions } => {
             if !server.speaks_sockjs() {
                 return Ok(None);
             }
-            const EVERY: Duration = Duration::from_secs(3);
+            const EVERY: Duration = Duration::from_secs(2);
             let running = start(Some(EVERY))?;
             let mut load = Load::open(Spec { sessions, ..spec(&running, transport) }).await?;
-            // Two rounds of heartbeats, wherever they start.
+            // Until all beat steadily; then two beats of each.
             load.pass(EVERY).await?;
             let report = load.sample(EVERY * 2).await?;
             load.finish().await?;
@@ -118,13 +120,92 @@ pub(crate) async fn measure(
             }
             let value = report.server_seconds / report.heartbeats as f64 * 1e6;
             let note = format!("{} heartbeats", report.heartbeats);
-            Ok(Some(Cell { value, report: None, note }))
+            Ok(Some(Cell { value, report: None, kept: None, note }))
+        }
+        Work::SlowReaders => {
+            let Some(transport) = as_spoken_by(server, Transport::XhrStreaming) else { return Ok(None) };
+            let running = start(None)?;
+            let spec = Spec { sessions: 16, in_flight: 16, ..spec(&running, transport) };
+            let SlowReport { grown, taken, kept } = load::beside_slow_readers(spec, running.pid()).await?;
+            let value = grown as f64 / f64::from(1 << 20);
+            let note = format!("took {} MiB, others kept {kept:.2}", taken >> 20);
+            Ok(Some(Cell { value, report: None, kept: Some(kept), note }))
+        }
+        Work::Churn { transport, idle } => {
+            if !server.speaks_sockjs() {
+                return Ok(None);
+            }
+            let running = start(None)?;
+            let mut background = Vec::new();
+            for transport in [Transport::WebSocket, Transport::XhrStreaming, Transport::XhrPolling] {
+                let spec = Spec { sessions: idle / 3, ..spec(&running, transport) };
+                background.push(Load::open(spec).await?);
+            }
+            let report = load::churn(spec(&running, transport)).await?;
+            for mut load in background {
+                load.check()?;
+            }
+            Ok(Some(rate(report)))
+        }
+        Work::Cost { transport, sessions } => {
+            let Some(transport) = as_spoken_by(server, transport) else { return Ok(None) };
+            let running = start(None)?;
+            let spec = Spec { sessions, in_flight: 1, ..spec(&running, transport) };
+            let report = Load::open(spec).await?.measure().await?;
+            Ok(Some(Cell { value: 1e6 / report.per_server_second, ..rate(report) }))
+        }
+        Work::TwoWorkers { transport, size, in_flight } => {
+            if matches!(server, Server::Node | Server::Aiohttp | Server::Tornado) {
+                return Ok(None);
+            }
+            let Some(transport) = as_spoken_by(server, transport) else { return Ok(None) };
+            let pinned = core.map(|_| pin_this("0-1")).transpose()?;
+            let mut rates = Vec::new();
+            for workers in [1, 2] {
+                let running = server.start(None, None, workers)?;
+                let spec = Spec { sessions: 16, in_flight, size, ..spec(&running, transport) };
+                rates.push(Load::open(spec).await?.measure().await?);
+            }
+            pinned.map(|()| pin_this("1")).transpose()?;
+            let value = rates[1].per_second / rates[0].per_second;
+            let cost = rates[0].per_server_second / rates[1].per_server_second;
+            let note = format!(
+                "processor time per message x {cost:.2}; generator {:.0} %, then {:.0} % of a core",
+                100.0 * rates[0].generator_share,
+                100.0 * rates[1].generator_share
+            );
+            Ok(Some(Cell { value, report: Some(rates.remove(1)), kept: None, note }))
+        }
+        Work::BesideHeartbeats { sessions, every } => {
+            if !server.speaks_sockjs() {
+                return Ok(None);
+            }
+            let running = start(Some(every))?;
+            let mut idle = Load::open(Spec { sessions, ..spec(&running, Transport::WebSocket) }).await?;
+            idle.pass(Duration::from_secs(1)).await?;
+            let before = idle.heartbeats();
+            let measure = Duration::from_secs(7);
+            let spec = Spec { in_flight: 1, measure, ..spec(&running, Transport::WebSocket) };
+            let report = Load::open(spec).await?.measure().await?;
+            idle.check()?;
+            let note = format!("{} heartbeats meanwhile", idle.heartbeats() - before);
+            Ok(Some(Cell { value: report.max_us / 1000.0, note, ..rate(report) }))
         }
     }
 }
 
+/// Lets this process, and the servers that it starts, run on some cores.
+fn pin_this(cores: &str) -> Result<(), String> {
+    let own = std::process::id().to_string();
+    let output = std::process::Command::new("taskset").args(["-acp", cores, &own]).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err("taskset fails".to_owned()),
+    }
+}
+
 fn rate(report: Report) -> Cell {
-    Cell { value: report.per_server_second, report: Some(report), note: String::new() }
+    Cell { value: report.per_server_second, report: Some(report), kept: None, note: String::new() }
 }
 
 /// What a server that is no SockJS server has instead of a transport.

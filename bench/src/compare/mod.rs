@@ -21,24 +21,31 @@ struct Options {
     servers: Vec<Server>,
     rounds: usize,
     times: Times,
+    scale: bool,
     write: bool,
 }
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut quick = false;
+        let (mut quick, mut scale, mut write) = (false, false, false);
         let mut patterns: Vec<String> = Vec::new();
         let mut servers = vec![Server::Ours, Server::Node];
         let mut rounds = None;
-        let mut write = false;
         while let Some(flag) = args.next() {
             match flag.as_str() {
-                "--quick" => quick = true,
-                "--write" => write = true,
+                "--quick" => {
+                    quick = true;
+                    continue;
+                }
+                "--scale" => {
+                    scale = true;
+                    continue;
+                }
+                "--write" => {
+                    write = true;
+                    continue;
+                }
                 _ => {}
-            }
-            if flag == "--quick" || flag == "--write" {
-                continue;
             }
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
@@ -54,13 +61,17 @@ impl Options {
                 _ => return Err(format!("unknown option {flag}")),
             }
         }
+        if write && !patterns.is_empty() {
+            return Err("--write is for all rows".to_owned());
+        }
+        let all = if scale { rows::scale } else { rows::all };
         let wanted = |row: &Row| match &patterns[..] {
             [] => row.quick || !quick,
             patterns => patterns.iter().any(|pattern| row.id.contains(pattern.as_str())),
         };
-        let rows: Vec<Row> = rows::all().into_iter().filter(wanted).collect();
+        let rows: Vec<Row> = all().into_iter().filter(wanted).collect();
         if rows.is_empty() {
-            let ids: Vec<String> = rows::all().into_iter().map(|row| row.id).collect();
+            let ids: Vec<String> = all().into_iter().map(|row| row.id).collect();
             return Err(format!("no such row; there are {}", ids.join(" ")));
         }
         let ms = Duration::from_millis;
@@ -68,7 +79,7 @@ impl Options {
             true => Times { warm_up: ms(600), measure: ms(1000) },
             false => Times { warm_up: ms(1000), measure: ms(2000) },
         };
-        Ok(Self { rows, servers, rounds: rounds.unwrap_or(if quick { 1 } else { 3 }), times, write })
+        Ok(Self { rows, servers, rounds: rounds.unwrap_or(if quick { 1 } else { 3 }), times, scale, write })
     }
 }
 
@@ -105,7 +116,8 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
     let table = table::of(&options.rows, &options.servers, &results, options.rounds);
     println!("{table}");
     if options.write {
-        table::write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md"), &table)?;
+        let name = if options.scale { "bench/compare --scale" } else { "bench/compare" };
+        table::write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md"), name, &table)?;
     }
     match failures {
         0 => Ok(()),

@@ -1,5 +1,7 @@
 //! What is measured, and the goals.
 
+use std::time::Duration;
+
 use crate::load::{Body, Transport};
 
 /// What a row measures, as one figure per server.
@@ -15,6 +17,16 @@ pub(crate) enum Work {
     Idle { transport: Transport, sessions: usize },
     /// Microseconds of the server's processor time per heartbeat.
     Heartbeat { transport: Transport, sessions: usize },
+    /// MiB that the server grows by when some clients of an echo stop reading.
+    SlowReaders,
+    /// Sessions opened and ended per second of the server's processor time, beside others that are idle.
+    Churn { transport: Transport, idle: usize },
+    /// Microseconds of the server's processor time per message.
+    Cost { transport: Transport, sessions: usize },
+    /// The rate of two threads, of that of one, with no process pinned.
+    TwoWorkers { transport: Transport, size: usize, in_flight: u64 },
+    /// The slowest echo of one session in milliseconds, beside others that only get heartbeats.
+    BesideHeartbeats { sessions: usize, every: Duration },
 }
 
 /// What a figure is to be.
@@ -24,6 +36,10 @@ pub(crate) enum Goal {
     Times(f64, f64),
     /// At the most.
     Below(f64, f64),
+    /// At the most, while the other clients keep this part of their rate.
+    BelowKeeping(f64, f64),
+    /// A figure to be known.
+    None,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +132,54 @@ pub(crate) fn all() -> Vec<Row> {
             goal: Goal::Below(10.0, 6.0),
             quick: false,
         });
+    }
+    // Each session's two queues of 1 MiB, four times, and 8 MiB.
+    rows.push(Row {
+        id: "slow-readers".to_owned(),
+        title: "4 clients send 256 MiB to an xhr-streaming echo and stop reading: MiB more".to_owned(),
+        work: Work::SlowReaders,
+        goal: Goal::BelowKeeping(4.0 * 2.0 + 8.0, 0.9),
+        quick: false,
+    });
+    rows
+}
+
+/// How the figures change with the number of sessions and threads.
+pub(crate) fn scale() -> Vec<Row> {
+    use Transport::{WebSocket, XhrPolling, XhrStreaming};
+    let mut rows = Vec::new();
+    let mut push = |id: String, title: String, work| {
+        rows.push(Row { id, title, work, goal: Goal::None, quick: true });
+    };
+    for transport in [WebSocket, XhrStreaming, XhrPolling] {
+        let name = transport.name();
+        // Two connections each, of the 20,000 descriptors that many systems allow.
+        let most = if transport == WebSocket { 10_000 } else { 9500 };
+        for sessions in [10, 100, 1000, most] {
+            let title = format!("{name}, {sessions} active sessions: us per message");
+            push(format!("cost-{name}-{sessions}"), title, Work::Cost { transport, sessions });
+        }
+    }
+    for transport in [WebSocket, XhrStreaming, XhrPolling] {
+        let name = transport.name();
+        let title = format!("{name}: sessions opened and ended beside 10,000 idle ones of all kinds, /s");
+        push(format!("churn-{name}"), title, Work::Churn { transport, idle: 10_000 });
+    }
+    for (transport, size, in_flight) in
+        [(WebSocket, 64, 1), (WebSocket, 16 << 10, 4), (XhrStreaming, 16 << 10, 4)]
+    {
+        let name = transport.name();
+        let title = format!("{name} {size} B, {in_flight} in flight: two threads' rate, of one's");
+        push(format!("workers-{name}-{size}"), title, Work::TwoWorkers { transport, size, in_flight });
+    }
+    for (every, name) in [(25, "no heartbeat"), (3, "a heartbeat each 3 s")] {
+        let title = format!("slowest echo beside 10,000 websockets with {name} meanwhile, ms");
+        let every = Duration::from_secs(every);
+        push(
+            format!("beside-heartbeats-{}", every.as_secs()),
+            title,
+            Work::BesideHeartbeats { sessions: 10_000, every },
+        );
     }
     rows
 }

@@ -9,8 +9,9 @@ use super::{
 };
 
 /// The marks that the table is written between.
-const BEGIN: &str = "<!-- bench/compare writes from here -->\n";
-const END: &str = "<!-- to here -->\n";
+fn marks(name: &str) -> (String, String) {
+    (format!("<!-- {name} writes from here -->\n"), "<!-- to here -->\n".to_owned())
+}
 
 /// A figure as a reader wants it.
 pub(crate) fn figure(value: f64) -> String {
@@ -60,6 +61,13 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
                 let goal = if must == aim { format!("x {must}") } else { format!("x {must} / {aim}") };
                 (goal, ratio.map(|ratio| (ratio >= must, ratio >= aim)))
             }
+            Goal::BelowKeeping(must, keep) => {
+                let kept = at(Server::Ours).and_then(|at| median_of(&results[at], |cell| cell.kept));
+                let met =
+                    |(ours, kept): (f64, f64)| (ours <= must && kept >= keep, ours <= must && kept >= keep);
+                (format!("{must}, others keep {keep}"), ours.zip(kept).map(met))
+            }
+            Goal::None => (String::new(), None),
             Goal::Below(must, aim) => {
                 let goal = if must == aim { format!("{must}") } else { format!("{must} / {aim}") };
                 (goal, ours.map(|ours| (ours <= must, ours <= aim)))
@@ -75,13 +83,49 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
             out,
             [row.title.clone()]
                 .into_iter()
-                .chain(medians.iter().map(|median| median.map_or("-".to_owned(), figure)))
+                .chain(medians.iter().zip(results).map(|(median, cells)| {
+                    let figure = median.map_or("-".to_owned(), figure);
+                    match median_of(cells, |cell| cell.kept) {
+                        Some(kept) => format!("{figure}, others keep {kept:.2}"),
+                        None => figure,
+                    }
+                }))
                 .chain([ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")), goal, met.to_owned()]),
         );
     }
-    writeln!(out, "\nMedians of {rounds} rounds.\n").expect("a string takes all");
+    let rounds = if rounds == 1 { "One round".to_owned() } else { format!("Medians of {rounds} rounds") };
+    writeln!(out, "\n{rounds}, on {}.\n", machine()).expect("a string takes all");
     latencies(out, rows, servers, results);
     table
+}
+
+/// Where it was measured.
+fn machine() -> String {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let field = |line: &str| {
+        line.strip_prefix("model name").and_then(|line| Some(line.split_once(':')?.1.trim().to_owned()))
+    };
+    let mut models: Vec<String> = cpus.lines().filter_map(field).collect();
+    let cores = models.len();
+    models.dedup();
+    let release = read("/proc/sys/kernel/osrelease");
+    let version = |program: &str| {
+        let output = std::process::Command::new(program).arg("--version").output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let mut machine = format!(
+        "{} ({cores} cores), Linux {}",
+        models.join(", "),
+        release.split('-').next().unwrap_or_default().trim()
+    );
+    for (name, program) in [("", "rustc"), ("Node.js ", "node"), ("", "python3")] {
+        if let Some(version) = version(program) {
+            let short = version.split(" (").next().unwrap_or_default();
+            write!(machine, ", {name}{short}").expect("a string takes all");
+        }
+    }
+    machine
 }
 
 /// The second table: latencies, and who was busy.
@@ -124,11 +168,12 @@ fn line(out: &mut String, cells: impl IntoIterator<Item = String>) {
     out.push_str("|\n");
 }
 
-/// Writes the table between the marks of a file.
-pub(crate) fn write(file: &Path, table: &str) -> Result<(), String> {
+/// Writes the table between the marks that a file has for it.
+pub(crate) fn write(file: &Path, name: &str, table: &str) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text = fs::read_to_string(file).map_err(|error| failed(&error))?;
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (begin, end) = marks(name);
+    let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     let (before, after) = parts.ok_or_else(|| failed(&"it has no marks for the table"))?;
-    fs::write(file, format!("{before}{BEGIN}{table}{END}{after}")).map_err(|error| failed(&error))
+    fs::write(file, format!("{before}{begin}{table}{end}{after}")).map_err(|error| failed(&error))
 }

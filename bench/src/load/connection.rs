@@ -4,7 +4,6 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
 };
 
@@ -71,14 +70,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects from one of many loopback addresses in turn: one alone has some 28,000 ports.
-    pub(crate) async fn open(to: SocketAddr) -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    /// Connects from one of many loopback addresses: one alone has some 28,000 ports. A session always has the
+    /// same one.
+    pub(crate) async fn open(to: SocketAddr, session: usize) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_nodelay(true)?;
         if to.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            socket.bind(SocketAddr::from(([127, 0, 1, 1 + (next % 200) as u8], 0)))?;
+            socket.bind(SocketAddr::from(([127, 0, 1, 1 + (session % 200) as u8], 0)))?;
         }
         let stream = socket.connect(to).await?;
         Ok(Self { stream, read: Buffer::new(), write: Vec::new(), written: 0 })

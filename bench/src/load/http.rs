@@ -46,6 +46,11 @@ impl Reader {
         self.keep_alive
     }
 
+    /// Whether the answer ends where its connection does.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.state == State::Close
+    }
+
     /// The next part of the answer, or none until more is read.
     pub(crate) fn next<'b>(&mut self, buffer: &'b mut Buffer) -> Result<Option<Event<'b>>, String> {
         loop {

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -20,9 +20,10 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    pub(crate) async fn connect(run: Arc<Run>) -> Result<Self, String> {
+    pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
         let (target, path) = (run.spec.target, &run.spec.path);
-        let connection = Connection::open(target).await.map_err(|error| format!("connecting: {error}"))?;
+        let connection =
+            Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
         let request =
             format!("GET {path}/info HTTP/1.1\r\nHost: {target}\r\nOrigin: http://{target}\r\n\r\n");
         Ok(Self {
@@ -38,7 +39,7 @@ impl Asking {
 
     /// Asks until it is told to stop; says how often it did.
     pub(crate) async fn ask(mut self) -> Result<u64, String> {
-        while self.run.sending.load(Relaxed) {
+        while self.run.is_sending() {
             let asked = Instant::now();
             self.connection.write.extend_from_slice(self.request.as_bytes());
             self.asked += 1;

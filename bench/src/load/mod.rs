@@ -1,11 +1,13 @@
 //! The load generator: many sessions on one thread, each message checked.
 
+mod churn;
 mod connection;
 mod histogram;
 mod http;
 mod info;
 pub(crate) mod messages;
 mod session;
+mod slow;
 mod transport;
 mod websocket;
 
@@ -29,6 +31,10 @@ use tokio::{
 };
 
 use self::session::Session;
+pub(crate) use self::{
+    churn::churn,
+    slow::{SlowReport, beside_slow_readers},
+};
 pub(crate) use self::{histogram::Histogram, messages::Body, transport::Transport};
 use crate::procfs;
 
@@ -84,6 +90,7 @@ pub(crate) struct Run {
     sending: AtomicBool,
     received: AtomicU64,
     heartbeats: AtomicU64,
+    pings: AtomicU64,
     /// In a broadcast, tells the sender that everyone has got a message.
     delivered: Notify,
     latencies: Mutex<Option<Histogram>>,
@@ -97,6 +104,7 @@ impl Run {
             sending: AtomicBool::new(true),
             received: AtomicU64::new(0),
             heartbeats: AtomicU64::new(0),
+            pings: AtomicU64::new(0),
             delivered: Notify::new(),
             latencies: Mutex::new(None),
             open: AtomicUsize::new(0),
@@ -126,9 +134,17 @@ impl Run {
         }
     }
 
+    fn count_ping(&self) {
+        self.pings.fetch_add(1, Relaxed);
+    }
+
+    fn is_sending(&self) -> bool {
+        self.sending.load(Relaxed)
+    }
+
     /// How many messages follow on so many received.
     fn follow(&self, received: u64) -> u64 {
-        if self.spec.echoes && self.sending.load(Relaxed) { received } else { 0 }
+        if self.spec.echoes && self.is_sending() { received } else { 0 }
     }
 }
 
@@ -162,7 +178,7 @@ impl Load {
     }
 
     /// Fails if a session has.
-    fn check(&mut self) -> Result<(), String> {
+    pub(crate) fn check(&mut self) -> Result<(), String> {
         match self.tasks.try_join_next() {
             None | Some(Ok(Ok(_))) => Ok(()),
             Some(Ok(Err(error))) => Err(error),
@@ -170,8 +186,9 @@ impl Load {
         }
     }
 
+    /// How many heartbeats have come. Some servers send frames on a WebSocket, some pings, some both.
     pub(crate) fn heartbeats(&self) -> u64 {
-        self.run.heartbeats.load(Relaxed)
+        self.run.heartbeats.load(Relaxed).max(self.run.pings.load(Relaxed))
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -270,8 +287,8 @@ pub(crate) async fn info(spec: Spec) -> Result<Report, String> {
     let spec = Spec { sessions: CONNECTIONS, in_flight: 1, echoes: true, ..spec };
     let run = Run::new(spec);
     let mut tasks = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        tasks.spawn(info::Asking::connect(run.clone()).await?.ask());
+    for number in 0..CONNECTIONS {
+        tasks.spawn(info::Asking::connect(run.clone(), number).await?.ask());
     }
     let (go, _) = watch::channel(true);
     Load { run, tasks, go }.measure().await
@@ -301,7 +318,7 @@ async fn session(
     }
     go.wait_for(|go| *go).await.map_err(|error| error.to_string())?;
     loop {
-        if run.sending.load(Relaxed) {
+        if run.is_sending() {
             let in_flight = if run.spec.echoes {
                 session.sent() - session.received()
             } else {
@@ -311,7 +328,7 @@ async fn session(
         }
         let done = poll_fn(|cx| match session.poll(cx) {
             Err(error) => Poll::Ready(Err(error)),
-            Ok(()) if !run.sending.load(Relaxed) && session.received() == session.sent() => {
+            Ok(()) if !run.is_sending() && session.received() == session.sent() => {
                 Poll::Ready(Ok(session.sent()))
             }
             Ok(()) => Poll::Pending,

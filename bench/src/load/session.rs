@@ -2,7 +2,9 @@
 
 use std::{
     collections::VecDeque,
+    io,
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -45,9 +47,12 @@ pub(crate) struct Session {
     run: Arc<Run>,
     transport: Transport,
     target: SocketAddr,
+    number: usize,
     /// The path of the session.
     path: String,
     receiving: Connection,
+    /// The next connection, after an answer that ended the last one.
+    reconnecting: Option<Pin<Box<dyn Future<Output = io::Result<Connection>> + Send>>>,
     reader: http::Reader,
     status: u16,
     upgraded: bool,
@@ -66,7 +71,8 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
         let Spec { target, ref path, transport, body, size, echoes, .. } = run.spec;
-        let receiving = Connection::open(target).await.map_err(|error| format!("connecting: {error}"))?;
+        let receiving =
+            Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
         // Whose messages arrive: its own, or the first session's.
         let from = if echoes { number } else { 0 };
         let outgoing = match transport {
@@ -88,8 +94,10 @@ impl Session {
         let mut session = Self {
             transport,
             target,
+            number,
             path,
             receiving,
+            reconnecting: None,
             reader: http::Reader::default(),
             status: 0,
             upgraded: false,
@@ -163,12 +171,24 @@ impl Session {
     /// Connects what sends, if the transport needs a second connection for that.
     pub(crate) async fn prepare_to_send(&mut self) -> Result<(), String> {
         if let Outgoing::Posts { connection: none @ None, .. } = &mut self.outgoing {
-            let connection =
-                Connection::open(self.target).await.map_err(|error| format!("connecting: {error}"))?;
+            let connection = Connection::open(self.target, self.number)
+                .await
+                .map_err(|error| format!("connecting: {error}"))?;
             let reader = http::Reader::default();
             *none = Some(Box::new(Posting { connection, reader, outstanding: false, status: 0 }));
         }
         Ok(())
+    }
+
+    /// Ready when all that was sent is taken by the server; reads nothing of what it answers.
+    pub(crate) fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        while self.poll_post(cx)?.is_ready() {}
+        match &self.outgoing {
+            Outgoing::Posts { waiting: 0, connection: Some(posting), .. } if !posting.outstanding => {
+                Poll::Ready(Ok(()))
+            }
+            _ => Poll::Pending,
+        }
     }
 
     fn request(&mut self) {
@@ -193,14 +213,28 @@ impl Session {
 
     /// Reads once and takes what has arrived; pending when nothing has.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, String> {
-        let lost = |error: std::io::Error| format!("receiving: {error}");
+        let lost = |error: io::Error| format!("receiving: {error}");
+        if let Some(connection) = &mut self.reconnecting {
+            match connection.as_mut().poll(cx).map_err(lost)? {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(connection) => self.receiving = connection,
+            }
+            self.reconnecting = None;
+            self.reader = http::Reader::default();
+            self.request();
+        }
         let _ = self.receiving.poll_flush(cx).map_err(lost)?;
+        let mut ended = false;
         let Poll::Ready(more) = self.receiving.poll_read(cx).map_err(lost)? else { return Ok(Poll::Pending) };
         if !more {
-            return Err("the connection that receives has ended".to_owned());
+            if !self.reader.ends_with_connection() {
+                return Err("the connection that receives has ended".to_owned());
+            }
+            ended = true;
         }
         let before = self.checker.received();
         match self.transport {
+            _ if ended => self.end_of_answer()?,
             Transport::Tcp => self.take_bare()?,
             Transport::WebSocket | Transport::RawWebSocket if self.upgraded => self.take_websocket()?,
             Transport::WebSocket | Transport::RawWebSocket => self.take_upgrade()?,
@@ -253,8 +287,7 @@ impl Session {
             match header.kind {
                 Some(websocket::Kind::Ping) => {
                     websocket::control(&mut self.receiving.write, 10, payload);
-                    // Beside a framed heartbeat, a ping is no heartbeat of its own.
-                    self.heartbeats += u64::from(self.transport == Transport::RawWebSocket);
+                    self.run.count_ping();
                 }
                 Some(websocket::Kind::Pong) => {}
                 Some(websocket::Kind::Close) => return Err(format!("closed: {}", shown(payload))),
@@ -287,26 +320,33 @@ impl Session {
                 http::Event::Head { status } => self.status = status,
                 http::Event::Data(data) => self.stream.extend_from_slice(data),
                 http::Event::End => {
-                    if self.status != 200 {
-                        return Err(format!(
-                            "a receiving request got {}: {}",
-                            self.status,
-                            shown(&self.stream)
-                        ));
+                    self.end_of_answer()?;
+                    if self.reconnecting.is_some() {
+                        return Ok(());
                     }
-                    self.take_frames()?;
-                    if self.consumed < self.stream.len() {
-                        return Err(format!("half a frame: {}", shown(&self.stream[self.consumed..])));
-                    }
-                    if !self.reader.keep_alive() {
-                        return Err("an answer ended its connection".to_owned());
-                    }
-                    self.request();
                 }
             }
         }
         if self.status == 200 {
             self.take_frames()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the next answer.
+    fn end_of_answer(&mut self) -> Result<(), String> {
+        if self.status != 200 {
+            return Err(format!("a receiving request got {}: {}", self.status, shown(&self.stream)));
+        }
+        self.take_frames()?;
+        if !self.stream.is_empty() {
+            return Err(format!("half a frame: {}", shown(&self.stream)));
+        }
+        self.status = 0;
+        if self.reader.keep_alive() {
+            self.request();
+        } else {
+            self.reconnecting = Some(Box::pin(Connection::open(self.target, self.number)));
         }
         Ok(())
     }
@@ -336,7 +376,7 @@ impl Session {
         let Outgoing::Posts { element, waiting, connection: Some(posting) } = &mut self.outgoing else {
             return Ok(Poll::Pending);
         };
-        let lost = |error: std::io::Error| format!("sending: {error}");
+        let lost = |error: io::Error| format!("sending: {error}");
         if !posting.outstanding {
             if *waiting == 0 {
                 return Ok(Poll::Pending);
