@@ -1,9 +1,10 @@
 //! The services that the official protocol suite and the browser client's own tests ask for.
 //!
-//! `cargo run --release --example testserver -- --addr 127.0.0.1:8081 [--response-limit BYTES] [--workers N]
-//! [--static DIR] [--client FILE]`
+//! `cargo run --release --example testserver -- --addr 127.0.0.1:8081 [--response-limit BYTES]
+//! [--max-message BYTES] [--workers N] [--static DIR] [--client FILE]`
 //!
-//! Each option with its default: `--addr` 127.0.0.1:8081, `--response-limit` 4096, `--workers` 2 threads.
+//! Each option with its default: `--addr` 127.0.0.1:8081, `--response-limit` 4096, `--max-message` 131072,
+//! `--workers` 2 threads.
 //! `--static` serves a directory at all other paths, and `--client` is sockjs-client's script, which every
 //! service then serves for its iframe page.
 //!
@@ -35,11 +36,12 @@ use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
 use uuid::Uuid;
 
-const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--workers N] [--static DIR] [--client FILE]";
+const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--max-message BYTES] [--workers N] [--static DIR] [--client FILE]";
 
 struct Args {
     addr: SocketAddr,
     response_limit: usize,
+    max_message: usize,
     workers: usize,
     static_dir: Option<PathBuf>,
     client: Option<ClientScript>,
@@ -48,13 +50,21 @@ struct Args {
 impl Args {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let addr = ([127, 0, 0, 1], 8081).into();
-        let mut parsed = Self { addr, response_limit: 4096, workers: 2, static_dir: None, client: None };
+        let mut parsed = Self {
+            addr,
+            response_limit: 4096,
+            max_message: 128 << 10,
+            workers: 2,
+            static_dir: None,
+            client: None,
+        };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
             let bad = |error: &dyn std::fmt::Display| format!("{flag} {value}: {error}");
             match flag.as_str() {
                 "--addr" => parsed.addr = value.parse().map_err(|e| bad(&e))?,
                 "--response-limit" => parsed.response_limit = value.parse().map_err(|e| bad(&e))?,
+                "--max-message" => parsed.max_message = value.parse().map_err(|e| bad(&e))?,
                 "--workers" => parsed.workers = value.parse().map_err(|e| bad(&e))?,
                 "--static" => parsed.static_dir = Some(value.into()),
                 "--client" => parsed.client = Some(ClientScript::from_file(&value).map_err(|e| bad(&e))?),
@@ -176,6 +186,8 @@ fn app(args: &Args) -> Router {
     let options = || {
         // Who tests comes from anywhere, and no cookie here lets anyone do anything.
         let mut options = Options::new().response_limit(args.response_limit).origins(Origins::any());
+        options = options.max_message_bytes(args.max_message);
+        options = options.max_body_bytes(args.max_message.max(1 << 20));
         if let Some(client) = &args.client {
             options = options.client_script(client.clone());
         }
