@@ -262,8 +262,11 @@ impl SockJs {
                 },
                 Lookup::Opening => return transport::receive::refuse(receiver),
                 Lookup::Refused(why) => return reply::overloaded(why),
-                Lookup::Vacant(reservation) => {
+                Lookup::Vacant(mut reservation) => {
                     let connection = connection(receiver.transport, &parts);
+                    if let Err(why) = self.admit(&mut reservation, &connection, &parts) {
+                        return reply::overloaded(why);
+                    }
                     let opened = match self.open(parts).await {
                         Ok(opened) => opened,
                         Err(rejection) => return rejection,
@@ -299,13 +302,16 @@ impl SockJs {
             Ok(upgrade) => upgrade,
             Err(response) => return response,
         };
-        let reservation = match self.endpoint.registry.reserve_socket(transport, options.max_sessions) {
+        let mut reservation = match self.endpoint.registry.reserve_socket(transport, options.max_sessions) {
             Ok(reservation) => reservation,
             Err(why) => return reply::overloaded(why),
         };
         let mut connection = connection(transport, &parts);
         connection.binary &= upgrade.is_rfc6455();
         connection.pings = upgrade.is_rfc6455();
+        if let Err(why) = self.admit(&mut reservation, &connection, &parts) {
+            return reply::overloaded(why);
+        }
         let opened = match self.open(parts).await {
             Ok(opened) => opened,
             Err(rejection) => return rejection,
@@ -313,6 +319,23 @@ impl SockJs {
         match self.start(reservation, connection, opened) {
             Ok((driver, attachment)) => upgrade.accept(transport, options, attachment, driver),
             Err(why) => reply::overloaded(why),
+        }
+    }
+
+    /// Refuses a peer that has its sessions already.
+    fn admit(
+        &self,
+        reservation: &mut Reservation,
+        connection: &Connection,
+        parts: &Parts,
+    ) -> Result<(), Rejection> {
+        let options = self.options_ref();
+        match options.max_sessions_per_peer {
+            usize::MAX => Ok(()),
+            limit => {
+                let peer = options.peer_key.peer(&parts.headers, connection.peer);
+                peer.map_or(Ok(()), |peer| reservation.admit(peer, limit))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What an application can do with an endpoint as a whole.
 
-use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::{
     CloseFrame, Stats,
@@ -95,7 +95,7 @@ impl SockJsHandle {
         tracing::info!(sessions = self.len(), code, "endpoint shuts down");
         self.registry.begin_shutdown(frame);
         // Over or not, the report says what there was.
-        let _ = tokio::time::timeout(grace, poll_fn(|cx| self.registry.poll_idle(cx))).await;
+        let _ = tokio::time::timeout(grace, self.registry.idle()).await;
         let report = self.registry.end_shutdown();
         let ShutdownReport { closed, lost, messages_lost, handlers_running } = report;
         tracing::info!(closed, lost, messages_lost, handlers_running, "endpoint is shut down");

@@ -1,12 +1,12 @@
 //! Everything that can be set on an endpoint.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
 use crate::{
     ClientScript, Origins, Transport,
-    session::{Connection, Settings},
+    session::{Connection, Peer, Settings},
     transport::TransportSet,
 };
 
@@ -50,6 +50,8 @@ pub struct Options {
     pub(crate) write_timeout: Duration,
     pub(crate) pong_timeout: Duration,
     pub(crate) max_sessions: usize,
+    pub(crate) max_sessions_per_peer: usize,
+    pub(crate) peer_key: PeerKey,
     pub(crate) open_timeout: Duration,
     #[cfg(feature = "websocket")]
     pub(crate) hixie76: bool,
@@ -81,6 +83,8 @@ impl Default for Options {
             write_timeout: Duration::from_secs(10),
             pong_timeout: Duration::from_secs(10),
             max_sessions: usize::MAX,
+            max_sessions_per_peer: usize::MAX,
+            peer_key: PeerKey::Address,
             open_timeout: Duration::from_secs(5),
             #[cfg(feature = "websocket")]
             hixie76: false,
@@ -330,6 +334,40 @@ impl Options {
         self
     }
 
+    /// How many sessions one peer may hold at the most, closed ones in their disconnect delay included.
+    /// Beyond it, an opening request gets 429 with `Retry-After: 5`, before any extractor runs.
+    ///
+    /// A peer is an address, of IPv6 a network of 64 bits, of the connection that brings the request:
+    /// see [`Session::peer_addr`](crate::Session::peer_addr) for how the server makes it known. A request
+    /// whose address is not known is not limited. Behind a proxy all have the proxy's: say by
+    /// [`peer_key`](Self::peer_key) whom to count.
+    pub fn max_sessions_per_peer(mut self, sessions: usize) -> Self {
+        self.max_sessions_per_peer = sessions;
+        self
+    }
+
+    /// Whom [`max_sessions_per_peer`](Self::max_sessions_per_peer) counts sessions for: a key made of the
+    /// opening request's headers and the connection's address, if that is known. Requests for which it gives
+    /// `None` are not limited. Keep it quick: it runs for every session that is to open.
+    ///
+    /// A header says only what its last writer wants: take one that your proxy sets, and only from it.
+    ///
+    /// ```
+    /// use axum_sockjs::Options;
+    ///
+    /// // nginx: proxy_set_header X-Real-IP $remote_addr;
+    /// let options = Options::new().max_sessions_per_peer(20).peer_key(|headers, _proxy| {
+    ///     Some(headers.get("x-real-ip")?.to_str().ok()?.to_owned())
+    /// });
+    /// ```
+    pub fn peer_key<F>(mut self, key: F) -> Self
+    where
+        F: Fn(&HeaderMap, Option<SocketAddr>) -> Option<String> + Send + Sync + 'static,
+    {
+        self.peer_key = PeerKey::Custom(Arc::new(key));
+        self
+    }
+
     /// How long the handler's extractors may take. Then the opening request gets 503 with `Retry-After: 5`.
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.open_timeout = timeout;
@@ -396,6 +434,8 @@ impl Options {
             write_timeout,
             pong_timeout,
             max_sessions,
+            max_sessions_per_peer,
+            peer_key,
             open_timeout,
             #[cfg(feature = "websocket")]
             hixie76,
@@ -442,6 +482,8 @@ impl Options {
             ("write_timeout", format!("{write_timeout:?}")),
             ("pong_timeout", format!("{pong_timeout:?}")),
             ("max_sessions", or_none(max_sessions)),
+            ("max_sessions_per_peer", or_none(max_sessions_per_peer)),
+            ("peer_key", format!("{peer_key:?}")),
             ("open_timeout", format!("{open_timeout:?}")),
             #[cfg(feature = "websocket")]
             ("hixie76", on_or_off(*hixie76).to_owned()),
@@ -456,6 +498,33 @@ impl fmt::Debug for Options {
             map.entry(&format_args!("{name}"), &format_args!("{value}"));
         }
         map.finish()
+    }
+}
+
+/// Whom sessions are counted for.
+#[derive(Clone)]
+pub(crate) enum PeerKey {
+    Address,
+    Custom(Arc<CustomPeerKey>),
+}
+
+type CustomPeerKey = dyn Fn(&HeaderMap, Option<SocketAddr>) -> Option<String> + Send + Sync;
+
+impl PeerKey {
+    pub(crate) fn peer(&self, headers: &HeaderMap, addr: Option<SocketAddr>) -> Option<Peer> {
+        match self {
+            Self::Address => addr.map(Peer::from),
+            Self::Custom(key) => key(headers, addr).map(|key| Peer::Key(key.into())),
+        }
+    }
+}
+
+impl fmt::Debug for PeerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "address",
+            Self::Custom(_) => "custom",
+        })
     }
 }
 

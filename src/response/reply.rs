@@ -45,6 +45,8 @@ pub(crate) enum Rejection {
     Handshake,
     /// The endpoint has as many sessions as it may.
     SessionsFull,
+    /// The peer has as many sessions as it may.
+    PeerFull,
     /// The endpoint shuts down.
     Shutdown,
     /// The handler's extractors took too long.
@@ -64,13 +66,14 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NotFound,
         Self::NoSession,
         Self::Origin,
         Self::Method,
         Self::Handshake,
         Self::SessionsFull,
+        Self::PeerFull,
         Self::Shutdown,
         Self::OpenTimeout,
         Self::Extractor,
@@ -89,6 +92,7 @@ impl Rejection {
             Self::Method => "method",
             Self::Handshake => "handshake",
             Self::SessionsFull => "sessions-full",
+            Self::PeerFull => "peer-full",
             Self::Shutdown => "shutdown",
             Self::OpenTimeout => "open-timeout",
             Self::Extractor => "extractor",
@@ -146,15 +150,16 @@ pub(crate) fn malformed(what: &'static str) -> Response {
     refuse(Rejection::Malformed, StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
-/// 503: try again later.
+/// 503, or 429 where it is up to the peer: try again later.
 pub(crate) fn overloaded(why: Rejection) -> Response {
-    let message = match why {
-        Rejection::Shutdown => "The server is going down.\n",
-        Rejection::OpenTimeout => "The session took too long to open.\n",
-        Rejection::QueueFull => "The session's queue is full.\n",
-        _ => "Too many sessions.\n",
+    let (status, message) = match why {
+        Rejection::PeerFull => (StatusCode::TOO_MANY_REQUESTS, "Too many sessions of one peer.\n"),
+        Rejection::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, "The server is going down.\n"),
+        Rejection::OpenTimeout => (StatusCode::SERVICE_UNAVAILABLE, "The session took too long to open.\n"),
+        Rejection::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "The session's queue is full.\n"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "Too many sessions.\n"),
     };
-    let mut response = refuse(why, StatusCode::SERVICE_UNAVAILABLE, message);
+    let mut response = refuse(why, status, message);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

@@ -4,6 +4,7 @@ mod attachment;
 mod core;
 mod driver;
 mod message;
+mod peers;
 mod registry;
 mod sender;
 mod shared;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     attachment::Attachment,
     core::{AttachError, Farewell, Settings},
     driver::Driver,
+    peers::Peer,
     registry::{Lookup, Registry, Reservation},
     shared::{Closed, Connection, Shared},
 };

@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -11,7 +13,12 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Attachment, CloseReason, Shared, core::Settings, shared::Connection};
+use super::{
+    Attachment, CloseReason, Shared,
+    core::Settings,
+    peers::{Admission, Peer, Peers},
+    shared::Connection,
+};
 use crate::{
     CloseFrame, ShutdownReport, Transport,
     response::reply::Rejection,
@@ -22,6 +29,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
+    peers: Arc<Peers>,
     /// Sessions that have not ended. An ended one stays in the maps until its client was told.
     live: Arc<AtomicUsize>,
     /// Requests that were refused, by cause.
@@ -43,8 +51,9 @@ struct Maps {
     farewell: Option<CloseFrame>,
     /// What has become of the sessions since then that are no longer here.
     report: ShutdownReport,
-    /// Who waits until nothing is left.
-    idle: Vec<Waker>,
+    /// Who waits until nothing is left, each under the number of its wait.
+    idle: HashMap<u64, Waker>,
+    last_wait: u64,
 }
 
 #[derive(Debug)]
@@ -124,7 +133,7 @@ impl Registry {
 
     fn reserve(self: &Arc<Self>, maps: &mut Maps, key: Key, transport: Transport) -> Reservation {
         maps.insert(key.clone(), Slot::Opening(transport));
-        Reservation { registry: Arc::clone(self), key: Some(key) }
+        Reservation { registry: Arc::clone(self), key: Some(key), admission: None }
     }
 
     /// The session that a sending request names.
@@ -133,15 +142,11 @@ impl Registry {
     }
 
     /// Completes when no session is left, neither open nor closed, and no handler.
-    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut maps = self.maps();
-        if maps.is_idle() {
-            return Poll::Ready(());
-        }
-        if !maps.idle.iter().any(|waker| waker.will_wake(cx.waker())) {
-            maps.idle.push(cx.waker().clone());
-        }
-        Poll::Pending
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing behind.
+    pub(crate) fn idle(&self) -> Idle<'_> {
+        Idle { registry: self, ticket: None }
     }
 
     /// Takes something out of the maps, and wakes who waits for the last of it.
@@ -149,9 +154,9 @@ impl Registry {
         let idle = {
             let mut maps = self.maps();
             take(&mut maps);
-            if maps.is_idle() { std::mem::take(&mut maps.idle) } else { Vec::new() }
+            if maps.is_idle() { std::mem::take(&mut maps.idle) } else { HashMap::new() }
         };
-        idle.into_iter().for_each(Waker::wake);
+        idle.into_values().for_each(Waker::wake);
     }
 
     /// Ends every session with `frame` and says how many there were.
@@ -209,6 +214,40 @@ impl Registry {
         let counts = self.rejections.iter().map(|count| count.load(Ordering::Relaxed));
         let rejected = Rejection::ALL.into_iter().map(Rejection::name).zip(counts).collect();
         Stats::new(&totals, rejected, fallbacks, handlers)
+    }
+}
+
+/// A wait until nothing is left.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Idle<'a> {
+    registry: &'a Registry,
+    ticket: Option<u64>,
+}
+
+impl Future for Idle<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut maps = self.registry.maps();
+        if maps.is_idle() {
+            return Poll::Ready(());
+        }
+        let ticket = self.ticket.unwrap_or(maps.last_wait + 1);
+        maps.last_wait = maps.last_wait.max(ticket);
+        let replaced = maps.idle.insert(ticket, cx.waker().clone());
+        drop(maps);
+        // A waker may hold its task, and that this registry: it goes without the lock.
+        drop(replaced);
+        self.ticket = Some(ticket);
+        Poll::Pending
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        let forgotten = self.ticket.and_then(|ticket| self.registry.maps().idle.remove(&ticket));
+        drop(forgotten);
     }
 }
 
@@ -285,9 +324,16 @@ pub(crate) struct Reservation {
     registry: Arc<Registry>,
     /// Taken when the session opens.
     key: Option<Key>,
+    admission: Option<Admission>,
 }
 
 impl Reservation {
+    /// Counts the session for its peer, who may have `limit`.
+    pub(crate) fn admit(&mut self, peer: Peer, limit: usize) -> Result<(), Rejection> {
+        self.admission = Some(self.registry.peers.admit(peer, limit).ok_or(Rejection::PeerFull)?);
+        Ok(())
+    }
+
     /// Opens the session, with its first receiver attached; not if the endpoint shuts down by now. `fallback`
     /// is counted.
     pub(crate) fn open(
@@ -307,9 +353,10 @@ impl Reservation {
             }
             maps.fallbacks += u64::from(fallback);
         }
-        let key = self.key.take();
+        let (key, admission) = (self.key.take(), self.admission.take());
         let attachment = Attachment::first(Arc::clone(&shared), receiver);
-        Ok((Registered { registry: Arc::clone(&self.registry), key, shared }, attachment))
+        let registry = Arc::clone(&self.registry);
+        Ok((Registered { registry, key, shared, _admission: admission }, attachment))
     }
 }
 
@@ -327,6 +374,7 @@ pub(crate) struct Registered {
     registry: Arc<Registry>,
     key: Option<Key>,
     pub(crate) shared: Arc<Shared>,
+    _admission: Option<Admission>,
 }
 
 impl Registered {

@@ -8,6 +8,7 @@ mod hixie76;
 mod hostile;
 #[cfg(feature = "http2")]
 mod http2;
+mod limits;
 mod origin;
 mod protocol;
 mod security;

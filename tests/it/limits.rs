@@ -1,0 +1,439 @@
+//! Every limit, at, under and over its bound, on each transport that it concerns; over real sockets.
+//!
+//! What happens to clients that are slow or dead is in `slow.rs`.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::{Router, extract::FromRequestParts, http::request::Parts};
+use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, Session, SockJs, Transport};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
+
+use crate::support::{
+    apps::{Endpoint, Reporting, Stage},
+    client::{Client, Frame, Kind, WAYS, Way, on_each},
+    fresh_id,
+    http::{Connection, Request, Response},
+    server::Server,
+    until, within,
+};
+
+/// Long enough for nothing to end by itself while a test runs.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Short enough to wait for.
+const SHORT: Duration = Duration::from_millis(200);
+
+fn of_kind(kinds: &[Kind]) -> impl Iterator<Item = &'static Way> {
+    WAYS.iter().filter(|way| kinds.contains(&way.kind))
+}
+
+fn http() -> impl Iterator<Item = &'static Way> {
+    of_kind(&[Kind::Stream, Kind::Poll])
+}
+
+fn array(messages: &[&str]) -> String {
+    serde_json::to_string(messages).expect("strings are JSON")
+}
+
+async fn receive(session: &mut Session) -> Message {
+    within("a message", session.recv()).await.expect("the session is open")
+}
+
+/// Sends payloads within a limit, whose messages come back, and one beyond: a socket is closed with 1009, a
+/// request is told 413 and its session goes on.
+async fn within_and_beyond(way: &'static Way, options: Options, within_limit: &[&[&str]], beyond: &[&str]) {
+    let mut reporting = Reporting::start(options).await;
+    let mut client = Client::open(&reporting.endpoint, way).await;
+    for messages in within_limit {
+        client.send(messages).await;
+        assert_eq!(client.messages(messages.len()).await, *messages, "{}", way.transport);
+    }
+    let payload = if way.framed { array(beyond) } else { beyond.concat() };
+    if way.kind == Kind::Socket {
+        client.up.send_payload(&payload).await;
+        let Frame::Goodbye(1009, _) = client.frame().await else { panic!("no 1009 on {}", way.transport) };
+        assert!(matches!(reporting.end().await, CloseReason::ProtocolError(frame) if frame.code() == 1009));
+    } else {
+        assert_eq!(client.up.post(payload.as_bytes()).await.status, 413, "{}", way.transport);
+        client.send(&["on"]).await;
+        assert_eq!(client.messages(1).await, ["on"], "the session and its connection are still good");
+        let stats = reporting.endpoint.handle.stats();
+        let taken: usize = within_limit.iter().map(|messages| messages.len()).sum();
+        assert_eq!(stats.total().messages_received, taken as u64 + 1, "nothing of what was refused");
+    }
+}
+
+#[tokio::test]
+async fn max_message_bytes() {
+    on_each(WAYS, async |way| {
+        // The bound counts UTF-8, not letters, nor escapes on the wire.
+        let options = Options::new().max_message_bytes(10);
+        let at = ["123456789", "1234567890", "12345678é", "\"\"\"\"\"\n\n\n\n\n"];
+        within_and_beyond(way, options, &at.each_ref().map(std::slice::from_ref), &["12345678901"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn max_body_bytes() {
+    on_each(WAYS.iter().filter(|way| way.framed), async |way| {
+        // `["…"]` takes four bytes, and jsonp_send `d=` and three for each of those.
+        let around = if way.transport == Transport::JsonpPolling { 14 } else { 4 };
+        let text = |body: usize| "x".repeat(body - around);
+        let (under, at, over) = (text(99), text(100), text(101));
+        within_and_beyond(way, Options::new().max_body_bytes(100), &[&[&under], &[&at]], &[&over]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn max_batch_messages() {
+    on_each(WAYS.iter().filter(|way| way.framed), async |way| {
+        let options = Options::new().max_batch_messages(3);
+        within_and_beyond(way, options, &[&["a", "b"], &["a", "b", "c"]], &["a", "b", "c", "d"]).await;
+    })
+    .await;
+}
+
+/// A session whose application does not read takes what its queue holds and no more: a request waits and is
+/// then told to come back later, a socket is not read.
+async fn fills_up(way: &'static Way, options: Options, texts: &[&str], beyond: &str) {
+    let mut stage = Stage::start(options.receive_timeout(SHORT)).await;
+    let mut client = Client::open(&stage.endpoint, way).await;
+    let mut session = stage.session().await;
+    let handle = stage.endpoint.handle.clone();
+    let taken = || handle.stats().total().messages_received;
+    for text in texts {
+        client.send(&[text]).await;
+    }
+    until("the queue to be full", || taken() == texts.len() as u64).await;
+    if way.kind == Kind::Socket {
+        client.send(&[beyond]).await;
+        tokio::time::sleep(SHORT).await;
+    } else {
+        let payload = array(&[beyond]);
+        let answer = client.up.post(payload.as_bytes()).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{}", way.transport);
+    }
+    assert_eq!(taken(), texts.len() as u64, "nothing beyond the bound");
+    for text in texts {
+        assert_eq!(receive(&mut session).await, *text);
+    }
+    if way.kind == Kind::Socket {
+        assert_eq!(receive(&mut session).await, beyond, "it had to wait");
+    }
+    client.send(&["on"]).await;
+    assert_eq!(receive(&mut session).await, "on");
+    assert_eq!(session.close_reason(), None);
+}
+
+#[tokio::test]
+async fn receive_queue_messages() {
+    on_each(WAYS, async |way| {
+        fills_up(way, Options::new().receive_queue_messages(3), &["a", "b", "c"], "d").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn receive_queue_bytes_and_receive_timeout() {
+    on_each(WAYS, async |way| {
+        // Each of these takes 100 bytes and 128 for its place.
+        let text = "x".repeat(100);
+        fills_up(way, Options::new().receive_queue_bytes(2 * 228), &[&text, &text], "").await;
+    })
+    .await;
+}
+
+/// A handler that never receives holds no request for long, and its queue ends at its bound.
+#[tokio::test]
+async fn a_handler_that_hangs_holds_no_request_for_long() {
+    on_each(http(), async |way| {
+        let options = Options::new().receive_queue_bytes(10_000).receive_timeout(SHORT);
+        let hang = |session: Session| async move {
+            std::future::pending::<()>().await;
+            drop(session);
+        };
+        let endpoint = Endpoint::start(hang, options).await;
+        let mut client = Client::open(&endpoint, way).await;
+        let payload = serde_json::to_string(&["x".repeat(1000)]).unwrap();
+        let mut answers = Vec::new();
+        for _ in 0..12 {
+            answers.push(client.up.post(payload.as_bytes()).await.status);
+        }
+        // 8 of 1,128 bytes each fit.
+        assert!(answers[..8].iter().all(|status| *status < 300), "{answers:?}");
+        assert_eq!(answers[8..], [503; 4]);
+        assert!(endpoint.handle.stats().receive_queue_peak_bytes <= 10_000);
+    })
+    .await;
+}
+
+/// Sends messages of 64 KiB to a client that reads none, until `done`.
+async fn flood(session: &Session, mut done: impl FnMut(Result<(), SendError>) -> bool) {
+    let message = Message::from("x".repeat(64 << 10));
+    within("what happens to a full queue", async {
+        while !done(session.try_send(message.clone())) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn send_queue_bytes_and_send_overflow() {
+    const BOUND: usize = 1 << 20;
+    let options = |policy| {
+        // A stream does not come to its end by itself.
+        Options::new()
+            .send_queue_bytes(BOUND)
+            .send_overflow(policy)
+            .response_limit(1 << 30)
+            .write_timeout(NEVER)
+    };
+    on_each(WAYS, async |way| {
+        let mut stage = Stage::start(options(Overflow::Wait)).await;
+        let _client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        flood(&session, |sent| matches!(sent, Err(SendError::Full(_)))).await;
+        assert_eq!((session.close_reason(), session.dropped()), (None, 0));
+        let waiting = session.sender();
+        let mut waiting = tokio::spawn(async move { waiting.send("x".repeat(BOUND)).await });
+        assert!(tokio::time::timeout(SHORT, &mut waiting).await.is_err(), "it waits");
+        session.close(3000, "");
+        assert!(matches!(within("its end", waiting).await.unwrap(), Err(SendError::Closed(_))));
+        assert!(stage.endpoint.handle.stats().send_queue_peak_bytes <= BOUND);
+
+        let mut stage = Stage::start(options(Overflow::Close)).await;
+        let _client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        flood(&session, |sent| matches!(sent, Err(SendError::Closed(_)))).await;
+        assert_eq!(session.close_reason(), Some(CloseReason::SendQueueFull));
+        assert!(stage.endpoint.handle.stats().send_queue_peak_bytes <= BOUND);
+
+        let mut stage = Stage::start(options(Overflow::DropOldest)).await;
+        let _client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        flood(&session, |sent| {
+            sent.unwrap();
+            session.dropped() == 100
+        })
+        .await;
+        assert_eq!(session.close_reason(), None);
+        assert_eq!(stage.endpoint.handle.stats().total().messages_dropped, 100);
+        assert!(stage.endpoint.handle.stats().send_queue_peak_bytes <= BOUND);
+    })
+    .await;
+}
+
+/// What a client gets to see whose queue overflowed, once it reads.
+#[tokio::test]
+async fn who_could_not_keep_up_is_told() {
+    on_each(http(), async |way| {
+        let options =
+            Options::new().send_queue_bytes(1000).send_overflow(Overflow::Close).disconnect_delay(NEVER);
+        let mut stage = Stage::start(options).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let session = stage.session().await;
+        // Together, before anything can leave.
+        for _ in 0..10 {
+            session.try_send("x".repeat(500)).ok();
+        }
+        assert_eq!(session.close_reason(), Some(CloseReason::SendQueueFull));
+        let frame = loop {
+            match client.frame().await {
+                Frame::Messages(_) => {}
+                other => break other,
+            }
+        };
+        assert_eq!(frame, Frame::Close(1008, "Client too slow".to_owned()));
+        // Its own messages are swallowed meanwhile: the close frame is what it has to see.
+        client.send(&["late"]).await;
+    })
+    .await;
+}
+
+/// The head of the answer to who opens a session this way, and its connection.
+async fn opening(server: &Server, way: &Way, header: Option<(&str, &str)>) -> (Response, Connection) {
+    let id = fresh_id();
+    let mut request = match way.kind {
+        #[cfg(feature = "websocket")]
+        Kind::Socket => {
+            let path =
+                if way.framed { Endpoint::path(&id, way.receive) } else { "/app/websocket".to_owned() };
+            crate::support::ws::handshake(path)
+        }
+        _ => way.receiving(&id),
+    };
+    if let Some((name, value)) = header {
+        request = request.header(name, value);
+    }
+    let mut connection = server.connect().await;
+    connection.send(&request).await;
+    (connection.head().await, connection)
+}
+
+#[tokio::test]
+async fn max_sessions() {
+    on_each(WAYS, async |way| {
+        let mut stage = Stage::start(Options::new().max_sessions(2).disconnect_delay(SHORT)).await;
+        let _first = Client::open(&stage.endpoint, way).await;
+        let second = Client::open(&stage.endpoint, way).await;
+        let (_, leaves) = (stage.session().await, stage.session().await);
+        let (refused, _) = opening(&stage.endpoint.server, way, None).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{}", way.transport);
+        assert!(stage.has_no_more());
+        second.abort(false);
+        drop(leaves);
+        within("a place", async {
+            while opening(&stage.endpoint.server, way, None).await.0.status == 503 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    })
+    .await;
+}
+
+/// The status line of an answer to a request that comes from this address of loopback.
+async fn status_from(from: &str, server: &Server, request: &Request) -> io::Result<String> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from.parse().expect("an address"), 0))?;
+    let mut stream = within("a connection", socket.connect(server.addr)).await?;
+    stream.write_all(&request.to_bytes()).await?;
+    let mut status = [0; 12];
+    within("a status", stream.read_exact(&mut status)).await?;
+    Ok(String::from_utf8_lossy(&status).into_owned())
+}
+
+#[cfg(target_os = "linux")] // elsewhere, loopback has one address
+#[tokio::test]
+async fn max_sessions_per_peer_by_address() {
+    let options = Options::new().max_sessions_per_peer(2).disconnect_delay(NEVER);
+    let endpoint = Endpoint::start(crate::support::apps::echo, options).await;
+    let polling = of_kind(&[Kind::Poll]).next().unwrap();
+    let open =
+        async |from| status_from(from, &endpoint.server, &polling.receiving(&fresh_id())).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(open("127.0.0.2").await, "HTTP/1.1 200");
+    }
+    assert_eq!(open("127.0.0.2").await, "HTTP/1.1 429");
+    assert_eq!(open("127.0.0.3").await, "HTTP/1.1 200");
+    assert_eq!(endpoint.handle.stats().rejected["peer-full"], 1);
+}
+
+#[tokio::test]
+async fn max_sessions_per_peer_by_a_key_on_every_transport() {
+    on_each(WAYS, async |way| {
+        let options =
+            Options::new().max_sessions_per_peer(2).disconnect_delay(SHORT).peer_key(|headers, addr| {
+                assert!(addr.is_some(), "the server tells addresses");
+                Some(headers.get("x-user")?.to_str().ok()?.to_owned())
+            });
+        let mut stage = Stage::start(options).await;
+        let ok = if way.kind == Kind::Socket { 101 } else { 200 };
+        let anna = Some(("X-User", "anna"));
+        let mut opened = Vec::new();
+        // Who has no key is not limited.
+        for header in [anna, anna, Some(("X-User", "bert")), None, None, None] {
+            let (answer, connection) = opening(&stage.endpoint.server, way, header).await;
+            assert_eq!(answer.status, ok, "{header:?}");
+            opened.push((connection, stage.session().await));
+        }
+        let server = &stage.endpoint.server;
+        let (refused, _) = opening(server, way, anna).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")), "{}", way.transport);
+        assert_eq!(opening(server, way, Some(("X-User", "bert"))).await.0.status, ok);
+        drop(opened.swap_remove(0));
+        within("a place", async {
+            while opening(server, way, anna).await.0.status == 429 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    })
+    .await;
+}
+
+/// An extractor that takes as long as the request says.
+struct Slow;
+
+impl<S: Sync> FromRequestParts<S> for Slow {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        if parts.headers.contains_key("x-slow") {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(Self)
+    }
+}
+
+#[tokio::test]
+async fn open_timeout() {
+    on_each(WAYS, async |way| {
+        let handler = |_: Slow, session: Session| async move { drop(session.closed().await) };
+        let endpoint = Endpoint::start(handler, Options::new().open_timeout(SHORT)).await;
+        let (refused, _) = opening(&endpoint.server, way, Some(("X-Slow", "yes"))).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{}", way.transport);
+        let ok = if way.kind == Kind::Socket { 101 } else { 200 };
+        assert_eq!(opening(&endpoint.server, way, None).await.0.status, ok);
+        assert_eq!(endpoint.handle.stats().rejected["open-timeout"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn session_and_server_ids() {
+    on_each(WAYS.iter().filter(|way| way.framed), async |way| {
+        let endpoint = Endpoint::start(crate::support::apps::echo, Options::new()).await;
+        for (server, session, found) in
+            [(127, 1, true), (1, 127, true), (128, 128, true), (129, 1, false), (1, 129, false)]
+        {
+            let (server, id) = ("1".repeat(server), format!("{:x<session$}", fresh_id()));
+            let id = if session == 1 { &id[id.len() - 1..] } else { &id[..] };
+            let target = format!("/app/{server}/{id}/{}", way.receive);
+            let request = match way.kind {
+                #[cfg(feature = "websocket")]
+                Kind::Socket => crate::support::ws::handshake(target),
+                _ if way.method == "POST" => Request::post(target),
+                _ => Request::get(target),
+            };
+            let mut connection = endpoint.server.connect().await;
+            connection.send(&request).await;
+            let status = connection.head().await.status;
+            assert_eq!(status != 404, found, "{} {}: {status}", server.len(), id.len());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn callbacks() {
+    let with_callback = WAYS.iter().filter(|way| way.receive.ends_with("?c=callback"));
+    on_each(with_callback, async |way| {
+        let endpoint = Endpoint::start(crate::support::apps::echo, Options::new()).await;
+        let name = way.receive.trim_end_matches("callback");
+        for (length, expected) in [(31, 200), (32, 200), (33, 500)] {
+            let target = Endpoint::path(&fresh_id(), &format!("{name}{}", "x".repeat(length)));
+            let mut connection = endpoint.server.connect().await;
+            connection.send(&Request::get(target)).await;
+            assert_eq!(connection.head().await.status, expected, "{length}");
+        }
+    })
+    .await;
+}
+
+/// The bounds are the endpoint's own: another one beside it is not touched.
+#[tokio::test]
+async fn limits_are_per_endpoint() {
+    let full = SockJs::new(crate::support::apps::echo).options(Options::new().max_sessions(0));
+    let free = SockJs::new(crate::support::apps::echo);
+    let server = Server::start(Router::new().nest_service("/full", full).nest_service("/app", free)).await;
+    assert_eq!(server.post("/full/000/a/xhr", "").await.status, 503);
+    assert_eq!(server.post("/app/000/a/xhr", "").await.text(), "o\n");
+}
