@@ -307,6 +307,29 @@ async fn an_idle_receiver_gets_heartbeats_and_keeps_its_session() {
     .await;
 }
 
+/// Between bursts a socket gives its buffers back, and is read by new ones.
+#[tokio::test]
+async fn a_session_that_was_silent_after_a_burst_goes_on() {
+    on_each(WAYS, async |way| {
+        let options = Options::new().heartbeat(Duration::from_millis(20)).disconnect_delay(NEVER);
+        let endpoint = Endpoint::start(apps::echo, options).await;
+        let mut client = Client::open(&endpoint, way).await;
+        let large = "x".repeat(64 << 10);
+        for message in [large.as_str(), "small", &large] {
+            client.send(&[message]).await;
+            let mut frame = client.frame().await;
+            while frame == Frame::Heartbeat {
+                frame = client.frame().await;
+            }
+            assert!(frame == Frame::messages(&[message]), "the message comes whole");
+            for _ in 0..2 {
+                assert_eq!(client.frame().await, Frame::Heartbeat);
+            }
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_session_without_a_receiver_times_out_and_its_id_is_free() {
     on_each(http_ways(), async |way| {

@@ -3,26 +3,20 @@
 mod handshake;
 mod hixie76;
 mod io;
+mod rfc6455;
 mod socket;
 
 use axum::response::Response;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::protocol::{Role, WebSocketConfig},
-};
 
 pub(crate) use self::handshake::is_opening;
-use self::{io::Buffered, socket::Socket};
+use self::{io::Buffered, rfc6455::WebSocket, socket::Socket};
 use crate::{
     Options, Transport,
     session::{Attachment, Driver},
 };
-
-/// Most sockets are idle most of the time: this is what each of them keeps for reading.
-const READ_BUFFER: usize = 1 << 10;
 
 /// A request that asks properly for a WebSocket.
 pub(crate) struct Upgrade {
@@ -75,11 +69,7 @@ impl Upgrade {
             let io = Buffered::new(TokioIo::new(upgraded));
             match version {
                 Version::Rfc6455 => {
-                    let config = WebSocketConfig::default()
-                        .read_buffer_size(READ_BUFFER)
-                        .max_message_size(Some(limits.max_message))
-                        .max_frame_size(Some(limits.max_message));
-                    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+                    let stream = WebSocket::new(io, limits.max_message).await;
                     Socket::new(stream, transport, limits, attachment, driver).await;
                 }
                 Version::Hixie76(keys) => {

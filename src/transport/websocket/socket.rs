@@ -6,20 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Bytes, Error, Message as WsMessage,
-        error::ProtocolError,
-        protocol::{
-            CloseFrame as WsCloseFrame,
-            frame::{
-                Frame as WsFrame,
-                coding::{CloseCode, Data, OpCode},
-            },
+use tokio_tungstenite::tungstenite::{
+    Bytes, Error, Message as WsMessage,
+    error::ProtocolError,
+    protocol::{
+        CloseFrame as WsCloseFrame,
+        frame::{
+            Frame as WsFrame,
+            coding::{CloseCode, Data, OpCode},
         },
     },
 };
@@ -42,6 +40,9 @@ const COPY_BELOW: usize = 16 << 10;
 /// How many messages are read before the application gets its turn: empty ones never fill a queue.
 const READS_PER_TURN: usize = 64;
 
+/// What the buffers of a silent connection may keep of a burst.
+const MAX_KEPT: usize = 16 << 10;
+
 /// How much is read and thrown away after the end, so that the close frame is not lost to a reset.
 const MAX_DISCARD: usize = 32 << 20;
 
@@ -55,20 +56,18 @@ pub(super) struct Limits {
 
 /// A stream and sink of WebSocket messages over a connection.
 pub(super) trait MessageStream:
-    Stream<Item = Result<WsMessage, Error>> + Sink<WsMessage, Error = Error> + Unpin
+    Stream<Item = Result<WsMessage, Error>> + Sink<WsMessage, Error = Error> + Unpin + Sized
 {
     type Io: AsyncRead + AsyncWrite + Unpin;
 
     /// The connection itself.
     fn io(&mut self) -> &mut Buffered<Self::Io>;
-}
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocketStream<Buffered<Io>> {
-    type Io = Io;
+    /// Whether large messages have left it with more memory than it needs, and all of them have been read.
+    fn is_wasteful(&self) -> bool;
 
-    fn io(&mut self) -> &mut Buffered<Io> {
-        self.get_mut()
-    }
+    /// The same connection with little memory; it has yet to be polled.
+    fn renew(self) -> Option<Self>;
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, hixie76::Codec> {
@@ -76,6 +75,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, 
 
     fn io(&mut self) -> &mut Buffered<Io> {
         self.get_mut()
+    }
+
+    fn is_wasteful(&self) -> bool {
+        let capacity = self.read_buffer().capacity() + self.write_buffer().capacity();
+        capacity > MAX_KEPT && self.read_buffer().is_empty() && self.write_buffer().is_empty()
+    }
+
+    fn renew(mut self) -> Option<Self> {
+        *self.read_buffer_mut() = BytesMut::new();
+        *self.write_buffer_mut() = BytesMut::new();
+        Some(self)
     }
 }
 
@@ -96,6 +106,8 @@ struct Link<S> {
     waiting: Vec<Message>,
     ticket: Ticket,
     stage: Stage,
+    /// Whether a heartbeat has left: a session that was silent for its time may be for long.
+    silent: bool,
     /// Whether reading has failed in the middle of a message.
     failed: bool,
     /// Whether the close frame has left.
@@ -136,6 +148,7 @@ impl<S: MessageStream> Socket<S> {
             waiting: Vec::new(),
             ticket: Ticket::default(),
             stage: Stage::Opening,
+            silent: false,
             failed: false,
             close_written: false,
             shut: false,
@@ -184,6 +197,11 @@ impl<S: MessageStream> Future for Socket<S> {
             link.poll_write(transport, limits, cx)?;
             if was_closing { Ok(()) } else { link.poll_discard(cx) }
         });
+        let wasteful = |link: &mut Link<S>| std::mem::take(&mut link.silent) && link.stream.is_wasteful();
+        if let Some(link) = this.link.take_if(wasteful) {
+            this.link = link.renew();
+            cx.waker().wake_by_ref();
+        }
         if this.link.is_none() && finished.is_pending() {
             // The connection may have ended just now: the driver has yet to see it.
             return this.driver.poll(true, cx);
@@ -193,8 +211,15 @@ impl<S: MessageStream> Future for Socket<S> {
 }
 
 impl<S: MessageStream> Link<S> {
+    /// The same link over a stream that keeps little memory.
+    fn renew(self) -> Option<Self> {
+        let stream = self.stream.renew()?;
+        Some(Self { stream, ..self })
+    }
+
     /// Writes every frame that the session has, then flushes.
     fn poll_write(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
+        let mut silent = false;
         while !self.is_closing() {
             match Pin::new(&mut self.stream).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -205,7 +230,10 @@ impl<S: MessageStream> Link<S> {
                 }
             }
             match self.attachment.poll_frame(limits.frame_bytes, cx) {
-                Poll::Ready(Some(frame)) => self.start_send(frame, transport)?,
+                Poll::Ready(Some(frame)) => {
+                    silent = matches!(frame, Frame::Heartbeat);
+                    self.start_send(frame, transport)?;
+                }
                 Poll::Ready(None) => return Err(Done),
                 Poll::Pending => break,
             }
@@ -213,6 +241,7 @@ impl<S: MessageStream> Link<S> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Ok(())) => {
                 self.note_blocked(false);
+                self.silent |= silent;
                 if matches!(self.stage, Stage::Opening) {
                     self.stage = Stage::Open;
                 }
