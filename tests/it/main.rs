@@ -15,4 +15,5 @@ mod security;
 mod service;
 mod sessions;
 mod shutdown;
+mod soak;
 mod support;
