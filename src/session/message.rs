@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::protocol::quote::{is_clean, quote};
+use crate::protocol::quote::{is_clean, quote, quoted_len};
 
 /// What stands before and behind the text in a clean message's line.
 const LINE_START: &str = "a[\"";
@@ -110,13 +110,7 @@ impl Message {
     pub(crate) fn line(&self) -> &Bytes {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes(),
-            Payload::Text { text, line } => line.get_or_init(|| {
-                let mut out = Vec::with_capacity(LINE_START.len() + text.len() + LINE_END.len());
-                out.extend_from_slice(b"a[");
-                quote(text, &mut out);
-                out.extend_from_slice(b"]\n");
-                out.into_boxed_slice().into()
-            }),
+            Payload::Text { text, line } => line.get_or_init(|| quoted_line(text)),
             Payload::Binary(_) => &EMPTY_LINE,
         }
     }
@@ -146,6 +140,15 @@ impl Message {
             Payload::Binary(data) => data.clone(),
         }
     }
+}
+
+fn quoted_line(text: &str) -> Bytes {
+    let mut line = Vec::with_capacity("a[".len() + quoted_len(text) + "]\n".len());
+    line.extend_from_slice(b"a[");
+    quote(text, &mut line);
+    line.extend_from_slice(b"]\n");
+    // The length was a guess where characters outside of ASCII are escaped.
+    line.into_boxed_slice().into()
 }
 
 impl fmt::Debug for Message {
