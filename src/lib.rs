@@ -70,6 +70,7 @@
 #![doc = include_str!("docs/mounting.md")]
 #![doc = include_str!("docs/origins.md")]
 #![doc = include_str!("docs/answers.md")]
+#![doc = include_str!("docs/operating.md")]
 #![doc = include_str!("docs/architecture.md")]
 //! # Cancel safety
 //!
@@ -77,16 +78,12 @@
 //! completes. A request that is dropped while it receives counts as a lost connection, which ends its
 //! session; one that sends has been taken whole or not at all.
 //!
-//! # Logging
-//!
-//! By `tracing`: a handler's panic at `ERROR`, sessions that open and close at `DEBUG`, each with the
-//! connection's own id, never the protocol's session id.
-//!
 //! # Features
 //!
 //! | feature | default | what |
 //! |---|---|---|
 //! | `http2` | no | WebSocket over HTTP/2 (RFC 8441), where the server enables extended CONNECT |
+//! | `metrics` | no | [`SockJsHandle::record_metrics`](SockJsHandle#method.record_metrics), for exporters of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -95,6 +92,8 @@ mod error;
 mod handle;
 mod handler;
 mod layer;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod options;
 mod origin;
 mod protocol;

@@ -9,6 +9,8 @@ mod hostile;
 #[cfg(feature = "http2")]
 mod http2;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod origin;
 mod protocol;
 mod security;
