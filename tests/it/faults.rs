@@ -389,6 +389,7 @@ async fn a_body_that_drips_is_told_408_and_brings_nothing() {
         }
         let answer = connection.answer("POST").await;
         assert_eq!((answer.status, answer.text()), (408, "Body too slow.\n"));
+        assert_eq!(scene.reporting.endpoint.handle.stats().rejected["slow-body"], 1);
         // The session goes on without it.
         scene.post(way, &id, "[\"whole\"]").await;
         let frame = match way.kind {

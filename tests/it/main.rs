@@ -18,4 +18,5 @@ mod service;
 mod sessions;
 mod shutdown;
 mod soak;
+mod stats;
 mod support;
