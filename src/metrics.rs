@@ -22,7 +22,7 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (RECEIVED_BYTES, Counter, Unit::Bytes, "transport", "Bytes of the messages taken from clients."),
     (SENT, Counter, Unit::Count, "transport", "Messages handed to connections."),
     (SENT_BYTES, Counter, Unit::Bytes, "transport", "Bytes of the messages handed to connections."),
-    (DROPPED, Counter, Unit::Count, "transport", "Messages sent that went with their session."),
+    (DROPPED, Counter, Unit::Count, "transport", "Messages sent by the application that never left."),
     (REJECTED, Counter, Unit::Count, "cause", "Requests refused."),
     (HANDLERS, Gauge, Unit::Count, "", "Handlers that have not returned."),
     (RECEIVE_PEAK, Gauge, Unit::Bytes, "", "The fullest that a queue to the application has been."),

@@ -185,7 +185,8 @@ pub struct TransportStats {
     pub messages_sent: u64,
     /// The bytes of those, without quoting and framing.
     pub bytes_sent: u64,
-    /// Messages that the application has sent and that went with their session, in all.
+    /// Messages that the application has sent and that never left, in all: they went with their session, or made
+    /// room for newer ones ([`Overflow::DropOldest`](crate::Overflow::DropOldest)).
     pub messages_dropped: u64,
 }
 

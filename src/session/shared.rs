@@ -359,7 +359,9 @@ impl Shared {
     /// What came of the close frame that a shutdown had for the client, and the messages lost on the way.
     pub(super) fn farewell(&self) -> Option<(Farewell, u64)> {
         let state = self.lock();
-        state.core.farewell().map(|farewell| (farewell, state.core.traffic().dropped))
+        // What made room for newer messages, before or since, is no loss of the shutdown's.
+        let lost = state.core.traffic().dropped - state.core.dropped();
+        state.core.farewell().map(|farewell| (farewell, lost))
     }
 
     /// Shows how the session stands. `look` runs under the lock.
