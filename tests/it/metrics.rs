@@ -6,12 +6,12 @@ mod scrape;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Router;
-use axum_sockjs::SockJs;
+use axum_sockjs::{Options, SockJs};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::support::{
     PATIENCE,
-    apps::{Endpoint, echo},
+    apps::{Endpoint, echo, open_to_all},
     client::{Client, Frame, Kind, WAYS, http_ways},
     server::Server,
 };
@@ -36,7 +36,7 @@ fn names(text: &str) -> BTreeSet<&str> {
 #[tokio::test]
 async fn a_scrape_tells_the_traffic_and_has_all_that_the_dashboard_shows() {
     let prometheus = PrometheusBuilder::new().install_recorder().expect("only this test installs one");
-    let sockjs = SockJs::new(echo);
+    let sockjs = SockJs::new(echo).options(open_to_all(Options::new()));
     let handle = sockjs.handle();
     let app = Router::new().route("/metrics", scrape::route(prometheus, handle.clone()));
     let server = Server::start(app.nest_service("/app", sockjs)).await;
