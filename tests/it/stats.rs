@@ -137,7 +137,10 @@ async fn refusals_are_counted_by_cause() {
         session.closed().await;
     };
     let options = Options::new()
-        .max_sessions(1)
+        .max_sessions(2)
+        .max_sessions_per_peer(1)
+        .peer_key(|headers, _| Some(headers.get("x-peer")?.to_str().ok()?.to_owned()))
+        .disconnect_delay(PATIENCE)
         .max_message_bytes(10)
         .open_timeout(SHORT)
         .receive_timeout(SHORT)
@@ -162,8 +165,11 @@ async fn refusals_are_counted_by_cause() {
     #[cfg(feature = "websocket")]
     ask("handshake", Request::get("/app/websocket"), 400).await;
 
+    let p = endpoint.server.ask(&poll("p", "").header("X-Peer", "1")).await;
+    assert_eq!(p.text(), "o\n");
+    ask("peer-full", poll("q", "").header("X-Peer", "1"), 429).await;
     let mut client = Client::open_as(&endpoint, poll_way(), "a").await;
-    ask("sessions-full", poll("b", ""), 503).await;
+    ask("sessions-full", poll("c", ""), 503).await;
     ask("malformed", send("a", "{"), 500).await;
     ask("too-large", send("a", r#"["12345678901"]"#), 413).await;
     client.send(&["first"]).await;
@@ -174,6 +180,7 @@ async fn refusals_are_counted_by_cause() {
     let ((), _) = tokio::join!(
         async {
             assert!(client.frame().await != Frame::Open);
+            endpoint.server.ask(&poll("p", "")).await;
         },
         within("the shutdown", endpoint.handle.shutdown(4001, "", PATIENCE)),
     );
