@@ -125,4 +125,5 @@ pub use self::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/migrating.md")]
+#[doc = include_str!("../SECURITY.md")]
 struct Guides;

@@ -210,6 +210,8 @@ async fn churn_leaves_nothing() {
         .heartbeat(Duration::from_millis(300))
         .disconnect_delay(Duration::from_secs(3))
         .response_limit(8 << 10)
+        .write_timeout(Duration::from_secs(1))
+        .pong_timeout(Duration::from_secs(1))
         .send_queue_bytes(64 << 10);
     let endpoint = Endpoint::start(handler, options).await;
     // What is only made once is there before the first count.
