@@ -1,8 +1,12 @@
-//! Who may connect: a cookie or a token in the URL, judged before the session exists.
+//! Who may connect: a cookie or a token in the URL, judged before the session exists, and whose it is then.
 //!
 //! `cargo run --example auth`. A browser is logged in by `http://127.0.0.1:8081/login`, and the cookie comes
 //! with every later request. Another client names its token in the URL, which sockjs-client keeps on each
 //! request: `new SockJS("http://127.0.0.1:8081/private?token=for-robots")`. Anyone else is answered 401.
+//!
+//! A session belongs to whom it was opened for: a request of the other user is answered 404, whatever session id
+//! it names. And no page but this server's own may use what the browser sends along, for that is the default of
+//! `Options::origins`.
 
 use std::net::SocketAddr;
 
@@ -25,6 +29,7 @@ const SECRETS: [(&str, &str); 2] = [("for-people", "Ada"), ("for-robots", "R2")]
 struct App;
 
 /// Somebody known.
+#[derive(PartialEq)]
 struct User(&'static str);
 
 #[derive(Deserialize)]
@@ -52,6 +57,11 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     cookies.split("; ").find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
 }
 
+/// Asked of every request, those that send and receive later too.
+async fn owner(user: User) -> User {
+    user
+}
+
 async fn private(User(name): User, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut session: Session) {
     println!("{name} has come from {peer} by {}", session.transport());
     session.send(format!("hello {name}")).await.ok();
@@ -70,7 +80,7 @@ async fn login() -> impl IntoResponse {
 async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .route("/login", get(login))
-        .nest_service("/private", SockJs::new(private).with_state(App))
+        .nest_service("/private", SockJs::new(private).identity(owner).with_state(App))
         .into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind("127.0.0.1:8081").await?;
     println!("listening on http://{}/private", listener.local_addr()?);

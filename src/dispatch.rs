@@ -1,6 +1,10 @@
 //! From a request to its answer: the path, the route, the method, and the session.
 
-use std::{future::poll_fn, net::SocketAddr};
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, connect_info::MockConnectInfo},
@@ -14,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     Cors, Options, SockJs, Transport,
     handler::Opened,
+    identity::Owner,
     origin::Asking,
     protocol::path::{self, Path},
     request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
@@ -23,7 +28,7 @@ use crate::{
         info,
         reply::{self, Rejection},
     },
-    session::{AttachError, Attachment, Connection, Driver, Lookup, Reservation},
+    session::{AttachError, Attachment, Connection, Driver, Lookup, Reservation, Shared},
     transport::{self, Action, ROUTES, Receiver, Route, send::Sending},
 };
 
@@ -228,9 +233,12 @@ impl SockJs {
     where
         B: Body<Data = Bytes>,
     {
-        let Some(session) = self.endpoint.registry.get(id) else {
-            discard_body(body).await;
-            return reply::no_session();
+        let session = match self.find(id, parts).await {
+            Ok(session) => session,
+            Err(refusal) => {
+                discard_body(body).await;
+                return refusal;
+            }
         };
         match read_body(parts, body, self.options_ref().max_body_bytes).await {
             Ok(body) => {
@@ -246,11 +254,35 @@ impl SockJs {
         }
     }
 
+    /// The session that a request names, if it belongs to who asks.
+    async fn find(&self, id: &str, parts: &Parts) -> Result<Arc<Shared>, Response> {
+        let owner = self.identify(parts).await?;
+        let session = self.endpoint.registry.get(id).ok_or_else(reply::no_session)?;
+        if same(&owner, &session.connection.owner) { Ok(session) } else { Err(reply::foreign_session()) }
+    }
+
+    /// Whom a request comes from, where the application binds sessions to that.
+    async fn identify(&self, parts: &Parts) -> Result<Option<Owner>, Response> {
+        let Some(identity) = &self.identity else { return Ok(None) };
+        let mut parts = parts.clone();
+        hide_session_id(&mut parts);
+        self.judged(identity.identify(parts, ())).await.map(Some)
+    }
+
     /// Attaches a receiver to its session, which it opens if there is none.
     async fn receive(&self, receiver: Receiver, id: &str, parts: Parts) -> Response {
         let options = self.options_ref();
+        let owner = match self.identify(&parts).await {
+            Ok(owner) => owner,
+            Err(rejection) => return rejection,
+        };
+        let registry = &self.endpoint.registry;
         loop {
-            match self.endpoint.registry.lookup(id, receiver.transport, options.max_sessions) {
+            match registry.lookup(id, receiver.transport, owner.as_ref(), options.max_sessions) {
+                Lookup::Session(shared) if !same(&owner, &shared.connection.owner) => {
+                    return reply::foreign_session();
+                }
+                Lookup::Opening(other) if !same(&owner, &other) => return reply::foreign_session(),
                 Lookup::Session(shared) => match Attachment::attach(shared).await {
                     Ok(attachment) => {
                         return transport::receive::respond(receiver, attachment, options.response_limit)
@@ -260,10 +292,10 @@ impl SockJs {
                     // It went between the two looks: its id is free again.
                     Err(AttachError::Gone) => {}
                 },
-                Lookup::Opening => return transport::receive::refuse(receiver),
+                Lookup::Opening(_) => return transport::receive::refuse(receiver),
                 Lookup::Refused(why) => return reply::overloaded(why),
                 Lookup::Vacant(mut reservation) => {
-                    let connection = connection(receiver.transport, &parts);
+                    let connection = connection(receiver.transport, &parts, owner);
                     if let Err(why) = self.admit(&mut reservation, &connection, &parts) {
                         return reply::overloaded(why);
                     }
@@ -302,11 +334,15 @@ impl SockJs {
             Ok(upgrade) => upgrade,
             Err(response) => return response,
         };
+        let owner = match self.identify(&parts).await {
+            Ok(owner) => owner,
+            Err(rejection) => return rejection,
+        };
         let mut reservation = match self.endpoint.registry.reserve_socket(transport, options.max_sessions) {
             Ok(reservation) => reservation,
             Err(why) => return reply::overloaded(why),
         };
-        let mut connection = connection(transport, &parts);
+        let mut connection = connection(transport, &parts, owner);
         connection.binary &= upgrade.is_rfc6455();
         connection.pings = upgrade.is_rfc6455();
         if let Err(why) = self.admit(&mut reservation, &connection, &parts) {
@@ -342,8 +378,12 @@ impl SockJs {
     /// Lets the handler's extractors judge the opening request.
     async fn open(&self, mut parts: Parts) -> Result<Opened, Response> {
         hide_session_id(&mut parts);
-        let opening = self.handler.open(parts, ());
-        match tokio::time::timeout(self.options_ref().open_timeout, opening).await {
+        self.judged(self.handler.open(parts, ())).await
+    }
+
+    /// Gives the application's extractors their time.
+    async fn judged<T>(&self, extractors: impl Future<Output = Result<T, Response>>) -> Result<T, Response> {
+        match tokio::time::timeout(self.options_ref().open_timeout, extractors).await {
             Ok(result) => result.map_err(|rejection| Rejection::Extractor.mark(rejection)),
             Err(_) => Err(reply::overloaded(Rejection::OpenTimeout)),
         }
@@ -358,8 +398,9 @@ impl SockJs {
         let options = self.options_ref();
         let settings = options.settings(&connection);
         let fallback = !connection.transport.is_socket() && options.transports.has_websocket();
+        let Connection { id, transport, .. } = connection;
         let (registered, attachment) = reservation.open(connection, settings, fallback)?;
-        tracing::debug!(connection = %connection.id, transport = %connection.transport, "session opened");
+        tracing::debug!(connection = %id, %transport, "session opened");
         Ok((Driver::new(registered, opened), attachment))
     }
 }
@@ -372,11 +413,21 @@ fn page(parts: &Parts, page: impl FnOnce() -> Response) -> Response {
     }
 }
 
-fn connection(transport: Transport, parts: &Parts) -> Connection {
+/// Whether two requests come from the same owner; where sessions are bound to none, they do.
+fn same(one: &Option<Owner>, other: &Option<Owner>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is(other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn connection(transport: Transport, parts: &Parts, owner: Option<Owner>) -> Connection {
     Connection {
         id: Uuid::new_v4(),
         transport,
         peer: peer_addr(parts),
+        owner,
         binary: transport == Transport::RawWebSocket,
         pings: false,
     }

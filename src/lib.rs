@@ -91,6 +91,7 @@ mod dispatch;
 mod error;
 mod handle;
 mod handler;
+mod identity;
 mod layer;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -104,12 +105,11 @@ mod sockjs;
 mod stats;
 mod transport;
 
-#[doc(hidden)]
-pub use self::handler::Opened;
 pub use self::{
     error::SendError,
     handle::{ShutdownReport, SockJsHandle},
     handler::Handler,
+    identity::Identify,
     layer::{SockJsLayer, SockJsMiddleware},
     options::{Cookie, Cors, Options, Overflow},
     origin::{InvalidOrigin, Origins},
@@ -120,6 +120,8 @@ pub use self::{
     stats::{Stats, TransportStats},
     transport::Transport,
 };
+#[doc(hidden)]
+pub use self::{handler::Opened, identity::Owner};
 
 /// The examples of the README and the guides compile.
 #[cfg(doctest)]

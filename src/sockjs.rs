@@ -15,8 +15,9 @@ use http::Request;
 use tower::Service;
 
 use crate::{
-    Handler, Options, SockJsHandle, SockJsLayer,
+    Handler, Identify, Options, SockJsHandle, SockJsLayer,
     handler::{Erased, ErasedHandler, WithState},
+    identity::{self, ErasedIdentify},
     origin::Refusals,
     response::iframe::IframePage,
     session::Registry,
@@ -46,6 +47,7 @@ use crate::{
 /// A clone is the same endpoint, with the same sessions.
 pub struct SockJs<S = ()> {
     pub(crate) handler: Arc<dyn ErasedHandler<S>>,
+    pub(crate) identity: Option<Arc<dyn ErasedIdentify<S>>>,
     pub(crate) endpoint: Arc<Endpoint>,
 }
 
@@ -73,7 +75,7 @@ impl<S> SockJs<S> {
         S: 'static,
     {
         let handler = Arc::new(Erased::new(handler));
-        Self { handler, endpoint: Endpoint::new(Options::default(), Arc::default()) }
+        Self { handler, identity: None, endpoint: Endpoint::new(Options::default(), Arc::default()) }
     }
 
     /// Sets the endpoint's options. Call it before the endpoint is mounted.
@@ -83,13 +85,64 @@ impl<S> SockJs<S> {
         Self { endpoint: Endpoint::new(options, registry), ..self }
     }
 
-    /// Provides the state that the handler's extractors need.
+    /// Binds each session to what its opening request proves, for instance to a user.
+    ///
+    /// `identify` is an `async fn` of extractors that returns anything comparable: see [`Identify`]. It judges
+    /// every request of a session, on every transport, after the request's origin and before anything else. If
+    /// one of its extractors rejects, that rejection is the answer, and tells nothing of any session. A later
+    /// request must prove the same as the one that has opened its session; for any other, the answer is 404,
+    /// and the session does not notice.
+    ///
+    /// It has as much time as [`Options::open_timeout`] gives, and sees no session id.
+    ///
+    /// ```
+    /// use axum::{extract::State, http::{HeaderMap, StatusCode}};
+    /// use axum_sockjs::{Session, SockJs};
+    ///
+    /// #[derive(Clone)]
+    /// struct Users;
+    ///
+    /// impl Users {
+    ///     async fn find(&self, headers: &HeaderMap) -> Option<u64> {
+    /// #       let _ = headers;
+    ///         Some(42) // as the application knows its users
+    ///     }
+    /// }
+    ///
+    /// async fn who(State(users): State<Users>, headers: HeaderMap) -> Option<u64> {
+    ///     users.find(&headers).await
+    /// }
+    ///
+    /// async fn serve(mut session: Session) {
+    ///     while let Some(message) = session.recv().await {
+    ///         session.send(message).await.ok();
+    ///     }
+    /// }
+    ///
+    /// let endpoint = SockJs::new(serve).identity(who).with_state(Users);
+    /// ```
+    #[must_use]
+    pub fn identity<I, T>(self, identify: I) -> Self
+    where
+        I: Identify<T, S>,
+        T: 'static,
+        S: 'static,
+    {
+        Self { identity: Some(Arc::new(identity::Erased::new(identify))), ..self }
+    }
+
+    /// Provides the state that the extractors of the handler, and of [`identity`](Self::identity), need.
     #[must_use]
     pub fn with_state(self, state: S) -> SockJs
     where
         S: Clone + Send + Sync + 'static,
     {
-        SockJs { handler: Arc::new(WithState { handler: self.handler, state }), endpoint: self.endpoint }
+        let identity = self.identity.map(|identify| {
+            let with_state = identity::WithState { identify, state: state.clone() };
+            Arc::new(with_state) as Arc<dyn ErasedIdentify<()>>
+        });
+        let handler = Arc::new(WithState { handler: self.handler, state });
+        SockJs { handler, identity, endpoint: self.endpoint }
     }
 
     /// A handle to the endpoint's sessions.
@@ -126,7 +179,8 @@ impl SockJs {
 
 impl<S> Clone for SockJs<S> {
     fn clone(&self) -> Self {
-        Self { handler: Arc::clone(&self.handler), endpoint: Arc::clone(&self.endpoint) }
+        let Self { handler, identity, endpoint } = self;
+        Self { handler: Arc::clone(handler), identity: identity.clone(), endpoint: Arc::clone(endpoint) }
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Rejection {
     NoSession,
     /// A page of an origin that may not use the endpoint.
     Origin,
+    /// A session that belongs to somebody else.
+    Identity,
     /// Another method than the path's.
     Method,
     /// Not a proper WebSocket handshake.
@@ -66,10 +68,11 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::NotFound,
         Self::NoSession,
         Self::Origin,
+        Self::Identity,
         Self::Method,
         Self::Handshake,
         Self::SessionsFull,
@@ -89,6 +92,7 @@ impl Rejection {
             Self::NotFound => "not-found",
             Self::NoSession => "no-session",
             Self::Origin => "origin",
+            Self::Identity => "identity",
             Self::Method => "method",
             Self::Handshake => "handshake",
             Self::SessionsFull => "sessions-full",
@@ -131,6 +135,11 @@ pub(crate) fn not_found() -> Response {
 /// 404: no such session.
 pub(crate) fn no_session() -> Response {
     refuse(Rejection::NoSession, StatusCode::NOT_FOUND, "Not found\n")
+}
+
+/// 404: somebody else's session, which looks like none.
+pub(crate) fn foreign_session() -> Response {
+    refuse(Rejection::Identity, StatusCode::NOT_FOUND, "Not found\n")
 }
 
 /// 405 as the suite wants it (`verify405`): `Allow`, no content type, no body.

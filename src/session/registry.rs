@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     CloseFrame, ShutdownReport, Transport,
+    identity::Owner,
     response::reply::Rejection,
     stats::{Stats, Totals},
 };
@@ -59,7 +60,7 @@ struct Maps {
 #[derive(Debug)]
 enum Slot {
     /// The handler's extractors are still judging the opening request.
-    Opening(Transport),
+    Opening(Transport, Option<Owner>),
     Session(Arc<Shared>),
 }
 
@@ -77,8 +78,8 @@ impl Drop for LiveCount {
 pub(crate) enum Lookup {
     /// Nothing: the holder of the reservation may open a session.
     Vacant(Reservation),
-    /// A session that is just being opened by another request.
-    Opening,
+    /// A session that is just being opened by another request, for this owner.
+    Opening(Option<Owner>),
     /// A session.
     Session(Arc<Shared>),
     /// Nothing, and no session may open.
@@ -101,10 +102,16 @@ impl Registry {
     }
 
     /// The session that receives under `id`, or the right to open it.
-    pub(crate) fn lookup(self: &Arc<Self>, id: &str, transport: Transport, max_sessions: usize) -> Lookup {
+    pub(crate) fn lookup(
+        self: &Arc<Self>,
+        id: &str,
+        transport: Transport,
+        owner: Option<&Owner>,
+        max_sessions: usize,
+    ) -> Lookup {
         let mut maps = self.maps();
         match maps.named.get(id) {
-            Some(Slot::Opening(_)) => return Lookup::Opening,
+            Some(Slot::Opening(_, owner)) => return Lookup::Opening(owner.clone()),
             Some(Slot::Session(shared)) if !shared.is_gone() => return Lookup::Session(Arc::clone(shared)),
             // Its driver has not yet come to take it out.
             Some(Slot::Session(shared)) => {
@@ -116,7 +123,7 @@ impl Registry {
         if let Err(why) = maps.may_open(max_sessions) {
             return Lookup::Refused(why);
         }
-        Lookup::Vacant(self.reserve(&mut maps, Key::Name(id.into()), transport))
+        Lookup::Vacant(self.reserve(&mut maps, Key::Name(id.into()), transport, owner.cloned()))
     }
 
     /// The right to open a session that is one socket, and has no name.
@@ -128,12 +135,18 @@ impl Registry {
     ) -> Result<Reservation, Rejection> {
         let mut maps = self.maps();
         maps.may_open(max_sessions)?;
-        Ok(self.reserve(&mut maps, Key::Socket(Uuid::new_v4()), transport))
+        Ok(self.reserve(&mut maps, Key::Socket(Uuid::new_v4()), transport, None))
     }
 
-    fn reserve(self: &Arc<Self>, maps: &mut Maps, key: Key, transport: Transport) -> Reservation {
-        maps.insert(key.clone(), Slot::Opening(transport));
-        Reservation { registry: Arc::clone(self), key: Some(key), admission: None }
+    fn reserve(
+        self: &Arc<Self>,
+        maps: &mut Maps,
+        key: Key,
+        transport: Transport,
+        owner: Option<Owner>,
+    ) -> Reservation {
+        maps.insert(key.clone(), Slot::Opening(transport, owner.clone()));
+        Reservation { registry: Arc::clone(self), key: Some(key), admission: None, _owner: owner }
     }
 
     /// The session that a sending request names.
@@ -202,7 +215,7 @@ impl Registry {
             let maps = self.maps();
             let mut totals = maps.past.clone();
             for slot in maps.slots() {
-                if let Slot::Opening(transport) = slot {
+                if let Slot::Opening(transport, _) = slot {
                     totals.add_opening(*transport);
                 }
             }
@@ -255,7 +268,7 @@ impl Slot {
     fn session(&self) -> Option<&Arc<Shared>> {
         match self {
             Self::Session(shared) => Some(shared),
-            Self::Opening(_) => None,
+            Self::Opening(..) => None,
         }
     }
 }
@@ -325,6 +338,9 @@ pub(crate) struct Reservation {
     /// Taken when the session opens.
     key: Option<Key>,
     admission: Option<Admission>,
+    /// Outlives the one in the maps: dropping the last may run code of the application's, and must not under
+    /// the lock.
+    _owner: Option<Owner>,
 }
 
 impl Reservation {

@@ -21,16 +21,19 @@ use super::{
 };
 use crate::{
     CloseFrame, Transport,
+    identity::Owner,
     protocol::frame::Frame,
     stats::{Sample, Traffic},
 };
 
 /// What is fixed when a session opens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) id: Uuid,
     pub(crate) transport: Transport,
     pub(crate) peer: Option<SocketAddr>,
+    /// Whom it belongs to, where the application says so.
+    pub(crate) owner: Option<Owner>,
     /// Whether it carries binary messages.
     pub(crate) binary: bool,
     /// Whether its peer answers pings.

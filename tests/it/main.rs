@@ -8,6 +8,7 @@ mod hixie76;
 mod hostile;
 #[cfg(feature = "http2")]
 mod http2;
+mod identity;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -1,9 +1,16 @@
 //! What has gone wrong in SockJS servers before: one test for each row of the table in SECURITY.md.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::Router;
-use axum_sockjs::{Cookie, Options, Session, SockJs};
+use axum::{Router, http::HeaderMap};
+use axum_sockjs::{Cookie, Options, Origins, Session, SockJs};
 
 use crate::{
     hostile::{answer, every_request},
@@ -12,7 +19,9 @@ use crate::{
         client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, percent_encode},
         fresh_id,
         http::{Request, Response},
+        log::Log,
         server::Server,
+        until,
     },
 };
 
@@ -367,6 +376,193 @@ async fn null_in_an_array_is_refused_and_so_is_all_but_strings() {
         endpoint.still_serves().await;
     })
     .await;
+}
+
+/// What a browser says of a request by a foreign page, with the cookies of the user who looks at it.
+const FOREIGN: &[&[(&str, &str)]] = &[
+    &[("Origin", "https://evil.example")],
+    &[("Origin", "null")],
+    &[("Sec-Fetch-Site", "cross-site")],
+    &[("Sec-Fetch-Site", "same-site"), ("Origin", "http://localhost:8080")],
+    &[("Referer", "https://evil.example/page")],
+];
+
+/// A request to every URL that does something, in the name of a user. By `legacy`, those too that are off by
+/// default.
+fn in_the_name_of_a_user(legacy: bool) -> Vec<Request> {
+    let mut requests = vec![Request::get("/app/info"), Request::new("OPTIONS", "/app/info")];
+    let id = fresh_id();
+    for (method, name, is_legacy) in [
+        ("POST", "xhr", false),
+        ("POST", "xhr_streaming", false),
+        ("POST", "xhr_send", false),
+        ("OPTIONS", "xhr_send", false),
+        ("GET", "eventsource", false),
+        ("GET", "htmlfile?c=f", true),
+        ("GET", "jsonp?c=f", true),
+        ("POST", "jsonp_send", true),
+    ] {
+        if legacy || !is_legacy {
+            requests.push(Request::new(method, Endpoint::path(&id, name)).body(r#"["transfer"]"#));
+        }
+    }
+    if legacy {
+        requests.push(Request::get("/app/iframe.html"));
+    }
+    #[cfg(feature = "websocket")]
+    for path in [Endpoint::path(&id, "websocket"), "/app/websocket".to_owned()] {
+        requests.push(crate::support::ws::handshake(path));
+    }
+    requests.into_iter().map(|request| request.header("Cookie", "login=victim")).collect()
+}
+
+/// Cross-site hijacking of sockets and requests (CVE-2025-41254, CVE-2026-41700).
+#[tokio::test]
+async fn a_foreign_page_does_nothing_with_its_visitors_cookies_cve_2025_41254_cve_2026_41700() {
+    for (legacy, options) in [(false, Options::new()), (true, Options::new().legacy_transports(true))] {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&opened);
+        let endpoint = SockJs::new(move |session: Session| async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            drop(session);
+        });
+        let endpoint = endpoint.options(options.cookie(Cookie::jsessionid()));
+        let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
+        for headers in FOREIGN {
+            for request in in_the_name_of_a_user(legacy) {
+                let request =
+                    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+                let response = server.ask(&request).await;
+                assert_eq!(response.status, 403, "{request:?}: {response}");
+                for name in ["access-control-allow-origin", "access-control-allow-credentials", "set-cookie"]
+                {
+                    assert_eq!(response.header(name), None, "{request:?}: {response}");
+                }
+            }
+        }
+        assert_eq!(opened.load(Ordering::SeqCst), 0, "no handler has run");
+    }
+}
+
+/// JSONP, HtmlFile, the iframe page: nothing reliable says where their requests come from.
+#[tokio::test]
+async fn transports_without_an_origin_are_off_together_with_strict_origins() {
+    let list = Origins::list(["https://www.example.com"]).expect("this is an origin");
+    for (options, is_off) in [
+        (Options::new(), true),
+        (Options::new().origins(list.clone()), true),
+        (Options::new().origins(Origins::any()), false),
+    ] {
+        let endpoint = SockJs::new(apps::echo).options(options);
+        let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
+        for path in ["/app/iframe.html", "/app/iframe-1.6.1.html", "/app/000/x/jsonp?c=f"] {
+            assert_eq!(server.get(path).await.status == 404, is_off, "{path}");
+        }
+        let mut connection = server.connect().await;
+        connection.send(&Request::get("/app/000/y/htmlfile?c=f")).await;
+        assert_eq!(connection.head().await.status == 404, is_off);
+        let response = server.post("/app/000/x/jsonp_send", "[]").await;
+        assert_eq!(response.status == 404, is_off, "{response}");
+    }
+    // Switched on, they take a request that hides where it comes from for a foreign one.
+    let endpoint = SockJs::new(apps::echo).options(Options::new().origins(list).legacy_transports(true));
+    let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
+    for path in ["/app/iframe.html", "/app/000/x/htmlfile?c=f", "/app/000/x/jsonp?c=f"] {
+        assert_eq!(server.get(path).await.status, 403, "{path}");
+    }
+    let form = Request::post("/app/000/x/jsonp_send").body("d=%5B%5D");
+    assert_eq!(server.ask(&form).await.status, 403);
+}
+
+/// Whoever knows a session's id can read and send in other servers.
+#[tokio::test]
+async fn the_id_of_a_session_is_not_enough_to_take_it_over() {
+    on_each(http_ways(), async |way| {
+        let who = |headers: HeaderMap| async move { headers.get("cookie").cloned() };
+        let echo = SockJs::new(apps::echo).identity(who).options(apps::open_to_all(Options::new()));
+        let server = Server::start(Router::new().nest_service("/app", echo)).await;
+        let id = fresh_id();
+        let as_user = |request: Request, user: &str| request.header("Cookie", format!("login={user}"));
+        let mut owner = server.connect().await;
+        owner.send(&as_user(way.receiving(&id), "ada")).await;
+        assert_eq!(owner.head().await.status, 200);
+        for thief in http_ways() {
+            for request in [thief.receiving(&id), thief.sending(&id, r#"["forged"]"#)] {
+                assert_eq!(server.ask(&as_user(request.clone(), "eve")).await.status, 404);
+                assert_eq!(server.ask(&request).await.status, 404);
+            }
+        }
+        way.expect_taken(&server.ask(&as_user(way.sending(&id, "[]"), "ada")).await);
+    })
+    .await;
+}
+
+/// What happens to sessions in a busy hour, all of it seen by the log.
+#[tokio::test]
+async fn ids_of_sessions_stay_out_of_the_log() {
+    let log = Log::start(tracing::Level::TRACE);
+    let id = "very-secret-session-id";
+    let handler = |mut session: Session| async move {
+        while let Some(message) = session.recv().await {
+            assert_ne!(message, "panic", "as asked for");
+            session.send(message).await.ok();
+        }
+    };
+    let who = |headers: HeaderMap| async move { headers.get("x-user").cloned() };
+    let options = || Options::new().max_message_bytes(100).disconnect_delay(Duration::from_millis(20));
+    for origins in [Origins::any(), Origins::same()] {
+        for way in WAYS {
+            let endpoint = SockJs::new(handler).identity(who).options(options().origins(origins.clone()));
+            let handle = endpoint.handle();
+            let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
+            let path = |name: &str| Endpoint::path(id, name);
+            #[cfg(feature = "websocket")]
+            if way.kind == Kind::Socket {
+                for bad in [r#"["panic"]"#, "not JSON", "panic"] {
+                    let target = if way.framed { path("websocket") } else { "/app/websocket".to_owned() };
+                    let mut socket = crate::support::ws::open(server.addr, &target).await;
+                    crate::support::ws::send(&mut socket, bad.to_owned()).await;
+                }
+                let handshake = crate::support::ws::handshake(path("websocket"));
+                server
+                    .ask(&handshake.header("Origin", "https://evil.example").header("Connection", "close"))
+                    .await;
+            }
+            if way.kind != Kind::Socket {
+                let mut receiver = server.connect().await;
+                receiver.send(&way.receiving(id)).await;
+                receiver.head().await;
+                for request in [
+                    way.sending(id, r#"["hello"]"#),
+                    way.sending(id, "no JSON"),
+                    way.sending(id, format!("[{:?}]", "x".repeat(101))),
+                    way.sending(id, r#"["stolen"]"#).header("X-User", "eve"),
+                    way.sending(id, r#"["foreign"]"#).header("Origin", "https://evil.example"),
+                    way.receiving(id).header("Referer", format!("https://evil.example/{id}")),
+                    Request::new("PUT", path("xhr_send")),
+                    Request::get(path("nothing")),
+                    way.sending(id, r#"["panic"]"#),
+                ] {
+                    let mut sender = server.connect().await;
+                    sender.send(&request).await;
+                    sender.head().await;
+                }
+            }
+            until("the end of the sessions", || handle.is_empty()).await;
+        }
+    }
+    let text = log.text();
+    for said in
+        ["session opened", "session closed", "the session's handler panicked", "another origin was refused"]
+    {
+        assert!(text.contains(said), "no {said:?}: the log has not seen it");
+    }
+    let told = |line: &&str| line.contains(id) && (line.contains("axum_sockjs") || is_info_or_above(line));
+    assert_eq!(text.lines().find(told), None);
+}
+
+fn is_info_or_above(line: &str) -> bool {
+    !line.contains(" DEBUG ") && !line.contains(" TRACE ")
 }
 
 #[tokio::test]
