@@ -119,8 +119,8 @@ impl Events {
     pub(crate) const DETACHED: Self = Self(32);
     /// The session has ended.
     pub(crate) const ENDED: Self = Self(64);
-    /// The application has asked for more than has come, or the session has ended.
-    pub(crate) const CAUGHT_UP: Self = Self(128);
+    /// The application has had its turn with what has come, or the session has ended.
+    pub(crate) const ATTENDED: Self = Self(128);
 
     pub(crate) fn contains(self, event: Self) -> bool {
         self.0 & event.0 != 0
@@ -163,8 +163,10 @@ pub(crate) struct Core {
     leaving: bool,
     /// Whether the client had a close frame to come when that began.
     owed: bool,
-    /// Whether the application has looked for a message since the last one came, and found none.
-    caught_up: bool,
+    /// How many batches a resumable session has accepted, and with how many of them the application has had its
+    /// turn: their senders wait for it.
+    accepted: u64,
+    attended: u64,
     heartbeat_due: bool,
     /// When a frame last left, or a receiver came: the next heartbeat counts from here.
     last_frame: Instant,
@@ -211,7 +213,8 @@ impl Core {
             told: false,
             leaving: false,
             owed: false,
-            caught_up: false,
+            accepted: 0,
+            attended: 0,
             heartbeat_due: false,
             last_frame: now,
             at_rest: false,
@@ -443,8 +446,11 @@ impl Core {
         self.inbox.messages.extend(batch.drain(..));
         self.inbox.bytes += bytes;
         self.traffic.receive_queue_peak = self.traffic.receive_queue_peak.max(self.inbox.bytes);
-        self.caught_up = false;
         self.events |= Events::MESSAGE;
+        if self.settings.resumable {
+            self.accepted += 1;
+            self.events |= Events::DRIVER;
+        }
         Ok(())
     }
 
@@ -465,7 +471,7 @@ impl Core {
         self.events |= Events::WRITABLE;
         self.events |= Events::ROOM;
         self.events |= Events::ENDED;
-        self.events |= Events::CAUGHT_UP;
+        self.events |= Events::ATTENDED;
         self.events |= Events::DRIVER;
         true
     }
@@ -560,13 +566,7 @@ impl Core {
                 Ok(Some(message))
             }
             (None, Some(end)) => Err(end.clone()),
-            (None, None) => {
-                if !self.caught_up {
-                    self.caught_up = true;
-                    self.events |= Events::CAUGHT_UP;
-                }
-                Ok(None)
-            }
+            (None, None) => Ok(None),
         }
     }
 
@@ -575,9 +575,22 @@ impl Core {
         self.inbox = Queue::default();
     }
 
-    /// Whether the application has dealt with all that has come, as far as can be seen: it waits for more.
-    pub(crate) fn caught_up(&self) -> bool {
-        self.caught_up || self.end.is_some()
+    /// How many batches have been accepted.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// The application has had its turn since so many were.
+    pub(crate) fn attend(&mut self, accepted: u64) {
+        if accepted > self.attended {
+            self.attended = accepted;
+            self.events |= Events::ATTENDED;
+        }
+    }
+
+    /// Whether the application has had its turn since so many were, or never will.
+    pub(crate) fn has_attended(&self, accepted: u64) -> bool {
+        self.attended >= accepted || self.end.is_some()
     }
 
     pub(crate) fn close_reason(&self) -> Option<&CloseReason> {

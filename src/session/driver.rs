@@ -30,6 +30,8 @@ pub(crate) struct Driver {
     span: Span,
     registered: Option<Registered>,
     handler: Handler,
+    /// How many of the batches from the client the handler has had its turn with.
+    attended: u64,
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -54,7 +56,7 @@ impl Driver {
         let Connection { id, transport, .. } = registered.shared.connection;
         let span = tracing::debug_span!("session", connection = %id, %transport);
         let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
-        Self { id, span, registered: Some(registered), handler, sleep }
+        Self { id, span, registered: Some(registered), handler, attended: 0, sleep }
     }
 
     /// Whether the session is over for its client: nothing will be sent or received any more.
@@ -70,6 +72,7 @@ impl Driver {
     /// # Cancel safety
     /// Dropping a driver ends its session and drops the application's future.
     pub(crate) fn poll(&mut self, may_start: bool, cx: &mut Context<'_>) -> Poll<()> {
+        let mut accepted = self.attended;
         if let Some(registered) = &self.registered {
             let status = loop {
                 let status = registered.shared.drive(cx);
@@ -84,6 +87,7 @@ impl Driver {
                     break status;
                 }
             };
+            accepted = status.accepted;
             if status.ended && !status.begun && matches!(self.handler, Handler::Waiting { .. }) {
                 // It ended before its client was told that it had begun.
                 self.handler = Handler::Done;
@@ -96,6 +100,12 @@ impl Driver {
             }
         }
         self.poll_handler(cx);
+        if accepted != self.attended {
+            self.attended = accepted;
+            if let Some(registered) = &self.registered {
+                registered.shared.attend(accepted);
+            }
+        }
         if self.registered.is_none() && matches!(self.handler, Handler::Done) {
             return Poll::Ready(());
         }

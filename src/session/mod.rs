@@ -69,8 +69,8 @@ impl Session {
     /// The next message from the client; `None` when the session has ended and all that was accepted before
     /// has been received.
     ///
-    /// Over the HTTP transports, the client is told that its messages have arrived when the handler calls this
-    /// and finds none, or 100 ms later: a handler that only sends makes its client wait that long.
+    /// Over the HTTP transports, the request that brings messages is answered once the handler has run with them
+    /// until it waits for something. What it has sent back by then leaves with the client's next poll.
     ///
     /// # Cancel safety
     /// A message is taken only when it is returned: safe in `select!`.

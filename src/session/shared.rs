@@ -237,20 +237,20 @@ impl Shared {
         self.poll_wait(Events::ROOM, ticket, cx, |core| unless_full(core.accept(batch)))
     }
 
-    /// Takes the batch when there is room for it; drains `batch` if it is taken.
+    /// Takes the batch when there is room for it; drains `batch` if it is taken, and tells its number.
     ///
     /// # Cancel safety
     /// Until it is ready, nothing is taken.
     pub(crate) fn accept<'a>(
         &'a self,
         batch: &'a mut Vec<Message>,
-    ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<(), Closed>> + use<'a>> {
-        self.wait(Events::ROOM, |core| unless_full(core.accept(batch)))
+    ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<u64, Closed>> + use<'a>> {
+        self.wait(Events::ROOM, |core| unless_full(core.accept(batch).map(|()| core.accepted())))
     }
 
-    /// Completes when the application has taken all messages and waits for more.
-    pub(crate) fn caught_up(&self) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
-        self.wait(Events::CAUGHT_UP, |core| ready_if(core.caught_up()))
+    /// Completes when the application has had its turn with the batch of this number.
+    pub(crate) fn attended(&self, batch: u64) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
+        self.wait(Events::ATTENDED, move |core| ready_if(core.has_attended(batch)))
     }
 
     /// Ends the session and says whether that was news: the first reason stays.
@@ -348,8 +348,14 @@ impl Shared {
                 ended: state.core.close_reason().is_some(),
                 gone: state.core.is_gone(),
                 deadline: state.core.arm(),
+                accepted: state.core.accepted(),
             }
         })
+    }
+
+    /// The application has had its turn since so many batches were accepted.
+    pub(super) fn attend(&self, accepted: u64) {
+        self.update(|state| state.core.attend(accepted));
     }
 
     // The endpoint's side.
@@ -399,6 +405,8 @@ pub(super) struct Status {
     pub(super) ended: bool,
     pub(super) gone: bool,
     pub(super) deadline: Option<Instant>,
+    /// How many batches wait for the application to have had its turn, or have waited.
+    pub(super) accepted: u64,
 }
 
 /// The session has ended; nothing was taken.
@@ -417,9 +425,9 @@ fn ready_if(done: bool) -> Poll<()> {
     if done { Poll::Ready(()) } else { Poll::Pending }
 }
 
-fn unless_full(result: Result<(), Refused>) -> Poll<Result<(), Closed>> {
+fn unless_full<T>(result: Result<T, Refused>) -> Poll<Result<T, Closed>> {
     match result {
-        Ok(()) => Poll::Ready(Ok(())),
+        Ok(done) => Poll::Ready(Ok(done)),
         Err(Refused::Closed) => Poll::Ready(Err(Closed)),
         Err(Refused::Full) => Poll::Pending,
     }

@@ -1,6 +1,6 @@
 //! The requests that bring messages: `xhr_send` and `jsonp_send`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -12,13 +12,6 @@ use crate::{
     response::reply::{self, Rejection},
     session::{Closed, Shared},
 };
-
-/// How long an answer waits for the application to have dealt with the messages.
-///
-/// What it says to them at once is then queued before the client knows that they have arrived, and leaves
-/// with its next poll (suite: `test_content_types` counts on it). A slower application does not hold its
-/// clients up for longer.
-const DEALT_WITH: Duration = Duration::from_millis(100);
 
 /// What sets one sending request apart.
 #[derive(Debug)]
@@ -72,9 +65,10 @@ pub(crate) async fn respond(
         Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
     };
     match tokio::time::timeout(options.receive_timeout, session.accept(&mut batch)).await {
-        Ok(Ok(())) => {
-            // A time-out is no matter: the messages are taken.
-            let _ = tokio::time::timeout(DEALT_WITH, session.caught_up()).await;
+        Ok(Ok(batch)) => {
+            // What the application says to them at once is then queued before the client knows that they have
+            // arrived, and leaves with its next poll (suite: `test_content_types` counts on it).
+            session.attended(batch).await;
             // A 204 with a type, too: Firefox takes one without for broken XML (suite:
             // `XhrPolling.test_transport`).
             reply::text(sending.status, sending.answer)

@@ -411,7 +411,7 @@ fn the_end_wakes_everyone() {
         Events::WRITABLE,
         Events::ROOM,
         Events::ENDED,
-        Events::CAUGHT_UP,
+        Events::ATTENDED,
     ] {
         assert!(events.contains(event), "{event:?}");
     }
@@ -1002,24 +1002,22 @@ fn an_empty_queue_takes_a_batch_of_any_size() {
 }
 
 #[test]
-fn the_application_has_caught_up_when_it_asks_for_more_than_there_is() {
+fn a_batch_waits_for_the_applications_turn() {
     let mut session = Timed::idle();
-    assert!(!session.core.caught_up(), "it has not looked yet");
     session.accept(&["a", "b"]).unwrap();
-    for _ in 0..2 {
-        session.core.receive().unwrap().unwrap();
-        assert!(!session.core.caught_up() && !session.raised(Events::CAUGHT_UP), "it may be busy with that");
-    }
-    assert_eq!(session.core.receive(), Ok(None));
-    assert!(session.core.caught_up() && session.raised(Events::CAUGHT_UP));
-    assert_eq!(session.core.receive(), Ok(None));
-    assert!(session.core.take_events().is_empty(), "that is no news");
-    session.accept(&[]).unwrap();
-    assert!(session.core.caught_up(), "nothing has come");
+    let first = session.core.accepted();
+    assert!(session.raised(Events::DRIVER) && !session.core.has_attended(first));
     session.accept(&["c"]).unwrap();
-    assert!(!session.core.caught_up());
+    let second = session.core.accepted();
+    session.core.attend(first);
+    assert!(session.raised(Events::ATTENDED));
+    assert!(session.core.has_attended(first) && !session.core.has_attended(second), "it came meanwhile");
+    session.core.attend(first);
+    assert!(!session.raised(Events::ATTENDED), "that is no news");
+    session.accept(&[]).unwrap();
+    assert_eq!(session.core.accepted(), second, "nothing has come");
     session.end(server());
-    assert!(session.core.caught_up(), "nobody has to wait for it any more");
+    assert!(session.core.has_attended(second), "nobody has to wait for it any more");
 }
 
 #[test]
@@ -1288,6 +1286,8 @@ enum Op {
     Send(usize),
     Push(usize),
     Receive,
+    /// The application has had its turn with all that was accepted.
+    Attend,
     End(CloseReason),
     /// The registry drops a session.
     Forget,
@@ -1316,6 +1316,7 @@ fn an_op() -> impl Strategy<Value = Op> {
         8 => size().prop_map(Op::Send),
         1 => size().prop_map(Op::Push),
         8 => Just(Op::Receive),
+        4 => Just(Op::Attend),
         1 => proptest::sample::select(all_reasons().map(|(reason, _)| reason).to_vec()).prop_map(Op::End),
         1 => prop_oneof![5 => Just(Op::Drive), 1 => Just(Op::Forget)],
         8 => wait.prop_map(|millis| Op::Wait(Duration::from_millis(millis))),
@@ -1379,8 +1380,9 @@ struct Model {
     ended: Option<CloseReason>,
     /// The client has its close frame.
     told: bool,
-    /// The application has found nothing to receive since something last came.
-    caught_up: bool,
+    /// Batches that a resumable session has accepted, and those with which the application has had its turn.
+    batches: u64,
+    attended: u64,
     gone: bool,
     receiver: Option<usize>,
     to_app: VecDeque<String>,
@@ -1417,7 +1419,8 @@ impl Model {
             begun: false,
             ended: None,
             told: false,
-            caught_up: false,
+            batches: 0,
+            attended: 0,
             gone: false,
             receiver: Some(0),
             to_app: VecDeque::new(),
@@ -1726,7 +1729,7 @@ impl Model {
             (Events::MESSAGE, self.ended.is_some() || !self.to_app.is_empty()),
             (Events::DETACHED, self.gone || self.receiver.is_none()),
             (Events::ENDED, self.ended.is_some()),
-            (Events::CAUGHT_UP, self.ended.is_some() || self.caught_up),
+            (Events::ATTENDED, self.ended.is_some() || self.attended >= self.batches),
             (Events::WRITABLE, self.to_client.is_empty()),
         ];
         for size in [0, 40] {
@@ -1782,6 +1785,7 @@ impl Pair {
         let before = self.model.ready();
         let (receiver, opened) = (self.model.receiver, self.model.opened);
         let (ended, gone) = (self.model.ended.is_some(), self.model.gone);
+        let batches = self.model.batches;
         self.run(op);
         self.check_state();
 
@@ -1797,6 +1801,7 @@ impl Pair {
         let wake_driver = opened != self.model.opened
             || ended != self.model.ended.is_some()
             || gone != self.model.gone
+            || batches != self.model.batches
             || self.model.deadline().is_some_and(nearer);
         assert_eq!(events.contains(Events::DRIVER), wake_driver, "{op:?}: waking the driver");
     }
@@ -1841,7 +1846,7 @@ impl Pair {
                 }
                 if taken == Ok(true) {
                     assert!(batch.is_empty());
-                    self.model.caught_up &= texts.is_empty();
+                    self.model.batches += u64::from(self.model.settings.resumable && !texts.is_empty());
                     self.model.to_app.extend(texts.iter().cloned());
                     self.accepted.extend(texts);
                 } else {
@@ -1866,14 +1871,15 @@ impl Pair {
                 self.core.heard();
                 self.model.hear();
             }
+            Op::Attend => {
+                self.core.attend(self.core.accepted());
+                self.model.attended = self.model.batches;
+            }
             Op::Receive => {
                 let expected = match (self.model.to_app.pop_front(), &self.model.ended) {
                     (Some(text), _) => Ok(Some(Message::from(text))),
                     (None, Some(reason)) => Err(reason.clone()),
-                    (None, None) => {
-                        self.model.caught_up = true;
-                        Ok(None)
-                    }
+                    (None, None) => Ok(None),
                 };
                 let received = self.core.receive();
                 assert_eq!(received, expected);
@@ -1937,7 +1943,9 @@ impl Pair {
         assert_eq!(core.dropped(), model.dropped);
         assert_eq!(core.attached(), model.receiver.is_some() && !model.gone);
         assert_eq!(core.writable(100), model.writable(100));
-        assert_eq!(core.caught_up(), model.caught_up || model.ended.is_some());
+        assert_eq!(core.accepted(), model.batches);
+        let attended = model.attended >= model.batches || model.ended.is_some();
+        assert_eq!(core.has_attended(model.batches), attended);
         assert_eq!(core.deadline(), model.deadline().map(|deadline| self.start + deadline));
     }
 
