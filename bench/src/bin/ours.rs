@@ -48,7 +48,8 @@ async fn broadcast(State(room): State<Room>, mut session: Session) {
 }
 
 async fn serve(heartbeat: Option<Duration>) -> std::io::Result<()> {
-    let mut options = Options::new();
+    // JSONP and HtmlFile are off by default.
+    let mut options = Options::new().legacy_transports(true);
     if let Some(heartbeat) = heartbeat {
         options = options.heartbeat(heartbeat);
     }

@@ -28,14 +28,12 @@ impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>11}", super::table::figure(self.value))?;
         if let Some(report) = &self.report {
-            write!(
-                f,
-                "  p50 {:.0} us, p99 {:.0} us, server {:.0} % of a core, generator {:.0} %",
-                report.p50_us,
-                report.p99_us,
-                100.0 * report.server_seconds / report.seconds,
-                100.0 * report.generator_share
-            )?;
+            if report.p50_us > 0.0 {
+                write!(f, "  p50 {:.0} us, p99 {:.0} us,", report.p50_us, report.p99_us)?;
+            }
+            let server = 100.0 * report.server_seconds / report.seconds;
+            let generator = 100.0 * report.generator_share;
+            write!(f, "  server {server:.0} % of a core, generator {generator:.0} %")?;
         }
         write!(f, "  {}", self.note)
     }
