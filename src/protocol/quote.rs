@@ -237,9 +237,10 @@ fn escape<const N: usize>(
             if least == 0 {
                 at = one_by_one(at, at + HALF, out);
             } else {
-                // A copy of a fixed length, of which the end is cut off.
+                // Where there is room, a copy of a fixed length, of which the end is cut off.
                 let end = out.len() + len;
-                out.extend_from_slice(&escaped[..BLOCK]);
+                let copied = if out.capacity() - out.len() >= BLOCK { BLOCK } else { len };
+                out.extend_from_slice(&escaped[..copied]);
                 out.truncate(end);
                 at += HALF;
             }

@@ -1,0 +1,262 @@
+//! How often memory is allocated for a message, once everything is under way: the numbers do not depend on how
+//! busy the machine is, so a change for the worse fails here.
+//!
+//! Server and client share one thread and its counter; the client allocates nothing itself. To see the figures:
+//! `cargo test --test allocations -- --nocapture`.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use allocation_counter::measure;
+use axum::{Router, extract::State};
+use axum_sockjs::{Options, Sender, Session, SockJs};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+
+/// How many rounds go before those that are measured: buffers have grown by then.
+const WARM_UP: usize = 64;
+
+/// A power of two, so that queues which double do not cost one case more than another.
+const ROUNDS: usize = 128;
+
+/// No answer takes so long unless it is lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const CLEAN: &str = "sixty-four bytes of text in which nothing at all needs an escape";
+
+async fn echo(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        session.send(message).await.ok();
+    }
+}
+
+/// Everyone who is in the room.
+type Room = Arc<Mutex<Vec<Sender>>>;
+
+async fn broadcast(State(room): State<Room>, mut session: Session) {
+    room.lock().unwrap().push(session.sender());
+    while let Some(message) = session.recv().await {
+        for sender in room.lock().unwrap().iter() {
+            sender.try_send(message.clone()).ok();
+        }
+    }
+}
+
+/// A server, and the client's connections to it.
+struct Scene {
+    runtime: Runtime,
+    addr: SocketAddr,
+    connections: Vec<TcpStream>,
+}
+
+/// What the client does in a round, one after the other.
+enum Step {
+    Write(usize, Vec<u8>),
+    /// Reads from a connection until what has come in this step ends so.
+    Read(usize, Vec<u8>),
+}
+
+use Step::{Read, Write};
+
+impl Scene {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let app = Router::new()
+            .nest_service("/echo", SockJs::new(echo).options(Options::new().legacy_transports(true)))
+            .nest_service("/broadcast", SockJs::new(broadcast).with_state(Room::default()));
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let addr = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { runtime, addr, connections: Vec::new() }
+    }
+
+    /// A new connection on which something is written and its answer read.
+    fn connect(&mut self, request: &[u8], answer_end: &[u8]) -> usize {
+        let connection = self.runtime.block_on(TcpStream::connect(self.addr)).unwrap();
+        connection.set_nodelay(true).unwrap();
+        self.connections.push(connection);
+        let number = self.connections.len() - 1;
+        self.run(&[Write(number, request.to_owned()), Read(number, answer_end.to_owned())], 1);
+        number
+    }
+
+    fn run(&mut self, steps: &[Step], rounds: usize) {
+        let Self { runtime, connections, .. } = self;
+        let mut buffer = [0; 32 << 10];
+        let rounds = async {
+            for _ in 0..rounds {
+                for step in steps {
+                    match step {
+                        Write(number, bytes) => connections[*number].write_all(bytes).await.unwrap(),
+                        Read(number, end) => {
+                            let mut read = 0;
+                            while !buffer[..read].ends_with(end) {
+                                let more = connections[*number].read(&mut buffer[read..]);
+                                match tokio::time::timeout(PATIENCE, more).await {
+                                    Ok(Ok(more @ 1..)) => read += more,
+                                    end => {
+                                        panic!("{end:?} after {:?}", String::from_utf8_lossy(&buffer[..read]))
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        runtime.block_on(rounds);
+    }
+
+    /// Counts the allocations of a round in which `messages` go to and fro; a buffer that grows once in a long
+    /// while makes them a little more than a whole number.
+    #[track_caller]
+    fn expect(&mut self, name: &str, steps: &[Step], messages: usize, at_most: f64) {
+        self.run(steps, WARM_UP);
+        let counted = measure(|| self.run(steps, ROUNDS));
+        let per = |total: u64| total as f64 / (ROUNDS * messages) as f64;
+        let (allocations, bytes) = (per(counted.count_total), per(counted.bytes_total));
+        println!("{name}: {allocations:.2} allocations of {bytes:.0} bytes per message");
+        assert!(
+            allocations <= at_most,
+            "{name}: {allocations:.2} allocations per message, and {at_most} have been enough"
+        );
+    }
+}
+
+fn request(method: &str, target: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+fn payload(messages: &[&str]) -> String {
+    serde_json::to_string(messages).unwrap()
+}
+
+/// The end of any answer that has no body.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+#[cfg(feature = "websocket")]
+mod websocket {
+    use super::*;
+
+    const QUOTES: &str = r#"{"id":17,"user":"alice","text":"Hello, how are you?","ok":"yes"}"#;
+
+    fn handshake(path: &str) -> Vec<u8> {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
+    /// A text frame, masked with zeros.
+    fn frame(text: &str) -> Vec<u8> {
+        let mut frame = vec![0x81, 0x80 | 126];
+        frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(text.as_bytes());
+        frame
+    }
+
+    #[track_caller]
+    fn expect_echo(name: &str, path: &str, sent: &str, end: &str, messages: usize, at_most: f64) {
+        let mut scene = Scene::new();
+        let opened: &[u8] = if path.ends_with("/000/s/websocket") { b"\x81\x01o" } else { HEAD_END };
+        let socket = scene.connect(&handshake(path), opened);
+        let steps = [Write(socket, frame(sent)), Read(socket, end.into())];
+        scene.expect(name, &steps, messages, at_most);
+    }
+
+    #[test]
+    fn echo() {
+        let path = "/echo/000/s/websocket";
+        expect_echo("websocket", path, &payload(&[CLEAN]), "\"]", 1, 5.0);
+        expect_echo("websocket, with escapes", path, &payload(&[QUOTES]), "}\"]", 1, 7.0);
+        let sixteen = format!("{}{CLEAN}\"]", format!("{CLEAN}\",\"").repeat(15));
+        expect_echo("websocket, 16 at once", path, &payload(&[CLEAN; 16]), &sixteen, 16, 2.4);
+    }
+
+    #[test]
+    fn raw() {
+        expect_echo("raw websocket", "/echo/websocket", CLEAN, CLEAN, 1, 5.0);
+    }
+
+    #[test]
+    fn broadcast() {
+        const SESSIONS: usize = 16;
+        let mut scene = Scene::new();
+        let mut steps = Vec::new();
+        for number in 0..SESSIONS {
+            scene.connect(&handshake("/broadcast/000/s/websocket"), b"\x81\x01o");
+            steps.push(Read(number, b"\"]".to_vec()));
+        }
+        steps.insert(0, Write(0, frame(&payload(&[QUOTES]))));
+        scene.expect("broadcast to 16, per session", &steps, SESSIONS, 1.4);
+    }
+}
+
+/// A stream on one connection, and sending requests on another.
+#[track_caller]
+fn expect_stream(method: &str, name: &str, opened: &str, ends: [&str; 2], at_most: f64) {
+    let mut scene = Scene::new();
+    let stream = scene.connect(&request(method, &format!("/echo/000/s/{name}"), ""), opened.as_bytes());
+    let send = request("POST", "/echo/000/s/xhr_send", &payload(&[CLEAN]));
+    let sender = scene.connect(&send, HEAD_END);
+    let end = format!("{}{CLEAN}{}\r\n", ends[0], ends[1]).into_bytes();
+    scene.run(&[Read(stream, end.clone())], 1);
+    let steps = [Write(sender, send), Read(sender, HEAD_END.to_vec()), Read(stream, end)];
+    scene.expect(name, &steps, 1, at_most);
+}
+
+#[test]
+fn streams() {
+    expect_stream("POST", "xhr_streaming", "o\n\r\n", ["a[\"", "\"]\n"], 27.1);
+    expect_stream("GET", "eventsource", "data: o\r\n\r\n\r\n", ["data: a[\"", "\"]\r\n\r\n"], 28.1);
+    expect_stream(
+        "GET",
+        "htmlfile?c=callback",
+        "p(\"o\");\n</script>\r\n\r\n",
+        ["p(\"a[\\\"", "\\\"]\");\n</script>\r\n"],
+        28.1,
+    );
+}
+
+/// Polls on one connection, each of which waits until a message is sent on another.
+#[track_caller]
+fn expect_polls(poll: &[u8], frame: [&str; 2], send: &[u8], sent: &[u8], name: &str, at_most: f64) {
+    let mut scene = Scene::new();
+    let answer = |frame_text: &str| format!("{}{frame_text}{}", frame[0], frame[1]).into_bytes();
+    let receiver = scene.connect(poll, &answer("o"));
+    let end = if name.starts_with("jsonp") {
+        answer(&format!("a[\\\"{CLEAN}\\\"]"))
+    } else {
+        answer(&format!("a[\"{CLEAN}\"]"))
+    };
+    let sender = scene.connect(send, sent);
+    scene.run(&[Write(receiver, poll.to_vec()), Read(receiver, end.clone())], 1);
+    let steps = [
+        Write(receiver, poll.to_vec()),
+        Write(sender, send.to_vec()),
+        Read(sender, sent.to_vec()),
+        Read(receiver, end),
+    ];
+    scene.expect(name, &steps, 1, at_most);
+}
+
+#[test]
+fn polls() {
+    let body = payload(&[CLEAN]);
+    let send = request("POST", "/echo/000/s/xhr_send", &body);
+    let poll = request("POST", "/echo/000/s/xhr", "");
+    expect_polls(&poll, ["", "\n"], &send, HEAD_END, "xhr", 47.1);
+    let send = request("POST", "/echo/000/s/jsonp_send", &body);
+    let poll = request("GET", "/echo/000/s/jsonp?c=callback", "");
+    expect_polls(&poll, ["/**/callback(\"", "\");\r\n"], &send, b"\r\n\r\nok", "jsonp", 51.1);
+}
