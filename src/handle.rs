@@ -55,6 +55,7 @@ impl SockJsHandle {
     ///   streams, waiting polls and WebSockets, else with the client's next poll.
     /// - It waits until every client has its close frame (a WebSocket until its client has closed, too), and
     ///   until every handler has returned.
+    /// - What clients send meanwhile is answered as ever after a close, by a 204 that comes to nothing.
     /// - When `grace` is over, the sessions that are left are cut off. Handlers are not: the report has their
     ///   number.
     ///

@@ -109,7 +109,8 @@ impl Events {
     pub(crate) const FRAME: Self = Self(1);
     /// The application may receive: a message, or the end.
     pub(crate) const MESSAGE: Self = Self(2);
-    /// The driver has to act: the session opened or has gone, or its deadline moved nearer.
+    /// The driver has to act: the session opened or has gone, or its deadline moved nearer. And a shutdown may
+    /// have less to wait for.
     pub(crate) const DRIVER: Self = Self(4);
     /// The queue to the client has room again, or the session has ended.
     pub(crate) const WRITABLE: Self = Self(8);
@@ -159,9 +160,7 @@ pub(crate) struct Core {
     traffic: Traffic,
     /// Whether the client has got its close frame, as far as can be seen from here.
     told: bool,
-    /// Whether the endpoint shuts down: then nobody remembers a session whose client was told.
-    leaving: bool,
-    /// Whether the client had a close frame to come when that began.
+    /// Whether the client had a close frame to come when the endpoint began to shut down.
     owed: bool,
     /// How many batches a resumable session has accepted, and with how many of them the application has had its
     /// turn: their senders wait for it.
@@ -211,7 +210,6 @@ impl Core {
             outbox: Queue::default(),
             traffic: Traffic::default(),
             told: false,
-            leaving: false,
             owed: false,
             accepted: 0,
             attended: 0,
@@ -287,6 +285,9 @@ impl Core {
                 self.phase = Phase::Closed;
                 // A socket has yet to write it: see `close_written`.
                 self.told = self.settings.resumable;
+                if self.owed {
+                    self.events |= Events::DRIVER;
+                }
                 self.expire(now(), !self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
@@ -359,7 +360,7 @@ impl Core {
     }
 
     fn expire(&mut self, now: Instant, slow_reader: bool) {
-        let delay = if self.may_forget() { Duration::ZERO } else { self.settings.disconnect_delay };
+        let delay = self.settings.disconnect_delay;
         self.patient = slow_reader;
         self.expires = now.checked_add(if slow_reader { delay.max(SLOW_READER) } else { delay });
     }
@@ -369,12 +370,6 @@ impl Core {
         if self.detach(id) && (self.end.is_none() || self.patient) {
             self.expire(now, false);
         }
-    }
-
-    /// Whether nobody has to come back: in a shutdown, no client asks again for a close frame that it has. A
-    /// socket waits for the peer's, though.
-    fn may_forget(&self) -> bool {
-        self.leaving && self.settings.resumable && (self.told || !self.owed)
     }
 
     /// The receiver was cut off: what it had taken may be lost, so the session ends.
@@ -620,17 +615,16 @@ impl Core {
         }
     }
 
-    /// The endpoint shuts down: ends the session. Once its client has been told, it goes without delay.
+    /// The endpoint shuts down: ends the session, and notes whether its client has a close frame to come.
     pub(crate) fn leave(&mut self, frame: &CloseFrame, now: Instant) {
-        if self.leaving {
-            return;
-        }
         self.end(CloseReason::Shutdown(frame.clone()), now);
-        self.owed = !self.told && self.phase != Phase::Gone && self.end.as_ref().is_some_and(keeps_queue);
-        self.leaving = true;
-        if self.may_forget() {
-            self.expire(now, false);
-        }
+        self.owed |= !self.told && self.phase != Phase::Gone && self.end.as_ref().is_some_and(keeps_queue);
+    }
+
+    /// Whether a shutdown has something to wait for: a client to be told, or a socket to close. A client of
+    /// the HTTP transports that has been told never comes back, and what it still sends is thrown away.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.phase != Phase::Gone && if self.settings.resumable { self.owed && !self.told } else { true }
     }
 
     /// Whether the client got the close frame that it had to come when the endpoint shut down.

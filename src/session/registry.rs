@@ -42,6 +42,10 @@ struct Maps {
     named: HashMap<Box<str>, Slot>,
     /// WebSockets, whose ids may repeat: the key is our own.
     sockets: HashMap<Uuid, Slot>,
+    /// How many slots are openings.
+    opening: usize,
+    /// Sessions that a shutdown waits for.
+    leaving: usize,
     /// Handlers that have not returned.
     handlers: usize,
     /// What the sessions that are no longer here have left behind.
@@ -146,6 +150,7 @@ impl Registry {
         owner: Option<Owner>,
     ) -> Reservation {
         maps.insert(key.clone(), Slot::Opening(transport, owner.clone()));
+        maps.opening += 1;
         Reservation { registry: Arc::clone(self), key: Some(key), admission: None, _owner: owner }
     }
 
@@ -154,7 +159,8 @@ impl Registry {
         self.maps().named.get(id).and_then(Slot::session).cloned()
     }
 
-    /// Completes when no session is left, neither open nor closed, and no handler.
+    /// Completes when a shutdown has nothing more to wait for: every client has been told, every socket is
+    /// closed, every handler has returned.
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing behind.
@@ -179,19 +185,23 @@ impl Registry {
     }
 
     /// Lets no more session open, and ends all there are. The first call's frame counts.
-    pub(crate) fn begin_shutdown(&self, frame: CloseFrame) {
+    pub(crate) fn begin_shutdown(self: &Arc<Self>, frame: CloseFrame) {
         let (frame, sessions) = {
             let mut maps = self.maps();
             let frame = maps.farewell.get_or_insert(frame).clone();
-            (frame, maps.sessions())
+            let sessions = maps.sessions();
+            maps.leaving += sessions.len();
+            (frame, sessions)
         };
-        sessions.iter().for_each(|shared| shared.leave(&frame));
+        sessions.iter().for_each(|shared| shared.leave(&frame, LeavingCount(Arc::clone(self))));
     }
 
-    /// Forgets every session, whether or not its client has been told.
+    /// Cuts off what the shutdown would have to wait for longer. Sessions whose clients were told stay for the
+    /// disconnect delay, as ever: what those still send must not be answered by an error, which they might see
+    /// before their close frame.
     pub(crate) fn end_shutdown(&self) -> ShutdownReport {
         let sessions = self.maps().sessions();
-        sessions.iter().for_each(|shared| shared.go());
+        sessions.iter().filter(|shared| shared.is_leaving()).for_each(|shared| shared.go());
         let maps = self.maps();
         let mut report = maps.report;
         for shared in maps.sessions() {
@@ -286,9 +296,9 @@ impl Maps {
         self.named.len() + self.sockets.len()
     }
 
-    /// Whether there is nothing to wait for.
+    /// Whether a shutdown has nothing to wait for.
     fn is_idle(&self) -> bool {
-        self.len() == 0 && self.handlers == 0
+        self.opening == 0 && self.leaving == 0 && self.handlers == 0
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
@@ -367,6 +377,7 @@ impl Reservation {
             if let Some(key) = &self.key {
                 maps.insert(key.clone(), Slot::Session(Arc::clone(&shared)));
             }
+            maps.opening -= 1;
             maps.fallbacks += u64::from(fallback);
         }
         let (key, admission) = (self.key.take(), self.admission.take());
@@ -379,7 +390,10 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(key) = &self.key {
-            self.registry.take_out(|maps| maps.remove(key, None));
+            self.registry.take_out(|maps| {
+                maps.remove(key, None);
+                maps.opening -= 1;
+            });
         }
     }
 }
@@ -397,6 +411,16 @@ impl Registered {
     pub(super) fn count_handler(&self) -> HandlerCount {
         self.registry.maps().handlers += 1;
         HandlerCount(Arc::clone(&self.registry))
+    }
+}
+
+/// Counts one session for as long as a shutdown waits for it.
+#[derive(Debug)]
+pub(crate) struct LeavingCount(Arc<Registry>);
+
+impl Drop for LeavingCount {
+    fn drop(&mut self) {
+        self.0.take_out(|maps| maps.leaving -= 1);
     }
 }
 

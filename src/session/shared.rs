@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     CloseReason, Message,
     core::{AttachError, Core, Events, Farewell, MESSAGE_OVERHEAD, Next, ReceiverId, Refused, Settings},
-    registry::LiveCount,
+    registry::{LeavingCount, LiveCount},
 };
 use crate::{
     CloseFrame, Transport,
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
 struct State {
     core: Core,
     live: Option<LiveCount>,
+    /// While a shutdown waits for this session.
+    leaving: Option<LeavingCount>,
     /// Each of these waits for the [`Events`] of the same name; one task each.
     frame: Option<Waker>,
     message: Option<Waker>,
@@ -90,6 +92,7 @@ impl Shared {
         let state = State {
             core,
             live: Some(live),
+            leaving: None,
             frame: None,
             message: None,
             driver: None,
@@ -117,8 +120,10 @@ impl Shared {
         } else {
             let wakes = state.collect(events);
             let live = if events.contains(Events::ENDED) { state.live.take() } else { None };
+            let left = events.contains(Events::DRIVER) && !state.core.is_leaving();
+            let leaving = if left { state.leaving.take() } else { None };
             drop(state);
-            drop(live);
+            drop((live, leaving));
             wakes.wake();
         }
         drop(replaced);
@@ -360,9 +365,21 @@ impl Shared {
 
     // The endpoint's side.
 
-    /// Ends the session because the endpoint shuts down.
-    pub(super) fn leave(&self, frame: &CloseFrame) {
-        self.update(|state| state.core.leave(frame, now()));
+    /// Ends the session because the endpoint shuts down, which waits for `count` to be dropped.
+    pub(super) fn leave(&self, frame: &CloseFrame, count: LeavingCount) {
+        // Not dropped under the lock, here or below: it takes the registry's.
+        let mut count = Some(count);
+        self.update(|state| {
+            state.core.leave(frame, now());
+            if state.core.is_leaving() && state.leaving.is_none() {
+                state.leaving = count.take();
+            }
+        });
+    }
+
+    /// Whether a shutdown still has something to wait for.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.lock().core.is_leaving()
     }
 
     /// What came of the close frame that a shutdown had for the client, and the messages lost on the way.

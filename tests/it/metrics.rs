@@ -107,6 +107,10 @@ async fn a_scrape_tells_the_traffic_and_has_all_that_the_dashboard_shows() {
     let later = server.get("/metrics").await.text().to_owned();
     let later = self::series(&later);
     for (name, before) in &series {
+        // What was told is remembered for a while.
+        if name.contains("state=\"closed\"") {
+            continue;
+        }
         let falls = ["sockjs_sessions{", "sockjs_handlers{"].iter().any(|gauge| name.starts_with(gauge));
         assert!(if falls { later[name] <= *before } else { later[name] >= *before }, "{name}");
     }

@@ -312,7 +312,7 @@ async fn the_log_has_the_documented_events_and_no_others() {
             assert_ne!(message, "panic");
         }
     };
-    let endpoint = for_its_own_pages(handler, Options::new()).await;
+    let endpoint = for_its_own_pages(handler, Options::new().disconnect_delay(SHORT)).await;
     let secret = fresh_id() + "s3cret";
     let mut client = Client::open_as(&endpoint, poll_way(), &secret).await;
     client.send(&["panic"]).await;
@@ -325,6 +325,7 @@ async fn the_log_has_the_documented_events_and_no_others() {
     }
     let (_, report) = tokio::join!(client.frame(), endpoint.handle.shutdown(4001, "", PATIENCE));
     assert_eq!(report.handlers_running, 0);
+    until("the end of both", || log.text().matches("session closed").count() == 2).await;
 
     let log = log.text();
     assert!(!log.contains("s3cret"), "{log}");

@@ -2016,7 +2016,7 @@ fn restart() -> CloseFrame {
 }
 
 #[test]
-fn a_shutdown_ends_an_open_session_and_forgets_it_once_told() {
+fn a_shutdown_ends_an_open_session_and_waits_until_it_is_told() {
     let (mut session, first) = Timed::open(SETTINGS);
     session.send("last").unwrap();
     let now = session.now;
@@ -2026,8 +2026,8 @@ fn a_shutdown_ends_an_open_session_and_forgets_it_once_told() {
     assert_eq!(session.next(first), Next::Frame(Frame::Messages(vec!["last".into()])));
     assert_eq!(session.next(first), Next::Frame(Frame::Close(restart())));
     assert_eq!(session.core.farewell(), Some(Farewell::Told));
-    session.core.on_deadline(now);
-    assert!(session.core.is_gone(), "no client asks for its close frame again");
+    assert!(session.core.take_events().contains(Events::DRIVER) && !session.core.is_leaving());
+    assert_eq!(session.core.accept(&mut vec!["in flight".into()]), Ok(()), "no error before the close frame");
     assert_eq!(session.core.traffic().dropped, 0);
 }
 
@@ -2042,9 +2042,9 @@ fn a_socket_waits_for_its_clients_close_in_a_shutdown_too() {
     {
         session.core.close_written(now);
         assert_eq!(session.core.farewell(), Some(Farewell::Told));
-        session.core.on_deadline(now);
-        assert!(!session.core.is_gone());
-        assert_eq!(session.core.deadline(), Some(now + DELAY));
+        assert!(session.core.is_leaving());
+        session.core.interrupt(first, now);
+        assert!(session.core.take_events().contains(Events::DRIVER) && !session.core.is_leaving());
     }
 }
 
@@ -2068,15 +2068,13 @@ fn a_shutdown_waits_for_close_frames_that_were_owed_before_and_for_no_other() {
     closing.core.leave(&restart(), closing.now);
     assert_eq!(closing.core.close_reason(), Some(&CloseReason::Server(CloseFrame::new(3000, ""))));
     assert_eq!(closing.core.farewell(), Some(Farewell::Lost));
-    closing.core.on_deadline(closing.now);
-    assert!(!closing.core.is_gone(), "its client may poll yet");
+    assert!(closing.core.is_leaving(), "its client may poll yet");
 
     let (mut interrupted, first) = Timed::open(SETTINGS);
     interrupted.core.interrupt(first, interrupted.now);
     interrupted.core.leave(&restart(), interrupted.now);
     assert_eq!(interrupted.core.farewell(), None, "lost before");
-    interrupted.core.on_deadline(interrupted.now);
-    assert!(interrupted.core.is_gone());
+    assert!(!interrupted.core.is_leaving());
 }
 
 #[test]

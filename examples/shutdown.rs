@@ -1,0 +1,72 @@
+//! Stops without losing anybody: `cargo run --example shutdown [IP:PORT]`, then `kill` it, or press Ctrl-C.
+//!
+//! Every client gets what was sent to it and a close event with 4001 "restarting"; who comes now is told to
+//! come back later. Then the process ends, and says what was lost.
+
+use std::{error::Error, future::IntoFuture, time::Duration};
+
+use axum::{Router, serve::ListenerExt};
+use axum_sockjs::{Session, SockJs};
+use tokio::{net::TcpListener, sync::oneshot, time::sleep};
+
+/// For clients to fetch what they have coming, and for handlers to finish. Keep it below the time after which
+/// your supervisor kills: 90 s for systemd, 30 s for Kubernetes, 10 s for Docker.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// For the last bytes of the last answers, which a client that does not read would hold up for ever.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+async fn echo(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        if session.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn asked_to_stop() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set");
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    interrupted.await.ok();
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let sockjs = SockJs::new(echo);
+    let handle = sockjs.handle();
+    let app = Router::new().nest_service("/echo", sockjs);
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on http://{}/echo", listener.local_addr()?);
+
+    let (all_told, told) = oneshot::channel();
+    let stop = async move {
+        asked_to_stop().await;
+        // The server goes on accepting meanwhile: clients that poll come by new requests.
+        println!("{}", handle.shutdown(4001, "restarting", GRACE).await);
+        all_told.send(()).ok();
+    };
+    let listener = listener.tap_io(|tcp| _ = tcp.set_nodelay(true));
+    let serve = axum::serve(listener, app).with_graceful_shutdown(stop).into_future();
+    let too_long = async {
+        match told.await {
+            Ok(()) => sleep(LAST_BYTES).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = serve => served?,
+        () = too_long => println!("a client did not read its last answer"),
+    }
+    Ok(())
+}
