@@ -260,7 +260,8 @@ fn counters(stats: &Stats) -> Vec<u64> {
 /// missed or counted twice on its way from the present into the past.
 #[tokio::test]
 async fn counters_never_fall_and_add_up_while_sessions_come_and_go() {
-    let endpoint = Endpoint::start_on_one_thread(echo, Options::new().disconnect_delay(SHORT));
+    let endpoint =
+        Endpoint::start_on_one_thread(echo, Options::new().disconnect_delay(Duration::from_secs(2)));
     let (handle, done) = (endpoint.handle.clone(), Arc::new(AtomicBool::new(false)));
     let until_done = Arc::clone(&done);
     let looking = std::thread::spawn(move || {
