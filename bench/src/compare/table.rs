@@ -177,3 +177,64 @@ pub(crate) fn write(file: &Path, name: &str, table: &str) -> Result<(), String> 
     let (before, after) = parts.ok_or_else(|| failed(&"it has no marks for the table"))?;
     fs::write(file, format!("{before}{begin}{table}{end}{after}")).map_err(|error| failed(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(values: &[f64]) -> Vec<Cell> {
+        values
+            .iter()
+            .map(|value| Cell { value: *value, report: None, kept: None, note: String::new() })
+            .collect()
+    }
+
+    #[test]
+    fn medians_are_compared_with_the_goal() {
+        let rows = super::super::rows::all();
+        // The first row's goal is 1.5 times sockjs-node's, and 1.8.
+        assert_eq!(rows[0].goal, Goal::Times(1.5, 1.8));
+        for (ours, ratio, verdict) in
+            [(149.0, "1.49", "short"), (150.0, "1.50", "met"), (180.0, "1.80", "aim met")]
+        {
+            let results = [vec![cells(&[ours, 1.0, 999.0]), cells(&[100.0, 0.0, 101.0])]];
+            let table = of(&rows[..1], &[Server::Ours, Server::Node], &results, 3);
+            let row = table.lines().nth(2).expect("a row");
+            assert!(row.ends_with(&format!("| {ratio} | x 1.5 / 1.8 | {verdict} |")), "{row}");
+        }
+        // A row that failed in each round.
+        let table = of(&rows[..1], &[Server::Ours, Server::Node], &[vec![vec![], cells(&[1.0])]], 3);
+        assert!(
+            table.lines().nth(2).expect("a row").ends_with("| - | 1.0 | - | x 1.5 / 1.8 |  |"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn memory_is_to_be_small_and_the_others_fast() {
+        let row = super::super::rows::all().pop().expect("rows");
+        assert_eq!(row.goal, Goal::BelowKeeping(16.0, 0.9));
+        for (grown, kept, verdict) in [(16.0, 0.9, "aim met"), (16.5, 1.0, "short"), (10.0, 0.8, "short")] {
+            let cell = Cell { value: grown, report: None, kept: Some(kept), note: String::new() };
+            let table = of(std::slice::from_ref(&row), &[Server::Ours], &[vec![vec![cell]]], 1);
+            assert!(table.lines().nth(2).expect("a row").ends_with(&format!("| {verdict} |")), "{table}");
+        }
+    }
+
+    #[test]
+    fn the_document_has_a_place_for_each_table() {
+        let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md"));
+        let file = std::env::temp_dir().join(format!("axum-sockjs-table-{}.md", std::process::id()));
+        fs::write(&file, document.expect("the document")).expect("a copy");
+        for name in ["bench/compare", "bench/compare --scale"] {
+            for table in ["table one\n", "table two\n"] {
+                write(&file, name, table).expect("marks");
+            }
+        }
+        let written = fs::read_to_string(&file).expect("the copy");
+        fs::remove_file(&file).expect("the copy");
+        assert_eq!(written.matches("table two\n").count(), 2);
+        assert!(!written.contains("table one"));
+        assert!(written.contains("## How it is measured") && written.contains("## How each cost"));
+    }
+}
