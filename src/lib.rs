@@ -89,6 +89,13 @@
 
 mod dispatch;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "for the targets of fuzz/ only")]
+pub mod fuzzing;
+#[cfg(all(test, not(fuzzing)))]
+#[allow(unreachable_pub, reason = "it is public for the targets of fuzz/")]
+mod fuzzing;
 mod handle;
 mod handler;
 mod identity;

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Sending {
     /// Finds the JSON array in a request.
-    pub(super) find: fn(&HeaderMap, Bytes) -> Payload,
+    pub(crate) find: fn(&HeaderMap, Bytes) -> Payload,
     /// The answer when the messages were taken.
     pub(super) status: StatusCode,
     pub(super) answer: &'static str,

@@ -187,6 +187,28 @@ fn encode_text(text: &[u8], output: &mut BytesMut) {
     output.extend_from_slice(&[0xff]);
 }
 
+/// The messages in some bytes that come this many at a time, until an error; none is longer than eight bytes.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn decode_in_pieces(bytes: &[u8], step: usize) -> Vec<Result<Message, String>> {
+    let mut codec = Codec { max_message: 8, scanned: 0, closed: false };
+    let mut input = BytesMut::new();
+    let mut out = Vec::new();
+    for chunk in bytes.chunks(step) {
+        input.extend_from_slice(chunk);
+        loop {
+            match codec.decode(&mut input) {
+                Ok(None) => break,
+                Ok(Some(message)) => out.push(Ok(message)),
+                Err(error) => {
+                    out.push(Err(error.to_string()));
+                    return out;
+                }
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,31 +241,12 @@ mod tests {
         }
     }
 
-    fn decode_all(bytes: &[u8], step: usize) -> Vec<Result<Message, String>> {
-        let mut codec = Codec { max_message: 8, scanned: 0, closed: false };
-        let mut input = BytesMut::new();
-        let mut out = Vec::new();
-        for chunk in bytes.chunks(step) {
-            input.extend_from_slice(chunk);
-            loop {
-                match codec.decode(&mut input) {
-                    Ok(None) => break,
-                    Ok(Some(message)) => out.push(Ok(message)),
-                    Err(error) => {
-                        out.push(Err(error.to_string()));
-                        return out;
-                    }
-                }
-            }
-        }
-        out
-    }
-
     #[test]
     fn frames_come_whole_however_they_are_cut() {
         let bytes = b"\x00a\xff\x00\xff\x00\xc3\xa9\xff\xff\x00";
         for step in 1..bytes.len() {
-            let messages: Vec<_> = decode_all(bytes, step).into_iter().take(4).map(Result::unwrap).collect();
+            let messages: Vec<_> =
+                decode_in_pieces(bytes, step).into_iter().take(4).map(Result::unwrap).collect();
             let expected = [Message::text("a"), Message::text(""), Message::text("é"), Message::Close(None)];
             assert_eq!(messages, expected, "{step}");
         }
@@ -251,10 +254,10 @@ mod tests {
 
     #[test]
     fn limits_and_nonsense() {
-        assert_eq!(decode_all(b"\x0012345678\xff", 1), [Ok(Message::text("12345678"))]);
-        assert!(decode_all(b"\x00123456789", 1)[0].is_err());
-        assert!(decode_all(b"\x00\xc3\xff", 9)[0].is_err());
-        assert!(decode_all(b"\x80\x01a", 9)[0].is_err());
-        assert!(decode_all(b"\xff\x01", 9)[0].is_err());
+        assert_eq!(decode_in_pieces(b"\x0012345678\xff", 1), [Ok(Message::text("12345678"))]);
+        assert!(decode_in_pieces(b"\x00123456789", 1)[0].is_err());
+        assert!(decode_in_pieces(b"\x00\xc3\xff", 9)[0].is_err());
+        assert!(decode_in_pieces(b"\x80\x01a", 9)[0].is_err());
+        assert!(decode_in_pieces(b"\xff\x01", 9)[0].is_err());
     }
 }

@@ -12,6 +12,8 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 pub(crate) use self::handshake::is_opening;
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::hixie76::decode_in_pieces as decode_hixie76;
 use self::{io::Buffered, rfc6455::WebSocket, socket::Socket};
 use crate::{
     Options, Transport,

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Writes the seeds: what each target begins with. Run it after a change here."""
+import pathlib
+
+here = pathlib.Path(__file__).parent
+KEYS = "Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00"
+RFC = "Upgrade: websocket\nConnection: keep-alive, Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def http(method, path, headers="", body=b""):
+    length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
+    return f"{method} /app{path} HTTP/1.1\r\nHost: a\r\n{length}{headers}\r\n".encode() + body
+
+
+def frame(first, payload):
+    mask = bytes([0x37, 0xFA, 0x21, 0x3D])
+    masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+    return bytes([first, 0x80 | len(payload)]) + mask + masked
+
+
+upgrade = RFC.replace("\n", "\r\n") + "\r\n"
+old = "Upgrade: WebSocket\r\nConnection: Upgrade\r\nOrigin: http://a\r\n" + KEYS.replace("\n", "\r\n") + "\r\n"
+SEEDS = {
+    "path": ["", "/", "/info", "/iframe-1.6.1.html", "/websocket", "/000/id/xhr", "/a.b/id/xhr", "/000//xhr", "/000/id/jsonp;x.bat"],
+    "callback": ["c=callback", "callback=_jp.a-Z0&t=1", "c=%3Cscript%3E", "c=a&c=b", "c=" + "x" * 33],
+    "messages": ['["a"]', '[]', '["\\ud83d\\ude00","\\ud800"]', '["a",null]', ' [ "\\n\\u0041" , "é😀" ] ', '[[["a"', '["a"]x'],
+    "quote": ["hello", '"\\\r\n\0</script><!--&%', "\u2028\u2029\ufeff\ufffe😀\u200c\u070f", "a" * 70],
+    "form": ["\0d=%5B%22a%22%5D", "\0a=b&d=%5B%22+%22%5D&c", "\1d=%f", '\2["a"]', "\3d="],
+    "cookie": ["JSESSIONID=abc.node1; b=c", "a=b\nJSESSIONID=", 'JSESSIONID="q"', "XJSESSIONID=a;JSESSIONID2=b"],
+    "handshake": ["/a\n" + RFC, "/a\nUpgrade: websocket\nConnection: Upgrade\nHost: a\n" + KEYS, "/a\nUpgrade:websocket"],
+    "hixie76": [b"\x00a\xff\x00\xff\xff\x00", b"\x00\xc3\xa9\xff", b"\x80a", b"\x00123456789\xff", b"\x00\xff" * 4],
+    "service": [
+        http("GET", "/info"),
+        http("POST", "/0/a/xhr") + http("POST", "/0/a/xhr_send", body=b'["a"]') + http("POST", "/0/a/xhr"),
+        http("POST", "/0/a/xhr_streaming"),
+        http("GET", "/0/a/jsonp?c=a") + http("POST", "/0/a/jsonp_send", "Content-Type: application/x-www-form-urlencoded\r\n", b"d=%5B%22a%22%5D"),
+        http("GET", "/0/a/eventsource") ,
+        http("GET", "/0/a/htmlfile?c=a"),
+        http("OPTIONS", "/0/a/xhr", "Origin: http://b\r\nSec-Fetch-Site: cross-site\r\n"),
+        b"POST /app/0/a/xhr HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        http("GET", "/websocket", upgrade) + frame(0x81, b"close") + frame(0x89, b"") + frame(0x88, b"\x03\xe8"),
+        http("GET", "/0/a/websocket", upgrade) + frame(0x01, b'["a') + frame(0x80, b'"]') + frame(0x82, b"\x00"),
+        http("GET", "/websocket", old) + b"12345678" + b"\x00a\xff\xff\x00",
+    ],
+}
+for target, seeds in SEEDS.items():
+    folder = here / target
+    folder.mkdir(exist_ok=True)
+    for number, seed in enumerate(seeds):
+        seed = seed if isinstance(seed, bytes) else seed.encode()
+        # The service's first byte says how the others are cut up.
+        (folder / f"{number:02}").write_bytes(b"\xff" + seed if target == "service" else seed)

@@ -1,0 +1,230 @@
+//! Every parser of what a client sends, for any bytes: what must hold, whatever they are.
+//!
+//! The targets of `fuzz/` call these; the tests below run them on the targets' seeds and on random input.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::{
+    protocol::{
+        decode::{self, Limits},
+        frame::Frame,
+        path::{self, Path},
+        quote::{escape_event, escape_script, quote},
+    },
+    response::cookie,
+    transport::{Action, Callback, ROUTES, send::Payload},
+};
+
+/// The parts of a path.
+pub fn parse_path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match path::parse(text) {
+        Some(Path::Session { session, transport }) => {
+            assert!((1..=128).contains(&session.len()) && !session.contains(['.', '/']), "{session:?}");
+            assert!(!transport.contains('/') && text.ends_with(transport), "{transport:?}");
+        }
+        Some(Path::Client { version: Some(version) }) => assert!(text.contains(version)),
+        _ => {}
+    }
+}
+
+/// The callback in a query: what is let through can do nothing in a script.
+pub fn parse_callback(data: &[u8]) {
+    let Ok(query) = std::str::from_utf8(data) else { return };
+    if let Ok(callback) = Callback::from_query(Some(query)) {
+        let name = callback.as_str();
+        assert!((1..=32).contains(&name.len()), "{name:?}");
+        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{name:?}");
+    }
+}
+
+/// An array of messages: taken exactly if serde_json takes it, but for lone surrogates.
+pub fn decode_messages(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let limits = Limits { message_bytes: usize::MAX, messages: usize::MAX };
+    let ours = decode::decode(text, limits);
+    match (serde_json::from_str::<Vec<String>>(text), &ours) {
+        (Ok(theirs), Ok(ours)) => {
+            assert!(ours.iter().map(|message| message.as_str()).eq(theirs.iter().map(|text| Some(&**text))));
+        }
+        (Ok(theirs), Err(error)) => panic!("{error:?} for {theirs:?}"),
+        (Err(error), Ok(_)) => assert!(text.to_ascii_lowercase().contains("\\ud"), "taken, despite {error}"),
+        (Err(_), Err(_)) => {}
+    }
+    // Limits only ever refuse.
+    let limits = Limits { message_bytes: 16, messages: 2 };
+    if let Ok(messages) = decode::decode(text, limits) {
+        assert!(messages.len() <= 2 && messages.iter().all(|message| message.len() <= 16));
+        assert_eq!(messages, ours.unwrap_or_default());
+    }
+}
+
+/// A message, and a close reason, on its way out by every transport.
+pub fn quote_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut quoted = Vec::new();
+    quote(text, &mut quoted);
+    assert_eq!(serde_json::from_slice::<String>(&quoted).ok().as_deref(), Some(text));
+    for frame in [
+        Frame::Messages(vec![text.into(), "".into()]),
+        Frame::Close(crate::CloseFrame::new(3000, text.to_owned())),
+    ] {
+        let whole = frame.text();
+        let (mut script, mut event) = (vec![b'"'], Vec::new());
+        frame.write(|piece| escape_script(piece, &mut script));
+        frame.write(|piece| escape_event(piece, &mut event));
+        script.push(b'"');
+        assert!(!script.iter().any(|byte| b"<>&\r\n".contains(byte)));
+        assert_eq!(
+            serde_json::from_slice::<String>(&script).ok().as_deref().map(str::as_bytes),
+            Some(&whole[..])
+        );
+        assert!(!event.iter().any(|byte| b"\r\n\0".contains(byte)));
+        assert!(percent_encoding::percent_decode(&event).eq(whole.iter().copied()));
+    }
+}
+
+/// The payload in the form of a sending request: its first byte chooses the content type.
+pub fn find_form_payload(data: &[u8]) {
+    let Some((&choice, body)) = data.split_first() else { return };
+    let types =
+        ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; a=b", "text/plain", ""];
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(types[usize::from(choice) % types.len()]));
+    for route in ROUTES {
+        if let Action::Send(sending) = route.action {
+            if let Payload::Json(json) = (sending.find)(&headers, Bytes::copy_from_slice(body)) {
+                assert!(json.len() <= body.len(), "a payload is no longer than what it comes in");
+            }
+        }
+    }
+}
+
+/// The affinity cookie that comes back.
+pub fn reflect_cookie(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|&byte| byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(header::COOKIE, value);
+        }
+    }
+    let cookie = cookie::jsessionid(&headers);
+    let value =
+        cookie.as_bytes().strip_prefix(b"JSESSIONID=").and_then(|rest| rest.strip_suffix(b"; path=/"));
+    let value = value.expect("it is this cookie and no other");
+    assert!(
+        !value.is_empty() && value.iter().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(byte))
+    );
+}
+
+/// The headers of a request for a WebSocket, old and new: a line each, after the target.
+#[cfg(feature = "websocket")]
+pub fn judge_handshake(data: &[u8]) {
+    let mut lines = data.split(|&byte| byte == b'\n');
+    let Some(target) = lines.next() else { return };
+    let Ok(mut request) = http::Request::get(target).body(()) else { return };
+    for line in lines {
+        let mut parts = line.splitn(2, |&byte| byte == b':');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+        if let (Ok(name), Ok(value)) = (header::HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            request.headers_mut().append(name, value);
+        }
+    }
+    let (parts, ()) = request.into_parts();
+    for hixie76 in [false, true] {
+        let mut parts = parts.clone();
+        let options = crate::Options::new().hixie76(hixie76);
+        let Err(answer) = crate::transport::websocket::Upgrade::from_request(&mut parts, &options) else {
+            panic!("there is no connection to upgrade");
+        };
+        assert!(matches!(answer.status().as_u16(), 400 | 426), "{answer:?}");
+    }
+}
+
+/// The frames of hixie-76: the same messages, however the bytes come.
+#[cfg(feature = "websocket")]
+pub fn decode_hixie76(data: &[u8]) {
+    let whole = crate::transport::websocket::decode_hixie76(data, usize::MAX);
+    for step in [1, 3] {
+        let pieces = crate::transport::websocket::decode_hixie76(data, step);
+        // A message that is too long is found so earlier, with another length in its error.
+        assert_eq!(pieces.len(), whole.len());
+        for (one, other) in pieces.iter().zip(&whole) {
+            assert!(one == other || (one.is_err() && other.is_err()), "{one:?}, {other:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Check = fn(&[u8]);
+
+    /// Each check under the name of its target.
+    const CHECKS: &[(&str, Check)] = &[
+        ("path", parse_path),
+        ("callback", parse_callback),
+        ("messages", decode_messages),
+        ("quote", quote_text),
+        ("form", find_form_payload),
+        ("cookie", reflect_cookie),
+        #[cfg(feature = "websocket")]
+        ("handshake", judge_handshake),
+        #[cfg(feature = "websocket")]
+        ("hixie76", decode_hixie76),
+    ];
+
+    #[test]
+    fn the_seeds_hold() {
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
+        for (name, check) in CHECKS {
+            let files = std::fs::read_dir(format!("{seeds}/{name}"))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let mut count = 0;
+            for file in files {
+                let bytes = std::fs::read(file.unwrap().path()).unwrap();
+                // A seed, and all that is cut off it.
+                for end in 0..=bytes.len() {
+                    check(&bytes[..end]);
+                }
+                count += 1;
+            }
+            assert!(count > 2, "{name} has {count} seeds");
+        }
+    }
+
+    /// Bytes, many of them of those that mean something to a parser.
+    fn input() -> impl Strategy<Value = Vec<u8>> {
+        let special: Vec<u8> = b"/.%&=;,:\"\\[]{}ud8 \r\n\t\0\xff\xe2\x80\xa8+c1-".to_vec();
+        let piece = prop_oneof![
+            proptest::sample::select(special).prop_map(|byte| vec![byte]),
+            any::<u8>().prop_map(|byte| vec![byte]),
+            any::<char>().prop_map(|char| char.to_string().into_bytes()),
+            proptest::sample::select(vec![
+                "/000/id/xhr",
+                "c=a",
+                "[\"a\",",
+                "\\ud800",
+                "d=%5B",
+                "JSESSIONID=a",
+                "/websocket\nUpgrade:"
+            ])
+            .prop_map(|text| text.as_bytes().to_vec()),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn any_input_holds(data in input()) {
+            for (_, check) in CHECKS {
+                check(&data);
+            }
+        }
+    }
+}
