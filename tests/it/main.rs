@@ -12,6 +12,7 @@ mod identity;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod model;
 mod origin;
 mod protocol;
 mod security;
