@@ -32,6 +32,9 @@ use crate::{
 /// What a queued message costs beside its bytes: without it a queue of empty messages has no bound.
 pub(crate) const MESSAGE_OVERHEAD: usize = 128;
 
+/// How many places an empty queue keeps.
+const KEPT: usize = 64;
+
 /// How long the rest of a session that has ended may wait for its attached receiver to take more of it: a
 /// slow client empties large buffers below before it is seen to read.
 const SLOW_READER: Duration = Duration::from_secs(60);
@@ -557,6 +560,7 @@ impl Core {
         match (self.inbox.messages.pop_front(), &self.end) {
             (Some(message), _) => {
                 self.inbox.bytes -= message.len() + MESSAGE_OVERHEAD;
+                self.inbox.give_back();
                 self.events |= Events::ROOM;
                 Ok(Some(message))
             }
@@ -776,7 +780,16 @@ impl Queue {
             bytes += length;
             self.bytes -= message.held(framed) + MESSAGE_OVERHEAD;
         }
-        self.messages.drain(..taken).collect()
+        let messages = self.messages.drain(..taken).collect();
+        self.give_back();
+        messages
+    }
+
+    /// A queue that was long keeps its room only while it is in use.
+    fn give_back(&mut self) {
+        if self.messages.is_empty() && self.messages.capacity() > KEPT {
+            self.messages = VecDeque::new();
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod security;
 mod service;
 mod sessions;
 mod shutdown;
+mod slow;
 mod soak;
 mod stats;
 mod support;

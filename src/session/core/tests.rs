@@ -1081,6 +1081,25 @@ fn the_queue_to_the_client_is_bounded_by_the_memory_it_takes() {
 }
 
 #[test]
+fn queues_give_their_room_back() {
+    let large = Settings {
+        receive_queue_bytes: usize::MAX,
+        receive_queue_messages: usize::MAX,
+        send_queue_bytes: usize::MAX,
+        ..SETTINGS
+    };
+    let (mut session, first) = Timed::open(large);
+    for _ in 0..10 * KEPT {
+        session.send("a").unwrap();
+        session.accept(&["a"]).unwrap();
+    }
+    session.next(first);
+    while let Ok(Some(_)) = session.core.receive() {}
+    assert_eq!(session.core.outbox.messages.capacity(), 0);
+    assert_eq!(session.core.inbox.messages.capacity(), 0);
+}
+
+#[test]
 fn a_full_queue_that_closes_ends_the_session_and_gives_its_memory_back() {
     for sink in [false, true] {
         let (mut session, first) = Timed::open(Settings { send_overflow: Overflow::Close, ..SETTINGS });

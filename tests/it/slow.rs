@@ -1,0 +1,430 @@
+//! Clients that are slow or dead, on connections whose buffers and clock are the test's own: each deadline is
+//! exact, and each byte that the server holds for a client is counted.
+
+use std::time::Duration;
+
+use axum::{Router, body::Body};
+use axum_sockjs::{
+    CloseReason, Message, Options, Origins, Overflow, SendError, Session, SockJs, SockJsHandle,
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+    sync::mpsc,
+    task::yield_now,
+    time::{Instant, sleep},
+};
+use tower::ServiceExt as _;
+
+use crate::{
+    service::soon,
+    support::{
+        apps::Endpoint,
+        client::{Kind, WAYS, Way, on_each},
+        fresh_id,
+    },
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const WRITE: Duration = Duration::from_secs(10);
+
+/// What the connection holds of what the client has not read.
+const PIPE: usize = 4 << 10;
+/// What hyper holds of a response before it asks for more of it: its default, and one chunk beyond.
+const HYPER: usize = (8 << 10) + 100 * (4 << 10) + CHUNK;
+/// What the WebSocket library holds before it takes no more, and one frame of the default size beyond.
+const WEBSOCKET: usize = (128 << 10) + (128 << 10) + CHUNK;
+const CHUNK: usize = 64 << 10;
+
+fn streaming() -> impl Iterator<Item = &'static Way> {
+    WAYS.iter().filter(|way| way.kind != Kind::Poll)
+}
+
+/// A stream would come to its end by itself.
+fn endless(way: &Way, options: Options) -> Options {
+    let options = options.origins(Origins::any());
+    if way.kind == Kind::Stream { options.response_limit(1 << 30) } else { options }
+}
+
+/// An endpoint in process, whose application is the test.
+struct Stage {
+    app: Router,
+    handle: SockJsHandle,
+    sessions: mpsc::UnboundedReceiver<Session>,
+}
+
+impl Stage {
+    fn new(way: &Way, options: Options) -> Self {
+        let (sender, sessions) = mpsc::unbounded_channel();
+        let endpoint = SockJs::new(move |session: Session| async move {
+            sender.send(session).ok();
+        });
+        let endpoint = endpoint.options(endless(way, options));
+        let handle = endpoint.handle();
+        Self { app: Router::new().nest_service("/app", endpoint), handle, sessions }
+    }
+
+    /// A connection to the server.
+    fn connect(&self) -> DuplexStream {
+        let (client, server) = duplex(PIPE);
+        let app = self.app.clone();
+        let service =
+            service_fn(move |request: hyper::Request<Incoming>| app.clone().oneshot(request.map(Body::new)));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        tokio::spawn(connection.with_upgrades());
+        client
+    }
+
+    /// A session whose client has seen that it opened, and reads only when told.
+    async fn open(&mut self, way: &Way) -> (DuplexStream, Session) {
+        let mut connection = self.connect();
+        let id = fresh_id();
+        let (request, head) = match way.kind {
+            #[cfg(feature = "websocket")]
+            Kind::Socket => {
+                let path =
+                    if way.framed { Endpoint::path(&id, way.receive) } else { "/app/websocket".to_owned() };
+                // Behind the head, `o` in a frame of one byte; the raw one sends nothing.
+                (
+                    crate::support::ws::handshake(path),
+                    if way.framed { "\r\n\r\n\u{fffd}\u{1}o" } else { "\r\n\r\n" },
+                )
+            }
+            _ => (way.receiving(&id), "o"),
+        };
+        connection.write_all(&request.to_bytes()).await.expect("the server reads");
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("\r\n\r\n")
+            || !String::from_utf8_lossy(&seen).trim_end_matches(['\r', '\n']).contains(head.trim_end())
+        {
+            let mut more = vec![0; 512];
+            let read =
+                soon(&format!("more than {}", String::from_utf8_lossy(&seen)), connection.read(&mut more))
+                    .await
+                    .expect("the server writes");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&more[..read]);
+        }
+        let session =
+            soon(&format!("a session for {}", String::from_utf8_lossy(&seen)), self.sessions.recv())
+                .await
+                .expect("the endpoint is alive");
+        settle().await;
+        (connection, session)
+    }
+}
+
+/// Lets every task run until it waits for something; no time passes.
+async fn settle() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+}
+
+/// Sends until nothing moves any more, and says how many bytes went in.
+async fn fill(session: &Session) -> usize {
+    let message = Message::from("x".repeat(CHUNK));
+    let mut taken = 0;
+    loop {
+        match session.try_send(message.clone()) {
+            Ok(()) => taken += CHUNK,
+            Err(SendError::Full(_)) => {
+                settle().await;
+                if let Err(SendError::Full(_)) = session.try_send(message.clone()) {
+                    return taken;
+                }
+                taken += CHUNK;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn read(connection: &mut DuplexStream, bytes: usize) {
+    let mut some = vec![0; bytes];
+    soon("bytes", connection.read_exact(&mut some)).await.expect("the server writes");
+    settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_reading_ends_after_the_write_timeout() {
+    on_each(streaming(), async |way| {
+        let mut stage = Stage::new(way, Options::new());
+        let (mut connection, session) = stage.open(way).await;
+        let stopped = Instant::now();
+        let held = fill(&session).await;
+        let waiting = session.sender();
+        let waiting = tokio::spawn(async move { waiting.send("x".repeat(CHUNK)).await });
+        assert_eq!(soon("its end", session.closed()).await, CloseReason::WriteTimeout);
+        assert_eq!(stopped.elapsed().as_secs(), WRITE.as_secs(), "{:?}", stopped.elapsed());
+        assert!(stopped.elapsed() < WRITE + 5 * Duration::from_millis(1), "{:?}", stopped.elapsed());
+        assert!(matches!(soon("a refusal", waiting).await, Ok(Err(SendError::Closed(_)))));
+        // A stream without an end may take all that is queued into one frame, behind which the queue fills again.
+        let buffers = if way.kind == Kind::Socket { WEBSOCKET } else { HYPER + (1 << 20) };
+        assert!(held <= (1 << 20) + buffers + PIPE, "{held} bytes were held for it");
+        // What had left comes to its end, and so does the connection of a socket.
+        if way.kind == Kind::Socket {
+            let mut rest = Vec::new();
+            soon("the end of the connection", connection.read_to_end(&mut rest)).await.unwrap();
+            assert!(rest.len() <= WEBSOCKET + PIPE);
+        }
+        sleep(6 * SECOND).await;
+        drop(session);
+        assert_eq!(stage.handle.stats().total().attached, 0);
+        assert_eq!(stage.handle.stats().closed["write-timeout"], 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_stays() {
+    on_each(streaming(), async |way| {
+        let mut stage = Stage::new(way, Options::new());
+        let (mut connection, session) = stage.open(way).await;
+        fill(&session).await;
+        // What lets something be seen: a byte on a socket, a chunk of a stream.
+        let (enough, too_little) = if way.kind == Kind::Socket { (1, 0) } else { (32 << 10, 1) };
+        for _ in 0..10 {
+            sleep(WRITE - SECOND).await;
+            read(&mut connection, enough + 16).await;
+            assert_eq!(session.close_reason(), None);
+        }
+        let last = Instant::now();
+        sleep(WRITE - SECOND).await;
+        read(&mut connection, too_little).await;
+        assert_eq!(soon("its end", session.closed()).await, CloseReason::WriteTimeout);
+        assert_eq!(last.elapsed().as_secs(), WRITE.as_secs());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_write_timeout_a_client_may_stop_for_ever() {
+    on_each(streaming(), async |way| {
+        let mut stage = Stage::new(way, Options::new().write_timeout(Duration::ZERO));
+        let (_connection, session) = stage.open(way).await;
+        fill(&session).await;
+        sleep(Duration::from_secs(86_400)).await;
+        assert_eq!(session.close_reason(), None);
+    })
+    .await;
+}
+
+/// Nothing is held against a client that has nothing to read, or reads what there is.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_is_never_given_up() {
+    on_each(streaming(), async |way| {
+        let mut stage = Stage::new(way, Options::new().pong_timeout(Duration::ZERO));
+        let (mut connection, session) = stage.open(way).await;
+        let reader = tokio::spawn(async move {
+            let mut all = Vec::new();
+            connection.read_to_end(&mut all).await.map(|_| all)
+        });
+        for pause in [0, 1, 9, 10, 11, 24, 25, 26, 100, 3600] {
+            sleep(Duration::from_secs(pause)).await;
+            for _ in 0..20 {
+                session.send("x".repeat(1 << pause.min(16))).await.unwrap();
+            }
+        }
+        assert_eq!(session.close_reason(), None);
+        drop(session);
+        reader.abort();
+    })
+    .await;
+}
+
+#[cfg(feature = "websocket")]
+mod sockets {
+    use futures_util::StreamExt as _;
+    use tokio_tungstenite::client_async;
+
+    use super::*;
+    use crate::support::ws;
+
+    const HEARTBEAT: Duration = Duration::from_secs(25);
+
+    fn sockets() -> impl Iterator<Item = &'static Way> {
+        WAYS.iter().filter(|way| way.kind == Kind::Socket)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_answer_a_ping_is_given_up() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new().pong_timeout(7 * SECOND));
+            let (mut connection, session) = stage.open(way).await;
+            let start = Instant::now();
+            assert_eq!(soon("its end", session.closed()).await, CloseReason::PongTimeout);
+            assert_eq!(start.elapsed().as_secs(), (HEARTBEAT + 7 * SECOND).as_secs());
+            let mut rest = Vec::new();
+            soon("the end of the connection", connection.read_to_end(&mut rest)).await.unwrap();
+            assert_eq!(start.elapsed().as_secs(), 37, "the disconnect delay later");
+            let heartbeat: &[u8] = if way.framed { &[0x81, 1, b'h', 0x89, 0] } else { &[0x89, 0] };
+            assert!(rest.starts_with(heartbeat), "{rest:?}");
+            assert!(rest.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1002_u16.to_be_bytes()));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_answers_stays_for_ever() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new());
+            let path = if way.framed { "/app/000/a/websocket" } else { "/app/websocket" };
+            let (mut client, _) =
+                soon("a handshake", client_async(format!("ws://localhost{path}"), stage.connect()))
+                    .await
+                    .unwrap();
+            let session = soon("a session", stage.sessions.recv()).await.unwrap();
+            // The library answers each ping that it reads.
+            let reads = tokio::spawn(async move { while let Some(Ok(_)) = client.next().await {} });
+            sleep(Duration::from_secs(86_400)).await;
+            assert_eq!(session.close_reason(), None);
+            reads.abort();
+        })
+        .await;
+    }
+
+    /// A part of a message is life enough for one that does not answer pings.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_says_anything_stays() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new());
+            let (connection, session) = stage.open(way).await;
+            let (mut reads, mut connection) = tokio::io::split(connection);
+            let reads = tokio::spawn(async move { while let Ok(1..) = reads.read(&mut [0; 64]).await {} });
+            let payload = if way.framed { "[\"a\"]" } else { "a" };
+            let message = ws::frame(ws::FIN | ws::TEXT, payload.as_bytes());
+            for byte in message.iter().cycle().take(50 * message.len()) {
+                sleep(9 * SECOND).await;
+                assert_eq!(session.close_reason(), None);
+                connection.write_all(&[*byte]).await.unwrap();
+            }
+            assert_eq!(soon("its end", session.closed()).await, CloseReason::PongTimeout);
+            reads.abort();
+        })
+        .await;
+    }
+
+    /// Who is sent something each second is asked all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_peer_is_found_although_it_is_sent_messages() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new());
+            let (connection, session) = stage.open(way).await;
+            let (mut reads, _writes) = tokio::io::split(connection);
+            let reads = tokio::spawn(async move { while let Ok(1..) = reads.read(&mut [0; 64]).await {} });
+            let start = Instant::now();
+            while session.send("tick").await.is_ok() {
+                sleep(SECOND).await;
+            }
+            assert_eq!(session.close_reason(), Some(CloseReason::PongTimeout));
+            assert!(start.elapsed() <= HEARTBEAT + WRITE + 2 * SECOND, "{:?}", start.elapsed());
+            reads.abort();
+        })
+        .await;
+    }
+
+    /// An application that does not receive stops the reading, and the pongs with it.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_application_does_not_make_its_client_look_dead() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new().receive_queue_messages(1));
+            let (mut connection, mut session) = stage.open(way).await;
+            let payload = if way.framed { "[\"a\"]" } else { "a" };
+            let message = ws::frame(ws::FIN | ws::TEXT, payload.as_bytes());
+            for _ in 0..3 {
+                connection.write_all(&message).await.unwrap();
+            }
+            sleep(Duration::from_secs(600)).await;
+            assert_eq!(session.close_reason(), None);
+            for _ in 0..3 {
+                assert_eq!(soon("a message", session.recv()).await.unwrap(), "a");
+            }
+            // Now that it is read again, it has to answer.
+            assert_eq!(soon("its end", session.closed()).await, CloseReason::PongTimeout);
+        })
+        .await;
+    }
+}
+
+/// Fifty clients that stop reading: what is held for them is bounded, whatever happens to a full queue, and is
+/// given back when they are given up; another client is served beside them.
+#[tokio::test(start_paused = true)]
+async fn what_is_held_for_many_stalled_clients_is_bounded() {
+    const STALLED: usize = 50;
+    const QUEUE: usize = 256 << 10;
+    for policy in [Overflow::Wait, Overflow::Close, Overflow::DropOldest] {
+        on_each(streaming(), async |way| {
+            let mut stage = Stage::new(way, Options::new().send_queue_bytes(QUEUE).send_overflow(policy));
+            let (mut neighbour, reads) = stage.open(way).await;
+            let mut stalled = Vec::new();
+            for _ in 0..STALLED {
+                stalled.push(stage.open(way).await);
+            }
+            let message = Message::from("x".repeat(CHUNK));
+            for _ in 0..2000 / STALLED {
+                for (_, session) in &stalled {
+                    let _ = session.try_send(message.clone());
+                }
+                settle().await;
+            }
+            let stats = stage.handle.stats();
+            assert!(stats.send_queue_peak_bytes <= QUEUE, "{}", stats.send_queue_peak_bytes);
+            // What has left the queues, and has not been read.
+            let buffers = if way.kind == Kind::Socket { WEBSOCKET } else { HYPER };
+            let held = stats.total().bytes_sent as usize;
+            assert!(held <= STALLED * (buffers + PIPE), "{held}");
+            reads.send("for one that reads").await.unwrap();
+            read(&mut neighbour, 20).await;
+            sleep(WRITE + SECOND).await;
+            assert_eq!(reads.close_reason(), None);
+            for (_, session) in &stalled {
+                let reason = session.close_reason();
+                let full = policy == Overflow::Close && reason == Some(CloseReason::SendQueueFull);
+                assert!(full || reason == Some(CloseReason::WriteTimeout), "{policy:?}: {reason:?}");
+            }
+            drop(stalled);
+            sleep(6 * SECOND).await;
+            assert_eq!(stage.handle.len(), 1);
+        })
+        .await;
+    }
+}
+
+/// A client that sends and does not read what comes back is stopped itself: the push-back goes all the way.
+#[tokio::test(start_paused = true)]
+async fn an_echo_is_not_taken_from_a_client_that_does_not_read_it() {
+    let http = WAYS.iter().filter(|way| way.kind == Kind::Stream);
+    on_each(http, async |way| {
+        let options = endless(way, Options::new().write_timeout(Duration::ZERO));
+        let endpoint = SockJs::new(crate::support::apps::echo).options(options);
+        let handle = endpoint.handle();
+        let (_, sessions) = mpsc::unbounded_channel();
+        let stage = Stage { app: Router::new().nest_service("/app", endpoint), handle, sessions };
+        let mut receiving = stage.connect();
+        let id = fresh_id();
+        receiving.write_all(&way.receiving(&id).to_bytes()).await.unwrap();
+        // Into the frames, but no further.
+        read(&mut receiving, 3 << 10).await;
+        let payload = serde_json::to_string(&["x".repeat(CHUNK)]).unwrap();
+        let mut refused = 0;
+        for _ in 0..256 {
+            let mut connection = stage.connect();
+            connection
+                .write_all(&way.sending(&id, &payload).header("Connection", "close").to_bytes())
+                .await
+                .unwrap();
+            let mut answer = Vec::new();
+            soon("an answer", connection.read_to_end(&mut answer)).await.unwrap();
+            refused += usize::from(answer.starts_with(b"HTTP/1.1 503"));
+            if refused == 2 {
+                break;
+            }
+        }
+        assert_eq!(refused, 2, "16 MiB were taken from a client that reads none of it");
+        let taken = stage.handle.stats().total().bytes_received as usize;
+        assert!(taken <= 2 * (1 << 20) + HYPER + PIPE + CHUNK, "{taken}");
+    })
+    .await;
+}
