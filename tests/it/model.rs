@@ -201,9 +201,12 @@ impl Run {
             Step::Abort { id } => {
                 self.receivers[id].retain(|receiver| !receiver.is_finished());
                 if !self.receivers[id].is_empty() {
+                    // The oldest is the one that is attached: a second one waits behind it, and not for long.
                     self.receivers[id].remove(0).abort();
+                    sleep(Duration::from_millis(1)).await;
                     if let Some(served) = self.world.id(id).served.last_mut() {
                         served.aborted = true;
+                        assert_eq!(served.sender.close_reason(), Some(CloseReason::ConnectionLost));
                     }
                 }
             }
