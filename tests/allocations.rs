@@ -4,6 +4,9 @@
 //! Server and client share one thread and its counter; the client allocates nothing itself. To see the figures:
 //! `cargo test --test allocations -- --nocapture`.
 
+// Every function here is a part of a test.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
