@@ -17,6 +17,9 @@
 //! | `/ticker` | sends "tick!" each second |
 //! | `/amplify` | answers message n with 2^n times "x", for 0 < n < 19, else as for 1 |
 //! | `/broadcast` | sends each message to all its sessions |
+//! | `/full` | has no room for a session |
+//! | `/stuck` | never receives, and its queue holds one message |
+//! | `/refusals` | no service: how many requests the two before have refused, as JSON |
 //! | `/commands` | `close CODE TEXT` closes so; `name NAME` names the session; `watch` reports every end |
 
 use std::{
@@ -28,9 +31,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State, serve::ListenerExt};
+use axum::{Router, extract::State, routing::get, serve::ListenerExt};
 use axum_sockjs::{
-    ClientScript, CloseReason, Cookie, Message, Options, Origins, Sender, Session, SockJs, Transport,
+    ClientScript, CloseReason, Cookie, Message, Options, Origins, Sender, Session, SockJs, SockJsHandle,
+    Transport,
 };
 use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
@@ -132,6 +136,14 @@ async fn broadcast(State(peers): State<Peers>, mut session: Session) {
 }
 
 /// Where the ends of `/commands` sessions are told.
+async fn stuck(session: Session) {
+    session.closed().await;
+}
+
+fn refused(endpoints: &[SockJsHandle]) -> String {
+    endpoints.iter().map(|handle| handle.stats().rejected.values().sum::<u64>()).sum::<u64>().to_string()
+}
+
 type Ends = broadcast::Sender<(Uuid, String)>;
 
 async fn commands(State(ends): State<Ends>, mut session: Session) {
@@ -195,6 +207,10 @@ fn app(args: &Args) -> Router {
         let options = options.hixie76(true);
         options
     };
+    let full = SockJs::new(echo).options(options().max_sessions(0));
+    let stuck = SockJs::new(stuck)
+        .options(options().receive_queue_messages(1).receive_timeout(Duration::from_millis(500)));
+    let refusals = [full.handle(), stuck.handle()];
     let without_websocket = options().disable(Transport::WebSocket).disable(Transport::RawWebSocket);
     let app = Router::new()
         .nest_service("/echo", SockJs::new(echo).options(options()))
@@ -207,6 +223,9 @@ fn app(args: &Args) -> Router {
         .nest_service("/ticker", SockJs::new(ticker).options(options()))
         .nest_service("/amplify", SockJs::new(amplify).options(options()))
         .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Peers::default()))
+        .nest_service("/full", full)
+        .nest_service("/stuck", stuck)
+        .route("/refusals", get(async move || refused(&refusals)))
         .nest_service("/commands", SockJs::new(commands).options(options()).with_state(Ends::new(1024)));
     match &args.static_dir {
         Some(dir) => app.fallback_service(ServeDir::new(dir)),

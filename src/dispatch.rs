@@ -198,7 +198,15 @@ impl SockJs {
                     // Unread bytes would hide from hyper that the client has gone.
                     discard_body(body).await;
                     match read_query(parts.uri.query()) {
-                        Ok(receiver) => self.receive(receiver, id, parts).await,
+                        Ok(receiver) => {
+                            let transport = receiver.transport;
+                            let response = self.receive(receiver, id, parts).await;
+                            if transport == Transport::EventSource && Rejection::is_overload(&response) {
+                                transport::eventsource::refuse(response)
+                            } else {
+                                response
+                            }
+                        }
                         Err(invalid) => reply::malformed(invalid.text()),
                     }
                 }

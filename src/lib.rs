@@ -70,6 +70,7 @@
 #![doc = include_str!("docs/mounting.md")]
 #![doc = include_str!("docs/origins.md")]
 #![doc = include_str!("docs/answers.md")]
+#![doc = include_str!("docs/slow.md")]
 #![doc = include_str!("docs/operating.md")]
 #![doc = include_str!("docs/architecture.md")]
 //! # Cancel safety

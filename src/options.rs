@@ -311,7 +311,7 @@ impl Options {
     ///
     /// The time counts while something waits to be written and nothing of it can be. What is measured is what
     /// the connection below takes: on a WebSocket any byte, on a stream each 32 KiB of a frame. The buffers
-    /// between here and the client empty first: see the section on slow and dead clients.
+    /// between here and the client empty first: see [slow and dead clients](crate#slow-and-dead-clients).
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self

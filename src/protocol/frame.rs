@@ -52,6 +52,8 @@ impl std::fmt::Display for CloseFrame {
 pub(crate) const ANOTHER_CONNECTION: CloseFrame = CloseFrame::fixed(2010, "Another connection still open");
 /// A receiver was cut off (suite: `test_abort_xhr_streaming`).
 pub(crate) const INTERRUPTED: CloseFrame = CloseFrame::fixed(1002, "Connection interrupted");
+/// The endpoint has no room for a session.
+pub(crate) const TRY_AGAIN_LATER: CloseFrame = CloseFrame::fixed(1013, "Try again later");
 /// The client does not keep up with what it is sent.
 pub(crate) const TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Client too slow");
 /// The application's handler returned or dropped the session.

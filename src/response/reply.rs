@@ -108,6 +108,12 @@ impl Rejection {
         }
     }
 
+    /// Whether an answer says that there is no room for a session.
+    pub(crate) fn is_overload(response: &Response) -> bool {
+        let why = response.extensions().get();
+        matches!(why, Some(Self::SessionsFull | Self::PeerFull | Self::Shutdown | Self::OpenTimeout))
+    }
+
     /// Notes on an answer why it is a refusal; the endpoint counts it and takes the note off.
     pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
@@ -161,12 +167,16 @@ pub(crate) fn malformed(what: &'static str) -> Response {
 
 /// 503, or 429 where it is up to the peer: try again later.
 pub(crate) fn overloaded(why: Rejection) -> Response {
-    let (status, message) = match why {
-        Rejection::PeerFull => (StatusCode::TOO_MANY_REQUESTS, "Too many sessions of one peer.\n"),
-        Rejection::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, "The server is going down.\n"),
-        Rejection::OpenTimeout => (StatusCode::SERVICE_UNAVAILABLE, "The session took too long to open.\n"),
-        Rejection::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "The session's queue is full.\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "Too many sessions.\n"),
+    let status = match why {
+        Rejection::PeerFull => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let message = match why {
+        Rejection::PeerFull => "Too many sessions of one peer.\n",
+        Rejection::Shutdown => "The server is going down.\n",
+        Rejection::OpenTimeout => "The session took too long to open.\n",
+        Rejection::QueueFull => "The session's queue is full.\n",
+        _ => "Too many sessions.\n",
     };
     let mut response = refuse(why, status, message);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));

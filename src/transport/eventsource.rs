@@ -1,10 +1,19 @@
 //! `eventsource`: a frame is a server-sent event.
 
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
 use super::{Framing, InvalidCallback, Receiver, Transport};
-use crate::protocol::{frame::Frame, quote::escape_event};
+use crate::protocol::{
+    frame::{Frame, TRY_AGAIN_LATER},
+    quote::escape_event,
+};
+
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// An old Opera wants an empty line first (suite: `EventSource`).
+const PRELUDE: &[u8] = b"\r\n";
 
 struct Events;
 
@@ -21,9 +30,18 @@ impl Framing for Events {
 pub(super) fn receiver(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
     Ok(Receiver {
         transport: Transport::EventSource,
-        content_type: HeaderValue::from_static("text/event-stream"),
-        // An old Opera wants an empty line first (suite: `EventSource`).
-        prelude: Some(Bytes::from_static(b"\r\n")),
+        content_type: EVENTS,
+        prelude: Some(Bytes::from_static(PRELUDE)),
         framing: Box::new(Events),
     })
+}
+
+/// Makes a close frame of a refusal for want of room: to any status but 200, some clients ask again at once and
+/// without end, sockjs-client under Node among them.
+pub(crate) fn refuse(refusal: Response) -> Response {
+    let frame = Events.wrap(&Frame::Close(TRY_AGAIN_LATER));
+    let (mut parts, _) = refusal.into_parts();
+    parts.status = StatusCode::OK;
+    parts.headers.insert(CONTENT_TYPE, EVENTS);
+    Response::from_parts(parts, Body::from([PRELUDE, &frame].concat()))
 }

@@ -1,7 +1,7 @@
 //! The transports: one file each for its framing and quirks, and one row each in [`ROUTES`].
 
 mod body;
-mod eventsource;
+pub(crate) mod eventsource;
 mod htmlfile;
 mod jsonp;
 pub(crate) mod receive;
