@@ -17,10 +17,11 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
+#[cfg(feature = "websocket")]
+use crate::support::apps::Endpoint;
 use crate::{
     service::soon,
     support::{
-        apps::Endpoint,
         client::{Kind, WAYS, Way, on_each},
         fresh_id,
     },
