@@ -292,7 +292,9 @@ async fn handlers_are_waited_for_and_counted_where_they_hang() {
 #[tokio::test]
 async fn it_may_be_called_again_and_dropped() {
     let stage = Stage::start(Options::new()).await;
-    let mut client = Client::open(&stage.endpoint, &WAYS[0]).await;
+    // One that is not told before it asks.
+    let poll = http_ways().find(|way| way.kind == Kind::Poll).expect("there is one");
+    let mut client = Client::open(&stage.endpoint, poll).await;
     let handle = stage.endpoint.handle.clone();
     let dropped = tokio::time::timeout(Duration::ZERO, handle.shutdown(4001, "restarting", PATIENCE)).await;
     assert!(dropped.is_err());
