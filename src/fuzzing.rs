@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
+    Cookie,
     protocol::{
         decode::{self, Limits},
         frame::Frame,
         path::{self, Path},
         quote::{escape_event, escape_script, quote},
     },
-    response::cookie,
     transport::{Action, Callback, ROUTES, send::Payload},
 };
 
@@ -109,7 +109,7 @@ pub fn reflect_cookie(data: &[u8]) {
             headers.append(header::COOKIE, value);
         }
     }
-    let cookie = cookie::jsessionid(&headers);
+    let cookie = Cookie::jsessionid().for_request(&headers).expect("what comes back is a header");
     let value =
         cookie.as_bytes().strip_prefix(b"JSESSIONID=").and_then(|rest| rest.strip_suffix(b"; path=/"));
     let value = value.expect("it is this cookie and no other");

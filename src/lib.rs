@@ -122,7 +122,10 @@ pub use self::{
     options::{Cookie, Cors, Options, Overflow},
     origin::{InvalidOrigin, Origins},
     protocol::frame::CloseFrame,
-    response::client::ClientScript,
+    response::{
+        client::ClientScript,
+        cookie::{AffinityCookie, SameSite},
+    },
     session::{CloseReason, Message, Sender, Session},
     sockjs::{ResponseFuture, SockJs},
     stats::{Stats, TransportStats},

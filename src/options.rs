@@ -1,11 +1,11 @@
 //! Everything that can be set on an endpoint.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
 use crate::{
-    ClientScript, Origins, Transport,
+    AffinityCookie, ClientScript, Origins, Transport,
     session::{Connection, Peer, Settings},
     transport::TransportSet,
 };
@@ -176,8 +176,8 @@ impl Options {
 
     /// Sets a cookie with every answer on a session's URLs, for load balancers that need one to keep a
     /// session on its server, and announces it in `/info`.
-    pub fn cookie(mut self, cookie: Cookie) -> Self {
-        self.cookie = cookie;
+    pub fn cookie(mut self, cookie: impl Into<Cookie>) -> Self {
+        self.cookie = cookie.into();
         self
     }
 
@@ -574,7 +574,7 @@ pub struct Cookie(Policy);
 #[derive(Clone)]
 enum Policy {
     Off,
-    JSessionId,
+    Affinity(AffinityCookie),
     Custom(Arc<CustomCookie>),
 }
 
@@ -589,9 +589,17 @@ impl Cookie {
 
     /// `JSESSIONID`, as SockJS servers name it: the value that the request brought, or else `dummy` for the
     /// balancer to replace.
-    #[must_use]
-    pub fn jsessionid() -> Self {
-        Self(Policy::JSessionId)
+    pub fn jsessionid() -> AffinityCookie {
+        Self::named("JSESSIONID")
+    }
+
+    /// The same under another name; either takes the attributes that it is to have.
+    ///
+    /// # Panics
+    /// If the name is not a token of RFC 6265: letters, digits and `!#$%&'*+-.^_|~` or a backtick.
+    #[track_caller]
+    pub fn named(name: impl Into<Cow<'static, str>>) -> AffinityCookie {
+        AffinityCookie::new(name.into())
     }
 
     /// A cookie of your own, from the request's headers: the whole value of `Set-Cookie`, or none.
@@ -616,19 +624,25 @@ impl Cookie {
     pub(crate) fn for_request(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         match &self.0 {
             Policy::Off => None,
-            Policy::JSessionId => Some(crate::response::cookie::jsessionid(headers)),
+            Policy::Affinity(cookie) => cookie.for_request(headers),
             Policy::Custom(cookie) => cookie(headers),
         }
     }
 }
 
+impl From<AffinityCookie> for Cookie {
+    fn from(cookie: AffinityCookie) -> Self {
+        Self(Policy::Affinity(cookie))
+    }
+}
+
 impl fmt::Debug for Cookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Policy::Off => "off",
-            Policy::JSessionId => "JSESSIONID",
-            Policy::Custom(_) => "custom",
-        })
+        match &self.0 {
+            Policy::Off => f.write_str("off"),
+            Policy::Affinity(cookie) => f.write_str(cookie.name()),
+            Policy::Custom(_) => f.write_str("custom"),
+        }
     }
 }
 

@@ -595,7 +595,7 @@ async fn a_cookie_of_ones_own_is_set_on_session_urls() {
         let answer = call(&app, request().body(Body::empty()).unwrap()).await;
         assert_eq!(header(&answer, header::SET_COOKIE), "", "{method} {uri}: the application wants none");
     }
-    for (cookie, needed) in [(Cookie::off(), false), (Cookie::jsessionid(), true)] {
+    for (cookie, needed) in [(Cookie::off(), false), (Cookie::jsessionid().into(), true)] {
         let app = with_options(Options::new().cookie(cookie));
         assert_eq!(info(&app, "/app").await["cookie_needed"], needed);
     }
