@@ -20,6 +20,8 @@
 //! | `/full` | has no room for a session |
 //! | `/stuck` | never receives, and its queue holds one message |
 //! | `/refusals` | no service: how many requests the two before have refused, as JSON |
+//! | `/own_echo` | as `/echo`, for pages of its own origin only |
+//! | `/forwarded_echo` | the same, and it believes a proxy about that origin |
 //! | `/commands` | `close CODE TEXT` closes so; `name NAME` names the session; `watch` reports every end |
 
 use std::{
@@ -214,6 +216,8 @@ fn app(args: &Args) -> Router {
     let without_websocket = options().disable(Transport::WebSocket).disable(Transport::RawWebSocket);
     let app = Router::new()
         .nest_service("/echo", SockJs::new(echo).options(options()))
+        .nest_service("/own_echo", SockJs::new(echo))
+        .nest_service("/forwarded_echo", SockJs::new(echo).options(Options::new().trust_forwarded(true)))
         .nest_service("/close", SockJs::new(close).options(options()))
         .nest_service("/disabled_websocket_echo", SockJs::new(echo).options(without_websocket))
         .nest_service(

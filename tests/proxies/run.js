@@ -8,6 +8,7 @@ import { inBrowser, underNode } from './bench.js';
 import { SMOKE, TRANSPORTS } from './configurations.js';
 import { checkDocument } from './document.js';
 import { idleTests } from './idle.js';
+import { originTests } from './origins.js';
 import { PROGRAMS, ReverseProxy, trustUnderNode } from './proxies.js';
 import { Smoke } from './smoke.js';
 import { Watchers } from './watchers.js';
@@ -202,6 +203,7 @@ async function main(started) {
       await runTests(affinityTests(program, browsers));
     }),
   );
+  await runTests(originTests());
   // All of them at once: this is waiting and nothing else.
   await Promise.all(idleTests(browsers).map((one) => runTests([one])));
   await Promise.all(settled);
