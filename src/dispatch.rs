@@ -13,7 +13,6 @@ use axum::{
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::SET_COOKIE, request::Parts};
 use http_body::Body;
-use uuid::Uuid;
 
 use crate::{
     Cors, Options, SockJs, Transport,
@@ -21,11 +20,11 @@ use crate::{
     identity::Owner,
     origin::Asking,
     protocol::path::{self, Path},
+    random,
     request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
     response::{
         cache,
         cors::{self, AllowOrigin},
-        info,
         reply::{self, Rejection},
     },
     session::{AttachError, Attachment, Connection, Driver, Lookup, Reservation, Shared},
@@ -61,7 +60,8 @@ impl Target {
 impl SockJs {
     pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Response {
         let (parts, body) = request.into_parts();
-        let mut response = self.answer(parts, body).await;
+        // A request may wait for long, and is then no larger than it must be: what comes before the wait is boxed.
+        let mut response = self.answer(Box::new(parts), body).await;
         if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
             self.endpoint.registry.count_rejection(rejection);
             tracing::debug!(cause = rejection.name(), status = response.status().as_u16(), "request refused");
@@ -71,7 +71,7 @@ impl SockJs {
         response
     }
 
-    async fn answer<B: Body<Data = Bytes>>(&self, parts: Parts, body: B) -> Response {
+    async fn answer<B: Body<Data = Bytes>>(&self, parts: Box<Parts>, body: B) -> Response {
         let target = self.target(&parts);
         if target.as_ref().is_some_and(|target| target.is_guarded() && !self.lets_in(target, &parts)) {
             discard_body(body).await;
@@ -83,7 +83,7 @@ impl SockJs {
                 discard_body(body).await;
                 match other {
                     Some(Target::Info) => self.info(&parts),
-                    Some(Target::RawWebSocket) => self.raw_websocket(parts).await,
+                    Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(*parts)).await,
                     Some(Target::Greeting) => {
                         page(&parts, || reply::text(StatusCode::OK, "Welcome to SockJS!\n"))
                     }
@@ -157,7 +157,7 @@ impl SockJs {
         // A client of a server that goes down is to fail at once, and to come back where another serves it.
         let info = || match self.endpoint.registry.is_shutting_down() {
             true => reply::overloaded(Rejection::Shutdown),
-            false => info::info(self.options_ref()),
+            false => self.endpoint.info.respond(),
         };
         let Some(allow_origin) = self.allow_origin(parts) else {
             return page(parts, info);
@@ -183,12 +183,15 @@ impl SockJs {
     }
 
     /// A URL below `/SERVER/SESSION/`: the methods and headers that all of them share.
-    async fn session_url<B>(&self, route: &Route, id: &str, parts: Parts, body: B) -> Response
+    async fn session_url<B>(&self, route: &Route, id: &str, parts: Box<Parts>, body: B) -> Response
     where
         B: Body<Data = Bytes>,
     {
         let cookie = self.options_ref().cookie.for_request(&parts.headers);
-        let allow_origin = if route.cross_origin { self.allow_origin(&parts) } else { None };
+        let mut allow_origin = if route.cross_origin { self.allow_origin(&parts) } else { None };
+        if matches!(route.action, Action::Receive(_)) {
+            allow_origin = allow_origin.map(AllowOrigin::detached);
+        }
         // Only a POST is ever asked for beforehand.
         let may_preflight = allow_origin.is_some() && route.method == Method::POST;
         let mut response = if route.serves(&parts) {
@@ -213,7 +216,7 @@ impl SockJs {
                 #[cfg(feature = "websocket")]
                 Action::WebSocket => {
                     discard_body(body).await;
-                    self.websocket(Transport::WebSocket, parts).await
+                    Box::pin(self.websocket(Transport::WebSocket, *parts)).await
                 }
             };
             cache::never(response.headers_mut());
@@ -274,52 +277,69 @@ impl SockJs {
         let Some(identity) = &self.identity else { return Ok(None) };
         let mut parts = parts.clone();
         hide_session_id(&mut parts);
-        self.judged(identity.identify(parts, ())).await.map(Some)
+        Box::pin(self.judged(identity.identify(parts, ()))).await.map(Some)
     }
 
-    /// Attaches a receiver to its session, which it opens if there is none.
-    async fn receive(&self, receiver: Receiver, id: &str, parts: Parts) -> Response {
+    /// Answers with the frames of a session.
+    async fn receive(&self, receiver: Receiver, id: &str, parts: Box<Parts>) -> Response {
+        match self.attach(receiver.transport, id, parts).await {
+            Ok(Some(attachment)) => {
+                transport::receive::respond(receiver, attachment, self.options_ref().response_limit).await
+            }
+            Ok(None) => transport::receive::refuse(receiver),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Attaches a receiver to its session, which it opens if there is none; `None` if another is attached.
+    ///
+    /// The request is dropped with the end: its headers share the connection's read buffer.
+    async fn attach(
+        &self,
+        transport: Transport,
+        id: &str,
+        parts: Box<Parts>,
+    ) -> Result<Option<Attachment>, Response> {
         let options = self.options_ref();
-        let owner = match self.identify(&parts).await {
-            Ok(owner) => owner,
-            Err(rejection) => return rejection,
-        };
-        let registry = &self.endpoint.registry;
+        let owner = self.identify(&parts).await?;
         loop {
-            match registry.lookup(id, receiver.transport, owner.as_ref(), options.max_sessions) {
+            match self.endpoint.registry.lookup(id, transport, owner.as_ref(), options.max_sessions) {
                 Lookup::Session(shared) if !same(&owner, &shared.connection.owner) => {
-                    return reply::foreign_session();
+                    return Err(reply::foreign_session());
                 }
-                Lookup::Opening(other) if !same(&owner, &other) => return reply::foreign_session(),
+                Lookup::Opening(other) if !same(&owner, &other) => return Err(reply::foreign_session()),
                 Lookup::Session(shared) => match Attachment::attach(shared).await {
-                    Ok(attachment) => {
-                        return transport::receive::respond(receiver, attachment, options.response_limit)
-                            .await;
-                    }
-                    Err(AttachError::Busy) => return transport::receive::refuse(receiver),
+                    Ok(attachment) => return Ok(Some(attachment)),
+                    Err(AttachError::Busy) => return Ok(None),
                     // It went between the two looks: its id is free again.
                     Err(AttachError::Gone) => {}
                 },
-                Lookup::Opening(_) => return transport::receive::refuse(receiver),
-                Lookup::Refused(why) => return reply::overloaded(why),
-                Lookup::Vacant(mut reservation) => {
-                    let connection = connection(receiver.transport, &parts, owner);
-                    if let Err(why) = self.admit(&mut reservation, &connection, &parts) {
-                        return reply::overloaded(why);
-                    }
-                    let opened = match self.open(parts).await {
-                        Ok(opened) => opened,
-                        Err(rejection) => return rejection,
-                    };
-                    let (mut driver, attachment) = match self.start(reservation, connection, opened) {
-                        Ok(started) => started,
-                        Err(why) => return reply::overloaded(why),
-                    };
-                    tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
-                    return transport::receive::respond(receiver, attachment, options.response_limit).await;
+                Lookup::Opening(_) => return Ok(None),
+                Lookup::Refused(why) => return Err(reply::overloaded(why)),
+                Lookup::Vacant(reservation) => {
+                    return Box::pin(self.open_session(reservation, transport, owner, *parts))
+                        .await
+                        .map(Some);
                 }
             }
         }
+    }
+
+    /// Opens a session over an HTTP transport, in a task of its own.
+    async fn open_session(
+        &self,
+        mut reservation: Reservation,
+        transport: Transport,
+        owner: Option<Owner>,
+        parts: Parts,
+    ) -> Result<Attachment, Response> {
+        let connection = connection(transport, &parts, owner);
+        self.admit(&mut reservation, &connection, &parts).map_err(reply::overloaded)?;
+        let opened = self.open(parts).await?;
+        let started = self.start(reservation, connection, opened);
+        let (mut driver, attachment) = started.map_err(reply::overloaded)?;
+        tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
+        Ok(attachment)
     }
 
     #[cfg(feature = "websocket")]
@@ -432,7 +452,7 @@ fn same(one: &Option<Owner>, other: &Option<Owner>) -> bool {
 
 fn connection(transport: Transport, parts: &Parts, owner: Option<Owner>) -> Connection {
     Connection {
-        id: Uuid::new_v4(),
+        id: random::uuid(),
         transport,
         peer: peer_addr(parts),
         owner,

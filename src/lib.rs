@@ -106,6 +106,7 @@ mod metrics;
 mod options;
 mod origin;
 mod protocol;
+mod random;
 mod request;
 mod response;
 mod session;

@@ -19,7 +19,7 @@ use crate::{
     handler::{Erased, ErasedHandler, WithState},
     identity::{self, ErasedIdentify},
     origin::Refusals,
-    response::iframe::IframePage,
+    response::{iframe::IframePage, info::InfoPage},
     session::Registry,
 };
 
@@ -55,6 +55,7 @@ pub struct SockJs<S = ()> {
 pub(crate) struct Endpoint {
     pub(crate) options: Options,
     pub(crate) iframe: IframePage,
+    pub(crate) info: InfoPage,
     pub(crate) registry: Arc<Registry>,
     pub(crate) refusals: Refusals,
 }
@@ -62,7 +63,8 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     fn new(options: Options, registry: Arc<Registry>) -> Arc<Self> {
         let iframe = IframePage::new(options.iframe_client_url());
-        Arc::new(Self { options, iframe, registry, refusals: Refusals::default() })
+        let info = InfoPage::new(&options);
+        Arc::new(Self { options, iframe, info, registry, refusals: Refusals::default() })
     }
 }
 

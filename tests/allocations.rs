@@ -220,14 +220,14 @@ fn expect_stream(method: &str, name: &str, opened: &str, ends: [&str; 2], at_mos
 
 #[test]
 fn streams() {
-    expect_stream("POST", "xhr_streaming", "o\n\r\n", ["a[\"", "\"]\n"], 27.1);
-    expect_stream("GET", "eventsource", "data: o\r\n\r\n\r\n", ["data: a[\"", "\"]\r\n\r\n"], 28.1);
+    expect_stream("POST", "xhr_streaming", "o\n\r\n", ["a[\"", "\"]\n"], 28.1);
+    expect_stream("GET", "eventsource", "data: o\r\n\r\n\r\n", ["data: a[\"", "\"]\r\n\r\n"], 29.1);
     expect_stream(
         "GET",
         "htmlfile?c=callback",
         "p(\"o\");\n</script>\r\n\r\n",
         ["p(\"a[\\\"", "\\\"]\");\n</script>\r\n"],
-        28.1,
+        29.1,
     );
 }
 
@@ -258,8 +258,8 @@ fn polls() {
     let body = payload(&[CLEAN]);
     let send = request("POST", "/echo/000/s/xhr_send", &body);
     let poll = request("POST", "/echo/000/s/xhr", "");
-    expect_polls(&poll, ["", "\n"], &send, HEAD_END, "xhr", 47.1);
+    expect_polls(&poll, ["", "\n"], &send, HEAD_END, "xhr", 50.1);
     let send = request("POST", "/echo/000/s/jsonp_send", &body);
     let poll = request("GET", "/echo/000/s/jsonp?c=callback", "");
-    expect_polls(&poll, ["/**/callback(\"", "\");\r\n"], &send, b"\r\n\r\nok", "jsonp", 51.1);
+    expect_polls(&poll, ["/**/callback(\"", "\");\r\n"], &send, b"\r\n\r\nok", "jsonp", 54.1);
 }

@@ -31,6 +31,16 @@ impl AllowOrigin {
         }
     }
 
+    /// A copy for an answer that may wait for long: the request's own header keeps the connection's read buffer.
+    pub(crate) fn detached(self) -> Self {
+        match self {
+            Self::Named(origin) => {
+                HeaderValue::from_bytes(origin.as_bytes()).map_or(Self::Nobody, Self::Named)
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn apply(self, response: &mut HeaderMap) {
         response.append(VARY, HeaderValue::from_static("Origin"));
         match self {

@@ -1,7 +1,8 @@
 //! The server under test: this crate as its documentation says to use it, with the default options.
 //!
-//! `ours [--workers N] [--heartbeat MS]`: prints its address. `/echo` answers each message with itself, and
-//! `/broadcast` sends each message to all its sessions.
+//! `ours [--workers N] [--heartbeat MS] [--http1 true]`: prints its address. `/echo` answers each message with itself, and
+//! `/broadcast` sends each message to all its sessions. With `--http1`, hyper serves HTTP/1.1 only, instead of
+//! `axum::serve`, which looks for HTTP/2 first: its read buffer then stays half as large.
 
 use std::{
     collections::HashMap,
@@ -12,6 +13,8 @@ use std::{
 
 use axum::{Router, extract::State, serve::ListenerExt};
 use axum_sockjs::{Options, SendError, Sender, Session, SockJs};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -47,7 +50,7 @@ async fn broadcast(State(room): State<Room>, mut session: Session) {
     room.with(|room| room.remove(&session.id()));
 }
 
-async fn serve(heartbeat: Option<Duration>) -> std::io::Result<()> {
+async fn serve(heartbeat: Option<Duration>, http1_only: bool) -> std::io::Result<()> {
     // JSONP and HtmlFile are off by default.
     let mut options = Options::new().legacy_transports(true);
     if let Some(heartbeat) = heartbeat {
@@ -55,25 +58,36 @@ async fn serve(heartbeat: Option<Duration>) -> std::io::Result<()> {
     }
     let app = Router::new()
         .nest_service("/echo", SockJs::new(echo).options(options.clone()))
-        .nest_service("/broadcast", SockJs::new(broadcast).options(options).with_state(Room::default()))
-        .into_make_service_with_connect_info::<SocketAddr>();
+        .nest_service("/broadcast", SockJs::new(broadcast).options(options).with_state(Room::default()));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
+    if http1_only {
+        let app = TowerToHyperService::new(app);
+        loop {
+            let (tcp, _) = listener.accept().await?;
+            _ = tcp.set_nodelay(true);
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(tcp), app.clone());
+            tokio::spawn(connection.with_upgrades());
+        }
+    }
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut workers = 1;
     let mut heartbeat = None;
+    let mut http1_only = false;
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
             "--workers" => workers = value.parse()?,
             "--heartbeat" => heartbeat = Some(Duration::from_millis(value.parse()?)),
+            "--http1" => http1_only = value.parse()?,
             _ => return Err(format!("unknown option {flag}").into()),
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    Ok(runtime.block_on(serve(heartbeat))?)
+    Ok(runtime.block_on(serve(heartbeat, http1_only))?)
 }
