@@ -22,7 +22,6 @@ use super::{
 use crate::{
     CloseFrame, ShutdownReport, Transport,
     identity::Owner,
-    random,
     response::reply::Rejection,
     stats::{Stats, Totals},
 };
@@ -140,7 +139,7 @@ impl Registry {
     ) -> Result<Reservation, Rejection> {
         let mut maps = self.maps();
         maps.may_open(max_sessions)?;
-        Ok(self.reserve(&mut maps, Key::Socket(random::uuid()), transport, None))
+        Ok(self.reserve(&mut maps, Key::Socket(crate::random::uuid()), transport, None))
     }
 
     fn reserve(
