@@ -124,7 +124,8 @@ impl Options {
     }
 
     /// Ends a session that has had no receiving request for this long, and forgets a closed one. A WebSocket
-    /// has this long to answer a close frame. What was sent before a close has up to a minute between two
+    /// has this long to answer a close frame. A large response lengthens it by the time that it takes at 16 KiB per
+    /// second, up to a minute, since its end may still be on a slow link. What was sent before a close has up to a minute between two
     /// frames to get through to a receiver that is slow.
     pub fn disconnect_delay(mut self, delay: Duration) -> Self {
         self.disconnect_delay = delay;

@@ -39,6 +39,9 @@ const KEPT: usize = 64;
 /// slow client empties large buffers below before it is seen to read.
 const SLOW_READER: Duration = Duration::from_secs(60);
 
+/// The slowest link that is waited for when a response has been handed over whole, in bytes per second.
+const SLOW_LINK: usize = 16 << 10;
+
 /// The numbers a session works by, copied from the endpoint's options.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -158,6 +161,8 @@ pub(crate) struct Core {
     begun: bool,
     receiver: Option<ReceiverId>,
     receivers: u32,
+    /// How much of the messages the last receiver has taken, in bytes.
+    taken: usize,
     inbox: Queue,
     outbox: Queue,
     traffic: Traffic,
@@ -209,6 +214,7 @@ impl Core {
             begun: false,
             receiver: Some(first),
             receivers: 1,
+            taken: 0,
             inbox: Queue::default(),
             outbox: Queue::default(),
             traffic: Traffic::default(),
@@ -246,6 +252,7 @@ impl Core {
         let id = ReceiverId(self.receivers);
         self.receivers = self.receivers.wrapping_add(1);
         self.receiver = Some(id);
+        self.taken = 0;
         self.at_rest = false;
         self.blocked = false;
         self.progress = now;
@@ -278,7 +285,8 @@ impl Core {
             self.events |= Events::DRIVER;
             Frame::Open
         } else if !self.outbox.is_empty() {
-            let messages = self.outbox.take(max_bytes, self.settings.framed);
+            let (messages, bytes) = self.outbox.take(max_bytes, self.settings.framed);
+            self.taken += bytes;
             self.traffic.sent(&messages);
             self.events |= Events::WRITABLE;
             Frame::Messages(messages)
@@ -372,6 +380,8 @@ impl Core {
     pub(crate) fn release(&mut self, id: ReceiverId, now: Instant) {
         if self.detach(id) && (self.end.is_none() || self.patient) {
             self.expire(now, false);
+            // Most of what it took may still be on its way, and the client comes back when all of it is there.
+            self.expires = self.expires.and_then(|at| at.checked_add(time_on_the_way(self.taken)));
         }
     }
 
@@ -745,6 +755,11 @@ impl Core {
     }
 }
 
+/// How long a slow link may need for so many bytes.
+fn time_on_the_way(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / SLOW_LINK) as u64).min(SLOW_READER)
+}
+
 /// What a message takes on the wire, the comma included.
 fn wire_length(message: &Message, framed: bool) -> usize {
     if framed { message.quoted().len() + 1 } else { message.len() }
@@ -767,8 +782,8 @@ impl Queue {
     }
 
     /// Takes messages from the front while their lengths on the wire stay within `max_bytes`, and at least
-    /// one.
-    fn take(&mut self, max_bytes: usize, framed: bool) -> Vec<Message> {
+    /// one; tells the sum of their lengths.
+    fn take(&mut self, max_bytes: usize, framed: bool) -> (Vec<Message>, usize) {
         let mut taken = 0;
         let mut bytes = 0;
         for message in &self.messages {
@@ -782,7 +797,7 @@ impl Queue {
         }
         let messages = self.messages.drain(..taken).collect();
         self.give_back();
-        messages
+        (messages, bytes)
     }
 
     /// A queue that was long keeps its room only while it is in use.

@@ -500,6 +500,25 @@ fn attaching_to_an_ended_session_does_not_keep_it() {
 }
 
 #[test]
+fn a_slow_link_has_time_to_bring_the_rest_of_a_response() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send(&"x".repeat(64 << 10)).unwrap();
+    assert!(matches!(session.next(first), Next::Frame(Frame::Messages(_))));
+    session.release(first);
+    assert_eq!(session.deadline(), Some(DELAY + secs(4)), "16 KiB per second");
+    let second = session.wait(DELAY + secs(3)).attach();
+    session.release(second);
+    assert_eq!(session.deadline(), Some(DELAY), "nothing of that is on its way any more");
+    let third = session.attach();
+    for _ in 0..40 {
+        session.send(&"x".repeat(64 << 10)).unwrap();
+        session.next(third);
+    }
+    session.release(third);
+    assert_eq!(session.deadline(), Some(DELAY + secs(60)), "but not for ever");
+}
+
+#[test]
 fn a_slow_reader_gets_all_as_long_as_it_reads() {
     let (mut session, first) = Timed::open(SETTINGS);
     for text in ["a", "b", "c"] {
@@ -1404,6 +1423,8 @@ struct Model {
     attended: u64,
     gone: bool,
     receiver: Option<usize>,
+    /// Bytes of messages that the last receiver has taken.
+    taken: usize,
     to_app: VecDeque<String>,
     to_client: VecDeque<String>,
     expires: Option<Duration>,
@@ -1442,6 +1463,7 @@ impl Model {
             attended: 0,
             gone: false,
             receiver: Some(0),
+            taken: 0,
             to_app: VecDeque::new(),
             to_client: VecDeque::new(),
             expires: None,
@@ -1531,6 +1553,7 @@ impl Model {
             return Err(AttachError::Busy);
         }
         self.receiver = Some(id);
+        self.taken = 0;
         self.at_rest = false;
         self.blocked = false;
         self.got_on = self.now;
@@ -1551,12 +1574,14 @@ impl Model {
             Frame::Open
         } else if let Some(first) = self.to_client.pop_front() {
             let mut bytes = self.wire(&first);
+            self.taken += bytes;
             let mut together = vec![Message::from(first)];
             while let Some(text) = self.to_client.front() {
                 bytes += self.wire(text);
                 if bytes > max_bytes {
                     break;
                 }
+                self.taken += self.wire(text);
                 together.extend(self.to_client.pop_front().map(Message::from));
             }
             Frame::Messages(together)
@@ -1630,6 +1655,8 @@ impl Model {
     fn release(&mut self, id: usize) {
         if self.detach(id) && (self.ended.is_none() || self.patient) {
             self.restart_delay(false);
+            let on_the_way = Duration::from_secs(self.taken as u64 / (16 << 10)).min(SLOW_READER);
+            self.expires = self.expires.map(|at| at + on_the_way);
         }
     }
 
