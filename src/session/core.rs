@@ -79,6 +79,7 @@ pub(crate) enum Farewell {
 
 /// Names one receiver of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct ReceiverId(u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

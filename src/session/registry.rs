@@ -70,6 +70,7 @@ enum Slot {
 
 /// Counts one live session for as long as it exists.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct LiveCount(Arc<AtomicUsize>);
 
 impl Drop for LiveCount {

@@ -7,10 +7,15 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
     time::Instant,
 };
+
+#[cfg(all(test, sockjs_loom))]
+use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(all(test, sockjs_loom)))]
+use std::sync::{Mutex, MutexGuard};
 
 use uuid::Uuid;
 
@@ -542,3 +547,6 @@ impl Wakes {
         others.into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(all(test, sockjs_loom))]
+mod orders;
