@@ -928,6 +928,20 @@ async fn the_log_tells_of_each_session_but_not_its_secret() {
     assert!(!log.contains("s3cret"), "{log}");
 }
 
+/// Its headers share the buffer that the connection is read into.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_poll_holds_nothing_of_its_request() {
+    let sockjs = SockJs::new(echo);
+    let poll = || Request::post("/000/a/xhr").body(Body::empty()).unwrap();
+    assert_eq!(sockjs.clone().oneshot(poll()).await.unwrap().status(), StatusCode::OK);
+    let part = Arc::new(());
+    let mut request = poll();
+    request.extensions_mut().insert(part.clone());
+    let mut waiting = std::pin::pin!(sockjs.oneshot(request));
+    assert!((&mut waiting).now_or_never().is_none(), "nothing has been sent");
+    assert_eq!(Arc::strong_count(&part), 1);
+}
+
 // Messages from the client.
 
 #[tokio::test(start_paused = true)]
