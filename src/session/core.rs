@@ -430,11 +430,12 @@ impl Core {
             None => {}
             // This side has closed and no longer reads, which the client has yet to learn from its receiver.
             // A refusal would hide that close frame behind a sending error.
-            Some(CloseReason::Server(_) | CloseReason::Shutdown(_) | CloseReason::SendQueueFull)
-                if self.phase != Phase::Gone =>
-            {
-                return Ok(());
-            }
+            Some(
+                CloseReason::Server(_)
+                | CloseReason::Shutdown(_)
+                | CloseReason::SendQueueFull
+                | CloseReason::WriteTimeout,
+            ) if self.phase != Phase::Gone => return Ok(()),
             Some(_) => return Err(Refused::Closed),
         }
         if batch.is_empty() {

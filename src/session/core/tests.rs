@@ -1048,9 +1048,15 @@ fn an_empty_batch_is_no_event() {
     assert!(!session.raised(Events::MESSAGE));
 }
 
+/// Whether this side has closed, of its own accord.
+fn is_ours(reason: &CloseReason) -> bool {
+    use CloseReason::{SendQueueFull, Server, Shutdown, WriteTimeout};
+    matches!(reason, Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout)
+}
+
 #[test]
 fn messages_after_a_close_of_ours_are_swallowed_until_the_client_knows() {
-    for reason in [server(), CloseReason::Shutdown(go_away()), CloseReason::SendQueueFull] {
+    for (reason, _) in all_reasons().into_iter().filter(|(reason, _)| is_ours(reason)) {
         let mut session = Timed::idle();
         session.end(reason.clone());
         session.settle();
@@ -1064,10 +1070,7 @@ fn messages_after_a_close_of_ours_are_swallowed_until_the_client_knows() {
 
 #[test]
 fn messages_after_any_other_end_are_refused() {
-    for (reason, _) in all_reasons() {
-        if matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_) | CloseReason::SendQueueFull) {
-            continue;
-        }
+    for (reason, _) in all_reasons().into_iter().filter(|(reason, _)| !is_ours(reason)) {
         let mut session = Timed::idle();
         session.end(reason);
         assert_eq!(session.accept(&["late"]), Err(Refused::Closed));
@@ -1694,9 +1697,8 @@ impl Model {
     }
 
     fn takes(&self, batch: &[String]) -> Result<bool, Refused> {
-        if self.ended.is_some() {
-            let swallowed = self.closed_by_us() || self.ended == Some(CloseReason::SendQueueFull);
-            return if swallowed && !self.gone { Ok(false) } else { Err(Refused::Closed) };
+        if let Some(reason) = &self.ended {
+            return if is_ours(reason) && !self.gone { Ok(false) } else { Err(Refused::Closed) };
         }
         let bytes = batch.iter().map(|text| text.len() + 128).sum::<usize>() + self.queued_to_app();
         let fits = bytes <= self.settings.receive_queue_bytes
