@@ -328,15 +328,22 @@ impl Options {
         self
     }
 
-    /// How many sessions the endpoint holds at the most, closed ones in their disconnect delay included.
-    /// Beyond it, an opening request gets 503 with `Retry-After: 5`.
+    /// How many sessions the endpoint holds at the most. Beyond it, an opening request gets 503 with
+    /// `Retry-After: 5`.
+    ///
+    /// A session counts from its opening request until it is over and its handler has returned: a closed one
+    /// counts in its disconnect delay, and so does one whose handler goes on without its client. Let a handler
+    /// that does more than wait for messages also wait for [`closed`](crate::Session::closed), or clients that
+    /// leave keep others out. [`SockJsHandle::len`](crate::SockJsHandle::len) counts open sessions only, and
+    /// [`Stats::handlers`](crate::Stats::handlers) all that run.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
     }
 
-    /// How many sessions one peer may hold at the most, closed ones in their disconnect delay included.
-    /// Beyond it, an opening request gets 429 with `Retry-After: 5`, before any extractor runs.
+    /// How many sessions one peer may hold at the most, counted as [`max_sessions`](Self::max_sessions) does.
+    /// Beyond it, an opening request gets 429 with `Retry-After: 5`, before the handler's extractors run; those
+    /// of [`SockJs::identity`](crate::SockJs::identity) have run by then, since they run for every request.
     ///
     /// A peer is an address, of IPv6 a network of 64 bits, of the connection that brings the request:
     /// see [`Session::peer_addr`](crate::Session::peer_addr) for how the server makes it known. A request

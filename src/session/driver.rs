@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     CloseReason, Connection, Session,
-    registry::{HandlerCount, Registered},
+    registry::{HandlerCount, Place, Registered},
 };
 use crate::{
     handler::{HandlerFuture, Opened},
@@ -33,6 +33,8 @@ pub(crate) struct Driver {
     /// How many of the batches from the client the handler has had its turn with.
     attended: u64,
     sleep: Pin<Box<Sleep>>,
+    /// Given back last: a session counts against the limits while its handler runs.
+    _place: Option<Place>,
 }
 
 enum Handler {
@@ -50,13 +52,14 @@ enum Handler {
 }
 
 impl Driver {
-    pub(crate) fn new(registered: Registered, opened: Opened) -> Self {
+    pub(crate) fn new(mut registered: Registered, opened: Opened) -> Self {
         let session = Session::new(registered.shared.clone());
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
         let Connection { id, transport, .. } = registered.shared.connection;
         let span = tracing::debug_span!("session", connection = %id, %transport);
         let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
-        Self { id, span, registered: Some(registered), handler, attended: 0, sleep }
+        let place = registered.take_place();
+        Self { id, span, registered: Some(registered), handler, attended: 0, sleep, _place: place }
     }
 
     /// Whether the session is over for its client: nothing will be sent or received any more.

@@ -33,6 +33,8 @@ pub(crate) struct Registry {
     peers: Arc<Peers>,
     /// Sessions that have not ended. An ended one stays in the maps until its client was told.
     live: Arc<AtomicUsize>,
+    /// What `max_sessions` compares: the [`Place`]s there are.
+    places: Arc<AtomicUsize>,
     /// Requests that were refused, by cause.
     rejections: [AtomicU64; Rejection::ALL.len()],
 }
@@ -125,10 +127,10 @@ impl Registry {
             }
             None => {}
         }
-        if let Err(why) = maps.may_open(max_sessions) {
-            return Lookup::Refused(why);
+        match self.reserve(&mut maps, Key::Name(id.into()), transport, owner.cloned(), max_sessions) {
+            Ok(reservation) => Lookup::Vacant(reservation),
+            Err(why) => Lookup::Refused(why),
         }
-        Lookup::Vacant(self.reserve(&mut maps, Key::Name(id.into()), transport, owner.cloned()))
     }
 
     /// The right to open a session that is one socket, and has no name.
@@ -138,9 +140,8 @@ impl Registry {
         transport: Transport,
         max_sessions: usize,
     ) -> Result<Reservation, Rejection> {
-        let mut maps = self.maps();
-        maps.may_open(max_sessions)?;
-        Ok(self.reserve(&mut maps, Key::Socket(crate::random::uuid()), transport, None))
+        let key = Key::Socket(crate::random::uuid());
+        self.reserve(&mut self.maps(), key, transport, None, max_sessions)
     }
 
     fn reserve(
@@ -149,10 +150,19 @@ impl Registry {
         key: Key,
         transport: Transport,
         owner: Option<Owner>,
-    ) -> Reservation {
+        max_sessions: usize,
+    ) -> Result<Reservation, Rejection> {
+        if maps.farewell.is_some() {
+            return Err(Rejection::Shutdown);
+        }
+        // Places are taken under the lock of the maps only, so this is no race.
+        if self.places.load(Ordering::Relaxed) >= max_sessions {
+            return Err(Rejection::SessionsFull);
+        }
+        let place = Place::take(&self.places);
         maps.insert(key.clone(), Slot::Opening(transport, owner.clone()));
         maps.opening += 1;
-        Reservation { registry: Arc::clone(self), key: Some(key), admission: None, _owner: owner }
+        Ok(Reservation { registry: Arc::clone(self), key: Some(key), place: Some(place), _owner: owner })
     }
 
     /// The session that a sending request names.
@@ -293,10 +303,6 @@ enum Key {
 }
 
 impl Maps {
-    fn len(&self) -> usize {
-        self.named.len() + self.sockets.len()
-    }
-
     /// Whether a shutdown has nothing to wait for.
     fn is_idle(&self) -> bool {
         self.opening == 0 && self.leaving == 0 && self.handlers == 0
@@ -308,13 +314,6 @@ impl Maps {
 
     fn sessions(&self) -> Vec<Arc<Shared>> {
         self.slots().filter_map(Slot::session).cloned().collect()
-    }
-
-    fn may_open(&self, max_sessions: usize) -> Result<(), Rejection> {
-        if self.farewell.is_some() {
-            return Err(Rejection::Shutdown);
-        }
-        if self.len() >= max_sessions { Err(Rejection::SessionsFull) } else { Ok(()) }
     }
 
     fn insert(&mut self, key: Key, slot: Slot) {
@@ -346,9 +345,9 @@ impl Maps {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     registry: Arc<Registry>,
-    /// Taken when the session opens.
+    /// Both taken when the session opens.
     key: Option<Key>,
-    admission: Option<Admission>,
+    place: Option<Place>,
     /// Outlives the one in the maps: dropping the last may run code of the application's, and must not under
     /// the lock.
     _owner: Option<Owner>,
@@ -357,7 +356,10 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Counts the session for its peer, who may have `limit`.
     pub(crate) fn admit(&mut self, peer: Peer, limit: usize) -> Result<(), Rejection> {
-        self.admission = Some(self.registry.peers.admit(peer, limit).ok_or(Rejection::PeerFull)?);
+        let admission = self.registry.peers.admit(peer, limit).ok_or(Rejection::PeerFull)?;
+        if let Some(place) = &mut self.place {
+            place._admission = Some(admission);
+        }
         Ok(())
     }
 
@@ -381,10 +383,10 @@ impl Reservation {
             maps.opening -= 1;
             maps.fallbacks += u64::from(fallback);
         }
-        let (key, admission) = (self.key.take(), self.admission.take());
+        let (key, place) = (self.key.take(), self.place.take());
         let attachment = Attachment::first(Arc::clone(&shared), receiver);
         let registry = Arc::clone(&self.registry);
-        Ok((Registered { registry, key, shared, _admission: admission }, attachment))
+        Ok((Registered { registry, key, shared, place }, attachment))
     }
 }
 
@@ -399,19 +401,45 @@ impl Drop for Reservation {
     }
 }
 
-/// A session's place in the registry; dropped by its driver when it is over, or when the runtime stops.
+/// A session's entry in the registry; dropped by its driver when it is over, or when the runtime stops.
 #[derive(Debug)]
 pub(crate) struct Registered {
     registry: Arc<Registry>,
     key: Option<Key>,
     pub(crate) shared: Arc<Shared>,
-    _admission: Option<Admission>,
+    place: Option<Place>,
 }
 
 impl Registered {
     pub(super) fn count_handler(&self) -> HandlerCount {
         self.registry.maps().handlers += 1;
         HandlerCount(Arc::clone(&self.registry))
+    }
+
+    /// Its place, to be kept beyond the session for as long as its handler runs.
+    pub(super) fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
+    }
+}
+
+/// What one session counts for, against the limits of its endpoint and of its peer: from the request that opens
+/// it until it is over and its handler has returned. A client could else leave any number of handlers behind.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<AtomicUsize>,
+    _admission: Option<Admission>,
+}
+
+impl Place {
+    fn take(places: &Arc<AtomicUsize>) -> Self {
+        places.fetch_add(1, Ordering::Relaxed);
+        Self { places: Arc::clone(places), _admission: None }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! What happens to clients that are slow or dead is in `slow.rs`.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::FromRequestParts, http::request::Parts};
 use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, Session, SockJs, Transport};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
+    sync::Semaphore,
 };
 
 use crate::support::{
@@ -315,6 +316,62 @@ async fn max_sessions() {
         .await;
     })
     .await;
+}
+
+/// Handlers that go on after their sessions count against a limit, here of three, but hold no session's id.
+async fn lingering_handlers_count(options: Options, status: u16) {
+    on_each(WAYS, async |way| {
+        let may_return = Arc::new(Semaphore::new(0));
+        let gate = Arc::clone(&may_return);
+        let linger = async move |session: Session| {
+            session.closed().await;
+            drop(session);
+            gate.acquire().await.expect("it is never closed").forget();
+        };
+        let endpoint = Endpoint::start(linger, options.clone().disconnect_delay(SHORT)).await;
+        let counts = || {
+            let stats = endpoint.handle.stats();
+            let total = stats.total();
+            (total.open() + total.closing + total.closed, stats.handlers)
+        };
+        let id = fresh_id();
+        for handlers in 1..=3 {
+            Client::open_as(&endpoint, way, &id).await.abort(false);
+            until(format!("the end on {}", way.transport), || counts() == (0, handlers)).await;
+        }
+        assert!(endpoint.handle.is_empty());
+        let (refused, _) = opening(&endpoint.server, way, None).await;
+        expect_overload(way, &refused, status);
+        assert_eq!(counts(), (0, 3));
+        may_return.add_permits(1);
+        let opened = within("a place", async {
+            loop {
+                match opening(&endpoint.server, way, None).await {
+                    (answer, _) if is_overload(&answer) => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    (_, connection) => break connection,
+                }
+            }
+        })
+        .await;
+        let (refused, _) = opening(&endpoint.server, way, None).await;
+        expect_overload(way, &refused, status);
+        drop(opened);
+        may_return.add_permits(3);
+        until("an empty endpoint", || counts() == (0, 0)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn max_sessions_counts_handlers_that_go_on() {
+    lingering_handlers_count(Options::new().max_sessions(3), 503).await;
+}
+
+#[tokio::test]
+async fn max_sessions_per_peer_counts_handlers_that_go_on() {
+    lingering_handlers_count(Options::new().max_sessions_per_peer(3), 429).await;
 }
 
 /// The status line of an answer to a request that comes from this address of loopback.
