@@ -79,6 +79,13 @@
 //! completes. A request that is dropped while it receives counts as a lost connection, which ends its
 //! session; one that sends has been taken whole or not at all.
 //!
+//! # Taking turns
+//!
+//! [`Session::recv`] and [`Session::send`], as a `Stream` and a `Sink` too, take part in tokio's
+//! [cooperative scheduling](tokio::task::coop): where they need not wait, they still let other tasks run after
+//! 128 calls or so. A handler that sends without end starves neither its own client nor another. `try_recv` and
+//! `try_send` return at once, whatever happens: a loop of them should await something.
+//!
 //! # Features
 //!
 //! | feature | default | what |

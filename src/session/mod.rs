@@ -70,7 +70,8 @@ impl Session {
     /// has been received.
     ///
     /// Over the HTTP transports, the request that brings messages is answered once the handler has run with them
-    /// until it waits for something. What it has sent back by then leaves with the client's next poll.
+    /// until it waits for something, or [its turn](crate#taking-turns) is over. What it has sent back by then
+    /// leaves with the client's next poll.
     ///
     /// # Cancel safety
     /// A message is taken only when it is returned: safe in `select!`.

@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -17,6 +17,7 @@ use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(all(test, sockjs_loom)))]
 use std::sync::{Mutex, MutexGuard};
 
+use tokio::task::coop;
 use uuid::Uuid;
 
 use super::{
@@ -271,13 +272,15 @@ impl Shared {
     // The application's side.
 
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.update(|state| match state.core.receive() {
-            Ok(Some(message)) => Poll::Ready(Some(message)),
-            Err(_) => Poll::Ready(None),
-            Ok(None) => {
-                state.replaced = note(&mut state.message, cx.waker());
-                Poll::Pending
-            }
+        cooperate(cx, |cx| {
+            self.update(|state| match state.core.receive() {
+                Ok(Some(message)) => Poll::Ready(Some(message)),
+                Err(_) => Poll::Ready(None),
+                Ok(None) => {
+                    state.replaced = note(&mut state.message, cx.waker());
+                    Poll::Pending
+                }
+            })
         })
     }
 
@@ -294,12 +297,9 @@ impl Shared {
         self.update(|state| state.core.send(message, now))
     }
 
-    pub(super) fn send<'a>(
-        &'a self,
-        message: &'a Message,
-    ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<(), Closed>> + use<'a>> {
+    pub(super) async fn send(&self, message: &Message) -> Result<(), Closed> {
         self.prepare(message);
-        self.wait(Events::WRITABLE, |core| unless_full(core.send(message, now)))
+        coop::cooperative(self.wait(Events::WRITABLE, |core| unless_full(core.send(message, now)))).await
     }
 
     /// Queues a message whether or not there is room: what `poll_writable` has promised to a `Sink`.
@@ -313,9 +313,11 @@ impl Shared {
         ticket: &mut Ticket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
-        self.poll_wait(Events::WRITABLE, ticket, cx, |core| match core.writable(MESSAGE_OVERHEAD) {
-            Ok(room) => ready_if(room).map(Ok),
-            Err(_) => Poll::Ready(Err(Closed)),
+        cooperate(cx, |cx| {
+            self.poll_wait(Events::WRITABLE, ticket, cx, |core| match core.writable(MESSAGE_OVERHEAD) {
+                Ok(room) => ready_if(room).map(Ok),
+                Err(_) => Poll::Ready(Err(Closed)),
+            })
         })
     }
 
@@ -441,6 +443,19 @@ fn note(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
         Some(noted) if noted.will_wake(waker) => None,
         _ => place.replace(waker.clone()),
     }
+}
+
+/// Takes part in the runtime's cooperative scheduling: an application whose calls never have to wait, one that
+/// sends without end for instance, lets its own socket and the other tasks of its thread run all the same.
+///
+/// Out of budget, `poll` is not called, and the task comes again.
+fn cooperate<T>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    let budget = ready!(coop::poll_proceed(cx));
+    let result = poll(cx);
+    if result.is_ready() {
+        budget.made_progress();
+    }
+    result
 }
 
 fn ready_if(done: bool) -> Poll<()> {

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use axum_sockjs::{CloseFrame, CloseReason, Options, Session};
-use futures_util::future::join_all;
+use axum_sockjs::{CloseFrame, CloseReason, Options, Overflow, Session};
+use futures_util::{FutureExt as _, SinkExt as _, future::join_all};
+use tokio::task::coop;
 
 use crate::support::{
     PATIENCE,
@@ -14,7 +15,7 @@ use crate::support::{
     client::{Client, Down, Frame, Kind, WAYS, Way, http_ways, on_each},
     fresh_id,
     log::Log,
-    within,
+    until, within,
 };
 
 /// Long enough for nothing to end by itself while a test runs.
@@ -33,6 +34,78 @@ async fn end_of(session: &mut Session) -> CloseReason {
 
 fn sockets() -> impl Iterator<Item = &'static Way> {
     WAYS.iter().filter(|way| way.kind == Kind::Socket)
+}
+
+// Taking turns.
+
+#[tokio::test]
+async fn a_handler_that_sends_without_end_starves_nobody() {
+    on_each(WAYS, async |way| {
+        let endpoint = Endpoint::start_on_one_thread(
+            |session: Session| async move { while session.send("tick").await.is_ok() {} },
+            Options::new().send_overflow(Overflow::DropOldest).disconnect_delay(Duration::from_millis(200)),
+        );
+        let mut client = Client::open(&endpoint, way).await;
+        assert!(client.messages(3).await.iter().all(|message| message == "tick"));
+        client.send(&["hello"]).await;
+        until("it to be taken", || endpoint.handle.stats().total().messages_received == 1).await;
+        client.abort(false);
+        until("the handler's end", || endpoint.handle.stats().handlers == 0).await;
+        endpoint.is_left_empty().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_that_need_not_wait_let_others_run() {
+    on_each(WAYS, async |way| {
+        let mut stage = Stage::start(Options::new()).await;
+        let mut client = Client::open(&stage.endpoint, way).await;
+        let mut session = stage.session().await;
+        let numbers: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+        client.send(&numbers).await;
+        until("all of them", || stage.endpoint.handle.stats().total().messages_received == 500).await;
+
+        // Another task that is ready runs before so many calls have returned.
+        let other = || tokio::spawn(async {});
+        let ran = other();
+        let mut received = Vec::new();
+        for _ in &numbers {
+            received.push(session.recv().await.unwrap());
+            if ran.is_finished() {
+                break;
+            }
+        }
+        assert!(received.len() < numbers.len(), "nobody else has run on {}", way.transport);
+        let ran = other();
+        let mut sent = 0;
+        while !ran.is_finished() {
+            assert!(sent < 500, "nobody else has run on {}", way.transport);
+            // By turns as a `Sink`.
+            if sent % 2 == 0 {
+                session.send("s").await.unwrap();
+            } else {
+                session.feed("s".into()).await.unwrap();
+            }
+            sent += 1;
+        }
+
+        // A call that is dropped instead of having its turn has done nothing.
+        while coop::has_budget_remaining() {
+            coop::consume_budget().await;
+        }
+        assert!(session.recv().now_or_never().is_none());
+        assert!(session.send("dropped").now_or_never().is_none());
+        session.try_send("now").unwrap();
+        while received.len() < numbers.len() {
+            received.push(session.recv().await.unwrap());
+        }
+        assert!(received.iter().zip(&numbers).all(|(message, number)| message == number));
+        let got = client.messages(sent + 1).await;
+        assert!(got.len() == sent + 1 && got[..sent].iter().all(|message| message == "s"), "{got:?}");
+        assert_eq!(got[sent], "now");
+    })
+    .await;
 }
 
 // Opening.
