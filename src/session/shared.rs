@@ -63,7 +63,7 @@ struct State {
     frame: Option<Waker>,
     message: Option<Waker>,
     driver: Option<Waker>,
-    /// Any number of tasks may wait for the other events.
+    /// Any number of tasks may wait for the other events: these, in the order of their tickets.
     waiting: Vec<Waiting>,
     last_ticket: u64,
     /// A waker that another has taken the place of, to be dropped without the lock.
@@ -78,8 +78,9 @@ struct Waiting {
     waker: Waker,
 }
 
-/// Tells the waits of one session apart, so that each can be taken back. The default is none yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Tells the waits of one session apart, so that each can be taken back. The default is none yet; who was woken
+/// and has to wait on gets a new one, behind all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Ticket(u64);
 
 /// The clock: tokio's, so that tests can pause it.
@@ -162,8 +163,7 @@ impl Shared {
         if ticket != Ticket::default() {
             let forgotten = {
                 let mut state = self.lock();
-                let at = state.waiting.iter().position(|waiting| waiting.ticket == ticket);
-                at.map(|at| state.waiting.swap_remove(at))
+                state.find(ticket).map(|at| state.waiting.remove(at))
             };
             // Dropping a waker may drop its task, which must not happen under the lock.
             drop(forgotten);
@@ -516,31 +516,35 @@ impl State {
         if events.contains(Events::DRIVER) {
             wakes.driver = self.driver.take();
         }
-        // In their order, so that no wait is overtaken for ever.
-        let mut at = 0;
-        while events.is_for_many() && at < self.waiting.len() {
-            if events.contains(self.waiting[at].event) {
-                wakes.others.push(self.waiting.remove(at).waker);
-            } else {
-                at += 1;
-            }
+        if events.is_for_many() {
+            // In their order, so that no wait is overtaken for ever.
+            self.waiting.retain_mut(|waiting| {
+                let waits_on = !events.contains(waiting.event);
+                if !waits_on {
+                    wakes.others.push(std::mem::replace(&mut waiting.waker, Waker::noop().clone()));
+                }
+                waits_on
+            });
         }
         wakes
     }
 
     fn register(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.ticket == *ticket) {
+        if let Some(at) = self.find(*ticket) {
+            let waiting = &mut self.waiting[at];
             waiting.event = event;
             if !waiting.waker.will_wake(waker) {
                 self.replaced = Some(std::mem::replace(&mut waiting.waker, waker.clone()));
             }
             return;
         }
-        if *ticket == Ticket::default() {
-            self.last_ticket += 1;
-            *ticket = Ticket(self.last_ticket);
-        }
+        self.last_ticket += 1;
+        *ticket = Ticket(self.last_ticket);
         self.waiting.push(Waiting { event, ticket: *ticket, waker: waker.clone() });
+    }
+
+    fn find(&self, ticket: Ticket) -> Option<usize> {
+        self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
     }
 }
 
