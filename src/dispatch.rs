@@ -244,7 +244,11 @@ impl SockJs {
     where
         B: Body<Data = Bytes>,
     {
-        let session = match self.find(id, parts).await {
+        let session = self.find(id, parts).await.and_then(|session| {
+            let permit = session.permit_send(self.options_ref().max_pending_sends);
+            permit.ok_or_else(|| reply::overloaded(Rejection::SendsFull))
+        });
+        let session = match session {
             Ok(session) => session,
             Err(refusal) => {
                 discard_body(body).await;

@@ -45,6 +45,7 @@ pub struct Options {
     pub(crate) receive_queue_bytes: usize,
     pub(crate) receive_queue_messages: usize,
     pub(crate) receive_timeout: Duration,
+    pub(crate) max_pending_sends: usize,
     pub(crate) send_queue_bytes: usize,
     pub(crate) send_overflow: Overflow,
     pub(crate) write_timeout: Duration,
@@ -78,6 +79,7 @@ impl Default for Options {
             receive_queue_bytes: 1 << 20,
             receive_queue_messages: 1000,
             receive_timeout: Duration::from_secs(10),
+            max_pending_sends: 8,
             send_queue_bytes: 1 << 20,
             send_overflow: Overflow::Wait,
             write_timeout: Duration::from_secs(10),
@@ -293,6 +295,17 @@ impl Options {
         self
     }
 
+    /// How many sending requests of one session may be under way at once: their bodies come, for a minute at most,
+    /// or their messages wait for room. One more gets 429 with `Retry-After: 5`, and nothing of it is taken.
+    ///
+    /// It bounds what a session's client can make the server hold before the queue: so many times
+    /// [`max_body_bytes`](Self::max_body_bytes). sockjs-client has one request under way, and sends the next batch
+    /// when that is answered; a client that has several under way does not know in which order they arrive.
+    pub fn max_pending_sends(mut self, requests: usize) -> Self {
+        self.max_pending_sends = requests;
+        self
+    }
+
     /// How many bytes may wait for the client in one session: what they take in memory, the text and, if it
     /// has to be escaped, the form that goes over the wire; each message counts 128 more. An empty queue takes
     /// any message. When it is full, [`send_overflow`](Self::send_overflow) tells what happens.
@@ -437,6 +450,7 @@ impl Options {
             receive_queue_bytes,
             receive_queue_messages,
             receive_timeout,
+            max_pending_sends,
             send_queue_bytes,
             send_overflow,
             write_timeout,
@@ -485,6 +499,7 @@ impl Options {
             ("receive_queue_bytes", bytes(receive_queue_bytes)),
             ("receive_queue_messages", or_none(receive_queue_messages)),
             ("receive_timeout", format!("{receive_timeout:?}")),
+            ("max_pending_sends", or_none(max_pending_sends)),
             ("send_queue_bytes", bytes(send_queue_bytes)),
             ("send_overflow", format!("{send_overflow:?}")),
             ("write_timeout", format!("{write_timeout:?}")),

@@ -65,10 +65,12 @@ pub(crate) enum Rejection {
     SlowBody,
     /// The session has no room for more messages.
     QueueFull,
+    /// The session has as many sending requests under way as it may.
+    SendsFull,
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NotFound,
         Self::NoSession,
         Self::Origin,
@@ -85,6 +87,7 @@ impl Rejection {
         Self::Malformed,
         Self::SlowBody,
         Self::QueueFull,
+        Self::SendsFull,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -105,6 +108,7 @@ impl Rejection {
             Self::Malformed => "malformed",
             Self::SlowBody => "slow-body",
             Self::QueueFull => "queue-full",
+            Self::SendsFull => "sends-full",
         }
     }
 
@@ -165,10 +169,10 @@ pub(crate) fn malformed(what: &'static str) -> Response {
     refuse(Rejection::Malformed, StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
-/// 503, or 429 where it is up to the peer: try again later.
+/// 503, or 429 where the peer has too much of something: try again later.
 pub(crate) fn overloaded(why: Rejection) -> Response {
     let status = match why {
-        Rejection::PeerFull => StatusCode::TOO_MANY_REQUESTS,
+        Rejection::PeerFull | Rejection::SendsFull => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let message = match why {
@@ -176,6 +180,7 @@ pub(crate) fn overloaded(why: Rejection) -> Response {
         Rejection::Shutdown => "The server is going down.\n",
         Rejection::OpenTimeout => "The session took too long to open.\n",
         Rejection::QueueFull => "The session's queue is full.\n",
+        Rejection::SendsFull => "Too many requests send to one session.\n",
         _ => "Too many sessions.\n",
     };
     let mut response = refuse(why, status, message);

@@ -30,7 +30,7 @@ pub(crate) use self::{
     driver::Driver,
     peers::Peer,
     registry::{Lookup, Registry, Reservation},
-    shared::{Closed, Connection, Shared},
+    shared::{Closed, Connection, SendPermit, Shared},
 };
 pub use self::{message::Message, sender::Sender};
 use crate::{

@@ -68,6 +68,8 @@ struct State {
     last_ticket: u64,
     /// A waker that another has taken the place of, to be dropped without the lock.
     replaced: Option<Waker>,
+    /// How many sending requests are under way.
+    sends: usize,
 }
 
 /// One wait for one event.
@@ -106,6 +108,7 @@ impl Shared {
             waiting: Vec::new(),
             last_ticket: 0,
             replaced: None,
+            sends: 0,
         };
         (Arc::new(Self { connection, state: Mutex::new(state) }), receiver)
     }
@@ -236,6 +239,18 @@ impl Shared {
     }
 
     // The sending requests' side.
+
+    /// The right of one more request to bring messages, while fewer than `limit` have it.
+    pub(crate) fn permit_send(self: Arc<Self>, limit: usize) -> Option<SendPermit> {
+        {
+            let mut state = self.lock();
+            if state.sends >= limit {
+                return None;
+            }
+            state.sends += 1;
+        }
+        Some(SendPermit { session: self })
+    }
 
     /// [`accept`](Self::accept) for a socket, which keeps its ticket.
     #[cfg(feature = "websocket")]
@@ -419,6 +434,18 @@ impl Shared {
 
     pub(crate) fn is_gone(&self) -> bool {
         self.lock().core.is_gone()
+    }
+}
+
+/// The right of one request to bring messages to a session; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct SendPermit {
+    pub(crate) session: Arc<Shared>,
+}
+
+impl Drop for SendPermit {
+    fn drop(&mut self) {
+        self.session.lock().sends -= 1;
     }
 }
 

@@ -1,7 +1,5 @@
 //! The requests that bring messages: `xhr_send` and `jsonp_send`.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -10,7 +8,7 @@ use crate::{
     Options,
     protocol::decode::{DecodeError, decode},
     response::reply::{self, Rejection},
-    session::{Closed, Shared},
+    session::{Closed, SendPermit},
 };
 
 /// What sets one sending request apart.
@@ -43,7 +41,7 @@ pub(crate) enum Payload {
 pub(crate) async fn respond(
     sending: &Sending,
     options: &Options,
-    session: Arc<Shared>,
+    permit: SendPermit,
     headers: &HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -64,6 +62,7 @@ pub(crate) async fn respond(
         Err(DecodeError::MessageTooLong) => return reply::too_large("Message too long.\n"),
         Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
     };
+    let SendPermit { session } = &permit;
     match tokio::time::timeout(options.receive_timeout, session.accept(&mut batch)).await {
         Ok(Ok(batch)) => {
             // What the application says to them at once is then queued before the client knows that they have

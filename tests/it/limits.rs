@@ -173,6 +173,127 @@ async fn a_handler_that_hangs_holds_no_request_for_long() {
     .await;
 }
 
+/// A sending request of which the server waits for the body, and that body.
+async fn without_body(endpoint: &Endpoint, way: &Way, id: &str, payload: &str) -> (Connection, Vec<u8>) {
+    let mut head = way.sending(id, payload).header("Expect", "100-continue").to_bytes();
+    let end = head.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head has an end") + 4;
+    let body = head.split_off(end);
+    let mut connection = endpoint.server.connect().await;
+    connection.write(head).await;
+    assert_eq!(connection.head().await.status, 100, "the server asks for the body");
+    (connection, body)
+}
+
+/// Sends something that is one request too many; its client can go on.
+async fn one_too_many(endpoint: &Endpoint, client: &mut Client) {
+    let refused = || endpoint.handle.stats().rejected["sends-full"];
+    let before = refused();
+    let answer = client.up.post(br#"["one too many"]"#).await;
+    let told = (answer.status, answer.header("retry-after"), answer.text());
+    assert_eq!(
+        told,
+        (429, Some("5"), "Too many requests send to one session.\n"),
+        "{}",
+        client.way.transport
+    );
+    assert_eq!(refused() - before, 1);
+}
+
+/// Sends until it is taken: nobody says when the server sees that another client has gone.
+async fn send_when_there_is_room(client: &mut Client, payload: &str) {
+    within("room for one more", async {
+        loop {
+            let answer = client.up.post(payload.as_bytes()).await;
+            if answer.status != 429 {
+                return client.way.expect_taken(&answer);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn max_pending_sends_by_bodies_that_do_not_come() {
+    on_each(http(), async |way| {
+        let mut stage = Stage::start(Options::new().max_pending_sends(2).disconnect_delay(NEVER)).await;
+        let id = fresh_id();
+        let mut client = Client::open_as(&stage.endpoint, way, &id).await;
+        let mut session = stage.session().await;
+        let (mut late, body) = without_body(&stage.endpoint, way, &id, r#"["late"]"#).await;
+        client.send(&["beside one"]).await;
+        let (lost, _) = without_body(&stage.endpoint, way, &id, r#"["lost"]"#).await;
+        one_too_many(&stage.endpoint, &mut client).await;
+        Client::open(&stage.endpoint, way).await.send(&["to another session"]).await;
+
+        lost.abort();
+        send_when_there_is_room(&mut client, r#"["in its place"]"#).await;
+        late.write(body).await;
+        way.expect_taken(&late.answer("POST").await);
+        for text in ["beside one", "in its place", "late"] {
+            assert_eq!(receive(&mut session).await, text);
+        }
+        assert_eq!((session.try_recv(), session.close_reason()), (None, None), "nothing of the others");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn max_pending_sends_by_messages_that_wait() {
+    on_each(http(), async |way| {
+        let options = Options::new()
+            .max_pending_sends(2)
+            .receive_queue_messages(1)
+            .receive_timeout(NEVER)
+            .disconnect_delay(NEVER);
+        let mut stage = Stage::start(options).await;
+        let id = fresh_id();
+        let mut client = Client::open_as(&stage.endpoint, way, &id).await;
+        let mut session = stage.session().await;
+        client.send(&["first"]).await;
+        let mut waiting = Vec::new();
+        for payload in [r#"["second"]"#, r#"["third"]"#] {
+            let (mut connection, body) = without_body(&stage.endpoint, way, &id, payload).await;
+            connection.write(body).await;
+            waiting.push(connection);
+        }
+        one_too_many(&stage.endpoint, &mut client).await;
+        assert_eq!(receive(&mut session).await, "first");
+        let mut rest = [receive(&mut session).await, receive(&mut session).await];
+        rest.sort_by_key(|message| message.as_str().map(str::to_owned));
+        assert_eq!(rest, ["second", "third"]);
+        for connection in &mut waiting {
+            way.expect_taken(&connection.answer("POST").await);
+        }
+
+        // Who goes away gives back its place, and its messages have come whole or not at all.
+        client.send(&["fourth"]).await;
+        for _ in 0..2 {
+            let (mut connection, body) = without_body(&stage.endpoint, way, &id, r#"["lost", "too"]"#).await;
+            connection.write(body).await;
+            waiting.push(connection);
+        }
+        one_too_many(&stage.endpoint, &mut client).await;
+        waiting.drain(..).for_each(Connection::abort);
+        assert_eq!(receive(&mut session).await, "fourth");
+        let sent = async { send_when_there_is_room(&mut client, r#"["fifth"]"#).await };
+        let received = async {
+            let mut lost = 0;
+            loop {
+                match receive(&mut session).await.as_str() {
+                    Some("fifth") => break lost,
+                    Some("lost") => assert_eq!(receive(&mut session).await, "too"),
+                    other => panic!("{other:?}"),
+                }
+                lost += 1;
+            }
+        };
+        let ((), lost) = tokio::join!(sent, received);
+        assert!(lost <= 2);
+    })
+    .await;
+}
+
 /// Sends messages of 64 KiB to a client that reads none, until `done`.
 async fn flood(session: &Session, mut done: impl FnMut(Result<(), SendError>) -> bool) {
     let message = Message::from("x".repeat(64 << 10));

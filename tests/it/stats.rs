@@ -188,6 +188,8 @@ async fn refusals_are_counted_by_cause() {
 
     // The one that takes a minute is in `faults::a_body_that_drips_is_told_408_and_brings_nothing`.
     refusals.causes.push("slow-body");
+    // Those that take several requests at once are in `limits`.
+    refusals.causes.push("sends-full");
     // This endpoint's sessions belong to nobody: `identity::refusals_are_counted`.
     refusals.causes.push("identity");
     #[cfg(not(feature = "websocket"))]
