@@ -13,7 +13,8 @@ use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 /// your supervisor kills: 90 s for systemd, 30 s for Kubernetes, 10 s for Docker.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// For the last bytes of the last answers, which a client that does not read would hold up for ever.
+/// For what is left of HTTP then. axum waits for every request, without a limit: a client that stops in the middle
+/// of one, or does not read its answer, would hold the process up for as long as it likes.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
 async fn echo(mut session: Session) {
@@ -58,15 +59,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let listener = listener.tap_io(|tcp| _ = tcp.set_nodelay(true));
     let serve = axum::serve(listener, app).with_graceful_shutdown(stop).into_future();
-    let too_long = async {
-        match told.await {
-            Ok(()) => sleep(LAST_BYTES).await,
-            Err(_) => std::future::pending().await,
-        }
+    let last_bytes = async {
+        told.await.ok();
+        sleep(LAST_BYTES).await;
     };
     tokio::select! {
         served = serve => served?,
-        () = too_long => println!("a client did not read its last answer"),
+        () = last_bytes => println!("connections were cut off in the middle of a request or an answer"),
     }
     Ok(())
 }

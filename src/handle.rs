@@ -60,21 +60,30 @@ impl SockJsHandle {
     ///   number.
     ///
     /// **Let the server accept connections until this returns**: a client that polls comes by a new request.
-    /// What is left of HTTP then is short, and axum's graceful shutdown waits for it; WebSockets, which axum
-    /// does not wait for, are closed by then:
+    /// WebSockets, which axum's graceful shutdown does not wait for, are closed by then. It does wait for requests,
+    /// and has no time limit of its own: a client that stops in the middle of a head or a body, or does not read its
+    /// answer, would hold the process up for as long as it likes. So give it a moment and no more:
     ///
     /// ```no_run
-    /// # use std::time::Duration;
+    /// # use std::{future::IntoFuture, time::Duration};
     /// # async fn serve(
     /// #     listener: tokio::net::TcpListener, app: axum::Router, handle: axum_sockjs::SockJsHandle,
     /// # ) -> std::io::Result<()> {
-    /// axum::serve(listener, app)
-    ///     .with_graceful_shutdown(async move {
-    ///         tokio::signal::ctrl_c().await.ok();
-    ///         let report = handle.shutdown(4001, "restarting", Duration::from_secs(10)).await;
-    ///         println!("{report}");
-    ///     })
-    ///     .await
+    /// let (all_told, told) = tokio::sync::oneshot::channel();
+    /// let serve = axum::serve(listener, app).with_graceful_shutdown(async move {
+    ///     tokio::signal::ctrl_c().await.ok();
+    ///     let report = handle.shutdown(4001, "restarting", Duration::from_secs(10)).await;
+    ///     println!("{report}");
+    ///     all_told.send(()).ok();
+    /// });
+    /// let last_bytes = async {
+    ///     told.await.ok();
+    ///     tokio::time::sleep(Duration::from_secs(1)).await;
+    /// };
+    /// tokio::select! {
+    ///     served = serve.into_future() => served,
+    ///     () = last_bytes => Ok(()),
+    /// }
     /// # }
     /// ```
     ///

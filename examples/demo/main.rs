@@ -16,6 +16,7 @@ mod network;
 use std::{
     env,
     error::Error,
+    future::IntoFuture,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
@@ -31,7 +32,7 @@ use axum::{
 };
 use axum_sockjs::{ClientScript, Options, Origins, SockJs, SockJsHandle};
 use futures_util::future::join_all;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use self::chat::Room;
 
@@ -41,6 +42,10 @@ const FURTHER_PORTS: usize = 3;
 
 /// How long stopping waits for clients to be told.
 const GOODBYE: Duration = Duration::from_secs(10);
+
+/// How long it then waits for what is left of HTTP: a client that stops in the middle of a request, or does not
+/// read its answer, would hold it up for as long as it likes.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// The files of the page: path, type, content.
 const FILES: [(&str, &str, &str); 7] = [
@@ -135,11 +140,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .merge(network::router(behind_the_proxy));
     let listener = TcpListener::bind(addr).await?;
     println!("open http://{}", listener.local_addr()?);
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+    let (all_told, told) = oneshot::channel();
+    let serve = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move {
             tokio::signal::ctrl_c().await.ok();
             say_goodbye(handles).await;
-        })
-        .await?;
+            all_told.send(()).ok();
+        });
+    let last_bytes = async {
+        told.await.ok();
+        tokio::time::sleep(LAST_BYTES).await;
+    };
+    tokio::select! {
+        served = serve.into_future() => served?,
+        () = last_bytes => {}
+    }
     Ok(())
 }

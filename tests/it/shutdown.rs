@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::pending,
+    future::{IntoFuture, pending},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::support::{
     PATIENCE,
-    apps::{Endpoint, Stage, echo, open_to_all},
+    apps::{Endpoint, Stage, open_to_all},
     client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each},
     fresh_id,
     http::Request,
@@ -313,33 +313,134 @@ async fn it_may_be_called_again_and_dropped() {
     );
 }
 
+/// Echoes, and to "large" answers more than the buffers of two sockets take.
+async fn amplify(mut session: Session) {
+    while let Some(message) = session.recv().await {
+        let answer = if message == "large" { "x".repeat(32 << 20).into() } else { message };
+        session.send(answer).await.ok();
+    }
+}
+
+/// A server of one endpoint that stops as the documentation of `shutdown` has it.
+struct Stopping {
+    endpoint: Endpoint,
+    stop: Arc<Notify>,
+    report: oneshot::Receiver<ShutdownReport>,
+    /// Whether it had to leave connections behind.
+    served: JoinHandle<bool>,
+}
+
+impl Stopping {
+    async fn start(grace: Duration, last_bytes: Duration) -> Self {
+        let sockjs = SockJs::new(amplify).options(open_to_all(Options::new()));
+        let handle = sockjs.handle();
+        let app = Router::new().nest_service("/app", sockjs);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port of loopback is free");
+        let addr = listener.local_addr().expect("it has an address");
+        let stop = Arc::new(Notify::new());
+        let (stopped, closing, (reports, report)) = (Arc::clone(&stop), handle.clone(), oneshot::channel());
+        let (all_told, told) = oneshot::channel();
+        let serve = axum::serve(listener, app).with_graceful_shutdown(async move {
+            stopped.notified().await;
+            let report = closing.shutdown(4001, "restarting", grace).await;
+            reports.send(report).expect("the test waits for it");
+            all_told.send(()).expect("the server waits for it");
+        });
+        let served = tokio::spawn(async move {
+            let last_bytes = async {
+                told.await.ok();
+                tokio::time::sleep(last_bytes).await;
+            };
+            tokio::select! {
+                served = serve.into_future() => {
+                    served.expect("it ends well");
+                    false
+                }
+                () = last_bytes => true,
+            }
+        });
+        Self { endpoint: Endpoint { server: Server::at(addr), handle }, stop, report, served }
+    }
+
+    /// Waits for the end: the report, and whether connections were left behind.
+    async fn end(self) -> (ShutdownReport, bool) {
+        let report = within("the report", self.report).await.expect("the shutdown ends");
+        (report, within("the end of the server", self.served).await.expect("it does not panic"))
+    }
+}
+
 #[tokio::test]
 async fn axums_graceful_shutdown_is_not_held_up() {
-    let sockjs = SockJs::new(echo).options(open_to_all(Options::new()));
-    let handle = sockjs.handle();
-    let app = Router::new().nest_service("/app", sockjs);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port of loopback is free");
-    let addr = listener.local_addr().expect("it has an address");
-    let stop = Arc::new(Notify::new());
-    let (stopped, closing, (reports, reported)) = (Arc::clone(&stop), handle.clone(), oneshot::channel());
-    let serve = axum::serve(listener, app).with_graceful_shutdown(async move {
-        stopped.notified().await;
-        reports.send(closing.shutdown(4001, "restarting", PATIENCE).await).expect("the test waits for it");
-    });
-    let serve = tokio::spawn(async { serve.await });
-    let endpoint = Endpoint { server: Server::at(addr), handle };
+    let server = Stopping::start(PATIENCE, PATIENCE).await;
     let mut clients = Vec::new();
     for way in WAYS {
-        let mut client = Client::open(&endpoint, way).await;
+        let mut client = Client::open(&server.endpoint, way).await;
         client.send(&["hello"]).await;
         assert_eq!(client.messages(1).await, ["hello"]);
         clients.push(client);
     }
-    stop.notify_one();
+    server.stop.notify_one();
     for client in &mut clients {
         assert_eq!(read_to_the_end(client).await, [""; 0]);
     }
-    let report = within("the report", reported).await.expect("the shutdown ends");
-    assert_eq!(counts(report), (WAYS.len(), 0, 0, 0));
-    within("the end of the server", serve).await.expect("it does not panic").expect("it ends well");
+    let (report, cut_off) = server.end().await;
+    assert_eq!((counts(report), cut_off), ((WAYS.len(), 0, 0, 0), false));
+}
+
+/// Where a client stops.
+#[derive(Debug, Clone, Copy)]
+enum Stalled {
+    Head,
+    Body,
+    /// It does not read the rest of an answer.
+    Answer,
+    /// Nor that of a stream.
+    Stream,
+}
+
+#[tokio::test]
+async fn clients_that_stop_in_the_middle_are_not_waited_for() {
+    let way = |kind| http_ways().find(|way| way.kind == kind).expect("there is one");
+    for (stalled, kind, told) in [
+        (Stalled::Head, Kind::Stream, true),
+        (Stalled::Body, Kind::Stream, true),
+        (Stalled::Answer, Kind::Poll, false),
+        (Stalled::Stream, Kind::Stream, false),
+    ] {
+        let server = Stopping::start(Duration::from_millis(500), SHORT).await;
+        let (way, id) = (way(kind), fresh_id());
+        let mut client = Client::open_as(&server.endpoint, way, &id).await;
+        let mut connection = server.endpoint.server.connect().await;
+        match stalled {
+            Stalled::Head => {
+                connection.write("GET /app HTTP/1.1\r\nHost: lo").await;
+                // The server has read that: who has connected later has an answer.
+                assert_eq!(server.endpoint.server.get("/app").await.status, 200);
+            }
+            Stalled::Body => {
+                let payload = r#"["never whole"]"#;
+                let bytes = way.sending(&id, payload).header("Expect", "100-continue").to_bytes();
+                let (head, body) = bytes.split_at(bytes.len() - payload.len());
+                connection.write(head).await;
+                assert_eq!(connection.head().await.status, 100, "the server waits for the body");
+                connection.write(&body[1..]).await;
+            }
+            Stalled::Answer | Stalled::Stream => {
+                client.send(&["large"]).await;
+                if kind == Kind::Poll {
+                    connection.send(&way.receiving(&id)).await;
+                }
+                let sent = || server.endpoint.handle.stats().total().messages_sent > 0;
+                until("the beginning of the answer", sent).await;
+            }
+        }
+        server.stop.notify_one();
+        if told {
+            assert_eq!(read_to_the_end(&mut client).await, [""; 0]);
+        }
+        let (report, cut_off) = server.end().await;
+        assert_eq!((report.closed, report.lost), (usize::from(told), usize::from(!told)), "{stalled:?}");
+        assert!(cut_off, "{stalled:?}: axum has not waited");
+        drop(connection);
+    }
 }
