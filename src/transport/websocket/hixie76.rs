@@ -111,7 +111,7 @@ where
     io.read_exact(&mut key3).await?;
     io.write_all(&keys.challenge(key3)).await?;
     io.flush().await?;
-    Ok(Framed::new(io, Codec { max_message, scanned: 0, closed: false }))
+    Ok(Framed::new(io, Codec::new(max_message)))
 }
 
 /// The frames: text between 0x00 and 0xFF, and 0xFF 0x00 for the end.
@@ -121,16 +121,16 @@ pub(super) struct Codec {
     /// How much of the frame that is coming in has been searched for its end.
     scanned: usize,
     closed: bool,
+    /// Whether there has been an error: what comes behind it means nothing.
+    failed: bool,
 }
 
-impl Decoder for Codec {
-    type Item = Message;
-    type Error = tungstenite::Error;
+impl Codec {
+    fn new(max_message: usize) -> Self {
+        Self { max_message, scanned: 0, closed: false, failed: false }
+    }
 
-    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Message>, tungstenite::Error> {
-        if self.closed {
-            return Err(tungstenite::Error::ConnectionClosed);
-        }
+    fn next_message(&mut self, input: &mut BytesMut) -> Result<Option<Message>, tungstenite::Error> {
         match input[..] {
             [] | [0xff] => Ok(None),
             [0xff, 0x00, ..] => {
@@ -163,6 +163,25 @@ impl Decoder for Codec {
     }
 }
 
+impl Decoder for Codec {
+    type Item = Message;
+    type Error = tungstenite::Error;
+
+    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Message>, tungstenite::Error> {
+        if self.closed {
+            return Err(tungstenite::Error::ConnectionClosed);
+        }
+        let result =
+            if self.failed { Err(tungstenite::Error::AlreadyClosed) } else { self.next_message(input) };
+        if result.is_err() {
+            self.failed = true;
+            // `Framed` goes on reading after an error, and would keep all that comes.
+            input.clear();
+        }
+        result
+    }
+}
+
 impl Encoder<Message> for Codec {
     type Error = tungstenite::Error;
 
@@ -190,7 +209,7 @@ fn encode_text(text: &[u8], output: &mut BytesMut) {
 /// The messages in some bytes that come this many at a time, until an error; none is longer than eight bytes.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn decode_in_pieces(bytes: &[u8], step: usize) -> Vec<Result<Message, String>> {
-    let mut codec = Codec { max_message: 8, scanned: 0, closed: false };
+    let mut codec = Codec::new(8);
     let mut input = BytesMut::new();
     let mut out = Vec::new();
     for chunk in bytes.chunks(step) {
@@ -211,6 +230,11 @@ pub(crate) fn decode_in_pieces(bytes: &[u8], step: usize) -> Vec<Result<Message,
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures_util::StreamExt as _;
+    use tokio::{io::duplex, time::timeout};
+
     use super::*;
 
     fn keys() -> Keys {
@@ -259,5 +283,25 @@ mod tests {
         assert!(decode_in_pieces(b"\x00\xc3\xff", 9)[0].is_err());
         assert!(decode_in_pieces(b"\x80\x01a", 9)[0].is_err());
         assert!(decode_in_pieces(b"\xff\x01", 9)[0].is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_what_comes_behind_an_error() {
+        for wrong in ["\0too long a message", "\u{1}"] {
+            let (mut client, server) = duplex(64 << 10);
+            let mut server = Framed::new(server, Codec::new(8));
+            client.write_all(wrong.as_bytes()).await.unwrap();
+            assert!(server.next().await.unwrap().is_err());
+            let writer = tokio::spawn(async move {
+                // Good messages.
+                client.write_all(&b"\xff\0a\xff".repeat(256 << 10)).await
+            });
+            while !writer.is_finished() {
+                let read = timeout(Duration::from_secs(10), server.next()).await.unwrap();
+                assert!(!matches!(read, Some(Ok(_))), "{read:?}");
+            }
+            writer.await.unwrap().unwrap();
+            assert!(server.read_buffer().capacity() <= 64 << 10, "{}", server.read_buffer().capacity());
+        }
     }
 }
