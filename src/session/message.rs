@@ -20,7 +20,10 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 /// A message from or to a client: text, or on the raw WebSocket also binary data.
 ///
 /// A clone costs no copy, and the form in which the text goes over the wire is made once, however many
-/// sessions it is sent to. Make one from a string (text) or from bytes (binary) with `From`.
+/// sessions it is sent to. Make one from a string (text) or from bytes (binary) with `From`: `"a"` is text, and
+/// `b"a"` is binary, which only the raw WebSocket carries.
+///
+/// It has no `Display`, since binary data has no text: [`as_str`](Self::as_str) has what there is.
 ///
 /// ```
 /// use axum_sockjs::Message;
@@ -131,9 +134,20 @@ impl Message {
         }
     }
 
-    /// The memory's owner, for the WebSocket library to write from without a copy.
-    #[cfg(feature = "websocket")]
-    pub(crate) fn to_bytes(&self) -> Bytes {
+    /// The text as UTF-8 or the binary data, without a copy: what comes back shares the message's memory.
+    ///
+    /// That lives as long as any of its owners, and may be more than these bytes: a text that is sent as it
+    /// stands is kept with its frame around it, 6 bytes more.
+    ///
+    /// ```
+    /// use axum_sockjs::Message;
+    ///
+    /// let message = Message::from(vec![0_u8, 1, 2]);
+    /// let bytes = message.to_bytes();
+    /// assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
+    /// ```
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes().slice(LINE_START.len()..line.len() - LINE_END.len()),
             Payload::Text { text, .. } => text.as_bytes().clone(),
@@ -237,6 +251,25 @@ impl From<&[u8]> for Message {
     }
 }
 
+impl<const N: usize> From<&[u8; N]> for Message {
+    fn from(data: &[u8; N]) -> Self {
+        Self::from(&data[..])
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Message {
+    fn from(data: [u8; N]) -> Self {
+        Self::from(&data)
+    }
+}
+
+/// The same memory: see [`Message::to_bytes`].
+impl From<Message> for Bytes {
+    fn from(message: Message) -> Self {
+        message.to_bytes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +312,26 @@ mod tests {
         assert_eq!(Message::from("ab"), Message::from(String::from("ab")));
         assert_eq!(Message::from("ab"), "ab");
         assert!(Message::from("").is_empty() && !Message::from("").is_binary());
+    }
+
+    #[test]
+    fn bytes_are_shared_with_the_message() {
+        for message in [Message::from("clean"), Message::from("a \"quote\""), Message::from(vec![0, 0xff])] {
+            let bytes = message.to_bytes();
+            assert_eq!(bytes, message.as_bytes());
+            assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
+            let kept = message.as_bytes().as_ptr();
+            let bytes = Bytes::from(message);
+            assert_eq!(bytes.as_ptr(), kept);
+        }
+    }
+
+    #[test]
+    fn arrays_of_bytes_are_binary() {
+        for message in [Message::from(b"ab"), Message::from(*b"ab")] {
+            assert_eq!(message, Message::from(&b"ab"[..]));
+            assert!(message.is_binary());
+        }
     }
 
     #[test]
