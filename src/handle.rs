@@ -122,7 +122,8 @@ pub struct ShutdownReport {
     /// which is to its connection.
     pub closed: usize,
     /// Sessions that went without: the client had lost its connection, did not poll again in time, or was too
-    /// slow. sockjs-client makes of it a close event with its own code: 1006, or 1002 after a lost stream.
+    /// slow. sockjs-client makes of it a close event with its own code: 1006, or 1002 after a lost stream. A client
+    /// that comes back after messages were lost on a broken connection counts here, too: it is told 1002.
     pub lost: usize,
     /// Messages that the application had sent to those, and that never left.
     pub messages_lost: u64,

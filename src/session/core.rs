@@ -171,6 +171,8 @@ pub(crate) struct Core {
     told: bool,
     /// Whether the client had a close frame to come when the endpoint began to shut down.
     owed: bool,
+    /// Whether a receiver was cut off after the end, and messages before the close frame went with it.
+    gap: bool,
     /// How many batches a resumable session has accepted, and with how many of them the application has had its
     /// turn: their senders wait for it.
     accepted: u64,
@@ -221,6 +223,7 @@ impl Core {
             traffic: Traffic::default(),
             told: false,
             owed: false,
+            gap: false,
             accepted: 0,
             attended: 0,
             heartbeat_due: false,
@@ -292,7 +295,8 @@ impl Core {
             self.events |= Events::WRITABLE;
             Frame::Messages(messages)
         } else if let Some(end) = &self.end {
-            let close = end.frame();
+            // A close of ours says that all before it has come.
+            let close = if self.gap { INTERRUPTED } else { end.frame() };
             if self.phase == Phase::Closing {
                 self.phase = Phase::Closed;
                 // A socket has yet to write it: see `close_written`.
@@ -393,6 +397,7 @@ impl Core {
         }
         if !self.end(CloseReason::ConnectionLost, now) {
             // What it had taken is missing before the rest, too.
+            self.gap |= !self.outbox.is_empty();
             self.drop_outbox();
             if self.patient {
                 self.expire(now, false);
@@ -643,13 +648,10 @@ impl Core {
         self.phase != Phase::Gone && if self.settings.resumable { self.owed && !self.told } else { true }
     }
 
-    /// Whether the client got the close frame that it had to come when the endpoint shut down.
+    /// Whether the client got the close frame that it had to come when the endpoint shut down, and all before it.
     pub(crate) fn farewell(&self) -> Option<Farewell> {
-        match (self.owed, self.told) {
-            (false, _) => None,
-            (true, true) => Some(Farewell::Told),
-            (true, false) => Some(Farewell::Lost),
-        }
+        let whole = self.told && !self.gap;
+        self.owed.then_some(if whole { Farewell::Told } else { Farewell::Lost })
     }
 
     pub(crate) fn traffic(&self) -> &Traffic {

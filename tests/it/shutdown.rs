@@ -28,7 +28,7 @@ use tokio::{
 use crate::support::{
     PATIENCE,
     apps::{Endpoint, Stage, open_to_all},
-    client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each},
+    client::{Client, Down, Frame, Kind, WAYS, Way, http_ways, on_each},
     fresh_id,
     http::Request,
     server::Server,
@@ -250,6 +250,30 @@ async fn a_client_that_is_lost_in_the_meantime_counts_as_lost() {
             let report = stage.endpoint.handle.shutdown(4001, "restarting", PATIENCE).await;
             assert_eq!(counts(report), (0, 1, 1, 0), "{}", way.transport);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_behind_a_gap_counts_as_lost() {
+    on_each(http_ways().filter(|way| way.kind == Kind::Stream), async |way| {
+        // A stream does not come to its end by itself.
+        let mut stage = Stage::start(Options::new().response_limit(1 << 30)).await;
+        let id = fresh_id();
+        let client = Client::open_as(&stage.endpoint, way, &id).await;
+        let session = stage.session().await;
+        // Until some of it cannot leave.
+        let large = "x".repeat(256 << 10);
+        while tokio::time::timeout(Duration::from_millis(200), session.send(large.as_str())).await.is_ok() {}
+        let shutdown = begin(&stage.endpoint.handle, PATIENCE).await;
+        client.abort(true);
+        let mut back = Down::new(stage.endpoint.server.addr, way, &id);
+        let told = back.frame().await;
+        assert!(told == Frame::close(way, 1002, "Connection interrupted"), "{}: not 1002", way.transport);
+        let report = report(shutdown).await;
+        assert_eq!((report.closed, report.lost), (0, 1), "{}", way.transport);
+        assert!(report.messages_lost > 0, "{}", way.transport);
+        assert_eq!(report.messages_lost, stage.endpoint.handle.stats().total().messages_dropped);
     })
     .await;
 }

@@ -344,6 +344,20 @@ fn an_interruption_does_not_change_an_end_that_was_there() {
 }
 
 #[test]
+fn a_close_of_ours_is_no_clean_one_behind_a_gap() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("taken").unwrap();
+    session.send("never taken").unwrap();
+    session.end(server());
+    assert_eq!(session.next_within(first, 1), messages(&["taken"]));
+    session.interrupt(first);
+    assert_eq!(session.core.close_reason(), Some(&server()), "what the application is told stays");
+    for _ in 0..2 {
+        assert_eq!(session.poll_close(), INTERRUPTED);
+    }
+}
+
+#[test]
 fn a_socket_goes_with_its_connection() {
     let (mut session, first) = Timed::open(SOCKET);
     session.interrupt(first);
@@ -1235,17 +1249,6 @@ fn going_wakes_who_waits_for_the_queue_to_be_empty() {
 }
 
 #[test]
-fn an_interruption_of_a_closing_session_leaves_no_gap() {
-    let (mut session, first) = Timed::open(SETTINGS);
-    session.send("a").unwrap();
-    session.send("b").unwrap();
-    session.end(server());
-    assert_eq!(session.next_within(first, 1), messages(&["a"]));
-    session.interrupt(first);
-    assert_eq!(session.poll_close(), go_away());
-}
-
-#[test]
 fn messages_wait_for_the_next_receiver() {
     let mut session = Timed::idle();
     session.send("a").unwrap();
@@ -1447,8 +1450,8 @@ struct Model {
     armed: Option<Duration>,
     /// The delay is that of a slow reader.
     patient: bool,
-    /// A receiver broke off after the end: the rest of the queue went with it.
-    interrupted: bool,
+    /// A receiver broke off after the end, and messages in front of the close frame went with it.
+    gap: bool,
 }
 
 impl Model {
@@ -1457,7 +1460,7 @@ impl Model {
             settings,
             now: Duration::ZERO,
             patient: false,
-            interrupted: false,
+            gap: false,
             opened: false,
             begun: false,
             ended: None,
@@ -1589,8 +1592,8 @@ impl Model {
             }
             Frame::Messages(together)
         } else if let Some(reason) = &self.ended {
-            let close =
-                all_reasons().into_iter().find(|(known, _)| known == reason).expect("a known reason").1;
+            let of_reason = all_reasons().into_iter().find(|(known, _)| known == reason);
+            let close = if self.gap { INTERRUPTED } else { of_reason.expect("a known reason").1 };
             if !self.told {
                 self.told = true;
                 self.restart_delay(!self.settings.resumable);
@@ -1666,8 +1669,8 @@ impl Model {
     fn interrupt(&mut self, id: usize) {
         if self.detach(id) {
             if !self.end(CloseReason::ConnectionLost) {
+                self.gap |= !self.to_client.is_empty();
                 self.to_client.clear();
-                self.interrupted = true;
                 if self.patient {
                     self.restart_delay(false);
                 }
@@ -2017,7 +2020,8 @@ impl Pair {
                 Frame::Open | Frame::Heartbeat => {}
             }
         }
-        if close.is_some() && self.model.closed_by_us() && !self.model.interrupted {
+        let clean = close.is_some_and(|close| *close != Frame::Close(INTERRUPTED));
+        if clean && self.model.closed_by_us() {
             assert_eq!(delivered, self.sent.len(), "what was sent before a close of ours comes before it");
         }
     }
@@ -2107,6 +2111,26 @@ fn a_shutdown_counts_what_a_client_never_came_for() {
     assert!(session.core.is_gone());
     assert_eq!(session.core.farewell(), Some(Farewell::Lost));
     assert_eq!(session.core.traffic().dropped, 2);
+}
+
+#[test]
+fn a_shutdown_counts_a_client_that_came_back_behind_a_gap_as_lost() {
+    for closed_before in [false, true] {
+        let (mut session, first) = Timed::open(SETTINGS);
+        session.send("one").unwrap();
+        session.send("two").unwrap();
+        if closed_before {
+            session.end(server());
+        }
+        session.core.leave(&restart(), session.now);
+        session.next_within(first, 1);
+        session.interrupt(first);
+        assert!(session.core.is_leaving(), "its client may come to hear of it");
+        assert_eq!(session.poll_close(), INTERRUPTED);
+        assert!(!session.core.is_leaving());
+        assert_eq!(session.core.farewell(), Some(Farewell::Lost));
+        assert_eq!(session.core.traffic().dropped, 1);
+    }
 }
 
 #[test]
