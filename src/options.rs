@@ -126,7 +126,8 @@ impl Options {
     }
 
     /// Ends a session that has had no receiving request for this long, and forgets a closed one. A WebSocket
-    /// has this long to answer a close frame. A large response lengthens it by the time that it takes at 16 KiB per
+    /// has this long to answer a close frame. Zero leaves no time: no client of the HTTP transports
+    /// could come back for its next response. A large response lengthens it by the time that it takes at 16 KiB per
     /// second, up to a minute, since its end may still be on a slow link. What was sent before a close has up to a minute between two
     /// frames to get through to a receiver that is slow.
     pub fn disconnect_delay(mut self, delay: Duration) -> Self {
@@ -289,7 +290,7 @@ impl Options {
     }
 
     /// How long a sending request waits for room in the queue. Then it gets 503, and nothing of it is taken;
-    /// the client ends its session for that.
+    /// the client ends its session for that. Zero does not wait.
     pub fn receive_timeout(mut self, timeout: Duration) -> Self {
         self.receive_timeout = timeout;
         self
@@ -389,7 +390,14 @@ impl Options {
         self
     }
 
-    /// How long the handler's extractors may take. Then the opening request gets 503 with `Retry-After: 5`.
+    /// How long what judges a request may take: the handler's extractors for the opening one, and for each those
+    /// of [`SockJs::identity`](crate::SockJs::identity). Then the request gets 503 with `Retry-After: 5`.
+    ///
+    /// A WebSocket has this long once more to take its upgrade, and a hixie-76 client then for the rest of its
+    /// handshake. Then the connection is closed, and the handler has not run.
+    ///
+    /// Zero does not switch it off, but leaves no time: what has to wait for anything is given up, as a WebSocket
+    /// has to.
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.open_timeout = timeout;
         self

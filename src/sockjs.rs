@@ -95,7 +95,8 @@ impl<S> SockJs<S> {
     /// request must prove the same as the one that has opened its session; for any other, the answer is 404,
     /// and the session does not notice.
     ///
-    /// It has as much time as [`Options::open_timeout`] gives, and sees no session id.
+    /// It has as much time as [`Options::open_timeout`] gives, and sees no session id. The limits on sessions are
+    /// looked at behind it: what bounds its work is a limit on requests, a proxy's or a layer's.
     ///
     /// ```
     /// use axum::{extract::State, http::{HeaderMap, StatusCode}};

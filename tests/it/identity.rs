@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     Extension, Router,
-    extract::{FromRef, FromRequestParts, OptionalFromRequestParts, OriginalUri, State},
+    extract::{FromRef, FromRequestParts, OptionalFromRequestParts, OriginalUri, Path, State},
     http::{StatusCode, Uri, request::Parts},
 };
 use axum_sockjs::{Options, Session, SockJs, SockJsHandle};
@@ -122,6 +122,31 @@ async fn a_foreign_user_neither_reads_nor_sends_on_any_transport() {
         assert!(received.contains("own") && !received.contains("forged"), "{received}");
     })
     .await;
+}
+
+/// What `docs/mounting.md` says of an endpoint in many places.
+#[tokio::test]
+async fn a_session_belongs_to_its_room_if_the_identity_says_so() {
+    for bound in [false, true] {
+        let join = |Path(room): Path<String>, mut session: Session| async move {
+            while let Some(message) = session.recv().await {
+                session.send(format!("{room}: {}", message.as_str().unwrap())).await.ok();
+            }
+        };
+        let sockjs = SockJs::new(join);
+        let sockjs = if bound { sockjs.identity(|Path(room): Path<String>| async { room }) } else { sockjs };
+        let server = Server::start(Router::new().nest_service("/rooms/{room}", sockjs)).await;
+        let id = fresh_id();
+        let post =
+            async |room, name, body: &str| server.post(format!("/rooms/{room}/000/{id}/{name}"), body).await;
+        assert_eq!(post("red", "xhr", "").await.text(), "o\n");
+        let elsewhere = post("blue", "xhr_send", r#"["from blue"]"#).await;
+        assert_eq!(elsewhere.status, if bound { 404 } else { 204 });
+        assert_eq!(post("red", "xhr_send", r#"["from red"]"#).await.status, 204);
+        let received = post("red", "xhr", "").await;
+        let blue = if bound { "" } else { r#""red: from blue","# };
+        assert_eq!(received.text(), format!("a[{blue}\"red: from red\"]\n"));
+    }
 }
 
 #[tokio::test]
