@@ -401,8 +401,19 @@ impl SockJs {
         match options.max_sessions_per_peer {
             usize::MAX => Ok(()),
             limit => {
-                let peer = options.peer_key.peer(&parts.headers, connection.peer);
-                peer.map_or(Ok(()), |peer| reservation.admit(peer, limit))
+                if let Some(peer) = options.peer_key.peer(&parts.headers, connection.peer) {
+                    return reservation.admit(peer, limit);
+                }
+                // Once: it goes for every request, or is meant for some.
+                self.endpoint.nameless_peer.call_once(|| {
+                    tracing::warn!(
+                        limit,
+                        "a peer is not known, and its sessions are not limited; serve with \
+                         `into_make_service_with_connect_info::<SocketAddr>()`, or see what \
+                         `Options::peer_key` needs",
+                    );
+                });
+                Ok(())
             }
         }
     }

@@ -361,7 +361,7 @@ impl Options {
     ///
     /// A peer is an address, of IPv6 a network of 64 bits, of the connection that brings the request:
     /// see [`Session::peer_addr`](crate::Session::peer_addr) for how the server makes it known. A request
-    /// whose address is not known is not limited. Behind a proxy all have the proxy's: say by
+    /// whose address is not known is not limited, and the first of them makes a `WARN` in the log. Behind a proxy all have the proxy's: say by
     /// [`peer_key`](Self::peer_key) whom to count.
     pub fn max_sessions_per_peer(mut self, sessions: usize) -> Self {
         self.max_sessions_per_peer = sessions;
@@ -370,7 +370,7 @@ impl Options {
 
     /// Whom [`max_sessions_per_peer`](Self::max_sessions_per_peer) counts sessions for: a key made of the
     /// opening request's headers and the connection's address, if that is known. Requests for which it gives
-    /// `None` are not limited. Keep it quick: it runs for every session that is to open.
+    /// `None` are not limited, and the first of them makes a `WARN`. Keep it quick: it runs for every session that is to open.
     ///
     /// A header says only what its last writer wants: take one that your proxy sets, and only from it.
     ///

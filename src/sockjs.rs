@@ -5,7 +5,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Once},
     task::{Context, Poll},
 };
 
@@ -58,13 +58,16 @@ pub(crate) struct Endpoint {
     pub(crate) info: InfoPage,
     pub(crate) registry: Arc<Registry>,
     pub(crate) refusals: Refusals,
+    /// Whether the log has said that a session could not be counted for its peer.
+    pub(crate) nameless_peer: Once,
 }
 
 impl Endpoint {
     fn new(options: Options, registry: Arc<Registry>) -> Arc<Self> {
         let iframe = IframePage::new(options.iframe_client_url());
         let info = InfoPage::new(&options);
-        Arc::new(Self { options, iframe, info, registry, refusals: Refusals::default() })
+        let (refusals, nameless_peer) = (Refusals::default(), Once::new());
+        Arc::new(Self { options, iframe, info, registry, refusals, nameless_peer })
     }
 }
 

@@ -315,7 +315,8 @@ async fn the_log_has_the_documented_events_and_no_others() {
             assert_ne!(message, "panic");
         }
     };
-    let endpoint = for_its_own_pages(handler, Options::new().disconnect_delay(SHORT)).await;
+    let options = Options::new().disconnect_delay(SHORT).max_sessions_per_peer(2).peer_key(|_, _| None);
+    let endpoint = for_its_own_pages(handler, options).await;
     let secret = fresh_id() + "s3cret";
     let mut client = Client::open_as(&endpoint, poll_way(), &secret).await;
     client.send(&["panic"]).await;
