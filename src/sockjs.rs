@@ -93,7 +93,8 @@ impl<S> SockJs<S> {
     /// Binds each session to what its opening request proves, for instance to a user.
     ///
     /// `identify` is an `async fn` of extractors that returns anything comparable: see [`Identify`]. It judges
-    /// every request of a session, on every transport, after the request's origin and before anything else. If
+    /// every request of a session, on every transport: once the origin, the method, the callback and the handshake
+    /// are in order, and before a session is looked for, a message read, or an extractor of the handler asked. If
     /// one of its extractors rejects, that rejection is the answer, and tells nothing of any session. A later
     /// request must prove the same as the one that has opened its session; for any other, the answer is 404,
     /// and the session does not notice.
