@@ -18,7 +18,7 @@ use crate::{
     Cors, Options, SockJs, Transport,
     handler::Opened,
     identity::Owner,
-    origin::Asking,
+    origin::{Asking, Silent},
     protocol::path::{self, Path},
     random,
     request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
@@ -47,12 +47,12 @@ impl Target {
         !matches!(self, Self::Greeting | Self::Client { .. })
     }
 
-    /// Whether only pages ask for it, and without an `Origin`.
-    fn is_legacy(&self) -> bool {
+    /// Who asks for it without saying where the request comes from.
+    fn silent(&self) -> Silent {
         match self {
-            Self::Iframe => true,
-            Self::Session { route, .. } => route.is_legacy(),
-            Self::Greeting | Self::Info | Self::Client { .. } | Self::RawWebSocket => false,
+            Self::Iframe => Silent::Page,
+            Self::Session { route, .. } => route.silent(),
+            Self::Greeting | Self::Info | Self::Client { .. } | Self::RawWebSocket => Silent::NoPage,
         }
     }
 }
@@ -131,7 +131,7 @@ impl SockJs {
             uri: &parts.uri,
             headers: &parts.headers,
             trust_forwarded: *trust_forwarded,
-            browsers_only: target.is_legacy(),
+            silent: target.silent(),
         };
         let verdict = origins.judge(&request);
         if let Err(refused) = &verdict {

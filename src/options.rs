@@ -195,8 +195,9 @@ impl Options {
     ///
     /// This holds for `/info`, every transport, the raw WebSocket and the iframe page; the greeting and the
     /// client's script are for all. A request of another origin is answered 403, and not more than once a
-    /// minute a `WARN` says so in the log. `Sec-Fetch-Site`, `Origin` and `Referer` are judged, in this order;
-    /// a request with none of them does not come from a page and is let in.
+    /// minute a `WARN` says so in the log. `Sec-Fetch-Site`, `Origin` and `Referer` are judged, in this order.
+    /// A request with none of them is let in where no page could make it, or has it do something in its user's name:
+    /// an `eventsource` that brings a cookie or `Authorization` has to have one of them.
     ///
     /// The answers to origins that are let in name them in `Access-Control-Allow-Origin`, with credentials,
     /// and have `Vary: Origin`, unless [`cors`](Self::cors) leaves that to a layer of yours.
@@ -361,8 +362,8 @@ impl Options {
     ///
     /// A peer is an address, of IPv6 a network of 64 bits, of the connection that brings the request:
     /// see [`Session::peer_addr`](crate::Session::peer_addr) for how the server makes it known. A request
-    /// whose address is not known is not limited, and the first of them makes a `WARN` in the log. Behind a proxy all have the proxy's: say by
-    /// [`peer_key`](Self::peer_key) whom to count.
+    /// whose address is not known is not limited, and the first of them makes a `WARN` in the log. Behind a
+    /// proxy all have the proxy's: say by [`peer_key`](Self::peer_key) whom to count.
     pub fn max_sessions_per_peer(mut self, sessions: usize) -> Self {
         self.max_sessions_per_peer = sessions;
         self
@@ -370,7 +371,8 @@ impl Options {
 
     /// Whom [`max_sessions_per_peer`](Self::max_sessions_per_peer) counts sessions for: a key made of the
     /// opening request's headers and the connection's address, if that is known. Requests for which it gives
-    /// `None` are not limited, and the first of them makes a `WARN`. Keep it quick: it runs for every session that is to open.
+    /// `None` are not limited, and the first of them makes a `WARN`. Keep it quick: it runs for every session
+    /// that is to open.
     ///
     /// A header says only what its last writer wants: take one that your proxy sets, and only from it.
     ///

@@ -20,7 +20,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
-    header::{FORWARDED, HOST, ORIGIN, REFERER},
+    header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, ORIGIN, REFERER},
 };
 
 pub(crate) use self::refusals::Refusals;
@@ -34,8 +34,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// Which pages may use an endpoint, by the origin that they come from: see
 /// [`Options::origins`](crate::Options::origins).
 ///
-/// The endpoint's own origin is always let in, and so is what says nothing of where it comes from, since it
-/// is no browser.
+/// The endpoint's own origin is always let in, and so is what says nothing of where it comes from, unless a page
+/// could hide behind that.
 ///
 /// ```
 /// use axum_sockjs::{InvalidOrigin, Options, Origins};
@@ -66,8 +66,8 @@ impl Origins {
     /// The endpoint's own origin only: the default.
     ///
     /// That is what the browser calls `same-origin` in `Sec-Fetch-Site`. Without that header, it is an origin
-    /// with the host and the port of `Host` (on HTTP/2, of `:authority`). The scheme is not compared, since
-    /// nobody here knows whether a proxy has ended the TLS: see
+    /// with the host and the port of `Host` (on HTTP/2, of `:authority`). The scheme is compared where the request
+    /// says `https`, as HTTP/2 over TLS does; else nobody here knows whether a proxy has ended the TLS: see
     /// [`Options::trust_forwarded`](crate::Options::trust_forwarded).
     #[must_use]
     pub fn same() -> Self {
@@ -141,7 +141,7 @@ impl Origins {
             Source::Unknown => {
                 let harmless = match site {
                     Some(site) => site == Site::User,
-                    None => !request.browsers_only,
+                    None => request.silent.is_harmless(request.headers),
                 };
                 return if harmless { Ok(()) } else { Err(Refused(None)) };
             }
@@ -241,9 +241,34 @@ pub(crate) struct Asking<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Whether what proxies say of the browser's request is to be believed.
     pub(crate) trust_forwarded: bool,
-    /// Whether only browsers ask for this. Then a request that does not say where it comes from has been made
-    /// not to (`Referrer-Policy: no-referrer`), for otherwise it would have a `Referer`.
-    pub(crate) browsers_only: bool,
+    pub(crate) silent: Silent,
+}
+
+/// Who asks for a URL without saying where the request comes from.
+///
+/// A browser can be made to leave `Referer` out (`Referrer-Policy: no-referrer`), sends no `Origin` with a `GET` for
+/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silent {
+    /// No browser, or one that does nothing by it.
+    NoPage,
+    /// A page, if it carries what the browser sends along for its user; without, it acts in nobody's name. Its
+    /// headers tell no more: a page may set `Accept` to what an `EventSource` sends.
+    PageWithCredentials,
+    /// A page that hides.
+    Page,
+}
+
+impl Silent {
+    fn is_harmless(self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::NoPage => true,
+            Self::PageWithCredentials => {
+                !headers.contains_key(COOKIE) && !headers.contains_key(AUTHORIZATION)
+            }
+            Self::Page => false,
+        }
+    }
 }
 
 impl Asking<'_> {
@@ -253,6 +278,9 @@ impl Asking<'_> {
     }
 }
 
+/// How much of a header goes into a line of the log, in characters.
+const MAX_SHOWN: usize = 200;
+
 /// A request was refused; with where it comes from, if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused(pub(crate) Option<String>);
@@ -260,7 +288,6 @@ pub(crate) struct Refused(pub(crate) Option<String>);
 impl fmt::Display for Refused {
     /// For a log: escaped, and of bounded length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MAX_SHOWN: usize = 200;
         match &self.0 {
             Some(origin) => {
                 origin.chars().take(MAX_SHOWN).try_for_each(|c| write!(f, "{}", c.escape_debug()))
@@ -380,8 +407,12 @@ impl<'a> Own<'a> {
                 None => single(request.headers, &HOST)?.to_str().ok()?,
             },
         };
+        // A proxy may have ended the TLS, but hardly begun it: `http` says nothing. And what a proxy asks for is
+        // its own business once it says what the browser has asked for.
+        let asked =
+            request.uri.scheme_str().filter(|scheme| host.is_none() && default_port(scheme) == Some(443));
         let (host, port) = split_authority(authority)?;
-        Some(Self { scheme: proto, host, port })
+        Some(Self { scheme: proto.or(asked), host, port })
     }
 
     fn is(&self, origin: &Origin<'_>) -> bool {

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderValue, header::HOST, request::Parts};
 use tokio::time::Instant;
 
-use super::Refused;
+use super::{MAX_SHOWN, Refused};
 
 /// Pages that are refused may ask again and again: a line each would let anyone fill the log.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ impl Refusals {
         };
         tracing::warn!(
             origin = %refused,
-            host = %host.escape_ascii(),
+            host = %host[..host.len().min(MAX_SHOWN)].escape_ascii(),
             untold,
             "a request of another origin was refused; `Options::origins` says which may use the endpoint, \
              and behind a proxy that changes `Host`, `Options::trust_forwarded` tells them apart",

@@ -14,7 +14,7 @@ fn judged(
         headers
     });
     let uri = Uri::from_static("/");
-    let mut request = Asking { uri: &uri, headers: &headers, trust_forwarded: false, browsers_only: false };
+    let mut request = Asking { uri: &uri, headers: &headers, trust_forwarded: false, silent: Silent::NoPage };
     setting(&mut request);
     origins.judge(&request).is_ok()
 }
@@ -91,7 +91,7 @@ fn an_http2_request_names_its_host_in_its_url() {
     headers.insert(HOST, HeaderValue::from_static("ignored.example"));
     for (uri, own) in [("https://app.example/", true), ("https://other.example/", false)] {
         let uri = Uri::from_static(uri);
-        let request = Asking { uri: &uri, headers: &headers, trust_forwarded: false, browsers_only: false };
+        let request = Asking { uri: &uri, headers: &headers, trust_forwarded: false, silent: Silent::NoPage };
         assert_eq!(Origins::same().judge(&request).is_ok(), own, "{uri}");
     }
 }
@@ -208,10 +208,59 @@ fn what_says_nothing_is_no_browser_unless_only_browsers_ask() {
         (&[("host", "a.example"), ("sec-fetch-site", "none")], true),
         (&[("host", "a.example"), ("sec-fetch-site", "cross-site")], false),
     ] {
-        let browsers_only = judged(&Origins::same(), headers, |request| request.browsers_only = true);
-        assert_eq!(browsers_only, allowed, "{headers:?}");
+        let of_pages = judged(&Origins::same(), headers, |request| request.silent = Silent::Page);
+        assert_eq!(of_pages, allowed, "{headers:?}");
     }
-    assert!(judged(&Origins::any(), &nothing, |request| request.browsers_only = true));
+    assert!(judged(&Origins::any(), &nothing, |request| request.silent = Silent::Page));
+}
+
+#[test]
+fn where_a_page_can_hide_a_users_credentials_have_to_say_where_they_come_from() {
+    let hidden = |headers: &[_]| {
+        judged(&Origins::same(), headers, |request| request.silent = Silent::PageWithCredentials)
+    };
+    let host = ("host", "a.example");
+    assert!(hidden(&[host]));
+    assert!(hidden(&[host, ("accept", "text/event-stream")]));
+    for credentials in [("cookie", "id=1"), ("authorization", "Basic YTpi")] {
+        assert!(!hidden(&[host, credentials]));
+        assert!(!hidden(&[host, credentials, ("accept", "text/event-stream")]), "any page may set that");
+        for own in
+            [("origin", "http://a.example"), ("referer", "http://a.example/"), ("sec-fetch-site", "none")]
+        {
+            assert!(hidden(&[host, credentials, own]), "{own:?}");
+        }
+        assert!(!hidden(&[host, credentials, ("referer", "http://b.example/")]));
+        assert!(lets_in(&Origins::same(), &[host, credentials]), "no page can ask so");
+    }
+}
+
+#[test]
+fn https_in_the_url_of_a_request_counts() {
+    for (url, origin, own) in [
+        ("https://app.example/", "https://app.example", true),
+        ("https://app.example/", "http://app.example", false),
+        ("https://app.example:8443/", "http://app.example:8443", false),
+        // A proxy may have ended the TLS.
+        ("http://app.example/", "https://app.example", true),
+        ("http://app.example/", "http://app.example", true),
+        ("/", "http://app.example", true),
+    ] {
+        let uri = url.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("app.example"));
+        headers.insert(ORIGIN, HeaderValue::from_static(origin));
+        let mut request =
+            Asking { uri: &uri, headers: &headers, trust_forwarded: false, silent: Silent::NoPage };
+        assert_eq!(Origins::same().judge(&request).is_ok(), own, "{origin} at {url}");
+        // A trusted proxy knows better what its client has asked for.
+        let mut forwarded = headers.clone();
+        forwarded.insert(X_FORWARDED_HOST, HeaderValue::from_static("app.example"));
+        forwarded.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        forwarded.insert(ORIGIN, HeaderValue::from_static("http://app.example"));
+        (request.headers, request.trust_forwarded) = (&forwarded, true);
+        assert!(Origins::same().judge(&request).is_ok(), "{url}");
+    }
 }
 
 #[test]
@@ -381,7 +430,8 @@ proptest! {
     fn no_header_makes_a_judge_panic(
         origins in prop::collection::vec(any::<Vec<u8>>(), 0..3),
         others in prop::collection::vec((0..6_usize, "[ -~]{0,20}"), 0..6),
-        flags in any::<(bool, bool)>(),
+        trust_forwarded in any::<bool>(),
+        silent in prop::sample::select(vec![Silent::NoPage, Silent::PageWithCredentials, Silent::Page]),
     ) {
         let names = ["host", "referer", "forwarded", "x-forwarded-host", "x-forwarded-proto", "sec-fetch-site"];
         let mut headers = HeaderMap::new();
@@ -394,7 +444,7 @@ proptest! {
             headers.append(names[*name], HeaderValue::from_str(value).unwrap());
         }
         let uri = Uri::from_static("/");
-        let request = Asking { uri: &uri, headers: &headers, trust_forwarded: flags.0, browsers_only: flags.1 };
+        let request = Asking { uri: &uri, headers: &headers, trust_forwarded, silent };
         let list = list(&["https://*.example.com", "http://localhost:*"]);
         for origins in [Origins::same(), list, Origins::custom(|_, _| true)] {
             let _ = origins.judge(&request);

@@ -15,7 +15,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderValue, Method, request::Parts};
 
-use crate::protocol::frame::Frame;
+use crate::{origin::Silent, protocol::frame::Frame};
 
 /// How a client talks to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,9 +129,16 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Whether only pages ask for it, and without an `Origin`.
-    pub(crate) fn is_legacy(&self) -> bool {
-        self.transports.iter().all(|transport| transport.is_legacy())
+    /// Who asks for it without saying where the request comes from.
+    pub(crate) fn silent(&self) -> Silent {
+        if self.transports.iter().all(|transport| transport.is_legacy()) {
+            Silent::Page
+        } else if self.transports == [EventSource] {
+            // The one that any page can open by a `GET`.
+            Silent::PageWithCredentials
+        } else {
+            Silent::NoPage
+        }
     }
 
     /// Whether it serves this request's method.

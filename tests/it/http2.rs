@@ -64,6 +64,21 @@ async fn polling_works() {
 }
 
 #[tokio::test]
+async fn the_scheme_of_a_request_counts() {
+    let (mut client, ..) = echo_server().await;
+    for (scheme, origin, status) in [
+        ("https", "https://localhost", StatusCode::OK),
+        ("https", "http://localhost", StatusCode::FORBIDDEN),
+        // A proxy may have ended the TLS.
+        ("http", "https://localhost", StatusCode::OK),
+    ] {
+        let request = Request::get(format!("{scheme}://localhost/echo/info")).header("origin", origin);
+        let response = client.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{origin} by {scheme}");
+    }
+}
+
+#[tokio::test]
 async fn streams_flow_and_a_reset_stream_ends_the_session() {
     let (mut client, handle, mut ended) = echo_server().await;
     let mut stream = request(&mut client, Method::GET, "/echo/000/a/eventsource", "").await.into_body();

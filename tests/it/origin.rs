@@ -148,6 +148,24 @@ async fn what_says_nothing_is_let_in_unless_only_browsers_ask_for_it() {
 }
 
 #[tokio::test]
+async fn a_page_that_hides_opens_nothing_in_its_visitors_name() {
+    let server = start(Options::new()).await;
+    // An image's request, and one by `fetch` with `no-cors`.
+    for accept in ["image/avif,image/webp,*/*;q=0.8", "text/event-stream"] {
+        for credentials in [("Cookie", "session=visitor"), ("Authorization", "Basic dmlzaXRvcjo=")] {
+            for (name, request, status) in requests().into_iter().filter(|(name, ..)| !is_legacy(name)) {
+                let response = ask(&server, &request, &[("Accept", accept), credentials]).await;
+                if name == "eventsource" {
+                    assert!(is_refusal(&response), "{response}");
+                } else {
+                    assert_eq!(response.status, status, "{name}: {response}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_default_is_the_same_origin() {
     let server = start(Options::new()).await;
     for (name, request, status) in requests() {
@@ -364,6 +382,17 @@ async fn a_refusal_is_logged_once_and_names_the_option() {
         assert!(text.contains(part), "no {part}: {text}");
     }
     assert!(!text.contains(&id) && !text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_line_about_a_refusal_has_a_bounded_length() {
+    let log = Log::start(tracing::Level::WARN);
+    let server = start(strict()).await;
+    let long = "x".repeat(5000);
+    let request = Request::get(format!("http://{long}.example/app/info"));
+    assert!(is_refusal(&ask(&server, &request, &[("Origin", &format!("https://{long}.elsewhere"))]).await));
+    let text = log.text();
+    assert!(text.contains("host=xxx") && text.len() < 1000, "{text}");
 }
 
 #[cfg(feature = "websocket")]
