@@ -117,6 +117,7 @@ impl Registry {
         max_sessions: usize,
     ) -> Lookup {
         let mut maps = self.maps();
+        let mut max_sessions = max_sessions;
         match maps.named.get(id) {
             Some(Slot::Opening(_, owner)) => return Lookup::Opening(owner.clone()),
             Some(Slot::Session(shared)) if !shared.is_gone() => return Lookup::Session(Arc::clone(shared)),
@@ -124,6 +125,8 @@ impl Registry {
             Some(Slot::Session(shared)) => {
                 let shared = Arc::clone(shared);
                 maps.remove(&Key::Name(id.into()), Some(&shared));
+                // Without a handler it gives its place back as soon as it comes: to this one.
+                max_sessions = max_sessions.saturating_add(usize::from(!shared.has_begun()));
             }
             None => {}
         }

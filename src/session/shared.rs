@@ -435,6 +435,11 @@ impl Shared {
     pub(crate) fn is_gone(&self) -> bool {
         self.lock().core.is_gone()
     }
+
+    /// Whether the application has it, or is about to.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.lock().core.begun()
+    }
 }
 
 /// The right of one request to bring messages to a session; given back when dropped.
