@@ -35,6 +35,9 @@ pub(crate) const MESSAGE_OVERHEAD: usize = 128;
 /// How many places an empty queue keeps.
 const KEPT: usize = 64;
 
+/// A heartbeat that leaves this soon after its time counts as having left on time.
+const PROMPT: Duration = Duration::from_secs(1);
+
 /// How long the rest of a session that has ended may wait for its attached receiver to take more of it: a
 /// slow client empties large buffers below before it is seen to read.
 const SLOW_READER: Duration = Duration::from_secs(60);
@@ -177,7 +180,8 @@ pub(crate) struct Core {
     /// turn: their senders wait for it.
     accepted: u64,
     attended: u64,
-    heartbeat_due: bool,
+    /// Since when a heartbeat waits for the receiver.
+    heartbeat_due: Option<Instant>,
     /// When a frame last left, or a receiver came: the next heartbeat counts from here.
     last_frame: Instant,
     /// Whether the receiver found no frame when it last asked: it will take the next one at once.
@@ -226,7 +230,7 @@ impl Core {
             gap: false,
             accepted: 0,
             attended: 0,
-            heartbeat_due: false,
+            heartbeat_due: None,
             last_frame: now,
             at_rest: false,
             blocked: false,
@@ -307,7 +311,7 @@ impl Core {
                 self.expire(now(), !self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
-        } else if self.heartbeat_due {
+        } else if self.heartbeat_due.is_some() {
             Frame::Heartbeat
         } else {
             self.at_rest = true;
@@ -315,7 +319,11 @@ impl Core {
         };
         let now = now();
         self.at_rest = false;
-        self.last_frame = now;
+        self.last_frame = match (&frame, self.heartbeat_due) {
+            // The next one then comes when the driver's timer, set when this one was due, will ring.
+            (Frame::Heartbeat, Some(due)) if now - due <= PROMPT => due,
+            _ => now,
+        };
         // What goes into a buffer that does not empty is no progress.
         if !self.blocked {
             self.progress = now;
@@ -323,7 +331,7 @@ impl Core {
         if frame == Frame::Heartbeat {
             self.listen(now);
         }
-        self.heartbeat_due = false;
+        self.heartbeat_due = None;
         if self.end.is_some() {
             // A slow reader who does read gets all that was queued before the close.
             self.expire(now, true);
@@ -336,7 +344,7 @@ impl Core {
         self.listening = now;
         self.heard = false;
         if !self.deaf && self.pong_due.is_none() {
-            self.pong_due = self.settings.pong_timeout.and_then(|timeout| now.checked_add(timeout));
+            self.pong_due = self.after_ping(now);
         }
     }
 
@@ -344,6 +352,10 @@ impl Core {
     pub(crate) fn progress(&mut self, id: ReceiverId, now: Instant) {
         if self.receiver == Some(id) {
             self.progress = now;
+            if self.pong_due.is_some() {
+                // The ping may have been behind what the peer has only now read.
+                self.pong_due = self.after_ping(now);
+            }
             if self.patient {
                 self.expire(now, true);
             }
@@ -418,7 +430,7 @@ impl Core {
         let attached = self.receiver == Some(id);
         if attached {
             self.receiver = None;
-            self.heartbeat_due = false;
+            self.heartbeat_due = None;
             self.pong_due = None;
             self.events |= Events::DETACHED;
         }
@@ -480,7 +492,14 @@ impl Core {
         self.end = Some(reason);
         self.phase = Phase::Closing;
         self.pong_due = None;
-        self.expire(now, self.receiver.is_some() && !self.outbox.is_empty());
+        let on_the_way = self.expires;
+        // What the receiver has taken may still be leaving, as what it has yet to take.
+        let leaving = !self.outbox.is_empty() || !self.at_rest || self.blocked;
+        self.expire(now, self.receiver.is_some() && leaving);
+        if self.receiver.is_none() {
+            // The client comes back when all of its last response is there, be it later.
+            self.expires = self.expires.map(|end| on_the_way.map_or(end, |back| back.max(end)));
+        }
         self.events |= Events::FRAME;
         self.events |= Events::MESSAGE;
         self.events |= Events::WRITABLE;
@@ -693,13 +712,13 @@ impl Core {
                 // A socket that cannot be written to brings no close frame either.
                 self.go();
             }
-        } else if due(self.pong_due) {
+        } else if due(self.pong_deadline()) {
             self.end(CloseReason::PongTimeout, now);
         } else if self.heard && !due(self.after_heartbeat(self.last_frame)) {
             self.listening = now;
             self.heard = false;
         } else {
-            self.heartbeat_due = true;
+            self.heartbeat_due = Some(now);
             self.events |= Events::FRAME;
         }
     }
@@ -713,7 +732,10 @@ impl Core {
             if self.receiver.is_none() || self.end.is_some() {
                 return None;
             }
-            [self.write_deadline(), self.pong_due, self.heartbeat_deadline()].into_iter().flatten().min()
+            [self.write_deadline(), self.pong_deadline(), self.heartbeat_deadline()]
+                .into_iter()
+                .flatten()
+                .min()
         })
     }
 
@@ -726,16 +748,25 @@ impl Core {
     }
 
     fn has_frame(&self) -> bool {
-        !self.opened || !self.outbox.is_empty() || self.heartbeat_due
+        !self.opened || !self.outbox.is_empty() || self.heartbeat_due.is_some()
     }
 
     /// A heartbeat goes to a client that has had no frame for its time, and asks a peer that was silent.
     fn heartbeat_deadline(&self) -> Option<Instant> {
-        if self.heartbeat_due {
+        if self.heartbeat_due.is_some() {
             return None;
         }
         let asks = self.settings.pong_timeout.is_some();
         self.after_heartbeat(if asks { self.last_frame.min(self.listening) } else { self.last_frame })
+    }
+
+    /// A socket that waits for its peer to read is not read, and the ping may wait in its buffer.
+    fn pong_deadline(&self) -> Option<Instant> {
+        self.pong_due.filter(|_| !self.blocked)
+    }
+
+    fn after_ping(&self, since: Instant) -> Option<Instant> {
+        since.checked_add(self.settings.pong_timeout?)
     }
 
     fn after_heartbeat(&self, since: Instant) -> Option<Instant> {
@@ -743,8 +774,13 @@ impl Core {
     }
 
     /// Notes what the driver will sleep until, so that it is only woken for something earlier.
-    pub(crate) fn arm(&mut self) -> Option<Instant> {
-        self.armed = self.deadline();
+    pub(crate) fn arm(&mut self, now: Instant) -> Option<Instant> {
+        // A heartbeat that is about to leave brings the deadlines for its answer and for the next one.
+        let soon = self
+            .heartbeat_due
+            .filter(|_| self.expires.is_none())
+            .and_then(|due| earlier(self.after_heartbeat(due), self.after_ping(due)).filter(|&at| at > now));
+        self.armed = earlier(self.deadline(), soon);
         self.armed
     }
 
@@ -757,6 +793,10 @@ impl Core {
         }
         std::mem::take(&mut self.events)
     }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// How long a slow link may need for so many bytes.

@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep};
@@ -19,6 +20,9 @@ use crate::{
     handler::{HandlerFuture, Opened},
     protocol::frame::{INTERNAL_ERROR, NORMAL},
 };
+
+/// A deadline that has moved away by more sets the timer, which then need not ring in between.
+const FAR: Duration = Duration::from_secs(1);
 
 /// Runs one session until it is over and the application's handler has returned.
 ///
@@ -81,9 +85,10 @@ impl Driver {
                 let status = registered.shared.drive(cx);
                 let Some(deadline) = status.deadline else { break status };
                 let deadline = Instant::from_std(deadline);
-                // One that has moved away, as each frame moves the heartbeat, is looked at when the timer
+                // One that has moved a little, as each frame moves the heartbeat, is looked at when the timer
                 // rings at the old time: to set a timer for every message would cost more.
-                if deadline < self.sleep.deadline() || self.sleep.is_elapsed() {
+                let set = self.sleep.deadline();
+                if deadline < set || deadline > set + FAR || self.sleep.is_elapsed() {
                     self.sleep.as_mut().reset(deadline);
                 }
                 if self.sleep.as_mut().poll(cx).is_pending() {

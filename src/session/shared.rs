@@ -368,13 +368,14 @@ impl Shared {
     /// Lets the deadline act if it has come, and says how things stand.
     pub(super) fn drive(&self, cx: &mut Context<'_>) -> Status {
         self.update(|state| {
-            state.core.on_deadline(now());
+            let now = now();
+            state.core.on_deadline(now);
             state.replaced = note(&mut state.driver, cx.waker());
             Status {
                 begun: state.core.begun(),
                 ended: state.core.close_reason().is_some(),
                 gone: state.core.is_gone(),
-                deadline: state.core.arm(),
+                deadline: state.core.arm(now),
                 accepted: state.core.accepted(),
             }
         })

@@ -67,7 +67,7 @@ impl Timed {
 
     /// Everyone has looked, the driver too: what is raised from here on is new.
     fn settle(&mut self) {
-        self.core.arm();
+        self.core.arm(self.now);
         self.core.take_events();
     }
 
@@ -336,6 +336,7 @@ fn an_interruption_ends_the_session_with_1002_for_the_delay() {
 #[test]
 fn an_interruption_does_not_change_an_end_that_was_there() {
     let (mut session, first) = Timed::open(SETTINGS);
+    session.next(first);
     session.end(server());
     session.wait(secs(1)).interrupt(first);
     assert_eq!(session.core.close_reason(), Some(&server()));
@@ -530,6 +531,43 @@ fn a_slow_link_has_time_to_bring_the_rest_of_a_response() {
     }
     session.release(third);
     assert_eq!(session.deadline(), Some(DELAY + secs(60)), "but not for ever");
+}
+
+#[test]
+fn an_end_lets_the_last_response_arrive() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send(&"x".repeat(160 << 10)).unwrap();
+    session.next(first);
+    session.release(first);
+    session.wait(secs(1)).end(server());
+    assert_eq!(session.deadline(), Some(DELAY + secs(9)), "the client is still to come back");
+    let second = session.wait(DELAY + secs(8)).attach();
+    assert_eq!(session.next(second), Next::Frame(Frame::Close(go_away())));
+}
+
+#[test]
+fn an_end_waits_for_a_receiver_that_has_not_come_back_for_more() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.next(first);
+    session.end(server());
+    assert_eq!(session.deadline(), Some(SLOW_READER), "it may still be at work on the message");
+    session.wait(SLOW_READER - TICK);
+    session.core.progress(first, session.now);
+    assert_eq!(session.deadline(), Some(SLOW_READER));
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn an_end_waits_for_a_socket_that_still_writes() {
+    let (mut session, first) = Timed::open(SOCKET);
+    session.send("a").unwrap();
+    session.next(first);
+    session.next(first);
+    session.core.set_blocked(first, true, session.now);
+    session.end(server());
+    assert_eq!(session.deadline(), Some(SLOW_READER));
 }
 
 #[test]
@@ -847,6 +885,26 @@ fn a_peer_has_the_pong_timeout_to_answer_a_heartbeat() {
 
 #[cfg(feature = "websocket")]
 #[test]
+fn a_ping_behind_other_bytes_has_its_time_when_they_have_left() {
+    let (mut session, first) = Timed::open(STRICT_SOCKET);
+    session.next(first);
+    session.wait(HEARTBEAT - TICK).send("a").unwrap();
+    session.next(first);
+    session.core.set_blocked(first, true, session.now);
+    session.wait(TICK).on_deadline();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    for _ in 0..10 {
+        session.wait(WRITE - 2 * TICK).on_deadline();
+        session.core.progress(first, session.now);
+    }
+    session.core.set_blocked(first, false, session.now);
+    assert_eq!(session.deadline(), Some(PONG));
+    session.wait(PONG).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::PongTimeout));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
 fn whatever_a_peer_says_is_an_answer() {
     let answers: [fn(&mut Timed); 2] =
         [|session| session.core.heard(), |session| session.accept(&["a"]).unwrap()];
@@ -930,13 +988,40 @@ fn the_http_transports_are_not_asked() {
 // The driver's deadline.
 
 #[test]
+fn a_heartbeat_wakes_the_driver_once() {
+    for settings in [STRICT, Settings { write_timeout: Some(HEARTBEAT * 2), ..STRICT }] {
+        let (mut session, first) = Timed::open(settings);
+        session.next(first);
+        session.settle();
+        for _ in 0..3 {
+            session.wait(HEARTBEAT).on_deadline();
+            assert!(session.raised(Events::FRAME));
+            session.settle();
+            assert_eq!(session.wait(TICK).next(first), Next::Frame(Frame::Heartbeat));
+            assert_eq!(session.next(first), Next::Wait);
+            assert!(!session.raised(Events::DRIVER), "its timer rings when the next one is due");
+            session.now -= TICK;
+        }
+    }
+}
+
+#[test]
+fn a_heartbeat_that_is_late_starts_the_interval_again() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.wait(HEARTBEAT).on_deadline();
+    session.wait(PROMPT + TICK);
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+}
+
+#[test]
 fn a_deadline_that_moves_nearer_wakes_the_driver() {
     let (mut session, first) = Timed::open(SETTINGS);
-    assert_eq!(session.core.arm(), Some(session.now + HEARTBEAT));
+    assert_eq!(session.core.arm(session.now), Some(session.now + HEARTBEAT));
     session.wait(secs(1)).release(first);
     assert!(session.raised(Events::DRIVER), "25 s from before have become 5 s from now");
     assert!(session.raised(Events::DRIVER), "it has not listened yet");
-    assert_eq!(session.core.arm(), Some(session.now + DELAY));
+    assert_eq!(session.core.arm(session.now), Some(session.now + DELAY));
     assert!(!session.raised(Events::DRIVER));
 }
 
@@ -950,7 +1035,7 @@ fn a_deadline_that_moves_away_lets_the_driver_sleep() {
     // It wakes at the old deadline, finds nothing to do, and takes the new one.
     session.wait(DELAY - secs(1)).on_deadline();
     assert!(session.core.take_events().is_empty());
-    assert_eq!(session.core.arm(), Some(session.now + HEARTBEAT + secs(1) - DELAY));
+    assert_eq!(session.core.arm(session.now), Some(session.now + HEARTBEAT + secs(1) - DELAY));
     session.send("a").unwrap();
     session.next(id);
     assert!(!session.raised(Events::DRIVER), "nor does a later heartbeat concern it");
@@ -959,7 +1044,7 @@ fn a_deadline_that_moves_away_lets_the_driver_sleep() {
 #[test]
 fn a_driver_that_sleeps_for_ever_is_woken_for_any_deadline() {
     let (mut session, first) = Timed::open(Settings { heartbeat: None, ..SETTINGS });
-    assert_eq!(session.core.arm(), None);
+    assert_eq!(session.core.arm(session.now), None);
     session.release(first);
     assert!(session.raised(Events::DRIVER));
 }
@@ -1279,7 +1364,7 @@ fn times_beyond_the_clock_are_for_ever() {
     session.accept(&["b"]).unwrap();
     session.next(first);
     session.release(first);
-    assert_eq!((session.deadline(), session.core.arm()), (None, None));
+    assert_eq!((session.deadline(), session.core.arm(session.now)), (None, None));
     session.end(server());
     assert_eq!(session.wait(secs(1 << 40)).poll_close(), go_away());
     session.on_deadline();
@@ -1435,7 +1520,7 @@ struct Model {
     to_client: VecDeque<String>,
     expires: Option<Duration>,
     quiet_since: Duration,
-    heartbeat_due: bool,
+    heartbeat_due: Option<Duration>,
     /// The receiver will take the next frame at once.
     at_rest: bool,
     blocked: bool,
@@ -1474,7 +1559,7 @@ impl Model {
             to_client: VecDeque::new(),
             expires: None,
             quiet_since: Duration::ZERO,
-            heartbeat_due: false,
+            heartbeat_due: None,
             at_rest: false,
             blocked: false,
             got_on: Duration::ZERO,
@@ -1529,7 +1614,7 @@ impl Model {
         if self.expires.is_some() || self.ended.is_some() || self.receiver.is_none() {
             return self.expires;
         }
-        [self.stalls(), self.pong_due, self.beats()].into_iter().flatten().min()
+        [self.stalls(), self.unanswered(), self.beats()].into_iter().flatten().min()
     }
 
     fn after(since: Duration, time: Option<Duration>) -> Option<Duration> {
@@ -1541,10 +1626,22 @@ impl Model {
         Self::after(self.got_on, self.settings.write_timeout.filter(|_| waits))
     }
 
+    fn unanswered(&self) -> Option<Duration> {
+        self.pong_due.filter(|_| !self.blocked)
+    }
+
     fn beats(&self) -> Option<Duration> {
         let asked = self.settings.pong_timeout.is_some();
         let since = if asked { self.quiet_since.min(self.listened_since) } else { self.quiet_since };
-        Self::after(since, self.settings.heartbeat.filter(|_| !self.heartbeat_due))
+        Self::after(since, self.settings.heartbeat.filter(|_| self.heartbeat_due.is_none()))
+    }
+
+    /// The first deadline to come if the heartbeat that is due leaves at once.
+    fn after_next(&self) -> Option<Duration> {
+        let due = self.heartbeat_due.filter(|_| self.expires.is_none())?;
+        let answer = Self::after(due, self.settings.pong_timeout);
+        let next = Self::after(due, self.settings.heartbeat);
+        answer.into_iter().chain(next).min().filter(|&at| at > self.now)
     }
 
     fn closed_by_us(&self) -> bool {
@@ -1599,7 +1696,7 @@ impl Model {
                 self.restart_delay(!self.settings.resumable);
             }
             return Next::Frame(Frame::Close(close));
-        } else if self.heartbeat_due {
+        } else if self.heartbeat_due.is_some() {
             self.listened_since = self.now;
             self.heard = false;
             if !self.deaf {
@@ -1611,8 +1708,8 @@ impl Model {
             return Next::Wait;
         };
         self.at_rest = false;
-        self.heartbeat_due = false;
-        self.quiet_since = self.now;
+        let due = self.heartbeat_due.take().filter(|_| frame == Frame::Heartbeat);
+        self.quiet_since = due.filter(|&due| self.now <= due + PROMPT).unwrap_or(self.now);
         if !self.blocked {
             self.got_on = self.now;
         }
@@ -1623,14 +1720,14 @@ impl Model {
     }
 
     fn has_frame(&self) -> bool {
-        !self.opened || !self.to_client.is_empty() || self.heartbeat_due
+        !self.opened || !self.to_client.is_empty() || self.heartbeat_due.is_some()
     }
 
     fn detach(&mut self, id: usize) -> bool {
         let attached = self.receiver == Some(id);
         if attached {
             self.receiver = None;
-            self.heartbeat_due = false;
+            self.heartbeat_due = None;
             self.pong_due = None;
         }
         attached
@@ -1639,6 +1736,9 @@ impl Model {
     fn progress(&mut self, id: usize) {
         if self.receiver == Some(id) {
             self.got_on = self.now;
+            if self.pong_due.is_some() {
+                self.pong_due = Self::after(self.now, self.settings.pong_timeout);
+            }
             if self.patient {
                 self.restart_delay(true);
             }
@@ -1689,7 +1789,12 @@ impl Model {
             if !self.closed_by_us() {
                 self.to_client.clear();
             }
-            self.restart_delay(self.receiver.is_some() && !self.to_client.is_empty());
+            let before = self.expires;
+            let leaves = !self.to_client.is_empty() || !self.at_rest || self.blocked;
+            self.restart_delay(self.receiver.is_some() && leaves);
+            if self.receiver.is_none() {
+                self.expires = self.expires.map(|end| end.max(before.unwrap_or(end)));
+            }
         }
         news
     }
@@ -1759,13 +1864,13 @@ impl Model {
                 if !self.settings.resumable {
                     self.go();
                 }
-            } else if due(self.pong_due) {
+            } else if due(self.unanswered()) {
                 self.end(CloseReason::PongTimeout);
             } else if self.heard && !due(Self::after(self.quiet_since, self.settings.heartbeat)) {
                 self.heard = false;
                 self.listened_since = self.now;
             } else {
-                self.heartbeat_due = true;
+                self.heartbeat_due = Some(self.now);
             }
         }
     }
@@ -1958,8 +2063,8 @@ impl Pair {
                 self.core.on_deadline(now);
                 assert_eq!(format!("{:?}", self.core), after, "a second call does nothing");
                 self.model.on_deadline();
-                self.model.armed = self.model.deadline();
-                assert_eq!(self.core.arm(), self.model.armed.map(|deadline| self.start + deadline));
+                self.model.armed = self.model.deadline().into_iter().chain(self.model.after_next()).min();
+                assert_eq!(self.core.arm(now), self.model.armed.map(|deadline| self.start + deadline));
             }
         }
     }
