@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     sync::mpsc,
     task::yield_now,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tower::ServiceExt as _;
 
@@ -79,20 +79,23 @@ impl Stage {
 
     /// A session whose client has seen that it opened, and reads only when told.
     async fn open(&mut self, way: &Way) -> (DuplexStream, Session) {
+        self.open_as(way, &fresh_id()).await
+    }
+
+    async fn open_as(&mut self, way: &Way, id: &str) -> (DuplexStream, Session) {
         let mut connection = self.connect();
-        let id = fresh_id();
         let (request, head) = match way.kind {
             #[cfg(feature = "websocket")]
             Kind::Socket => {
                 let path =
-                    if way.framed { Endpoint::path(&id, way.receive) } else { "/app/websocket".to_owned() };
+                    if way.framed { Endpoint::path(id, way.receive) } else { "/app/websocket".to_owned() };
                 // Behind the head, `o` in a frame of one byte; the raw one sends nothing.
                 (
                     crate::support::ws::handshake(path),
                     if way.framed { "\r\n\r\n\u{fffd}\u{1}o" } else { "\r\n\r\n" },
                 )
             }
-            _ => (way.receiving(&id), "o"),
+            _ => (way.receiving(id), "o"),
         };
         connection.write_all(&request.to_bytes()).await.expect("the server reads");
         let mut seen = Vec::new();
@@ -235,6 +238,48 @@ async fn a_client_that_reads_is_never_given_up() {
     .await;
 }
 
+/// What was sent before a close arrives, and the close behind it, however slow the client's link is.
+#[tokio::test(start_paused = true)]
+async fn a_close_waits_for_what_is_on_its_way() {
+    const LARGE: usize = 2 << 20;
+    const RATE: usize = 128 << 10;
+    on_each(WAYS.iter(), async |way| {
+        let mut stage = Stage::new(way, Options::new());
+        let id = fresh_id();
+        let (mut connection, session) = stage.open_as(way, &id).await;
+        if way.kind == Kind::Poll {
+            connection.write_all(&way.receiving(&id).to_bytes()).await.unwrap();
+            settle().await;
+        }
+        session.send("~".repeat(LARGE)).await.unwrap();
+        // By now a receiver has taken it.
+        sleep(Duration::from_millis(100)).await;
+        session.close(3000, "Go away!");
+        drop(session);
+        let mut got = Vec::new();
+        let mut asked_again = false;
+        let whole = |got: &[u8]| got.iter().filter(|&&byte| byte == b'~').count();
+        let close = |got: &[u8]| {
+            got.rchunks(200).next().is_some_and(|tail| tail.windows(8).any(|text| text == b"Go away!"))
+        };
+        while !close(&got) {
+            let mut some = vec![0; PIPE];
+            let read = soon("more", connection.read(&mut some)).await.unwrap();
+            assert!(read > 0, "{} of {LARGE}, and no close", whole(&got));
+            got.extend_from_slice(&some[..read]);
+            sleep(SECOND * u32::try_from(read).unwrap() / u32::try_from(RATE).unwrap()).await;
+            if way.kind == Kind::Poll && !asked_again && whole(&got) == LARGE {
+                asked_again = true;
+                // The rest of the response, then the next one.
+                sleep(SECOND).await;
+                connection.write_all(&way.receiving(&id).to_bytes()).await.unwrap();
+            }
+        }
+        assert_eq!(whole(&got), LARGE);
+    })
+    .await;
+}
+
 #[cfg(feature = "websocket")]
 mod sockets {
     use futures_util::StreamExt as _;
@@ -322,6 +367,133 @@ mod sockets {
             assert_eq!(session.close_reason(), Some(CloseReason::PongTimeout));
             assert!(start.elapsed() <= HEARTBEAT + WRITE + 2 * SECOND, "{:?}", start.elapsed());
             reads.abort();
+        })
+        .await;
+    }
+
+    /// A ping has to get past what is before it on a link that is always full.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_all_the_time_is_not_taken_for_dead() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new());
+            let (connection, session) = stage.open(way).await;
+            let (mut reads, _writes) = tokio::io::split(connection);
+            let reader = tokio::spawn(async move {
+                let mut some = [0; 1 << 10];
+                // A second for 16 KiB, and no pong.
+                while let Ok(1..) = reads.read(&mut some).await {
+                    sleep(SECOND / 16).await;
+                }
+            });
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(600) {
+                assert!(session.send("x".repeat(2000)).await.is_ok(), "{:?}", session.close_reason());
+                sleep(Duration::from_millis(110)).await;
+            }
+            drop(session);
+            reader.abort();
+        })
+        .await;
+    }
+
+    /// The answers to a flood of pings are not kept for a peer that does not read them.
+    #[tokio::test(start_paused = true)]
+    async fn pings_of_a_peer_that_does_not_read_are_not_read_either() {
+        for drips in [false, true] {
+            on_each(sockets(), async |way| {
+                let mut stage = Stage::new(way, Options::new());
+                let (connection, session) = stage.open(way).await;
+                let (mut reads, mut writes) = tokio::io::split(connection);
+                let ping = ws::frame(ws::FIN | ws::PING, &[b'p'; 125]);
+                let mut taken = 0;
+                for _ in 0..60 {
+                    while let Ok(Ok(written @ 1..)) =
+                        timeout(SECOND, writes.write(&ping[taken % ping.len()..])).await
+                    {
+                        taken += written;
+                        assert!(taken < 1 << 20, "{taken} bytes of pings were taken");
+                    }
+                    if drips {
+                        reads.read_exact(&mut [0; 16]).await.unwrap();
+                    } else if session.close_reason().is_some() {
+                        break;
+                    }
+                }
+                let end = if drips { None } else { Some(CloseReason::WriteTimeout) };
+                assert_eq!(session.close_reason(), end);
+            })
+            .await;
+        }
+    }
+
+    /// A heartbeat lets an idle connection's buffers go: not those that have something to write.
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_before_a_large_message_loses_none_of_it() {
+        const LARGE: usize = 300_000;
+        let endpoint = SockJs::new(async |mut session: Session| {
+            while session.recv().await.is_some() {
+                session.send("~".repeat(LARGE)).await.unwrap();
+            }
+        });
+        let handle = endpoint.handle();
+        let (_, sessions) = mpsc::unbounded_channel();
+        let stage = Stage { app: Router::new().nest_service("/app", endpoint), handle, sessions };
+        let (mut client, _) =
+            soon("a handshake", client_async("ws://localhost/app/000/a/websocket", stage.connect()))
+                .await
+                .unwrap();
+        soon("`o`", client.next()).await.unwrap().unwrap();
+        let connection = client.get_mut();
+        let message = ws::frame(ws::FIN | ws::TEXT, br#"["a"]"#);
+        connection.write_all(&message).await.unwrap();
+        settle().await;
+        // Read so slowly that a heartbeat falls due behind it.
+        let mut got = 0;
+        let mut count = |bytes: &[u8]| got += bytes.iter().filter(|&&byte| byte == b'~').count();
+        let frame = 10 + LARGE + r#"a[""]"#.len();
+        let mut left = frame - PIPE - 1000;
+        for step in [100; 6].into_iter().chain(std::iter::repeat(PIPE)) {
+            let mut some = vec![0; step.min(left)];
+            connection.read_exact(&mut some).await.unwrap();
+            count(&some);
+            left -= some.len();
+            if left == 0 {
+                break;
+            }
+            if step == 100 {
+                sleep(5 * SECOND).await;
+            }
+        }
+        settle().await;
+        // In one turn: the rest has room, the heartbeat leaves, and the next message comes.
+        let mut some = vec![0; PIPE];
+        assert_eq!(connection.read(&mut some).await.unwrap(), PIPE);
+        count(&some);
+        connection.write_all(&message).await.unwrap();
+        while let Ok(read @ 1..) = timeout(SECOND, connection.read(&mut some)).await.unwrap_or(Ok(0)) {
+            count(&some[..read]);
+        }
+        assert_eq!(got, 2 * LARGE);
+    }
+
+    /// A peer that has broken a rule while it is behind with reading is told so when it has caught up.
+    #[tokio::test(start_paused = true)]
+    async fn a_violation_of_a_peer_that_is_behind_is_answered() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, Options::new().max_body_bytes(50).max_message_bytes(50));
+            let (mut connection, session) = stage.open(way).await;
+            session.send("x".repeat(300_000)).await.unwrap();
+            settle().await;
+            let payload = format!("[\"{}\"]", "a".repeat(100));
+            for _ in 0..2 {
+                connection.write_all(&ws::frame(ws::FIN | ws::TEXT, payload.as_bytes())).await.unwrap();
+                settle().await;
+            }
+            let mut rest = Vec::new();
+            soon("the end of the connection", connection.read_to_end(&mut rest)).await.unwrap();
+            assert!(rest.len() > 300_000, "{}", rest.len());
+            let tail = &rest[rest.len().saturating_sub(100)..];
+            assert!(tail.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1009_u16.to_be_bytes()));
         })
         .await;
     }

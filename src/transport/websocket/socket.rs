@@ -179,7 +179,10 @@ impl<S: MessageStream> Future for Socket<S> {
             if matches!(link.stage, Stage::Opening) || link.blocked {
                 link.poll_write(transport, limits, cx)?;
             }
-            link.poll_read(transport, limits, cx)?;
+            // While the peer does not read, it is not read either: the answers to its pings would pile up.
+            if !link.blocked || link.is_closing() {
+                link.poll_read(transport, limits, cx)?;
+            }
             if link.asked && link.stream.io().has_read() {
                 link.asked = false;
                 link.attachment.shared().heard();
@@ -197,7 +200,9 @@ impl<S: MessageStream> Future for Socket<S> {
             link.poll_write(transport, limits, cx)?;
             if was_closing { Ok(()) } else { link.poll_discard(cx) }
         });
-        let wasteful = |link: &mut Link<S>| std::mem::take(&mut link.silent) && link.stream.is_wasteful();
+        let wasteful = |link: &mut Link<S>| {
+            std::mem::take(&mut link.silent) && !link.blocked && link.stream.is_wasteful()
+        };
         if let Some(link) = this.link.take_if(wasteful) {
             this.link = link.renew();
             cx.waker().wake_by_ref();
@@ -304,6 +309,10 @@ impl<S: MessageStream> Link<S> {
     fn poll_read(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
         if self.is_closing() {
             return self.poll_discard(cx);
+        }
+        if self.failed {
+            // There is nothing more to read, and the peer has yet to be told why.
+            return Ok(());
         }
         for _ in 0..READS_PER_TURN {
             if !self.waiting.is_empty() {
