@@ -6,28 +6,22 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum_sockjs::{CloseFrame, CloseReason, Options, SendError, Session};
-use tokio::{
-    runtime::Handle,
-    sync::mpsc,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, sync::mpsc, time::sleep};
 
 use crate::support::{
     apps::{Endpoint, Reporting, Stage},
+    as_time_passes,
     client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each},
     fresh_id,
     http::{Connection, Request},
-    until, within,
+    pass, until, until_time_has_passed, within,
 };
 
 /// Long enough for nothing to end by itself while a test runs.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Short enough to wait for, and long enough for a client's next step on a busy machine.
-const SHORT: Duration = Duration::from_millis(500);
-
-/// Shorter, where nothing depends on being in time.
-const SOON: Duration = Duration::from_millis(20);
+/// How often an idle receiver hears of the server, where a test lets the time pass.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The way of the client that has no fault, and must not notice the others'.
 fn neighbours_way() -> &'static Way {
@@ -73,14 +67,18 @@ impl Scene {
         way.expect_taken(&self.reporting.endpoint.server.ask(&way.sending(id, payload)).await);
     }
 
+    /// Waits until one receiver beside the neighbour's has come.
+    async fn both_wait(&self) {
+        let handle = &self.reporting.endpoint.handle;
+        until("a second receiver", || handle.stats().total().attached == 2).await;
+    }
+
     /// Expects that of all sessions but the neighbour's there is no trace, and that the neighbour goes on.
     async fn nothing_is_left(&mut self) {
         let handle = self.reporting.endpoint.handle.clone();
         until(format_args!("one session, there are {}", handle.len()), || handle.len() == 1).await;
-        until(format_args!("{} tasks, there are {}", self.tasks, alive_tasks()), || {
-            alive_tasks() <= self.tasks
-        })
-        .await;
+        // What is over is remembered for the disconnect delay.
+        until_time_has_passed("the tasks of the others to end", || alive_tasks() <= self.tasks).await;
         self.neighbour.send(&["still here"]).await;
         let mut frame = Frame::Heartbeat;
         while frame == Frame::Heartbeat {
@@ -94,7 +92,7 @@ impl Scene {
     async fn nothing_is_left_but_ends(&mut self, expected: &CloseReason) {
         let handle = self.reporting.endpoint.handle.clone();
         until(format_args!("one session, there are {}", handle.len()), || handle.len() == 1).await;
-        until("the tasks of the others to end", || alive_tasks() <= self.tasks).await;
+        until_time_has_passed("the tasks of the others to end", || alive_tasks() <= self.tasks).await;
         while let Some(end) = self.reporting.try_end() {
             assert_eq!(end, *expected);
         }
@@ -129,7 +127,7 @@ async fn leave(mut connection: Connection, exit: Exit) {
 #[tokio::test]
 async fn an_answer_to_a_poll_may_be_cut_at_any_byte() {
     on_each(ways(Kind::Poll), async |way| {
-        let mut scene = Scene::start(Options::new().disconnect_delay(SHORT)).await;
+        let mut scene = Scene::start(Options::new().disconnect_delay(NEVER)).await;
         let whole = {
             let id = fresh_id();
             scene.open(way, &id).await;
@@ -149,7 +147,7 @@ async fn an_answer_to_a_poll_may_be_cut_at_any_byte() {
             leave(connection, EXITS[cut % 2]).await;
         }
         for _ in 0..=whole {
-            assert_eq!(scene.reporting.end().await, CloseReason::TimedOut);
+            assert_eq!(scene.reporting.end_as_time_passes().await, CloseReason::TimedOut);
         }
         scene.nothing_is_left().await;
     })
@@ -159,7 +157,7 @@ async fn an_answer_to_a_poll_may_be_cut_at_any_byte() {
 #[tokio::test]
 async fn a_stream_may_be_cut_at_any_byte() {
     on_each(ways(Kind::Stream), async |way| {
-        let mut scene = Scene::start(Options::new().disconnect_delay(SHORT)).await;
+        let mut scene = Scene::start(Options::new().disconnect_delay(NEVER)).await;
         // A stream as it comes: its head with the padding, and one chunk for each frame.
         let (before_open, whole) = {
             let mut connection = scene.connect().await;
@@ -205,7 +203,7 @@ async fn a_stream_may_be_cut_at_any_byte() {
 #[tokio::test]
 async fn a_receiver_that_half_closes_is_lost() {
     on_each(http_ways(), async |way| {
-        let mut scene = Scene::start(Options::new().disconnect_delay(SHORT)).await;
+        let mut scene = Scene::start(Options::new().disconnect_delay(NEVER)).await;
         let id = fresh_id();
         let mut connection = scene.connect().await;
         connection.send(&way.receiving(&id)).await;
@@ -264,7 +262,8 @@ async fn fill(session: &Session) -> usize {
 async fn a_client_that_stops_reading_costs_no_more_than_its_buffers() {
     on_each(WAYS, async |way| {
         // A stream does not come to its end by itself.
-        let options = Options::new().disconnect_delay(SHORT).response_limit(1 << 30);
+        let options =
+            Options::new().disconnect_delay(NEVER).response_limit(1 << 30).heartbeat(Duration::ZERO);
         let mut stage = Stage::start(options).await;
         let mut other = Client::open(&stage.endpoint, way).await;
         let mut others = stage.session().await;
@@ -277,7 +276,14 @@ async fn a_client_that_stops_reading_costs_no_more_than_its_buffers() {
         let waiting = tokio::spawn(async move { waiting.send(pad("behind all that")).await });
         others.send("for one that reads").await.unwrap();
         assert_eq!(other.messages(1).await, ["for one that reads"]);
+        if way.kind == Kind::Poll {
+            other.down.request().await;
+            until("its poll", || stage.endpoint.handle.stats().total().attached == 1).await;
+        }
         client.abort(true);
+        if way.kind == Kind::Poll {
+            pass(NEVER).await;
+        }
         let reason = within("the end of the stalled session", stalled.closed()).await;
         let expected = match way.kind {
             // Between two polls there is no connection that could be lost.
@@ -300,13 +306,14 @@ async fn a_client_that_stops_reading_costs_no_more_than_its_buffers() {
 #[tokio::test]
 async fn a_half_open_poll_times_out_after_a_heartbeat() {
     on_each(ways(Kind::Poll), async |way| {
-        let mut scene = Scene::start(Options::new().heartbeat(SOON).disconnect_delay(SHORT)).await;
+        let mut scene = Scene::start(Options::new().heartbeat(HEARTBEAT).disconnect_delay(NEVER)).await;
         let id = fresh_id();
         scene.open(way, &id).await;
         let mut connection = scene.connect().await;
         connection.send(&way.receiving(&id)).await;
+        scene.both_wait().await;
         // Nothing reads the answer, and nothing closes the connection.
-        assert_eq!(scene.reporting.end().await, CloseReason::TimedOut);
+        assert_eq!(scene.reporting.end_as_time_passes().await, CloseReason::TimedOut);
         drop(connection);
         scene.nothing_is_left().await;
     })
@@ -319,30 +326,28 @@ async fn a_half_open_poll_times_out_after_a_heartbeat() {
 /// With a time limit for heads, which a server has to ask hyper for, not even that.
 #[tokio::test]
 async fn a_head_that_drips_holds_no_session_and_can_be_timed_out() {
-    let endpoint = axum_sockjs::SockJs::new(crate::support::apps::echo);
+    let options = Options::new().heartbeat(Duration::ZERO).disconnect_delay(NEVER);
+    let endpoint = axum_sockjs::SockJs::new(crate::support::apps::echo).options(options);
     let handle = endpoint.handle();
     let app = axum::Router::new().nest_service("/app", endpoint);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let addr = listener.local_addr().unwrap();
     let mut server = axum_server::from_tcp(listener).unwrap();
-    server
-        .http_builder()
-        .http1()
-        .timer(hyper_util::rt::TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(300));
+    server.http_builder().http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(NEVER);
     let server = tokio::spawn(server.serve(app.into_make_service_with_connect_info::<SocketAddr>()));
     for way in WAYS {
         let mut connection = Connection::open(addr).await;
         let head = way.receiving(&fresh_id()).to_bytes();
         let mut bytes = head.chunks(1).take(head.len() - 1).cycle();
-        let dripping = async {
-            while connection.try_write(bytes.next().unwrap()).await.is_ok() {
-                assert_eq!(handle.len(), 0);
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        within("the server to hang up on a head that drips", dripping).await;
+        let mut written = 0;
+        while connection.try_write(bytes.next().unwrap()).await.is_ok() {
+            assert_eq!(handle.len(), 0);
+            written += 1;
+            assert!(written < 100, "the server goes on waiting for a head that drips");
+            sleep(Duration::from_millis(1)).await;
+            pass(NEVER / 10).await;
+        }
     }
     // Who is quick is served meanwhile, and a stream outlives that time.
     let mut connection = Connection::open(addr).await;
@@ -352,7 +357,7 @@ async fn a_head_that_drips_holds_no_session_and_can_be_timed_out() {
     connection.head().await;
     connection.chunk().await;
     assert_eq!(way.read(&connection.text_chunk().await), Frame::Open);
-    sleep(Duration::from_millis(400)).await;
+    pass(2 * NEVER).await;
     let taken = Connection::open(addr).await.ask(&way.sending(&id, "[\"late\"]")).await;
     way.expect_taken(&taken);
     assert_eq!(way.read(&connection.text_chunk().await), Frame::messages(&["late"]));
@@ -378,15 +383,8 @@ async fn a_body_that_drips_is_told_408_and_brings_nothing() {
         let request = way.sending(&id, "[\"never whole\"]").to_bytes();
         let mut connection = scene.connect().await;
         connection.write(&request[..request.len() - 1]).await;
-        // Nobody says when the server begins to wait for the last byte: minutes go by until it has had enough.
-        let mut minutes = 0;
-        while timeout(SOON, connection.readable()).await.is_err() {
-            minutes += 1;
-            assert!(minutes < 100, "the server goes on waiting");
-            tokio::time::pause();
-            tokio::time::advance(Duration::from_secs(61)).await;
-            tokio::time::resume();
-        }
+        // Nobody says when the server begins to wait for the last byte.
+        as_time_passes("an answer", connection.readable()).await;
         let answer = connection.answer("POST").await;
         assert_eq!((answer.status, answer.text()), (408, "Body too slow.\n"));
         assert_eq!(scene.reporting.endpoint.handle.stats().rejected["slow-body"], 1);
@@ -409,7 +407,7 @@ async fn a_body_that_drips_is_told_408_and_brings_nothing() {
 #[tokio::test]
 async fn a_cut_behind_a_pipelined_request_is_found_by_the_next_heartbeat() {
     on_each(http_ways(), async |way| {
-        let mut scene = Scene::start(Options::new().heartbeat(SOON).disconnect_delay(SHORT)).await;
+        let mut scene = Scene::start(Options::new().heartbeat(HEARTBEAT).disconnect_delay(NEVER)).await;
         for exit in [Exit::Close, Exit::Reset] {
             let id = fresh_id();
             if way.kind == Kind::Poll {
@@ -423,8 +421,9 @@ async fn a_cut_behind_a_pipelined_request_is_found_by_the_next_heartbeat() {
                 connection.chunk().await;
                 assert_eq!(way.read(&connection.text_chunk().await), Frame::Open);
             }
+            scene.both_wait().await;
             leave(connection, exit).await;
-            let end = scene.reporting.end().await;
+            let end = scene.reporting.end_as_time_passes().await;
             match way.kind {
                 // The heartbeat answers a poll, whether that arrives or not.
                 Kind::Poll => {
@@ -499,8 +498,7 @@ async fn a_handler_that_hangs_keeps_its_own_task_and_nothing_else() {
                 sender.send((message, session.closed().await)).ok();
             }
         };
-        let options = Options::new().disconnect_delay(SHORT);
-        let endpoint = Endpoint::start(handler, options).await;
+        let endpoint = Endpoint::start(handler, Options::new().disconnect_delay(NEVER)).await;
         let tasks = alive_tasks();
         let mut client = Client::open(&endpoint, way).await;
         client.send(&["nobody reads this yet"]).await;
@@ -510,8 +508,11 @@ async fn a_handler_that_hangs_keeps_its_own_task_and_nothing_else() {
             client.ping().await;
         }
         client.abort(true);
+        if way.kind == Kind::Poll {
+            pass(NEVER).await;
+        }
         endpoint.is_left_empty().await;
-        until("its connections to end", || alive_tasks() <= tasks + 1).await;
+        until_time_has_passed("its connections to end", || alive_tasks() <= tasks + 1).await;
         endpoint.still_serves().await;
         release.send(true).unwrap();
         let (message, reason) = within("the handler's end", reasons.recv()).await.unwrap();
@@ -521,7 +522,7 @@ async fn a_handler_that_hangs_keeps_its_own_task_and_nothing_else() {
             Kind::Stream | Kind::Socket => CloseReason::ConnectionLost,
         };
         assert_eq!(reason, expected);
-        until("the handlers to end", || alive_tasks() <= tasks).await;
+        until_time_has_passed("the handlers to end", || alive_tasks() <= tasks).await;
     })
     .await;
 }
@@ -540,7 +541,7 @@ async fn a_handler_that_drops_its_session_has_closed_it() {
                 assert_eq!(other.send("late").await, Err(SendError::Closed("late".into())));
             }
         };
-        let endpoint = Endpoint::start(handler, Options::new().disconnect_delay(SHORT)).await;
+        let endpoint = Endpoint::start(handler, Options::new().disconnect_delay(NEVER)).await;
         let tasks = alive_tasks();
         let mut client = Client::open(&endpoint, way).await;
         assert_eq!(client.frame().await, Frame::close(way, 1000, "Normal closure"));
@@ -548,7 +549,7 @@ async fn a_handler_that_drops_its_session_has_closed_it() {
         assert_eq!(reason, CloseReason::Server(CloseFrame::new(1000, "Normal closure")));
         client.abort(false);
         endpoint.is_left_empty().await;
-        until("its tasks to end", || alive_tasks() <= tasks).await;
+        until_time_has_passed("its tasks to end", || alive_tasks() <= tasks).await;
     })
     .await;
 }
@@ -556,7 +557,7 @@ async fn a_handler_that_drops_its_session_has_closed_it() {
 #[tokio::test]
 async fn of_two_closes_the_first_counts_and_what_is_sent_behind_it_comes_back() {
     on_each(WAYS, async |way| {
-        let mut stage = Stage::start(Options::new().disconnect_delay(SHORT)).await;
+        let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
         let tasks = alive_tasks();
         let mut client = Client::open(&stage.endpoint, way).await;
         let session = stage.session().await;
@@ -572,7 +573,7 @@ async fn of_two_closes_the_first_counts_and_what_is_sent_behind_it_comes_back() 
         client.abort(false);
         drop(session);
         stage.endpoint.is_left_empty().await;
-        until("its tasks to end", || alive_tasks() <= tasks).await;
+        until_time_has_passed("its tasks to end", || alive_tasks() <= tasks).await;
     })
     .await;
 }

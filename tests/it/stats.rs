@@ -24,6 +24,7 @@ use crate::support::{
     fresh_id,
     http::Request,
     log::Log,
+    pass,
     server::Server,
     until, within,
 };
@@ -315,7 +316,7 @@ async fn the_log_has_the_documented_events_and_no_others() {
             assert_ne!(message, "panic");
         }
     };
-    let options = Options::new().disconnect_delay(SHORT).max_sessions_per_peer(2).peer_key(|_, _| None);
+    let options = Options::new().disconnect_delay(6 * PATIENCE).max_sessions_per_peer(2).peer_key(|_, _| None);
     let endpoint = for_its_own_pages(handler, options).await;
     let secret = fresh_id() + "s3cret";
     let mut client = Client::open_as(&endpoint, poll_way(), &secret).await;
@@ -329,6 +330,7 @@ async fn the_log_has_the_documented_events_and_no_others() {
     }
     let (_, report) = tokio::join!(client.frame(), endpoint.handle.shutdown(4001, "", PATIENCE));
     assert_eq!(report.handlers_running, 0);
+    pass(6 * PATIENCE).await;
     until("the end of both", || log.text().matches("session closed").count() == 2).await;
 
     let log = log.text();

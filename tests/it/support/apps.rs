@@ -141,6 +141,12 @@ impl Reporting {
         within("the end of a session", self.ends.recv()).await.expect("the endpoint is alive")
     }
 
+    /// The same, where time has to pass until then.
+    pub(crate) async fn end_as_time_passes(&mut self) -> CloseReason {
+        let end = super::as_time_passes("the end of a session", self.ends.recv()).await;
+        end.expect("the endpoint is alive")
+    }
+
     /// How a session has ended that nobody has asked about yet.
     pub(crate) fn try_end(&mut self) -> Option<CloseReason> {
         self.ends.try_recv().ok()

@@ -39,6 +39,37 @@ pub(crate) async fn until(what: impl Display, mut condition: impl FnMut() -> boo
     .await;
 }
 
+/// Lets time pass at once, on a clock that goes on by itself before and behind that; the test has to be on a
+/// runtime of one thread, and what is due happens when it waits for something next.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Waits for what only time brings: a minute passes whenever nothing happens for a moment. What has to come
+/// before has to be there before, and `future` must have no time limit of its own.
+pub(crate) async fn as_time_passes<T>(what: impl Display, future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..500 {
+        if let Ok(value) = tokio::time::timeout(Duration::from_millis(20), &mut future).await {
+            return value;
+        }
+        pass(Duration::from_secs(60)).await;
+    }
+    panic!("not within 500 minutes: {what}");
+}
+
+/// As [`until`], where time has to pass.
+pub(crate) async fn until_time_has_passed(what: impl Display, mut condition: impl FnMut() -> bool) {
+    as_time_passes(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
 /// An id that no other session of this process has.
 pub(crate) fn fresh_id() -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
