@@ -3,9 +3,13 @@
 //! After each fault there are three questions: what the client saw, what the application was told, and what
 //! is left of it on the server, which has to be nothing. docs/faults.md has the answers in a table.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use axum_sockjs::{CloseFrame, CloseReason, Options, SendError, Session};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, request::Parts},
+};
+use axum_sockjs::{CloseFrame, CloseReason, Options, SendError, Session, Transport};
 use tokio::{runtime::Handle, sync::mpsc, time::sleep};
 
 use crate::support::{
@@ -574,6 +578,66 @@ async fn of_two_closes_the_first_counts_and_what_is_sent_behind_it_comes_back() 
         drop(session);
         stage.endpoint.is_left_empty().await;
         until_time_has_passed("its tasks to end", || alive_tasks() <= tasks).await;
+    })
+    .await;
+}
+
+/// An extractor with the fault that the request asks for.
+struct AtFault;
+
+impl<S: Sync> FromRequestParts<S> for AtFault {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        tokio::task::yield_now().await;
+        match parts.headers.get("x-fault").map(HeaderValue::as_bytes) {
+            Some(b"hang") => std::future::pending().await,
+            Some(_) => panic!("an extractor's own bug"),
+            None => Ok(Self),
+        }
+    }
+}
+
+/// Asks for a session from an extractor at fault, and gives what has come of it to `check`. There is a place
+/// for one session only, which the next client then gets, under the same id.
+async fn open_at_fault(way: &'static Way, fault: &str, check: impl AsyncFn(&mut Connection, &Endpoint)) {
+    let handler = |_: AtFault, session: Session| async move { drop(session.closed().await) };
+    let options = Options::new().max_sessions(1).open_timeout(NEVER).disconnect_delay(NEVER);
+    let endpoint = Endpoint::start(handler, options).await;
+    let tasks = alive_tasks();
+    let id = fresh_id();
+    let mut connection = endpoint.server.connect().await;
+    connection.send(&way.opening(&id).header("X-Fault", fault)).await;
+    check(&mut connection, &endpoint).await;
+    drop(connection);
+    let stats = endpoint.handle.stats();
+    assert_eq!((stats.total().opened, stats.total().opening, stats.handlers), (0, 0, 0));
+    until("its task to end", || alive_tasks() <= tasks).await;
+    let _client = Client::open_as(&endpoint, way, &id).await;
+    until("its session", || endpoint.handle.len() == 1).await;
+}
+
+#[tokio::test]
+async fn an_extractor_that_hangs_ends_with_the_open_timeout() {
+    on_each(WAYS, async |way| {
+        open_at_fault(way, "hang", async |connection, endpoint| {
+            until("the extractor", || endpoint.handle.stats().total().opening == 1).await;
+            as_time_passes("an answer", connection.readable()).await;
+            let answer = connection.answer(way.method).await;
+            // An EventSource may ask again at once after a 503.
+            let status = if way.transport == Transport::EventSource { 200 } else { 503 };
+            assert_eq!((answer.status, answer.header("retry-after")), (status, Some("5")), "{answer}");
+            assert_eq!(endpoint.handle.stats().rejected["open-timeout"], 1);
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_extractor_that_panics_ends_its_connection_and_nothing_else() {
+    on_each(WAYS, async |way| {
+        open_at_fault(way, "panic", async |connection, _| connection.expect_end().await).await;
     })
     .await;
 }

@@ -396,16 +396,7 @@ fn is_overload(answer: &Response) -> bool {
 
 /// The answer to who opens a session this way, of a stream its head, and its connection.
 async fn opening(server: &Server, way: &Way, header: Option<(&str, &str)>) -> (Response, Connection) {
-    let id = fresh_id();
-    let mut request = match way.kind {
-        #[cfg(feature = "websocket")]
-        Kind::Socket => {
-            let path =
-                if way.framed { Endpoint::path(&id, way.receive) } else { "/app/websocket".to_owned() };
-            crate::support::ws::handshake(path)
-        }
-        _ => way.receiving(&id),
-    };
+    let mut request = way.opening(&fresh_id());
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }

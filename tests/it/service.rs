@@ -1027,13 +1027,18 @@ async fn a_batch_that_finds_no_room_in_time_is_refused_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sending_request_that_breaks_off_while_it_waits_leaves_nothing() {
-    let (_stage, client, mut session) = polling_with(Options::new().receive_queue_messages(1)).await;
-    assert_eq!(client.send(r#"["a"]"#).await, StatusCode::NO_CONTENT);
-    assert!(client.send(r#"["b"]"#).now_or_never().is_none());
-    assert_eq!(next(&mut session).await.unwrap(), "a");
-    settle().await;
-    assert_eq!(session.try_recv(), None);
-    assert_eq!(session.close_reason(), None, "it is not the receiver");
+    for (name, taken) in [("xhr_send", StatusCode::NO_CONTENT), ("jsonp_send", StatusCode::OK)] {
+        let (_stage, client, mut session) = polling_with(Options::new().receive_queue_messages(1)).await;
+        assert_eq!(client.call("POST", name, r#"["a"]"#).await.status(), taken);
+        assert!(client.call("POST", name, r#"["b"]"#).now_or_never().is_none());
+        assert_eq!(next(&mut session).await.unwrap(), "a");
+        settle().await;
+        assert_eq!(session.try_recv(), None, "{name}");
+        assert_eq!(session.close_reason(), None, "{name} is not the receiver");
+        // The place that it waited for is free.
+        assert_eq!(client.call("POST", name, r#"["c"]"#).await.status(), taken);
+        assert_eq!(next(&mut session).await.unwrap(), "c");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -1392,16 +1397,22 @@ async fn a_rejection_answers_the_opening_request() {
 
 #[tokio::test(start_paused = true)]
 async fn extractors_have_their_time_and_no_more() {
-    let gate = Gate::default();
-    let endpoint = gate.endpoint(Options::new());
-    let start = Instant::now();
-    let response = call(&endpoint.app, with_secret(Transport::XhrPolling)).await;
-    assert_eq!(start.elapsed(), Duration::from_secs(5));
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(header(&response, header::RETRY_AFTER), "5");
-    assert!(endpoint.handle.is_empty());
-    gate.opened.notify_one();
-    assert_eq!(text(call(&endpoint.app, with_secret(Transport::XhrPolling)).await).await, "o\n");
+    for transport in http_transports() {
+        let gate = Gate::default();
+        let endpoint = gate.endpoint(Options::new());
+        let start = Instant::now();
+        let response = call(&endpoint.app, with_secret(transport)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(5), "{transport}");
+        // An EventSource may ask again at once after a 503.
+        let status = if transport == Transport::EventSource { 200 } else { 503 };
+        assert_eq!(response.status(), status, "{transport}");
+        assert_eq!(header(&response, header::RETRY_AFTER), "5");
+        assert!(endpoint.handle.is_empty());
+        gate.opened.notify_one();
+        let response = call(&endpoint.app, with_secret(transport)).await;
+        assert_eq!(header(&response, header::RETRY_AFTER), "", "{transport}");
+        assert_eq!(endpoint.handle.len(), 1, "{transport}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,7 +120,7 @@ async fn waiting_receivers_are_told_at_once() {
 
 /// Expects that no session opens here.
 async fn refuses_to_open(endpoint: &Endpoint, way: &Way) {
-    let request = opening(way);
+    let request = way.opening(&fresh_id());
     let response = endpoint.server.ask(&request).await;
     assert_eq!(response.header("retry-after"), Some("5"), "{}", way.transport);
     if way.transport == Transport::EventSource {
@@ -129,16 +129,6 @@ async fn refuses_to_open(endpoint: &Endpoint, way: &Way) {
     }
     assert_eq!(response.status, 503, "{}: {response}", way.transport);
     assert_eq!(response.text(), "The server is going down.\n", "{}", way.transport);
-}
-
-fn opening(way: &Way) -> Request {
-    match way.kind {
-        #[cfg(feature = "websocket")]
-        Kind::Socket if way.framed => crate::support::ws::handshake(Endpoint::path(&fresh_id(), way.receive)),
-        #[cfg(feature = "websocket")]
-        Kind::Socket => crate::support::ws::handshake("/app/websocket"),
-        _ => way.receiving(&fresh_id()),
-    }
 }
 
 #[tokio::test]
@@ -196,7 +186,7 @@ async fn requests_that_the_extractors_judge_do_not_slip_through() {
         let handle = sockjs.handle();
         let server = Server::start(Router::new().nest_service("/app", sockjs)).await;
         let mut connection = server.connect().await;
-        connection.send(&opening(way)).await;
+        connection.send(&way.opening(&fresh_id())).await;
         until("the extractor", || gate.asked.load(Ordering::SeqCst) == 1).await;
         assert_eq!(handle.stats().transport(way.transport).opening, 1, "{}", way.transport);
 

@@ -280,6 +280,25 @@ async fn a_close_waits_for_what_is_on_its_way() {
     .await;
 }
 
+/// A stream whose network has gone without a word: heartbeats fit the buffers for long, so the kernel is the
+/// first to notice, and says so. Here the test does in its place.
+#[tokio::test(start_paused = true)]
+async fn a_half_open_stream_without_messages_ends_when_the_kernel_gives_up() {
+    on_each(WAYS.iter().filter(|way| way.kind == Kind::Stream), async |way| {
+        let mut stage = Stage::new(way, Options::new());
+        let (connection, session) = stage.open(way).await;
+        let (_open, other) = stage.open(way).await;
+        sleep(Duration::from_secs(1800)).await;
+        assert_eq!(session.close_reason(), None, "no deadline ends it");
+        drop(connection);
+        settle().await;
+        assert_eq!(session.close_reason(), Some(CloseReason::ConnectionLost));
+        // With a kernel that never gives up, the buffers are full some day.
+        assert_eq!(soon("its end", other.closed()).await, CloseReason::WriteTimeout);
+    })
+    .await;
+}
+
 #[cfg(feature = "websocket")]
 mod sockets {
     use futures_util::StreamExt as _;

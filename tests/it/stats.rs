@@ -316,7 +316,8 @@ async fn the_log_has_the_documented_events_and_no_others() {
             assert_ne!(message, "panic");
         }
     };
-    let options = Options::new().disconnect_delay(6 * PATIENCE).max_sessions_per_peer(2).peer_key(|_, _| None);
+    let options =
+        Options::new().disconnect_delay(6 * PATIENCE).max_sessions_per_peer(2).peer_key(|_, _| None);
     let endpoint = for_its_own_pages(handler, options).await;
     let secret = fresh_id() + "s3cret";
     let mut client = Client::open_as(&endpoint, poll_way(), &secret).await;

@@ -138,6 +138,17 @@ impl Way {
         if self.method == "POST" { request.body("") } else { request }
     }
 
+    /// The request that opens a session, on the transports that have ids under this one.
+    pub(crate) fn opening(&self, id: &str) -> Request {
+        match self.kind {
+            #[cfg(feature = "websocket")]
+            Kind::Socket if self.framed => ws::handshake(Endpoint::path(id, self.receive)),
+            #[cfg(feature = "websocket")]
+            Kind::Socket => ws::handshake("/app/websocket"),
+            _ => self.receiving(id),
+        }
+    }
+
     /// The request that sends a payload, of an HTTP transport.
     pub(crate) fn sending(&self, id: &str, payload: impl AsRef<[u8]>) -> Request {
         let payload = payload.as_ref();
