@@ -28,8 +28,14 @@ async fn echo(mut session: Session) {
 }
 
 async fn run(data: &[u8]) {
-    let options =
-        Options::new().origins(Origins::any()).hixie76(true).max_message_bytes(256).response_limit(512);
+    // Small enough for an input to come to every bound.
+    let options = Options::new()
+        .origins(Origins::any())
+        .hixie76(true)
+        .max_message_bytes(256)
+        .receive_queue_bytes(1024)
+        .send_queue_bytes(1024)
+        .response_limit(512);
     let endpoint = SockJs::new(echo).options(options);
     let handle = endpoint.handle();
     let app = Router::new().nest_service("/app", endpoint);
@@ -39,12 +45,16 @@ async fn run(data: &[u8]) {
         .with_upgrades();
     let connection = tokio::spawn(connection);
     let (mut read, mut write) = tokio::io::split(client);
+    // The first byte says how the others are cut up, and whether the client reads what comes back.
+    let (&size, data) = data.split_first().unwrap_or((&0, &[]));
+    let reads = size % 2 == 1;
     let reading = tokio::spawn(async move {
         let mut sink = [0; 1024];
+        if !reads {
+            std::future::pending::<()>().await;
+        }
         while matches!(read.read(&mut sink).await, Ok(count) if count > 0) {}
     });
-    // The first byte says how the others are cut up.
-    let (&size, data) = data.split_first().unwrap_or((&0, &[]));
     for piece in data.chunks(usize::from(size) * 4 + 1) {
         if timeout(Duration::from_secs(120), write.write_all(piece)).await.is_err()
             || connection.is_finished()

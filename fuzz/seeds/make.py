@@ -41,6 +41,11 @@ SEEDS = {
         http("GET", "/websocket", upgrade) + frame(0x81, b"close") + frame(0x89, b"") + frame(0x88, b"\x03\xe8"),
         http("GET", "/0/a/websocket", upgrade) + frame(0x01, b'["a') + frame(0x80, b'"]') + frame(0x82, b"\x00"),
         http("GET", "/websocket", old) + b"12345678" + b"\x00a\xff\xff\x00",
+        # More than the queues and the connection hold.
+        http("GET", "/websocket", upgrade) + 99 * frame(0x81, b"x" * 100),
+        http("GET", "/0/a/websocket", upgrade) + 2000 * frame(0x89, b""),
+        http("POST", "/0/a/xhr") + 40 * http("POST", "/0/a/xhr_send", body=b'["' + b"x" * 99 + b'"]'),
+        http("GET", "/websocket", old) + b"12345678" + 99 * (b"\0" + b"x" * 100 + b"\xff"),
     ],
 }
 for target, seeds in SEEDS.items():
@@ -48,5 +53,7 @@ for target, seeds in SEEDS.items():
     folder.mkdir(exist_ok=True)
     for number, seed in enumerate(seeds):
         seed = seed if isinstance(seed, bytes) else seed.encode()
-        # The service's first byte says how the others are cut up.
-        (folder / f"{number:02}").write_bytes(b"\xff" + seed if target == "service" else seed)
+        # The service's first byte says how the others are cut up, and whether the client reads.
+        if target == "service":
+            seed = (b"\xfe" if len(seed) > 2000 else b"\xff") + seed
+        (folder / f"{number:02}").write_bytes(seed)
