@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     sync::mpsc,
     task::yield_now,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tower::ServiceExt as _;
 
@@ -303,6 +303,8 @@ async fn a_half_open_stream_without_messages_ends_when_the_kernel_gives_up() {
 mod sockets {
     use futures_util::StreamExt as _;
     use tokio_tungstenite::client_async;
+
+    use tokio::time::timeout;
 
     use super::*;
     use crate::support::ws;
