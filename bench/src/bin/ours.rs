@@ -88,6 +88,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(format!("unknown option {flag}").into()),
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    // A thousand sessions are busy at once: see "Many busy sessions" in this crate's documentation, "Operating".
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .global_queue_interval(3)
+        .enable_all()
+        .build()?;
     Ok(runtime.block_on(serve(heartbeat, http1_only))?)
 }
