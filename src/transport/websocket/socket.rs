@@ -381,7 +381,8 @@ impl<S: MessageStream> Link<S> {
             Poll::Ready(Err(_)) => return Err(Done),
             Poll::Pending => return Ok(()),
         }
-        loop {
+        // Behind an error there are no messages, and a stream may wait for some for ever.
+        while !self.failed {
             match Pin::new(&mut self.stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.count_discarded(message.len())?,
                 Poll::Ready(Some(Err(Error::ConnectionClosed))) => return Err(Done),
