@@ -321,7 +321,7 @@ impl Core {
         self.at_rest = false;
         self.last_frame = match (&frame, self.heartbeat_due) {
             // The next one then comes when the driver's timer, set when this one was due, will ring.
-            (Frame::Heartbeat, Some(due)) if now - due <= PROMPT => due,
+            (Frame::Heartbeat, Some(due)) if self.is_prompt(due, now) => due,
             _ => now,
         };
         // What goes into a buffer that does not empty is no progress.
@@ -337,6 +337,10 @@ impl Core {
             self.expire(now, true);
         }
         Next::Frame(frame)
+    }
+
+    fn is_prompt(&self, due: Instant, now: Instant) -> bool {
+        now - due <= PROMPT && self.after_heartbeat(due).is_none_or(|next| now < next)
     }
 
     /// A heartbeat leaves, which the peer of a socket has to answer.

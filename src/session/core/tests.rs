@@ -1012,6 +1012,13 @@ fn a_heartbeat_that_is_late_starts_the_interval_again() {
     session.wait(PROMPT + TICK);
     assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
     assert_eq!(session.deadline(), Some(HEARTBEAT));
+
+    let quick = PROMPT / 2;
+    let (mut session, first) = Timed::open(Settings { heartbeat: Some(quick), ..SETTINGS });
+    session.wait(quick).on_deadline();
+    session.wait(quick);
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    assert_eq!(session.deadline(), Some(quick), "not two at once");
 }
 
 #[test]
@@ -1709,7 +1716,12 @@ impl Model {
         };
         self.at_rest = false;
         let due = self.heartbeat_due.take().filter(|_| frame == Frame::Heartbeat);
-        self.quiet_since = due.filter(|&due| self.now <= due + PROMPT).unwrap_or(self.now);
+        self.quiet_since = due
+            .filter(|&due| {
+                self.now <= due + PROMPT
+                    && Self::after(due, self.settings.heartbeat).is_none_or(|at| self.now < at)
+            })
+            .unwrap_or(self.now);
         if !self.blocked {
             self.got_on = self.now;
         }
