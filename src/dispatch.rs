@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
 };
 
@@ -11,7 +12,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header::SET_COOKIE, request::Parts};
+use http::{Method, StatusCode, header::SET_COOKIE, request::Parts};
 use http_body::Body;
 
 use crate::{
@@ -21,15 +22,19 @@ use crate::{
     origin::{Asking, Silent},
     protocol::path::{self, Path},
     random,
-    request::{BodyError, discard_body, has_doubled_slash, hide_session_id, read_body},
+    request::{BodyError, Head, Span, discard_body, read_body},
     response::{
         cache,
         cors::{self, AllowOrigin},
         reply::{self, Rejection},
     },
     session::{AttachError, Attachment, Connection, Driver, Lookup, Reservation, Shared},
+    timeout::timeout,
     transport::{self, Action, ROUTES, Receiver, Route, send::Sending},
 };
+
+/// An answer that ends a request early. Whole, it would make every request larger that waits for something.
+type Refusal = Box<Response>;
 
 /// What a request asks for.
 enum Target {
@@ -38,7 +43,7 @@ enum Target {
     Iframe,
     Client { version: Option<Box<str>> },
     RawWebSocket,
-    Session { route: &'static Route, id: Box<str> },
+    Session { route: &'static Route, id: Span },
 }
 
 impl Target {
@@ -58,10 +63,10 @@ impl Target {
 }
 
 impl SockJs {
-    pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Response {
-        let (parts, body) = request.into_parts();
-        // A request may wait for long, and is then no larger than it must be: what comes before the wait is boxed.
-        let mut response = self.answer(Box::new(parts), body).await;
+    /// Answers a request. It may wait for long, and is then no larger than it must be: what comes before the wait is
+    /// boxed.
+    pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Response {
+        let mut response = self.answer(head, body).await;
         if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
             self.endpoint.registry.count_rejection(rejection);
             tracing::debug!(cause = rejection.name(), status = response.status().as_u16(), "request refused");
@@ -71,35 +76,30 @@ impl SockJs {
         response
     }
 
-    async fn answer<B: Body<Data = Bytes>>(&self, parts: Box<Parts>, body: B) -> Response {
-        let target = self.target(&parts);
-        if target.as_ref().is_some_and(|target| target.is_guarded() && !self.lets_in(target, &parts)) {
+    async fn answer<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Response {
+        let target = self.target(&head);
+        if target.as_ref().is_some_and(|target| target.is_guarded() && !self.lets_in(target, &head.parts)) {
             discard_body(body).await;
             return reply::origin_refused();
         }
+        if let Some(Target::Session { route, id }) = target {
+            return self.session_url(route, id, head, body).await;
+        }
+        discard_body(body).await;
         match target {
-            Some(Target::Session { route, id }) => self.session_url(route, &id, parts, body).await,
-            other => {
-                discard_body(body).await;
-                match other {
-                    Some(Target::Info) => self.info(&parts),
-                    Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(*parts)).await,
-                    Some(Target::Greeting) => {
-                        page(&parts, || reply::text(StatusCode::OK, "Welcome to SockJS!\n"))
-                    }
-                    Some(Target::Iframe) => page(&parts, || self.iframe(&parts)),
-                    Some(Target::Client { version }) => self.client_script(version.as_deref(), &parts),
-                    Some(Target::Session { .. }) | None => reply::not_found(),
-                }
+            Some(Target::Info) => self.info(&head.parts),
+            Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(*head)).await,
+            Some(Target::Greeting) => {
+                page(&head.parts, || reply::text(StatusCode::OK, "Welcome to SockJS!\n"))
             }
+            Some(Target::Iframe) => page(&head.parts, || self.iframe(&head.parts)),
+            Some(Target::Client { version }) => self.client_script(version.as_deref(), &head.parts),
+            Some(Target::Session { .. }) | None => reply::not_found(),
         }
     }
 
-    fn target(&self, parts: &Parts) -> Option<Target> {
-        if has_doubled_slash(parts) {
-            return None;
-        }
-        Some(match path::parse(parts.uri.path())? {
+    fn target(&self, head: &Head) -> Option<Target> {
+        Some(match path::parse(head.path()?)? {
             Path::Greeting => Target::Greeting,
             Path::Info => Target::Info,
             Path::Iframe if self.options_ref().has_legacy_transports() => Target::Iframe,
@@ -111,7 +111,7 @@ impl SockJs {
             Path::Session { session, transport } => {
                 let route = ROUTES.iter().find(|route| route.name == transport)?;
                 let enabled = route.transports.iter().any(|&transport| self.is_enabled(transport));
-                enabled.then(|| Target::Session { route, id: session.into() })?
+                enabled.then(|| Target::Session { route, id: head.span_before(session, transport) })?
             }
         })
     }
@@ -183,27 +183,27 @@ impl SockJs {
     }
 
     /// A URL below `/SERVER/SESSION/`: the methods and headers that all of them share.
-    async fn session_url<B>(&self, route: &Route, id: &str, parts: Box<Parts>, body: B) -> Response
+    async fn session_url<B>(&self, route: &Route, id: Span, head: Box<Head>, body: B) -> Response
     where
         B: Body<Data = Bytes>,
     {
-        let cookie = self.options_ref().cookie.for_request(&parts.headers);
-        let mut allow_origin = if route.cross_origin { self.allow_origin(&parts) } else { None };
+        let cookie = self.options_ref().cookie.for_request(&head.parts.headers);
+        let mut allow_origin = if route.cross_origin { self.allow_origin(&head.parts) } else { None };
         if matches!(route.action, Action::Receive(_)) {
             allow_origin = allow_origin.map(AllowOrigin::detached);
         }
         // Only a POST is ever asked for beforehand.
         let may_preflight = allow_origin.is_some() && route.method == Method::POST;
-        let mut response = if route.serves(&parts) {
+        let mut response = if route.serves(&head.parts) {
             let mut response = match route.action {
-                Action::Send(sending) => self.send(sending, id, &parts, body).await,
+                Action::Send(sending) => self.send(sending, id, &head, body).await,
                 Action::Receive(read_query) => {
                     // Unread bytes would hide from hyper that the client has gone.
                     discard_body(body).await;
-                    match read_query(parts.uri.query()) {
+                    match read_query(head.parts.uri.query()) {
                         Ok(receiver) => {
                             let transport = receiver.transport;
-                            let response = self.receive(receiver, id, parts).await;
+                            let response = self.receive(receiver, id, head).await;
                             if transport == Transport::EventSource && Rejection::is_overload(&response) {
                                 transport::eventsource::refuse(response)
                             } else {
@@ -216,7 +216,7 @@ impl SockJs {
                 #[cfg(feature = "websocket")]
                 Action::WebSocket => {
                     discard_body(body).await;
-                    Box::pin(self.websocket(Transport::WebSocket, *parts)).await
+                    Box::pin(self.websocket(Transport::WebSocket, *head)).await
                 }
             };
             cache::never(response.headers_mut());
@@ -224,7 +224,9 @@ impl SockJs {
         } else {
             discard_body(body).await;
             match route.method {
-                _ if parts.method == Method::OPTIONS && may_preflight => preflight(&parts, "OPTIONS, POST"),
+                _ if head.parts.method == Method::OPTIONS && may_preflight => {
+                    preflight(&head.parts, "OPTIONS, POST")
+                }
                 Method::GET => reply::method_not_allowed("GET"),
                 _ if may_preflight => reply::method_not_allowed("OPTIONS, POST"),
                 _ => reply::method_not_allowed("POST"),
@@ -240,24 +242,25 @@ impl SockJs {
     }
 
     /// A request that brings messages.
-    async fn send<B>(&self, sending: &Sending, id: &str, parts: &Parts, body: B) -> Response
+    async fn send<B>(&self, sending: &Sending, id: Span, head: &Head, body: B) -> Response
     where
         B: Body<Data = Bytes>,
     {
-        let session = self.find(id, parts).await.and_then(|session| {
+        let session = self.find(id, head).await.and_then(|session| {
             let permit = session.permit_send(self.options_ref().max_pending_sends);
-            permit.ok_or_else(|| reply::overloaded(Rejection::SendsFull))
+            permit.ok_or_else(|| Box::new(reply::overloaded(Rejection::SendsFull)))
         });
         let session = match session {
             Ok(session) => session,
             Err(refusal) => {
                 discard_body(body).await;
-                return refusal;
+                return *refusal;
             }
         };
-        match read_body(parts, body, self.options_ref().max_body_bytes).await {
+        match read_body(&head.parts, body, self.options_ref().max_body_bytes).await {
             Ok(body) => {
-                transport::send::respond(sending, self.options_ref(), session, &parts.headers, body).await
+                transport::send::respond(sending, self.options_ref(), session, &head.parts.headers, body)
+                    .await
             }
             Err(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
             Err(BodyError::TooSlow) => {
@@ -270,28 +273,31 @@ impl SockJs {
     }
 
     /// The session that a request names, if it belongs to who asks.
-    async fn find(&self, id: &str, parts: &Parts) -> Result<Arc<Shared>, Response> {
-        let owner = self.identify(parts).await?;
-        let session = self.endpoint.registry.get(id).ok_or_else(reply::no_session)?;
-        if same(&owner, &session.connection.owner) { Ok(session) } else { Err(reply::foreign_session()) }
+    async fn find(&self, id: Span, head: &Head) -> Result<Arc<Shared>, Refusal> {
+        let owner = self.identify(head).await?;
+        let session =
+            self.endpoint.registry.get(head.text(id)).ok_or_else(|| Box::new(reply::no_session()))?;
+        if same(&owner, &session.connection.owner) {
+            Ok(session)
+        } else {
+            Err(Box::new(reply::foreign_session()))
+        }
     }
 
     /// Whom a request comes from, where the application binds sessions to that.
-    async fn identify(&self, parts: &Parts) -> Result<Option<Owner>, Response> {
+    async fn identify(&self, head: &Head) -> Result<Option<Owner>, Refusal> {
         let Some(identity) = &self.identity else { return Ok(None) };
-        let mut parts = parts.clone();
-        hide_session_id(&mut parts);
-        Box::pin(self.judged(identity.identify(parts, ()))).await.map(Some)
+        Box::pin(self.judged(identity.identify(head.shown(), ()))).await.map(Some)
     }
 
     /// Answers with the frames of a session.
-    async fn receive(&self, receiver: Receiver, id: &str, parts: Box<Parts>) -> Response {
-        match self.attach(receiver.transport, id, parts).await {
+    async fn receive(&self, receiver: Receiver, id: Span, head: Box<Head>) -> Response {
+        match self.attach(receiver.transport, id, head).await {
             Ok(Some(attachment)) => {
                 transport::receive::respond(receiver, attachment, self.options_ref().response_limit).await
             }
             Ok(None) => transport::receive::refuse(receiver),
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         }
     }
 
@@ -301,17 +307,24 @@ impl SockJs {
     async fn attach(
         &self,
         transport: Transport,
-        id: &str,
-        parts: Box<Parts>,
-    ) -> Result<Option<Attachment>, Response> {
+        id: Span,
+        head: Box<Head>,
+    ) -> Result<Option<Attachment>, Refusal> {
         let options = self.options_ref();
-        let owner = self.identify(&parts).await?;
+        let owner = self.identify(&head).await?;
         loop {
-            match self.endpoint.registry.lookup(id, transport, owner.as_ref(), options.max_sessions) {
+            match self.endpoint.registry.lookup(
+                head.text(id),
+                transport,
+                owner.as_ref(),
+                options.max_sessions,
+            ) {
                 Lookup::Session(shared) if !same(&owner, &shared.connection.owner) => {
-                    return Err(reply::foreign_session());
+                    return Err(Box::new(reply::foreign_session()));
                 }
-                Lookup::Opening(other) if !same(&owner, &other) => return Err(reply::foreign_session()),
+                Lookup::Opening(other) if !same(&owner, &other) => {
+                    return Err(Box::new(reply::foreign_session()));
+                }
                 Lookup::Session(shared) => match Attachment::attach(shared).await {
                     Ok(attachment) => return Ok(Some(attachment)),
                     Err(AttachError::Busy) => return Ok(None),
@@ -319,11 +332,9 @@ impl SockJs {
                     Err(AttachError::Gone) => {}
                 },
                 Lookup::Opening(_) => return Ok(None),
-                Lookup::Refused(why) => return Err(reply::overloaded(why)),
+                Lookup::Refused(why) => return Err(Box::new(reply::overloaded(why))),
                 Lookup::Vacant(reservation) => {
-                    return Box::pin(self.open_session(reservation, transport, owner, *parts))
-                        .await
-                        .map(Some);
+                    return Box::pin(self.open_session(reservation, transport, owner, *head)).await.map(Some);
                 }
             }
         }
@@ -335,23 +346,24 @@ impl SockJs {
         mut reservation: Reservation,
         transport: Transport,
         owner: Option<Owner>,
-        parts: Parts,
-    ) -> Result<Attachment, Response> {
-        let connection = connection(transport, &parts, owner);
-        self.admit(&mut reservation, &connection, &parts).map_err(reply::overloaded)?;
-        let opened = self.open(parts).await?;
+        head: Head,
+    ) -> Result<Attachment, Refusal> {
+        let connection = connection(transport, &head.parts, owner);
+        self.admit(&mut reservation, &connection, &head.parts)
+            .map_err(|why| Box::new(reply::overloaded(why)))?;
+        let opened = self.open(head.into_shown()).await?;
         let started = self.start(reservation, connection, opened);
-        let (mut driver, attachment) = started.map_err(reply::overloaded)?;
+        let (mut driver, attachment) = started.map_err(|why| Box::new(reply::overloaded(why)))?;
         tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
         Ok(attachment)
     }
 
     #[cfg(feature = "websocket")]
-    async fn raw_websocket(&self, parts: Parts) -> Response {
-        if !transport::websocket::is_opening(&parts) {
+    async fn raw_websocket(&self, head: Head) -> Response {
+        if !transport::websocket::is_opening(&head.parts) {
             return reply::method_not_allowed("GET");
         }
-        self.websocket(Transport::RawWebSocket, parts).await
+        self.websocket(Transport::RawWebSocket, head).await
     }
 
     #[cfg(not(feature = "websocket"))]
@@ -360,29 +372,29 @@ impl SockJs {
     }
 
     #[cfg(feature = "websocket")]
-    async fn websocket(&self, transport: Transport, mut parts: Parts) -> Response {
+    async fn websocket(&self, transport: Transport, mut head: Head) -> Response {
         let options = self.options_ref();
-        let upgrade = match transport::websocket::Upgrade::from_request(&mut parts, options) {
+        let upgrade = match transport::websocket::Upgrade::from_request(&mut head.parts, options) {
             Ok(upgrade) => upgrade,
             Err(response) => return response,
         };
-        let owner = match self.identify(&parts).await {
+        let owner = match self.identify(&head).await {
             Ok(owner) => owner,
-            Err(rejection) => return rejection,
+            Err(refusal) => return *refusal,
         };
         let mut reservation = match self.endpoint.registry.reserve_socket(transport, options.max_sessions) {
             Ok(reservation) => reservation,
             Err(why) => return reply::overloaded(why),
         };
-        let mut connection = connection(transport, &parts, owner);
+        let mut connection = connection(transport, &head.parts, owner);
         connection.binary &= upgrade.is_rfc6455();
         connection.pings = upgrade.is_rfc6455();
-        if let Err(why) = self.admit(&mut reservation, &connection, &parts) {
+        if let Err(why) = self.admit(&mut reservation, &connection, &head.parts) {
             return reply::overloaded(why);
         }
-        let opened = match self.open(parts).await {
+        let opened = match self.open(head.into_shown()).await {
             Ok(opened) => opened,
-            Err(rejection) => return rejection,
+            Err(refusal) => return *refusal,
         };
         match self.start(reservation, connection, opened) {
             Ok((driver, attachment)) => upgrade.accept(transport, options, attachment, driver),
@@ -419,16 +431,15 @@ impl SockJs {
     }
 
     /// Lets the handler's extractors judge the opening request.
-    async fn open(&self, mut parts: Parts) -> Result<Opened, Response> {
-        hide_session_id(&mut parts);
+    async fn open(&self, parts: Parts) -> Result<Opened, Refusal> {
         self.judged(self.handler.open(parts, ())).await
     }
 
     /// Gives the application's extractors their time.
-    async fn judged<T>(&self, extractors: impl Future<Output = Result<T, Response>>) -> Result<T, Response> {
-        match tokio::time::timeout(self.options_ref().open_timeout, extractors).await {
-            Ok(result) => result.map_err(|rejection| Rejection::Extractor.mark(rejection)),
-            Err(_) => Err(reply::overloaded(Rejection::OpenTimeout)),
+    async fn judged<T>(&self, extractors: impl Future<Output = Result<T, Response>>) -> Result<T, Refusal> {
+        match timeout(self.options_ref().open_timeout, pin!(extractors)).await {
+            Ok(result) => result.map_err(|rejection| Box::new(Rejection::Extractor.mark(rejection))),
+            Err(_) => Err(Box::new(reply::overloaded(Rejection::OpenTimeout))),
         }
     }
 

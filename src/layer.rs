@@ -1,7 +1,6 @@
 //! An endpoint in front of any other service.
 
 use std::{
-    convert::Infallible,
     fmt,
     future::Future,
     pin::Pin,
@@ -9,12 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{body::Body, extract::OriginalUri, response::Response};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::Request;
 use tower::{BoxError, Layer, Service};
 
-use crate::{SockJs, request::with_path};
+use crate::{ResponseFuture, SockJs};
 
 /// Puts an endpoint in front of a service: see [`SockJs::layer`].
 #[derive(Debug, Clone)]
@@ -51,10 +50,10 @@ pub struct SockJsMiddleware<S> {
 }
 
 impl<S> SockJsMiddleware<S> {
-    /// The part of the path behind the prefix.
-    fn strip<'a>(&self, uri: &'a Uri) -> Option<&'a str> {
-        let rest = uri.path().strip_prefix(&*self.layer.prefix)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    /// Whether a path is the endpoint's.
+    fn serves(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(&*self.layer.prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -75,31 +74,48 @@ where
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Future = MiddlewareFuture<S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let Some(rest) = self.strip(request.uri()) else {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let SockJsLayer { prefix, sockjs } = &self.layer;
+        MiddlewareFuture(if self.serves(request.uri().path()) {
+            Answer::Endpoint(sockjs.call_behind(prefix.len(), request))
+        } else {
             let response = self.inner.call(request);
-            return Box::pin(async move { Ok(response.await?.map(Body::new)) });
-        };
-        let uri = with_path(request.uri(), if rest.is_empty() { "/" } else { rest });
-        let original = std::mem::replace(request.uri_mut(), uri);
-        if request.extensions().get::<OriginalUri>().is_none() {
-            request.extensions_mut().insert(OriginalUri(original));
-        }
-        let response = self.layer.sockjs.call(request);
-        Box::pin(async move {
-            match response.await {
-                Ok(response) => Ok(response),
-                Err(never) => {
-                    let never: Infallible = never;
-                    match never {}
-                }
-            }
+            Answer::Inner(Box::pin(async move { Ok(response.await?.map(Body::new)) }))
         })
+    }
+}
+
+/// The answer of a [`SockJsMiddleware`].
+///
+/// # Cancel safety
+/// That of the service which answers: for the endpoint's, see [`ResponseFuture`].
+#[must_use = "futures do nothing unless polled"]
+pub struct MiddlewareFuture<E>(Answer<E>);
+
+enum Answer<E> {
+    Endpoint(ResponseFuture),
+    Inner(Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>),
+}
+
+impl<E> Future for MiddlewareFuture<E> {
+    type Output = Result<Response, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Answer::Endpoint(response) => Pin::new(response).poll(cx).map(|Ok(response)| Ok(response)),
+            Answer::Inner(response) => response.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<E> fmt::Debug for MiddlewareFuture<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MiddlewareFuture").finish_non_exhaustive()
     }
 }

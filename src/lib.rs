@@ -119,6 +119,7 @@ mod response;
 mod session;
 mod sockjs;
 mod stats;
+mod timeout;
 mod transport;
 
 pub use self::{
@@ -126,7 +127,7 @@ pub use self::{
     handle::{ShutdownReport, SockJsHandle},
     handler::Handler,
     identity::Identify,
-    layer::{SockJsLayer, SockJsMiddleware},
+    layer::{MiddlewareFuture, SockJsLayer, SockJsMiddleware},
     options::{Cookie, Cors, Options, Overflow},
     origin::{InvalidOrigin, Origins},
     protocol::frame::CloseFrame,

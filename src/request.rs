@@ -1,6 +1,6 @@
 //! Reading what is around a request: its body within bounds, and a URL without the secret part.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use axum::extract::OriginalUri;
 use bytes::{Bytes, BytesMut};
@@ -13,6 +13,8 @@ use http::{
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
+use crate::timeout::timeout;
+
 /// How much of a body that nobody wants is read, so that its sender gets to see the answer and can go on
 /// using the connection.
 const MAX_DISCARD: u64 = 32 << 20;
@@ -22,6 +24,51 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 
 /// How long a body that is wanted may take to come.
 const READ_TIME: Duration = Duration::from_secs(60);
+
+/// The head of a request.
+pub(crate) struct Head {
+    pub(crate) parts: Parts,
+    /// How much of the path is that of the endpoint itself.
+    prefix: usize,
+}
+
+impl Head {
+    pub(crate) fn new(parts: Parts, prefix: usize) -> Self {
+        Self { parts, prefix }
+    }
+
+    /// The path below the endpoint's own; none if no endpoint can be asked for it.
+    pub(crate) fn path(&self) -> Option<&str> {
+        if has_doubled_slash(&self.parts) { None } else { self.parts.uri.path().get(self.prefix..) }
+    }
+
+    /// Where the session's id stands in the path: before the slash before the transport, which is its end.
+    pub(crate) fn span_before(&self, id: &str, transport: &str) -> Span {
+        let end = self.parts.uri.path().len() - transport.len() - 1;
+        Span { start: end - id.len(), end }
+    }
+
+    pub(crate) fn text(&self, Span { start, end }: Span) -> &str {
+        &self.parts.uri.path()[start..end]
+    }
+
+    /// What extractors may see of it: all that they would see behind `nest_service`, but the session's id.
+    pub(crate) fn into_shown(mut self) -> Parts {
+        hide_session_id(&mut self.parts, self.prefix);
+        self.parts
+    }
+
+    pub(crate) fn shown(&self) -> Parts {
+        Self::new(self.parts.clone(), self.prefix).into_shown()
+    }
+}
+
+/// A part of a request's path: what is kept of it needs no memory of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+}
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +87,15 @@ pub(crate) async fn read_body<B>(parts: &Parts, body: B, limit: usize) -> Result
 where
     B: Body<Data = Bytes>,
 {
-    tokio::time::timeout(READ_TIME, collect(parts, body, limit)).await.unwrap_or(Err(BodyError::TooSlow))
+    let reading = pin!(collect(parts, body, limit));
+    timeout(READ_TIME, reading).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
 async fn collect<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
 {
-    let mut body = std::pin::pin!(body);
+    let mut body = pin!(body);
     let announced =
         parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let mut first: Option<Bytes> = None;
@@ -91,8 +139,9 @@ where
     if body.is_end_stream() {
         return;
     }
-    let mut body = std::pin::pin!(body);
-    let discard = async {
+    // Few requests come here: it is not to make all of them larger.
+    let discard = Box::pin(async {
+        let mut body = pin!(body);
         let mut discarded = 0;
         while let Some(Ok(frame)) = body.frame().await {
             discarded += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -100,14 +149,14 @@ where
                 return;
             }
         }
-    };
+    });
     // What matters is that it ends; the answer is the same either way.
-    let _ = tokio::time::timeout(DISCARD_TIME, discard).await;
+    let _ = timeout(DISCARD_TIME, discard).await;
 }
 
 /// Whether axum has taken one of two slashes away behind the prefix: it nests `//info` as `/info`, and only
 /// the original URL still tells (suite: `test_notFound`).
-pub(crate) fn has_doubled_slash(parts: &Parts) -> bool {
+fn has_doubled_slash(parts: &Parts) -> bool {
     parts.extensions.get::<OriginalUri>().is_some_and(|OriginalUri(original)| {
         original.path().strip_suffix(parts.uri.path()).is_some_and(|prefix| prefix.ends_with('/'))
     })
@@ -115,18 +164,22 @@ pub(crate) fn has_doubled_slash(parts: &Parts) -> bool {
 
 /// Takes `/SERVER/SESSION/TRANSPORT` out of the URLs that extractors can see: who knows the session id can
 /// read and send, so the application must not leak what it never has.
-pub(crate) fn hide_session_id(parts: &mut Parts) {
-    let inner = parts.uri.path().to_owned();
-    parts.uri = with_path(&parts.uri, "/");
-    if let Some(OriginalUri(original)) = parts.extensions.get_mut::<OriginalUri>() {
-        let prefix = original.path().strip_suffix(inner.as_str()).filter(|prefix| !prefix.is_empty());
-        let prefix = prefix.unwrap_or("/").to_owned();
-        *original = with_path(original, &prefix);
-    }
+fn hide_session_id(parts: &mut Parts, prefix: usize) {
+    let outer = std::mem::replace(&mut parts.uri, Uri::default());
+    parts.uri = with_path(&outer, "/");
+    let inner = outer.path().get(prefix..).unwrap_or_default();
+    let original = match parts.extensions.get::<OriginalUri>() {
+        Some(OriginalUri(original)) => original,
+        None if prefix > 0 => &outer,
+        None => return,
+    };
+    let prefix = original.path().strip_suffix(inner).filter(|prefix| !prefix.is_empty()).unwrap_or("/");
+    let original = with_path(original, prefix);
+    parts.extensions.insert(OriginalUri(original));
 }
 
 /// `uri` with another path and the same query.
-pub(crate) fn with_path(uri: &Uri, path: &str) -> Uri {
+fn with_path(uri: &Uri, path: &str) -> Uri {
     let path_and_query = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -189,8 +242,27 @@ mod tests {
         let mut parts = parts();
         parts.uri = "/000/secret/xhr?t=1".parse().unwrap();
         parts.extensions.insert(OriginalUri("http://host/a/b/000/secret/xhr?t=1".parse().unwrap()));
-        hide_session_id(&mut parts);
+        hide_session_id(&mut parts, 0);
         assert_eq!(parts.uri, "/?t=1");
         assert_eq!(parts.extensions.get::<OriginalUri>().unwrap().0, "http://host/a/b?t=1");
+    }
+
+    #[test]
+    fn no_extractor_sees_the_session_id_behind_a_layer() {
+        for (original, outer, prefix, shown) in [
+            (None, "/000/secret/xhr?t=1", 0, None),
+            (None, "/b/000/secret/xhr?t=1", 2, Some("/b?t=1")),
+            (Some("/a/b/000/secret/xhr?t=1"), "/b/000/secret/xhr?t=1", 2, Some("/a/b?t=1")),
+        ] {
+            let mut parts = parts();
+            parts.uri = outer.parse().unwrap();
+            if let Some(original) = original {
+                parts.extensions.insert(OriginalUri(original.parse().unwrap()));
+            }
+            hide_session_id(&mut parts, prefix);
+            assert_eq!(parts.uri, "/?t=1");
+            let original = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri.to_string());
+            assert_eq!(original.as_deref(), shown);
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     handler::{Erased, ErasedHandler, WithState},
     identity::{self, ErasedIdentify},
     origin::Refusals,
+    request::Head,
     response::{iframe::IframePage, info::InfoPage},
     session::Registry,
 };
@@ -213,8 +214,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.call_behind(0, request)
+    }
+}
+
+impl SockJs {
+    /// Answers a request; `prefix` bytes of its path are those that the endpoint itself is at.
+    pub(crate) fn call_behind<B>(&self, prefix: usize, request: Request<B>) -> ResponseFuture
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+    {
         let this = self.clone();
-        ResponseFuture(Box::pin(async move { this.respond(request).await }))
+        let (parts, body) = request.into_parts();
+        let head = Box::new(Head::new(parts, prefix));
+        ResponseFuture(Box::pin(async move { this.respond(head, body).await }))
     }
 }
 

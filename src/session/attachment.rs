@@ -1,6 +1,7 @@
 //! The right to receive a session's frames, held by one request or socket at a time.
 
 use std::{
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -10,7 +11,7 @@ use super::{
     core::{AttachError, ReceiverId},
     shared::Shared,
 };
-use crate::protocol::frame::Frame;
+use crate::{protocol::frame::Frame, timeout::timeout};
 
 /// How long a second receiver waits for the first to go before it is refused.
 ///
@@ -40,9 +41,7 @@ impl Attachment {
     /// Until it is ready, nothing is attached.
     pub(crate) async fn attach(shared: Arc<Shared>) -> Result<Self, AttachError> {
         let mut attached = shared.attach();
-        if attached == Err(AttachError::Busy)
-            && tokio::time::timeout(HANDOVER, shared.detached()).await.is_ok()
-        {
+        if attached == Err(AttachError::Busy) && timeout(HANDOVER, pin!(shared.detached())).await.is_ok() {
             attached = shared.attach();
         }
         attached.map(|id| Self { shared, id, released: false })

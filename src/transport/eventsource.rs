@@ -10,7 +10,7 @@ use crate::protocol::{
     quote::escape_event,
 };
 
-const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// An old Opera wants an empty line first (suite: `EventSource`).
 const PRELUDE: &[u8] = b"\r\n";
@@ -30,7 +30,7 @@ impl Framing for Events {
 pub(super) fn receiver(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
     Ok(Receiver {
         transport: Transport::EventSource,
-        content_type: EVENTS,
+        content_type: EVENT_STREAM,
         prelude: Some(Bytes::from_static(PRELUDE)),
         framing: Box::new(Events),
     })
@@ -42,6 +42,6 @@ pub(crate) fn refuse(refusal: Response) -> Response {
     let frame = Events.wrap(&Frame::Close(TRY_AGAIN_LATER));
     let (mut parts, _) = refusal.into_parts();
     parts.status = StatusCode::OK;
-    parts.headers.insert(CONTENT_TYPE, EVENTS);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     Response::from_parts(parts, Body::from([PRELUDE, &frame].concat()))
 }

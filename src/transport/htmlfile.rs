@@ -1,7 +1,6 @@
 //! `htmlfile`: a frame is a script element of a page that never ends.
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use super::{Callback, Framing, InvalidCallback, Receiver, Transport};
 use crate::protocol::{frame::Frame, quote::escape_script};
@@ -25,7 +24,7 @@ pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback>
     let callback = Callback::from_query(query)?;
     Ok(Receiver {
         transport: Transport::HtmlFile,
-        content_type: HeaderValue::from_static("text/html; charset=UTF-8"),
+        content_type: "text/html; charset=UTF-8",
         prelude: Some(head(&callback)),
         framing: Box::new(Scripts),
     })

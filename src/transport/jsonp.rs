@@ -1,7 +1,7 @@
 //! `jsonp` and `jsonp_send`: a frame is a script that calls a function of the page.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 
 use super::{
     Callback, Framing, InvalidCallback, Receiver, Transport,
@@ -27,7 +27,7 @@ impl Framing for Call {
 pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback> {
     Ok(Receiver {
         transport: Transport::JsonpPolling,
-        content_type: HeaderValue::from_static("application/javascript; charset=UTF-8"),
+        content_type: "application/javascript; charset=UTF-8",
         prelude: None,
         framing: Box::new(Call(Callback::from_query(query)?)),
     })

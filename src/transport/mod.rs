@@ -13,7 +13,7 @@ mod xhr;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, request::Parts};
+use http::{Method, request::Parts};
 
 use crate::{origin::Silent, protocol::frame::Frame};
 
@@ -71,6 +71,11 @@ impl Transport {
     /// Whether its requests come from script elements, frames and forms, and so without an `Origin`.
     pub(crate) fn is_legacy(self) -> bool {
         matches!(self, Self::HtmlFile | Self::JsonpPolling)
+    }
+
+    /// Whether each of its responses brings one frame.
+    pub(crate) fn is_polling(self) -> bool {
+        matches!(self, Self::XhrPolling | Self::JsonpPolling)
     }
 
     pub(crate) fn is_framed(self) -> bool {
@@ -229,7 +234,7 @@ pub(crate) static ROUTES: &[Route] = &[
 /// What sets one receiving transport apart.
 pub(crate) struct Receiver {
     pub(crate) transport: Transport,
-    pub(crate) content_type: HeaderValue,
+    pub(crate) content_type: &'static str,
     /// What a streaming response begins with; a polling one has none and ends after one frame.
     pub(crate) prelude: Option<Bytes>,
     pub(crate) framing: Box<dyn Framing>,

@@ -60,5 +60,5 @@ fn stream(receiver: Receiver, source: Source, response_limit: usize) -> Response
 }
 
 fn head(receiver: &Receiver, body: Body) -> Response {
-    reply::body(StatusCode::OK, receiver.content_type.clone(), body)
+    reply::body(StatusCode::OK, HeaderValue::from_static(receiver.content_type), body)
 }

@@ -1,5 +1,7 @@
 //! The requests that bring messages: `xhr_send` and `jsonp_send`.
 
+use std::pin::pin;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -9,6 +11,7 @@ use crate::{
     protocol::decode::{DecodeError, decode},
     response::reply::{self, Rejection},
     session::{Closed, SendPermit},
+    timeout::timeout,
 };
 
 /// What sets one sending request apart.
@@ -63,7 +66,7 @@ pub(crate) async fn respond(
         Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
     };
     let SendPermit { session } = &permit;
-    match tokio::time::timeout(options.receive_timeout, session.accept(&mut batch)).await {
+    match timeout(options.receive_timeout, pin!(session.accept(&mut batch))).await {
         Ok(Ok(batch)) => {
             // What the application says to them at once is then queued before the client knows that they have
             // arrived, and leaves with its next poll (suite: `test_content_types` counts on it).

@@ -1,7 +1,7 @@
 //! `xhr`, `xhr_streaming` and `xhr_send`: a frame is a line.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 use super::{
     Framing, InvalidCallback, Receiver, Transport,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::protocol::frame::Frame;
 
-const JAVASCRIPT: HeaderValue = HeaderValue::from_static("application/javascript; charset=UTF-8");
+const JAVASCRIPT: &str = "application/javascript; charset=UTF-8";
 
 /// Some browsers show nothing of a response before its first 2 KiB (suite: `XhrStreaming`).
 static PRELUDE: [u8; 2049] = {

@@ -11,11 +11,16 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State, serve::ListenerExt};
+use axum::{
+    Router, ServiceExt,
+    extract::{Request, State},
+    serve::ListenerExt,
+};
 use axum_sockjs::{Options, SendError, Sender, Session, SockJs};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::TcpListener;
+use tower::Layer as _;
 use uuid::Uuid;
 
 async fn echo(mut session: Session) {
@@ -56,9 +61,16 @@ async fn serve(heartbeat: Option<Duration>, http1_only: bool) -> std::io::Result
     if let Some(heartbeat) = heartbeat {
         options = options.heartbeat(heartbeat);
     }
-    let app = Router::new()
-        .nest_service("/echo", SockJs::new(echo).options(options.clone()))
-        .nest_service("/broadcast", SockJs::new(broadcast).options(options).with_state(Room::default()));
+    let echo = SockJs::new(echo).options(options.clone());
+    let broadcast = SockJs::new(broadcast).options(options).with_state(Room::default());
+    if std::env::var_os("NEST").is_some() {
+        let app = Router::new().nest_service("/echo", echo).nest_service("/broadcast", broadcast);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("listening on http://{}", listener.local_addr()?);
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        return axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await;
+    }
+    let app = echo.layer("/echo").layer(broadcast.layer("/broadcast").layer(Router::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
     if http1_only {
@@ -70,7 +82,7 @@ async fn serve(heartbeat: Option<Duration>, http1_only: bool) -> std::io::Result
             tokio::spawn(connection.with_upgrades());
         }
     }
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let app = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(app);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
