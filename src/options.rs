@@ -427,6 +427,7 @@ impl Options {
             write_timeout: unless_zero(self.write_timeout),
             pong_timeout: unless_zero(self.pong_timeout).filter(|_| pings),
             resumable: !transport.is_socket(),
+            polling: transport.is_polling(),
             framed: transport.is_framed(),
         }
     }

@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) pong_timeout: Option<Duration>,
     /// Whether a session outlives its receiver: true for the HTTP transports, false for sockets.
     pub(crate) resumable: bool,
+    /// Whether a receiver leaves with each frame, and another comes for the next.
+    pub(crate) polling: bool,
     /// Whether messages leave quoted inside frames; false only for the raw WebSocket.
     pub(crate) framed: bool,
 }
@@ -779,12 +781,21 @@ impl Core {
 
     /// Notes what the driver will sleep until, so that it is only woken for something earlier.
     pub(crate) fn arm(&mut self, now: Instant) -> Option<Instant> {
-        // A heartbeat that is about to leave brings the deadlines for its answer and for the next one.
-        let soon = self
-            .heartbeat_due
-            .filter(|_| self.expires.is_none())
-            .and_then(|due| earlier(self.after_heartbeat(due), self.after_ping(due)).filter(|&at| at > now));
-        self.armed = earlier(self.deadline(), soon);
+        // A heartbeat that is about to leave brings the deadlines for its answer, for the next one, and for the
+        // poll after this one.
+        let soon = self.heartbeat_due.filter(|_| self.expires.is_none()).and_then(|due| {
+            let next_poll = self.settings.polling.then(|| due.checked_add(self.settings.disconnect_delay));
+            let answered = earlier(self.after_heartbeat(due), self.after_ping(due));
+            earlier(answered, next_poll.flatten()).filter(|&at| at > now)
+        });
+        let next = earlier(self.deadline(), soon);
+        // With polls the deadline goes to and fro. The timer does not follow it away: it would be set twice for
+        // each message, and rings in vain only once in the disconnect delay.
+        let rings_before =
+            |next| self.settings.polling && self.armed.is_some_and(|armed| now < armed && armed <= next);
+        if !next.is_some_and(rings_before) {
+            self.armed = next;
+        }
         self.armed
     }
 

@@ -23,8 +23,10 @@ const SETTINGS: Settings = Settings {
     write_timeout: None,
     pong_timeout: None,
     resumable: true,
+    polling: false,
     framed: true,
 };
+const POLLING: Settings = Settings { polling: true, ..SETTINGS };
 const SOCKET: Settings = Settings { resumable: false, ..SETTINGS };
 const WRITE: Duration = secs(10);
 const PONG: Duration = secs(7);
@@ -1049,6 +1051,41 @@ fn a_deadline_that_moves_away_lets_the_driver_sleep() {
 }
 
 #[test]
+fn polls_that_come_and_go_neither_wake_the_driver_nor_set_its_timer() {
+    let (mut session, first) = Timed::open(POLLING);
+    session.release(first);
+    let armed = session.now + DELAY;
+    assert_eq!(session.core.arm(session.now), Some(armed));
+    session.core.take_events();
+    for _ in 0..3 {
+        let id = session.wait(secs(1)).attach();
+        assert_eq!(
+            session.core.arm(session.now),
+            Some(armed),
+            "not the heartbeat's time, which the next moves"
+        );
+        session.send("a").unwrap();
+        session.next(id);
+        session.core.take_events();
+        session.wait(TICK).release(id);
+        assert!(!session.raised(Events::DRIVER));
+    }
+    session.wait(DELAY).on_deadline();
+    assert_eq!(session.core.arm(session.now), session.core.deadline(), "once it has rung");
+}
+
+#[test]
+fn a_heartbeat_of_a_poll_wakes_the_driver_once() {
+    let (mut session, first) = Timed::open(POLLING);
+    session.wait(HEARTBEAT).on_deadline();
+    assert_eq!(session.core.arm(session.now), Some(session.now + DELAY), "as if the poll had gone already");
+    session.core.take_events();
+    assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    session.wait(TICK).release(first);
+    assert!(!session.raised(Events::DRIVER));
+}
+
+#[test]
 fn a_driver_that_sleeps_for_ever_is_woken_for_any_deadline() {
     let (mut session, first) = Timed::open(Settings { heartbeat: None, ..SETTINGS });
     assert_eq!(session.core.arm(session.now), None);
@@ -1484,8 +1521,9 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let write = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(WRITE)), Just(Some(Duration::MAX))];
     let pong = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(PONG)), Just(Some(Duration::MAX))];
     let policies = (overflow, write, pong);
-    (heartbeat, delay, queues, policies, prop::bool::weighted(0.7), prop::bool::weighted(0.8)).prop_map(
-        |(heartbeat, disconnect_delay, queues, policies, resumable, framed)| Settings {
+    let kind = (prop::bool::weighted(0.7), prop::bool::ANY, prop::bool::weighted(0.8));
+    (heartbeat, delay, queues, policies, kind).prop_map(
+        |(heartbeat, disconnect_delay, queues, policies, (resumable, polling, framed))| Settings {
             heartbeat,
             disconnect_delay,
             receive_queue_bytes: queues.0,
@@ -1495,6 +1533,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             write_timeout: policies.1,
             pong_timeout: policies.2.filter(|_| !resumable),
             resumable,
+            polling: resumable && polling,
             framed,
         },
     )
@@ -1648,7 +1687,18 @@ impl Model {
         let due = self.heartbeat_due.filter(|_| self.expires.is_none())?;
         let answer = Self::after(due, self.settings.pong_timeout);
         let next = Self::after(due, self.settings.heartbeat);
-        answer.into_iter().chain(next).min().filter(|&at| at > self.now)
+        let poll = Self::after(due, Some(self.settings.disconnect_delay)).filter(|_| self.settings.polling);
+        answer.into_iter().chain(next).chain(poll).min().filter(|&at| at > self.now)
+    }
+
+    fn arm(&mut self) -> Option<Duration> {
+        let next = self.deadline().into_iter().chain(self.after_next()).min();
+        let stays =
+            self.settings.polling && self.armed > Some(self.now) && next.is_some() && self.armed <= next;
+        if !stays {
+            self.armed = next;
+        }
+        self.armed
     }
 
     fn closed_by_us(&self) -> bool {
@@ -2075,8 +2125,8 @@ impl Pair {
                 self.core.on_deadline(now);
                 assert_eq!(format!("{:?}", self.core), after, "a second call does nothing");
                 self.model.on_deadline();
-                self.model.armed = self.model.deadline().into_iter().chain(self.model.after_next()).min();
-                assert_eq!(self.core.arm(now), self.model.armed.map(|deadline| self.start + deadline));
+                let armed = self.model.arm();
+                assert_eq!(self.core.arm(now), armed.map(|deadline| self.start + deadline));
             }
         }
     }

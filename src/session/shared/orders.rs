@@ -25,6 +25,7 @@ const SETTINGS: Settings = Settings {
     write_timeout: None,
     pong_timeout: None,
     resumable: true,
+    polling: false,
     framed: true,
 };
 
