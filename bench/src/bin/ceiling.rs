@@ -1,22 +1,28 @@
 //! The machine's limit, to be seen beside the SockJS servers: the same traffic on bare axum and hyper, without
 //! sessions that end, JSON, frames, limits or checks.
 //!
-//! `ceiling [--workers N]`: prints its address. `/echo` is a WebSocket. `/echo/SERVER/SESSION/plain_streaming`
+//! `ceiling [--workers N] [--heartbeat MS]`: prints its address. `/echo` is a WebSocket. `/echo/SERVER/SESSION/plain_streaming`
 //! and `plain_polling` receive what is sent to `plain_send`: messages, each ended by LF, after a first line `o`.
-//! `/echo/info` is a fixed answer. With `--tcp`, it answers each byte with itself.
+//! `/echo/info` is a fixed answer. With `--tcp`, it answers each byte with itself. A heartbeat is a ping, a line `h`
+//! or a byte.
 
 use std::{
     collections::HashMap,
     convert::Infallible,
+    future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State, WebSocketUpgrade, ws::WebSocket},
+    extract::{
+        Path, State, WebSocketUpgrade,
+        ws::{Message, WebSocket},
+    },
     http::header,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -27,6 +33,7 @@ use http_body::Frame;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::{Instant, Interval, Sleep},
 };
 
 /// What waits for one client.
@@ -38,13 +45,17 @@ struct Queue {
 
 type Shared = Arc<Mutex<Queue>>;
 
-#[derive(Clone, Default)]
-struct Queues(Arc<Mutex<HashMap<String, Shared>>>);
+#[derive(Clone)]
+struct Queues {
+    of: Arc<Mutex<HashMap<String, Shared>>>,
+    /// How long a client waits for its next heartbeat.
+    heartbeat: Duration,
+}
 
 impl Queues {
     /// The session's queue, which has an opening line when it is new.
     fn get(&self, session: &str) -> Shared {
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(session) {
             return queue.clone();
         }
@@ -64,30 +75,44 @@ fn poll_queue(queue: &Shared, cx: &mut Context<'_>) -> Poll<Bytes> {
 }
 
 /// A body without end, of all that comes.
-struct Stream(Shared);
+struct Stream {
+    queue: Shared,
+    heartbeat: Duration,
+    sleep: Pin<Box<Sleep>>,
+}
+
+const HEARTBEAT: Bytes = Bytes::from_static(b"h\n");
 
 impl http_body::Body for Stream {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        poll_queue(&self.0, cx).map(|bytes| Some(Ok(Frame::data(bytes))))
+        let Self { queue, heartbeat, sleep } = &mut *self;
+        let mut bytes = poll_queue(queue, cx);
+        while bytes.is_pending() && sleep.as_mut().poll(cx).is_ready() {
+            bytes = Poll::Ready(HEARTBEAT);
+            sleep.as_mut().reset(Instant::now() + *heartbeat);
+        }
+        bytes.map(|bytes| Some(Ok(Frame::data(bytes))))
     }
 }
 
 const TEXT: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")];
 
 async fn streaming(State(queues): State<Queues>, Path((_, session)): Path<(String, String)>) -> Response {
-    (TEXT, Body::new(Stream(queues.get(&session)))).into_response()
+    let Queues { heartbeat, .. } = queues;
+    let sleep = Box::pin(tokio::time::sleep(heartbeat));
+    (TEXT, Body::new(Stream { queue: queues.get(&session), heartbeat, sleep })).into_response()
 }
 
 async fn polling(State(queues): State<Queues>, Path((_, session)): Path<(String, String)>) -> Response {
     let queue = queues.get(&session);
-    let bytes = std::future::poll_fn(|cx| poll_queue(&queue, cx)).await;
-    (TEXT, bytes).into_response()
+    let bytes = tokio::time::timeout(queues.heartbeat, std::future::poll_fn(|cx| poll_queue(&queue, cx)));
+    (TEXT, bytes.await.unwrap_or(HEARTBEAT)).into_response()
 }
 
 async fn send(
@@ -104,14 +129,25 @@ async fn send(
     axum::http::StatusCode::NO_CONTENT
 }
 
-async fn websocket(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(|mut socket: WebSocket| async move {
-        while let Some(Ok(message)) = socket.recv().await {
-            if socket.send(message).await.is_err() {
+async fn websocket(State(queues): State<Queues>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(move |mut socket: WebSocket| async move {
+        let mut heartbeat = heartbeats(queues.heartbeat);
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = socket.recv() => message,
+                _ = heartbeat.tick() => Some(Ok(Message::Ping(Bytes::new()))),
+            };
+            let Some(Ok(message)) = message else { break };
+            if !matches!(message, Message::Pong(_)) && socket.send(message).await.is_err() {
                 break;
             }
         }
     })
+}
+
+fn heartbeats(every: Duration) -> Interval {
+    tokio::time::interval_at(Instant::now() + every, every)
 }
 
 async fn info() -> impl IntoResponse {
@@ -119,44 +155,53 @@ async fn info() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], INFO)
 }
 
-async fn serve(listener: TcpListener) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, heartbeat: Duration) -> std::io::Result<()> {
     let app = Router::new()
         .route("/echo/websocket", get(websocket))
         .route("/echo/info", get(info))
         .route("/echo/{server}/{session}/plain_streaming", get(streaming))
         .route("/echo/{server}/{session}/plain_polling", get(polling))
         .route("/echo/{server}/{session}/plain_send", post(send))
-        .with_state(Queues::default());
+        .with_state(Queues { of: Arc::default(), heartbeat });
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
-async fn serve_tcp(listener: TcpListener) -> std::io::Result<()> {
+async fn serve_tcp(listener: TcpListener, heartbeat: Duration) -> std::io::Result<()> {
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
-        tokio::spawn(echo_bytes(socket));
+        tokio::spawn(echo_bytes(socket, heartbeat));
     }
 }
 
-async fn echo_bytes(mut socket: TcpStream) -> std::io::Result<()> {
+async fn echo_bytes(mut socket: TcpStream, heartbeat: Duration) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
+    let mut heartbeat = heartbeats(heartbeat);
     loop {
-        let read = socket.read(&mut buffer).await?;
-        if read == 0 {
+        let length = tokio::select! {
+            biased;
+            read = socket.read(&mut buffer) => read?,
+            _ = heartbeat.tick() => 1,
+        };
+        if length == 0 {
             return Ok(());
         }
-        socket.write_all(&buffer[..read]).await?;
+        socket.write_all(&buffer[..length]).await?;
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut workers = 1;
+    let mut heartbeat = Duration::from_secs(25);
     let mut tcp = false;
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         match flag.as_str() {
             "--tcp" => tcp = true,
             "--workers" => workers = args.next().ok_or("--workers needs a value")?.parse()?,
+            "--heartbeat" => {
+                heartbeat = Duration::from_millis(args.next().ok_or("--heartbeat needs a value")?.parse()?);
+            }
             _ => return Err(format!("unknown option {flag}").into()),
         }
     }
@@ -164,7 +209,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("listening on http://{}", listener.local_addr()?);
-        if tcp { serve_tcp(listener).await } else { serve(listener).await }
+        if tcp { serve_tcp(listener, heartbeat).await } else { serve(listener, heartbeat).await }
     })?;
     Ok(())
 }

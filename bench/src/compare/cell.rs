@@ -103,9 +103,7 @@ pub(crate) async fn measure(
             Ok(Some(Cell { value, report: None, kept: None, note: format!("{} MiB in all", grown >> 20) }))
         }
         Work::Heartbeat { transport, sessions } => {
-            if !server.speaks_sockjs() {
-                return Ok(None);
-            }
+            let Some(transport) = as_spoken_by(server, transport) else { return Ok(None) };
             const EVERY: Duration = Duration::from_secs(2);
             let running = start(Some(EVERY))?;
             let mut load = Load::open(Spec { sessions, ..spec(&running, transport) }).await?;
