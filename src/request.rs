@@ -165,7 +165,7 @@ fn has_doubled_slash(parts: &Parts) -> bool {
 /// Takes `/SERVER/SESSION/TRANSPORT` out of the URLs that extractors can see: who knows the session id can
 /// read and send, so the application must not leak what it never has.
 fn hide_session_id(parts: &mut Parts, prefix: usize) {
-    let outer = std::mem::replace(&mut parts.uri, Uri::default());
+    let outer = std::mem::take(&mut parts.uri);
     parts.uri = with_path(&outer, "/");
     let inner = outer.path().get(prefix..).unwrap_or_default();
     let original = match parts.extensions.get::<OriginalUri>() {

@@ -318,6 +318,10 @@ fn mounts(endpoint: impl Fn() -> SockJs) -> Vec<Mount> {
         let plain = Router::new().route("/", on_get("home")).route("/page", on_get("page"));
         plain.layer(endpoint().layer(prefix))
     };
+    let around = |prefix| {
+        let plain = Router::new().route("/page", on_get("page"));
+        Router::new().fallback_service(endpoint().layer(prefix).layer(plain))
+    };
     vec![
         mount("/app", &["/app", "/app/"], nest("/app")),
         mount("/a/b", &["/a/b", "/a/b/"], nest("/a/b")),
@@ -331,6 +335,8 @@ fn mounts(endpoint: impl Fn() -> SockJs) -> Vec<Mount> {
         mount("/layer", &["/layer", "/layer/"], layered("/layer/")),
         mount("", &["/"], layered("")),
         mount("", &["/"], layered("/")),
+        mount("/front", &["/front", "/front/"], around("/front")),
+        mount("/a/front", &["/a/front", "/a/front/"], Router::new().nest("/a", around("/front"))),
     ]
 }
 
