@@ -83,7 +83,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let SockJsLayer { prefix, sockjs } = &self.layer;
         MiddlewareFuture(if self.serves(request.uri().path()) {
-            Answer::Endpoint(sockjs.call_behind(prefix.len(), request))
+            Answer::Endpoint(sockjs.call_behind(Some(prefix.len()), request))
         } else {
             let response = self.inner.call(request);
             Answer::Inner(Box::pin(async move { Ok(response.await?.map(Body::new)) }))

@@ -214,13 +214,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        self.call_behind(0, request)
+        self.call_behind(None, request)
     }
 }
 
 impl SockJs {
-    /// Answers a request; `prefix` bytes of its path are those that the endpoint itself is at.
-    pub(crate) fn call_behind<B>(&self, prefix: usize, request: Request<B>) -> ResponseFuture
+    /// Answers a request. `prefix` is how much of the path a layer has found to be the endpoint's own; `None` where
+    /// that is cut off already.
+    pub(crate) fn call_behind<B>(&self, prefix: Option<usize>, request: Request<B>) -> ResponseFuture
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
     {

@@ -359,6 +359,32 @@ async fn no_extractor_shows_the_session_id() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_extractor_shows_the_session_id_where_no_router_is_around() {
+    for prefix in ["", "/front", "/a/b"] {
+        let identified = Arc::new(Mutex::new(String::new()));
+        let identify = {
+            let identified = Arc::clone(&identified);
+            move |uri: Uri, original: OriginalUri, parts: Parts| {
+                *identified.lock().unwrap() += &format!("{uri:?} {original:?} {parts:?}");
+                async {}
+            }
+        };
+        let endpoint = SockJs::new(show_all).options(open_to_all(Options::new())).identity(identify);
+        let service = endpoint.layer(prefix).layer(Router::new());
+        let mut seen = String::new();
+        for _ in 0..3 {
+            let uri = format!("{prefix}/the-server/{SECRET}/xhr?t=1");
+            let poll = Request::post(uri).body(Body::empty()).unwrap();
+            seen += &text(service.clone().oneshot(poll).await.unwrap()).await;
+        }
+        let shown = format!("OriginalUri({}?t=1)", if prefix.is_empty() { "/" } else { prefix });
+        let identified = identified.lock().unwrap();
+        assert!(seen.contains(&shown) && identified.contains(&shown), "{prefix}: {seen}");
+        assert!(!tells_the_secret(&seen) && !tells_the_secret(&identified), "{prefix}: {seen}");
+    }
+}
+
 #[cfg(feature = "websocket")]
 #[tokio::test]
 async fn no_extractor_shows_the_session_id_of_a_websocket() {

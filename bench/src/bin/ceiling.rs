@@ -146,6 +146,9 @@ async fn websocket(State(queues): State<Queues>, upgrade: WebSocketUpgrade) -> R
     })
 }
 
+/// Longer than any measurement.
+const NEVER: Duration = Duration::from_secs(3600);
+
 fn heartbeats(every: Duration) -> Interval {
     tokio::time::interval_at(Instant::now() + every, every)
 }
@@ -192,7 +195,7 @@ async fn echo_bytes(mut socket: TcpStream, heartbeat: Duration) -> std::io::Resu
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut workers = 1;
-    let mut heartbeat = Duration::from_secs(25);
+    let mut heartbeat = NEVER;
     let mut tcp = false;
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {

@@ -146,7 +146,7 @@ pub(crate) fn all() -> Vec<Row> {
 
 /// How the figures change with the number of sessions and threads.
 pub(crate) fn scale() -> Vec<Row> {
-    use Transport::{WebSocket, XhrPolling, XhrStreaming};
+    use Transport::{JsonpPolling, WebSocket, XhrPolling, XhrStreaming};
     let mut rows = Vec::new();
     let mut push = |id: String, title: String, work| {
         rows.push(Row { id, title, work, goal: Goal::None, quick: true });
@@ -166,7 +166,7 @@ pub(crate) fn scale() -> Vec<Row> {
         push(format!("churn-{name}"), title, Work::Churn { transport, idle: 10_000 });
     }
     for (transport, size, in_flight) in
-        [(WebSocket, 64, 1), (WebSocket, 16 << 10, 4), (XhrStreaming, 16 << 10, 4)]
+        [(WebSocket, 64, 1), (WebSocket, 16 << 10, 4), (XhrStreaming, 16 << 10, 4), (JsonpPolling, 16 << 10, 4)]
     {
         let name = transport.name();
         let title = format!("{name} {size} B, {in_flight} in flight: two threads' rate, of one's");
