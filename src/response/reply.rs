@@ -27,7 +27,8 @@ pub(crate) fn body(status: StatusCode, content_type: HeaderValue, body: impl Int
 
 /// `status` with a plain text.
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response {
-    body(status, TEXT, text)
+    // An empty body needs no memory if it is known to be.
+    body(status, TEXT, if text.is_empty() { Body::empty() } else { text.into() })
 }
 
 /// Why a request was refused: counted, and named in logs and metrics.

@@ -69,9 +69,9 @@ impl Session {
     /// The next message from the client; `None` when the session has ended and all that was accepted before
     /// has been received.
     ///
-    /// Over the HTTP transports, the request that brings messages is answered once the handler has run with them
-    /// until it waits for something, or [its turn](crate#taking-turns) is over. What it has sent back by then
-    /// leaves with the client's next poll.
+    /// Over the HTTP transports, where no response of the session's is open, the request that brings messages is
+    /// answered once the handler has run with them until it waits for something, or
+    /// [its turn](crate#taking-turns) is over. What it has sent back by then leaves with the client's next poll.
     ///
     /// # Cancel safety
     /// A message is taken only when it is returned: safe in `select!`.

@@ -274,9 +274,10 @@ impl Shared {
         self.wait(Events::ROOM, |core| unless_full(core.accept(batch).map(|()| core.accepted())))
     }
 
-    /// Completes when the application has had its turn with the batch of this number.
+    /// Completes when the application has had its turn with the batch of this number, or need not: a receiver is there
+    /// for what it says to it.
     pub(crate) fn attended(&self, batch: u64) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
-        self.wait(Events::ATTENDED, move |core| ready_if(core.has_attended(batch)))
+        self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(batch)))
     }
 
     /// Ends the session and says whether that was news: the first reason stays.

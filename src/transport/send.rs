@@ -69,7 +69,8 @@ pub(crate) async fn respond(
     match timeout(options.receive_timeout, pin!(session.accept(&mut batch))).await {
         Ok(Ok(batch)) => {
             // What the application says to them at once is then queued before the client knows that they have
-            // arrived, and leaves with its next poll (suite: `test_content_types` counts on it).
+            // arrived, and leaves with its next poll (suite: `test_content_types` counts on it). Where a receiver
+            // waits, it gets that in any case, and this request is spared a second turn.
             session.attended(batch).await;
             // A 204 with a type, too: Firefox takes one without for broken XML (suite:
             // `XhrPolling.test_transport`).

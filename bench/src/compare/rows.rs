@@ -165,9 +165,12 @@ pub(crate) fn scale() -> Vec<Row> {
         let title = format!("{name}: sessions opened and ended beside 10,000 idle ones of all kinds, /s");
         push(format!("churn-{name}"), title, Work::Churn { transport, idle: 10_000 });
     }
-    for (transport, size, in_flight) in
-        [(WebSocket, 64, 1), (WebSocket, 16 << 10, 4), (XhrStreaming, 16 << 10, 4), (JsonpPolling, 16 << 10, 4)]
-    {
+    for (transport, size, in_flight) in [
+        (WebSocket, 64, 1),
+        (WebSocket, 16 << 10, 4),
+        (XhrStreaming, 16 << 10, 4),
+        (JsonpPolling, 16 << 10, 4),
+    ] {
         let name = transport.name();
         let title = format!("{name} {size} B, {in_flight} in flight: two threads' rate, of one's");
         push(format!("workers-{name}-{size}"), title, Work::TwoWorkers { transport, size, in_flight });

@@ -148,7 +148,8 @@ fn a_wait_that_is_dropped_takes_no_others_turn() {
 #[test]
 fn a_send_is_answered_after_the_handlers_turn() {
     beside(
-        |shared, _| {
+        |shared, receiver| {
+            shared.release(receiver);
             let batch = block_on(shared.accept(&mut vec!["in".into()])).unwrap();
             block_on(shared.attended(batch));
             assert!(shared.try_receive().is_none(), "the handler had its turn");
