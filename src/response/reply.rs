@@ -27,8 +27,12 @@ pub(crate) fn body(status: StatusCode, content_type: HeaderValue, body: impl Int
 
 /// `status` with a plain text.
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response {
-    // An empty body needs no memory if it is known to be.
-    body(status, TEXT, if text.is_empty() { Body::empty() } else { text.into() })
+    if text.is_empty() {
+        let mut response = empty(status);
+        response.headers_mut().insert(CONTENT_TYPE, TEXT);
+        return response;
+    }
+    body(status, TEXT, text)
 }
 
 /// Why a request was refused: counted, and named in logs and metrics.
