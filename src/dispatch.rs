@@ -367,7 +367,7 @@ impl SockJs {
     }
 
     #[cfg(not(feature = "websocket"))]
-    async fn raw_websocket(&self, _: Parts) -> Response {
+    async fn raw_websocket(&self, _: Head) -> Response {
         reply::not_found()
     }
 
