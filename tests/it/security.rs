@@ -130,7 +130,7 @@ async fn nothing_is_taken_for_another_type_than_it_says() {
     let endpoint = Endpoint::start(apps::echo, Options::new()).await;
     for (method, target, _) in every_request() {
         let response = answer(&endpoint.server, &Request::new(method, &target)).await;
-        if response.header("content-type").is_some() {
+        if response.status != 204 && response.header("content-type").is_some() {
             assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{method} {target}");
         }
     }

@@ -3,8 +3,8 @@
 //! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true]`: prints its address. `/echo` answers each
 //! message with itself, and `/broadcast` sends each message to all its sessions.
 //!
-//! The endpoints are layers around the router; with `--nested`, they are nested in it. With `--http1`, hyper serves
-//! HTTP/1.1 only, instead of `axum::serve`, which looks for HTTP/2 first: its read buffer then stays half as large.
+//! The endpoints are layers around the router; with `--nested`, they are nested in it. With `--http1`, the server
+//! speaks only HTTP/1.1, while `axum::serve` looks for HTTP/2 first: hyper's read buffer then stays half as large.
 
 use std::{
     collections::HashMap,
