@@ -46,7 +46,7 @@ pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
     }
 }
 
-/// What stands between slashes. `str::split` takes three times as long for parts as short as these.
+/// What stands between slashes. `str::split` looks for them in a way that pays for longer texts.
 struct Parts<'a> {
     rest: Option<&'a str>,
 }

@@ -1,10 +1,10 @@
 //! The machine's limit, to be seen beside the SockJS servers: the same traffic on bare axum and hyper, without
 //! sessions that end, JSON, frames, limits or checks.
 //!
-//! `ceiling [--workers N] [--heartbeat MS]`: prints its address. `/echo` is a WebSocket. `/echo/SERVER/SESSION/plain_streaming`
-//! and `plain_polling` receive what is sent to `plain_send`: messages, each ended by LF, after a first line `o`.
-//! `/echo/info` is a fixed answer. With `--tcp`, it answers each byte with itself. A heartbeat is a ping, a line `h`
-//! or a byte.
+//! `ceiling [--workers N] [--heartbeat MS] [--tcp]`: prints its address. `/echo/websocket` is a WebSocket.
+//! `/echo/SERVER/SESSION/plain_streaming` and `plain_polling` receive what is sent to `plain_send`: messages, each
+//! ended by LF, after a first line `o`. `/echo/info` is a fixed answer. With `--tcp`, it answers each byte with itself.
+//! A heartbeat is a ping, a line `h` or a byte.
 
 use std::{
     collections::HashMap,

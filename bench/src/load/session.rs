@@ -262,6 +262,7 @@ impl Session {
     fn take_bare(&mut self) -> Result<(), String> {
         let size = self.run.spec.size;
         if self.run.spec.in_flight == 0 {
+            // Nothing was sent that could come back: these are heartbeats.
             let bytes = self.receiving.read.filled().len();
             self.receiving.read.take(bytes);
             self.heartbeats += bytes as u64;
