@@ -102,6 +102,40 @@ pub(crate) enum Refused {
     Closed,
 }
 
+/// The tasks that wait for room in one of the queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// To the application.
+    In,
+    /// To the client.
+    Out,
+}
+
+impl Line {
+    /// What says that there may be room.
+    pub(crate) fn event(self) -> Events {
+        match self {
+            Self::In => Events::ROOM,
+            Self::Out => Events::WRITABLE,
+        }
+    }
+}
+
+/// How much of a queue something takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    pub(crate) messages: usize,
+}
+
+impl Room {
+    /// What a batch takes of the queue to the application.
+    pub(crate) fn of_batch(batch: &[Message]) -> Self {
+        let bytes = batch.iter().map(|message| message.len() + MESSAGE_OVERHEAD).sum();
+        Self { bytes, messages: batch.len() }
+    }
+}
+
 /// What a receiver gets when it asks for its next frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -114,7 +148,7 @@ pub(crate) enum Next {
 
 /// Who has a reason to look at the session again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Events(u8);
+pub(crate) struct Events(u16);
 
 impl Events {
     /// A frame is ready for the attached receiver.
@@ -124,9 +158,9 @@ impl Events {
     /// The driver has to act: the session opened or has gone, or its deadline moved nearer. And a shutdown may
     /// have less to wait for.
     pub(crate) const DRIVER: Self = Self(4);
-    /// The queue to the client has room again, or the session has ended.
+    /// The queue to the client may have room again, or the session has ended.
     pub(crate) const WRITABLE: Self = Self(8);
-    /// The queue to the application has room again, or the session has ended.
+    /// The queue to the application may have room again, or the session has ended.
     pub(crate) const ROOM: Self = Self(16);
     /// No receiver is attached any more.
     pub(crate) const DETACHED: Self = Self(32);
@@ -134,6 +168,8 @@ impl Events {
     pub(crate) const ENDED: Self = Self(64);
     /// The application has had its turn with what has come, or the session has ended.
     pub(crate) const ATTENDED: Self = Self(128);
+    /// A receiver has taken all that was sent, or nothing of it is left.
+    pub(crate) const FLUSHED: Self = Self(256);
 
     pub(crate) fn contains(self, event: Self) -> bool {
         self.0 & event.0 != 0
@@ -299,6 +335,9 @@ impl Core {
             self.taken += bytes;
             self.traffic.sent(&messages);
             self.events |= Events::WRITABLE;
+            if self.outbox.is_empty() {
+                self.events |= Events::FLUSHED;
+            }
             Frame::Messages(messages)
         } else if let Some(end) = &self.end {
             // A close of ours says that all before it has come.
@@ -420,7 +459,7 @@ impl Core {
             if self.patient {
                 self.expire(now, false);
             }
-            self.events |= Events::WRITABLE;
+            self.events |= Events::FLUSHED;
         }
         // Nobody has seen `o`, or nobody can come back: there is no one left to tell.
         if !self.opened || !self.settings.resumable {
@@ -464,17 +503,15 @@ impl Core {
         if batch.is_empty() {
             return Ok(());
         }
-        let Settings { receive_queue_bytes, receive_queue_messages, .. } = self.settings;
-        let bytes: usize = batch.iter().map(|message| message.len() + MESSAGE_OVERHEAD).sum();
-        let fits = self.inbox.bytes + bytes <= receive_queue_bytes
-            && self.inbox.messages.len() + batch.len() <= receive_queue_messages;
+        let room = Room::of_batch(batch);
         // Either way the peer has said something. While a socket is not read, no pong can be seen.
         self.heard = true;
         self.pong_due = None;
-        self.deaf = !fits && !self.inbox.is_empty();
+        self.deaf = !self.inbox.fits(room, self.bound(Line::In));
         if self.deaf {
             return Err(Refused::Full);
         }
+        let bytes = room.bytes;
         self.traffic.received(batch.len(), bytes - batch.len() * MESSAGE_OVERHEAD);
         self.inbox.messages.extend(batch.drain(..));
         self.inbox.bytes += bytes;
@@ -509,6 +546,7 @@ impl Core {
         self.events |= Events::FRAME;
         self.events |= Events::MESSAGE;
         self.events |= Events::WRITABLE;
+        self.events |= Events::FLUSHED;
         self.events |= Events::ROOM;
         self.events |= Events::ENDED;
         self.events |= Events::ATTENDED;
@@ -572,7 +610,54 @@ impl Core {
     }
 
     fn fits(&self, cost: usize) -> bool {
-        self.outbox.is_empty() || self.outbox.bytes + cost <= self.settings.send_queue_bytes
+        self.outbox.fits(Room { bytes: cost, messages: 1 }, self.bound(Line::Out))
+    }
+
+    fn bound(&self, line: Line) -> Room {
+        let Settings { receive_queue_bytes, receive_queue_messages, send_queue_bytes, .. } = self.settings;
+        match line {
+            Line::In => Room { bytes: receive_queue_bytes, messages: receive_queue_messages },
+            Line::Out => Room { bytes: send_queue_bytes, messages: usize::MAX },
+        }
+    }
+
+    /// What a message takes of the queue to the client.
+    pub(crate) fn room_for(&self, message: &Message) -> Room {
+        Room { bytes: self.cost(message), messages: 1 }
+    }
+
+    fn queue_of(&mut self, line: Line) -> &mut Queue {
+        match line {
+            Line::In => &mut self.inbox,
+            Line::Out => &mut self.outbox,
+        }
+    }
+
+    /// Keeps room in a queue for a task that waits for it, if there is so much; nobody else gets it until it is
+    /// [withdrawn](Self::withdraw).
+    pub(crate) fn promise(&mut self, line: Line, room: Room) -> bool {
+        let bound = self.bound(line);
+        let queue = self.queue_of(line);
+        let fits = queue.fits(room, bound);
+        if fits {
+            queue.promised.bytes += room.bytes;
+            queue.promised.messages += room.messages;
+        }
+        fits
+    }
+
+    /// Ends a promise: the task has come to use the room, or has gone.
+    pub(crate) fn withdraw(&mut self, line: Line, room: Room) {
+        let promised = &mut self.queue_of(line).promised;
+        // At the end of the session all promises have ended.
+        promised.bytes = promised.bytes.saturating_sub(room.bytes);
+        promised.messages = promised.messages.saturating_sub(room.messages);
+        self.room_changed(line);
+    }
+
+    /// Those who wait in a line may find room.
+    pub(crate) fn room_changed(&mut self, line: Line) {
+        self.events |= line.event();
     }
 
     /// Whether sending a message that costs this much would not wait now.
@@ -657,7 +742,7 @@ impl Core {
             self.events |= Events::FRAME;
             self.events |= Events::DRIVER;
             self.events |= Events::DETACHED;
-            self.events |= Events::WRITABLE;
+            self.events |= Events::FLUSHED;
         }
     }
 
@@ -833,11 +918,23 @@ fn keeps_queue(end: &CloseReason) -> bool {
 struct Queue {
     messages: VecDeque<Message>,
     bytes: usize,
+    /// What is kept free for tasks that have waited for it.
+    promised: Room,
 }
 
 impl Queue {
     fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Whether there is so much room within `bound`. An empty queue has room for anything.
+    fn fits(&self, room: Room, bound: Room) -> bool {
+        let taken = |queued: usize, promised: usize, room: usize| {
+            queued.saturating_add(promised).saturating_add(room)
+        };
+        self.is_empty() && self.promised == Room::default()
+            || taken(self.bytes, self.promised.bytes, room.bytes) <= bound.bytes
+                && taken(self.messages.len(), self.promised.messages, room.messages) <= bound.messages
     }
 
     /// Takes messages from the front while their lengths on the wire stay within `max_bytes`, and at least

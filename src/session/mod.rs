@@ -8,6 +8,7 @@ mod peers;
 mod registry;
 mod sender;
 mod shared;
+mod waiters;
 
 use std::{
     fmt,
@@ -23,7 +24,7 @@ use futures_sink::Sink;
 use uuid::Uuid;
 
 #[cfg(feature = "websocket")]
-pub(crate) use self::shared::Ticket;
+pub(crate) use self::waiters::Ticket;
 pub(crate) use self::{
     attachment::Attachment,
     core::{AttachError, Farewell, Settings},

@@ -12,11 +12,7 @@ use std::{
 use futures_sink::Sink;
 use uuid::Uuid;
 
-use super::{
-    CloseReason, Closed, Message,
-    core::Refused,
-    shared::{Shared, Ticket},
-};
+use super::{CloseReason, Closed, Message, core::Refused, shared::Shared, waiters::Ticket};
 use crate::{CloseFrame, SendError, Transport};
 
 /// A cloneable handle to a session's sending side.
@@ -25,13 +21,14 @@ use crate::{CloseFrame, SendError, Transport};
 /// each sender's order.
 pub struct Sender {
     shared: Arc<Shared>,
-    /// Its wait as a [`Sink`].
-    ticket: Ticket,
+    /// Its waits as a [`Sink`], for room and for all to be on its way.
+    ready: Ticket,
+    flushed: Ticket,
 }
 
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, ticket: Ticket::default() }
+        Self { shared, ready: Ticket::default(), flushed: Ticket::default() }
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -40,6 +37,10 @@ impl Sender {
 
     /// Sends a message to the client, and waits while the queue to it is full: or does instead what
     /// [`Options::send_overflow`](crate::Options::send_overflow) says.
+    ///
+    /// Those who wait are served in the order in which they came, whatever their messages need: a large message
+    /// waits for no more than what was sent before it. A `send` that has been told of its room and is neither polled
+    /// nor dropped keeps that room from others.
     ///
     /// `Ok` means that the message is queued, in its place behind those before it. It leaves with the
     /// client's next receiving request, or at once if there is one; a client that is lost takes its queue
@@ -57,10 +58,10 @@ impl Sender {
         sent.map_err(|Closed| SendError::Closed(message))
     }
 
-    /// Sends a message to the client if there is room for it.
+    /// Sends a message to the client if there is room for it, and no [`send`](Self::send) waits for room already.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full.
+    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full, or others wait for it.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = self.check(message.into())?;
         self.shared.try_send(&message).map_err(|refused| match refused {
@@ -141,7 +142,8 @@ impl Clone for Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.shared.forget(self.ticket);
+        self.shared.forget(self.ready);
+        self.shared.forget(self.flushed);
     }
 }
 
@@ -162,9 +164,9 @@ impl Sink<Message> for Sender {
     type Error = SendError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let Self { shared, ticket } = &mut *self;
+        let Self { shared, ready, .. } = &mut *self;
         // After the end, `start_send` gives the message back.
-        shared.poll_writable(ticket, cx).map(|_| Ok(()))
+        shared.poll_writable(ready, cx).map(|_| Ok(()))
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
@@ -173,13 +175,13 @@ impl Sink<Message> for Sender {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let Self { shared, ticket } = &mut *self;
-        shared.poll_flushed(ticket, cx).map(Ok)
+        let Self { shared, flushed, .. } = &mut *self;
+        shared.poll_flushed(flushed, cx).map(Ok)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let Self { shared, ticket } = &mut *self;
-        ready!(shared.poll_flushed(ticket, cx));
+        let Self { shared, flushed, .. } = &mut *self;
+        ready!(shared.poll_flushed(flushed, cx));
         shared.end(CloseReason::Server(crate::protocol::frame::NORMAL));
         Poll::Ready(Ok(()))
     }

@@ -22,8 +22,12 @@ use uuid::Uuid;
 
 use super::{
     CloseReason, Message,
-    core::{AttachError, Core, Events, Farewell, MESSAGE_OVERHEAD, Next, ReceiverId, Refused, Settings},
+    core::{
+        AttachError, Core, Events, Farewell, Line, MESSAGE_OVERHEAD, Next, ReceiverId, Refused, Room,
+        Settings,
+    },
     registry::{LeavingCount, LiveCount},
+    waiters::{Ticket, Turn, Waiters},
 };
 use crate::{
     CloseFrame, Transport,
@@ -63,27 +67,13 @@ struct State {
     frame: Option<Waker>,
     message: Option<Waker>,
     driver: Option<Waker>,
-    /// Any number of tasks may wait for the other events: these, in the order of their tickets.
-    waiting: Vec<Waiting>,
-    last_ticket: u64,
+    /// Any number of tasks may wait for the other events.
+    waiters: Waiters,
     /// A waker that another has taken the place of, to be dropped without the lock.
     replaced: Option<Waker>,
     /// How many sending requests are under way.
     sends: usize,
 }
-
-/// One wait for one event.
-#[derive(Debug)]
-struct Waiting {
-    event: Events,
-    ticket: Ticket,
-    waker: Waker,
-}
-
-/// Tells the waits of one session apart, so that each can be taken back. The default is none yet; who was woken
-/// and has to wait on gets a new one, behind all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Ticket(u64);
 
 /// The clock: tokio's, so that tests can pause it.
 fn now() -> Instant {
@@ -105,8 +95,7 @@ impl Shared {
             frame: None,
             message: None,
             driver: None,
-            waiting: Vec::new(),
-            last_ticket: 0,
+            waiters: Waiters::default(),
             replaced: None,
             sends: 0,
         };
@@ -141,35 +130,25 @@ impl Shared {
     }
 
     /// Waits for what `ready` waits for; it is asked again after each `event`.
-    fn wait<T, F: FnMut(&mut Core) -> Poll<T>>(&self, event: Events, ready: F) -> Wait<'_, F> {
-        Wait { shared: self, event, ticket: Ticket::default(), ready }
-    }
-
-    fn poll_wait<T>(
+    fn wait<T>(
         &self,
         event: Events,
-        ticket: &mut Ticket,
-        cx: &mut Context<'_>,
-        ready: impl FnOnce(&mut Core) -> Poll<T>,
-    ) -> Poll<T> {
-        self.update(|state| {
-            let result = ready(&mut state.core);
-            if result.is_pending() {
-                state.register(event, ticket, cx.waker());
-            }
-            result
-        })
+        mut ready: impl FnMut(&mut Core) -> Poll<T>,
+    ) -> Wait<'_, impl FnMut(&mut State, &mut Ticket, &Waker) -> Poll<T>> {
+        self.waiting(move |state, ticket, waker| state.wait_for(event, ticket, waker, &mut ready))
+    }
+
+    fn waiting<T, F>(&self, attempt: F) -> Wait<'_, F>
+    where
+        F: FnMut(&mut State, &mut Ticket, &Waker) -> Poll<T>,
+    {
+        Wait { shared: self, ticket: Ticket::default(), attempt }
     }
 
     /// Takes a wait back that has not come to its end, so that nothing keeps its task alive.
     pub(super) fn forget(&self, ticket: Ticket) {
         if ticket != Ticket::default() {
-            let forgotten = {
-                let mut state = self.lock();
-                state.find(ticket).map(|at| state.waiting.remove(at))
-            };
-            // Dropping a waker may drop its task, which must not happen under the lock.
-            drop(forgotten);
+            self.update(|state| state.forget(ticket));
         }
     }
 
@@ -180,7 +159,7 @@ impl Shared {
     }
 
     /// Completes when no receiver is attached.
-    pub(super) fn detached(&self) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
+    pub(super) fn detached(&self) -> impl Future<Output = ()> + Unpin {
         self.wait(Events::DETACHED, |core| ready_if(!core.attached()))
     }
 
@@ -260,7 +239,7 @@ impl Shared {
         ticket: &mut Ticket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
-        self.poll_wait(Events::ROOM, ticket, cx, |core| unless_full(core.accept(batch)))
+        self.update(|state| state.accept(batch, ticket, cx.waker()))
     }
 
     /// Takes the batch when there is room for it; drains `batch` if it is taken, and tells its number.
@@ -270,13 +249,15 @@ impl Shared {
     pub(crate) fn accept<'a>(
         &'a self,
         batch: &'a mut Vec<Message>,
-    ) -> Wait<'a, impl FnMut(&mut Core) -> Poll<Result<u64, Closed>> + use<'a>> {
-        self.wait(Events::ROOM, |core| unless_full(core.accept(batch).map(|()| core.accepted())))
+    ) -> impl Future<Output = Result<u64, Closed>> + Unpin {
+        self.waiting(|state, ticket, waker| {
+            state.accept(batch, ticket, waker).map_ok(|()| state.core.accepted())
+        })
     }
 
     /// Completes when the application has had its turn with the batch of this number, or need not: a receiver is there
     /// for what it says to it.
-    pub(crate) fn attended(&self, batch: u64) -> Wait<'_, impl FnMut(&mut Core) -> Poll<()> + use<>> {
+    pub(crate) fn attended(&self, batch: u64) -> impl Future<Output = ()> + Unpin {
         self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(batch)))
     }
 
@@ -310,12 +291,16 @@ impl Shared {
 
     pub(super) fn try_send(&self, message: &Message) -> Result<(), Refused> {
         self.prepare(message);
-        self.update(|state| state.core.send(message, now))
+        self.update(|state| state.try_send(message, &mut Ticket::default()))
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<(), Closed> {
         self.prepare(message);
-        coop::cooperative(self.wait(Events::WRITABLE, |core| unless_full(core.send(message, now)))).await
+        coop::cooperative(self.waiting(|state, ticket, waker| {
+            let sent = state.try_send(message, ticket);
+            state.unless_full(sent, Line::Out, |core| core.room_for(message), ticket, waker)
+        }))
+        .await
     }
 
     /// Queues a message whether or not there is room: what `poll_writable` has promised to a `Sink`.
@@ -329,20 +314,23 @@ impl Shared {
         ticket: &mut Ticket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Closed>> {
+        const ROOM: Room = Room { bytes: MESSAGE_OVERHEAD, messages: 1 };
         cooperate(cx, |cx| {
-            self.poll_wait(Events::WRITABLE, ticket, cx, |core| match core.writable(MESSAGE_OVERHEAD) {
-                Ok(room) => ready_if(room).map(Ok),
-                Err(_) => Poll::Ready(Err(Closed)),
+            self.update(|state| {
+                let writable = state.writable(ROOM, ticket);
+                state.unless_full(writable, Line::Out, |_| ROOM, ticket, cx.waker())
             })
         })
     }
 
     /// Completes when a receiver has taken all that was sent, or nothing of it is left.
     pub(super) fn poll_flushed(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_wait(Events::WRITABLE, ticket, cx, |core| ready_if(core.flushed()))
+        self.update(|state| {
+            state.wait_for(Events::FLUSHED, ticket, cx.waker(), |core| ready_if(core.flushed()))
+        })
     }
 
-    pub(super) fn ended(&self) -> Wait<'_, impl FnMut(&mut Core) -> Poll<CloseReason> + use<>> {
+    pub(crate) fn ended(&self) -> impl Future<Output = CloseReason> + Unpin {
         self.wait(Events::ENDED, |core| match core.close_reason() {
             Some(reason) => Poll::Ready(reason.clone()),
             None => Poll::Pending,
@@ -496,39 +484,26 @@ fn ready_if(done: bool) -> Poll<()> {
     if done { Poll::Ready(()) } else { Poll::Pending }
 }
 
-fn unless_full<T>(result: Result<T, Refused>) -> Poll<Result<T, Closed>> {
-    match result {
-        Ok(done) => Poll::Ready(Ok(done)),
-        Err(Refused::Closed) => Poll::Ready(Err(Closed)),
-        Err(Refused::Full) => Poll::Pending,
-    }
-}
-
 /// A wait for a session to come into some state.
 ///
 /// # Cancel safety
 /// Dropping it leaves nothing behind.
 #[must_use = "futures do nothing unless polled"]
-pub(crate) struct Wait<'a, F> {
+struct Wait<'a, F> {
     shared: &'a Shared,
-    event: Events,
     ticket: Ticket,
-    ready: F,
+    attempt: F,
 }
 
 // Nothing in it is ever pinned.
 impl<F> Unpin for Wait<'_, F> {}
 
-impl<T, F: FnMut(&mut Core) -> Poll<T>> Future for Wait<'_, F> {
+impl<T, F: FnMut(&mut State, &mut Ticket, &Waker) -> Poll<T>> Future for Wait<'_, F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let this = &mut *self;
-        let result = this.shared.poll_wait(this.event, &mut this.ticket, cx, &mut this.ready);
-        if result.is_ready() {
-            this.shared.forget(std::mem::take(&mut this.ticket));
-        }
-        result
+        let Self { shared, ticket, attempt } = &mut *self;
+        shared.update(|state| attempt(state, ticket, cx.waker()))
     }
 }
 
@@ -551,34 +526,96 @@ impl State {
             wakes.driver = self.driver.take();
         }
         if events.is_for_many() {
-            // In their order, so that no wait is overtaken for ever.
-            self.waiting.retain_mut(|waiting| {
-                let waits_on = !events.contains(waiting.event);
-                if !waits_on {
-                    wakes.others.push(std::mem::replace(&mut waiting.waker, Waker::noop().clone()));
-                }
-                waits_on
-            });
+            wakes.others = self.waiters.collect(events, &mut self.core);
         }
         wakes
     }
 
-    fn register(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) {
-        if let Some(at) = self.find(*ticket) {
-            let waiting = &mut self.waiting[at];
-            waiting.event = event;
-            if !waiting.waker.will_wake(waker) {
-                self.replaced = Some(std::mem::replace(&mut waiting.waker, waker.clone()));
-            }
-            return;
+    /// Waits for an event unless `ready` is so already. A ticket that is done with is taken back.
+    fn wait_for<T>(
+        &mut self,
+        event: Events,
+        ticket: &mut Ticket,
+        waker: &Waker,
+        ready: impl FnOnce(&mut Core) -> Poll<T>,
+    ) -> Poll<T> {
+        let result = ready(&mut self.core);
+        if result.is_pending() {
+            self.replaced = self.waiters.wait_for(event, ticket, waker);
+        } else if *ticket != Ticket::default() {
+            self.forget(std::mem::take(ticket));
         }
-        self.last_ticket += 1;
-        *ticket = Ticket(self.last_ticket);
-        self.waiting.push(Waiting { event, ticket: *ticket, waker: waker.clone() });
+        result
     }
 
-    fn find(&self, ticket: Ticket) -> Option<usize> {
-        self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
+    fn forget(&mut self, ticket: Ticket) {
+        // Dropping a waker may drop its task, which must not happen under the lock.
+        self.replaced = self.waiters.remove(ticket, &mut self.core);
+    }
+
+    /// Takes a batch from the client, in its turn.
+    fn accept(
+        &mut self,
+        batch: &mut Vec<Message>,
+        ticket: &mut Ticket,
+        waker: &Waker,
+    ) -> Poll<Result<(), Closed>> {
+        let accepted = match self.waiters.turn(Line::In, ticket) {
+            Turn::Behind => Err(Refused::Full),
+            Turn::Free => self.core.accept(batch),
+            Turn::Granted(room) => {
+                self.core.withdraw(Line::In, room);
+                self.core.accept(batch)
+            }
+        };
+        self.unless_full(accepted, Line::In, |_| Room::of_batch(batch), ticket, waker)
+    }
+
+    /// Queues a message to the client, in its turn.
+    fn try_send(&mut self, message: &Message, ticket: &mut Ticket) -> Result<(), Refused> {
+        match self.waiters.turn(Line::Out, ticket) {
+            Turn::Behind => Err(Refused::Full),
+            Turn::Free => self.core.send(message, now),
+            Turn::Granted(room) => {
+                self.core.withdraw(Line::Out, room);
+                // A `Sink` may have taken more than was left.
+                self.core.push(message, now)
+            }
+        }
+    }
+
+    /// Whether there is so much room in the queue to the client, and its turn has come.
+    fn writable(&mut self, room: Room, ticket: &mut Ticket) -> Result<(), Refused> {
+        match self.waiters.turn(Line::Out, ticket) {
+            Turn::Behind => Err(Refused::Full),
+            Turn::Free => match self.core.writable(room.bytes)? {
+                true => Ok(()),
+                false => Err(Refused::Full),
+            },
+            Turn::Granted(room) => {
+                self.core.withdraw(Line::Out, room);
+                Ok(())
+            }
+        }
+    }
+
+    /// Joins a line if a queue is full.
+    fn unless_full<T>(
+        &mut self,
+        result: Result<T, Refused>,
+        line: Line,
+        room: impl FnOnce(&Core) -> Room,
+        ticket: &mut Ticket,
+        waker: &Waker,
+    ) -> Poll<Result<T, Closed>> {
+        match result {
+            Ok(done) => Poll::Ready(Ok(done)),
+            Err(Refused::Closed) => Poll::Ready(Err(Closed)),
+            Err(Refused::Full) => {
+                self.replaced = self.waiters.line_up(line, room(&self.core), ticket, waker);
+                Poll::Pending
+            }
+        }
     }
 }
 

@@ -426,6 +426,7 @@ fn the_end_wakes_everyone() {
         Events::MESSAGE,
         Events::DRIVER,
         Events::WRITABLE,
+        Events::FLUSHED,
         Events::ROOM,
         Events::ENDED,
         Events::ATTENDED,
@@ -1374,7 +1375,7 @@ fn going_wakes_who_waits_for_the_queue_to_be_empty() {
     session.end(server());
     session.settle();
     session.wait(SLOW_READER).on_deadline();
-    assert!(session.core.flushed() && session.raised(Events::WRITABLE));
+    assert!(session.core.flushed() && session.raised(Events::FLUSHED));
 }
 
 #[test]
@@ -1948,7 +1949,7 @@ impl Model {
             (Events::DETACHED, self.gone || self.receiver.is_none()),
             (Events::ENDED, self.ended.is_some()),
             (Events::ATTENDED, self.ended.is_some() || self.attended >= self.batches),
-            (Events::WRITABLE, self.to_client.is_empty()),
+            (Events::FLUSHED, self.to_client.is_empty()),
         ];
         for size in [0, 40] {
             let text = numbered(100, size);

@@ -1,0 +1,163 @@
+//! The tasks that wait for something of a session, in the order in which they came.
+//!
+//! Most wait for an event and are woken by it. Those that wait for room in a queue stand in a *line*: a task that
+//! comes later is not served earlier, however little room it needs. When the first one's room is free it is kept for
+//! that task, which is woken once; the next in line may then have what is left. This is how tokio's `Semaphore` serves
+//! its waiters, which cannot be used here: the room depends on the session's state, under the session's lock.
+
+use std::task::Waker;
+
+use super::core::{Core, Events, Line, Room};
+
+/// Tells the waits of one session apart, so that each can be taken back. The default is none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Ticket(u64);
+
+/// How a task stands in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nobody waits before it.
+    Free,
+    /// Others came before it, or it waits itself.
+    Behind,
+    /// It has waited, and this room is kept for it.
+    Granted(Room),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    /// In the order of their tickets.
+    list: Vec<Waiter>,
+    last_ticket: u64,
+    /// How many wait in each [`Line`] and have no room yet.
+    in_line: [usize; 2],
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: Ticket,
+    waits_for: WaitsFor,
+    waker: Waker,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum WaitsFor {
+    Event(Events),
+    Room(Line, Room),
+    /// The room is there, and its task has yet to come for it.
+    Nothing(Line, Room),
+}
+
+impl Waiters {
+    /// How the task with this ticket stands in a line. Room that it has been granted is its to use: the ticket is
+    /// taken back.
+    pub(super) fn turn(&mut self, line: Line, ticket: &mut Ticket) -> Turn {
+        if let Some(at) = self.find(*ticket) {
+            match self.list[at].waits_for {
+                WaitsFor::Nothing(granted, room) if granted == line => {
+                    self.list.remove(at);
+                    *ticket = Ticket::default();
+                    return Turn::Granted(room);
+                }
+                _ => return Turn::Behind,
+            }
+        }
+        if self.in_line[line as usize] == 0 { Turn::Free } else { Turn::Behind }
+    }
+
+    /// Notes a task that waits for an event.
+    pub(super) fn wait_for(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
+        self.note(WaitsFor::Event(event), ticket, waker)
+    }
+
+    /// Notes a task that waits for room, behind those that do so already.
+    pub(super) fn line_up(
+        &mut self,
+        line: Line,
+        room: Room,
+        ticket: &mut Ticket,
+        waker: &Waker,
+    ) -> Option<Waker> {
+        self.note(WaitsFor::Room(line, room), ticket, waker)
+    }
+
+    /// The waker that another has taken the place of has to be dropped without the session's lock.
+    fn note(&mut self, waits_for: WaitsFor, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
+        if let Some(at) = self.find(*ticket) {
+            let waiter = &mut self.list[at];
+            debug_assert_eq!(std::mem::discriminant(&waiter.waits_for), std::mem::discriminant(&waits_for));
+            let replaced = !waiter.waker.will_wake(waker);
+            return replaced.then(|| std::mem::replace(&mut waiter.waker, waker.clone()));
+        }
+        if let WaitsFor::Room(line, _) = waits_for {
+            self.in_line[line as usize] += 1;
+        }
+        self.last_ticket += 1;
+        *ticket = Ticket(self.last_ticket);
+        self.list.push(Waiter { ticket: *ticket, waits_for, waker: waker.clone() });
+        None
+    }
+
+    /// Takes a wait back, and gives the room that was kept for it to others. The waker has to be dropped without the
+    /// session's lock.
+    pub(super) fn remove(&mut self, ticket: Ticket, core: &mut Core) -> Option<Waker> {
+        let at = self.find(ticket)?;
+        let Waiter { waits_for, waker, .. } = self.list.remove(at);
+        match waits_for {
+            WaitsFor::Event(_) => {}
+            WaitsFor::Room(line, _) => {
+                self.in_line[line as usize] -= 1;
+                // Those behind it may need less.
+                core.room_changed(line);
+            }
+            WaitsFor::Nothing(line, room) => core.withdraw(line, room),
+        }
+        Some(waker)
+    }
+
+    /// The wakers of those whom `events` concern.
+    pub(super) fn collect(&mut self, events: Events, core: &mut Core) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        if self.list.is_empty() {
+            return wakers;
+        }
+        if events.contains(Events::ENDED) {
+            // Nobody waits for room any more.
+            self.in_line = [0; 2];
+        }
+        let mut open = [Line::In, Line::Out].map(|line| events.contains(line.event()));
+        self.list.retain_mut(|waiter| {
+            let take = |waker: &mut Waker| std::mem::replace(waker, Waker::noop().clone());
+            match waiter.waits_for {
+                WaitsFor::Event(event) if events.contains(event) => {
+                    wakers.push(take(&mut waiter.waker));
+                    false
+                }
+                WaitsFor::Room(..) | WaitsFor::Nothing(..) if events.contains(Events::ENDED) => {
+                    wakers.push(take(&mut waiter.waker));
+                    false
+                }
+                WaitsFor::Room(line, room) if open[line as usize] => {
+                    if core.promise(line, room) {
+                        waiter.waits_for = WaitsFor::Nothing(line, room);
+                        self.in_line[line as usize] -= 1;
+                        wakers.push(take(&mut waiter.waker));
+                    } else {
+                        // Who comes behind it waits, too.
+                        open[line as usize] = false;
+                    }
+                    true
+                }
+                _ => true,
+            }
+        });
+        wakers
+    }
+
+    fn find(&self, ticket: Ticket) -> Option<usize> {
+        self.list.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
+    }
+}
+
+#[cfg(all(test, not(sockjs_loom)))]
+mod tests;

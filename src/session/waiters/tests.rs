@@ -1,0 +1,274 @@
+//! Who waits for room is served in the order in which it came, and woken once.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use futures_sink::Sink;
+use uuid::Uuid;
+
+use crate::{
+    CloseReason, Message, Overflow, Sender, Transport,
+    protocol::frame::Frame,
+    session::{
+        Connection, Settings, Shared,
+        core::{MESSAGE_OVERHEAD, ReceiverId, Refused},
+        registry::LiveCount,
+    },
+};
+
+const BOUND: usize = 10_000;
+
+/// What `a["…"]` and its end take beside a message.
+const FRAME: usize = 6;
+
+/// A session whose client has its `o`, with queues of [`BOUND`] bytes.
+fn open() -> (Arc<Shared>, ReceiverId) {
+    let settings = Settings {
+        heartbeat: None,
+        disconnect_delay: Duration::from_secs(5),
+        receive_queue_bytes: BOUND,
+        receive_queue_messages: 100,
+        send_queue_bytes: BOUND,
+        send_overflow: Overflow::Wait,
+        write_timeout: None,
+        pong_timeout: None,
+        resumable: true,
+        polling: false,
+        framed: true,
+    };
+    let connection = Connection {
+        id: Uuid::nil(),
+        transport: Transport::XhrStreaming,
+        peer: None,
+        owner: None,
+        binary: false,
+        pings: false,
+    };
+    let (shared, id) = Shared::new(connection, settings, LiveCount::default());
+    assert_eq!(next_frame(&shared, id), Some(Frame::Open));
+    (shared, id)
+}
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A future and the wake-ups that it gets.
+struct Task<'a, T> {
+    future: Pin<Box<dyn Future<Output = T> + 'a>>,
+    wakes: Arc<Wakes>,
+}
+
+impl<'a, T> Task<'a, T> {
+    /// Polls a future that has to wait.
+    fn waiting(future: impl Future<Output = T> + 'a) -> Self {
+        let mut task = Self { future: Box::pin(future), wakes: Arc::default() };
+        assert!(task.poll().is_pending(), "it has to wait");
+        task
+    }
+
+    fn poll(&mut self) -> Poll<T> {
+        let waker = Waker::from(Arc::clone(&self.wakes));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    fn wakes(&self) -> usize {
+        self.wakes.0.load(Ordering::Relaxed)
+    }
+}
+
+fn next_frame(shared: &Shared, id: ReceiverId) -> Option<Frame> {
+    match shared.poll_frame(id, 1, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(frame) => frame,
+        Poll::Pending => None,
+    }
+}
+
+/// What the client gets next, by the first letter of its message.
+fn next_letter(shared: &Shared, id: ReceiverId) -> Option<char> {
+    match next_frame(shared, id)? {
+        Frame::Messages(messages) => messages.first()?.as_str()?.chars().next(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A message that takes so much of the queue.
+fn message(letter: char, room: usize) -> Message {
+    // The frame around a message counts, too.
+    let message = Message::from(letter.to_string().repeat(room - MESSAGE_OVERHEAD - FRAME));
+    assert_eq!(message.held(true) + MESSAGE_OVERHEAD, room);
+    message
+}
+
+#[test]
+fn a_large_message_waits_no_longer_than_what_was_sent_before_it() {
+    let (shared, id) = open();
+    let [small, large] = [message('s', 1000), message('L', 9000)];
+    for _ in 0..10 {
+        shared.try_send(&small).unwrap();
+    }
+    let waited = message('w', 1000);
+    let mut waited = Task::waiting(shared.send(&waited));
+    let mut sending = Task::waiting(shared.send(&large));
+    // Each of these fits as soon as one has left, again and again.
+    let late = message('l', 1000);
+    let late: Vec<_> = (0..20).map(|_| Task::waiting(shared.send(&late))).collect();
+    let mut seen = String::new();
+    while sending.wakes() == 0 {
+        assert_eq!(shared.try_send(&small), Err(Refused::Full), "it would overtake those that wait");
+        seen.extend(next_letter(&shared, id));
+        if seen.len() == 1 {
+            assert_eq!(waited.poll(), Poll::Ready(Ok(())), "it was first in line");
+        }
+        assert!(late.iter().all(|task| task.wakes() == 0), "a message overtakes the large one");
+    }
+    assert_eq!(sending.poll(), Poll::Ready(Ok(())));
+    seen.extend(std::iter::from_fn(|| next_letter(&shared, id)));
+    assert_eq!(seen, format!("{}wL", "s".repeat(10)));
+}
+
+#[test]
+fn each_waiter_is_woken_once() {
+    let (shared, id) = open();
+    let full = message('f', BOUND);
+    shared.try_send(&full).unwrap();
+    let messages: Vec<_> = (0..100)
+        .map(|n| message(if n % 7 == 0 { 'L' } else { 's' }, if n % 7 == 0 { 5000 } else { 300 }))
+        .collect();
+    let mut tasks: Vec<_> = messages.iter().map(|message| Task::waiting(shared.send(message))).collect();
+    let mut order = String::new();
+    let mut next = 0;
+    while next < tasks.len() {
+        assert!(next_letter(&shared, id).is_some(), "{next} are through");
+        // Those that were woken are the next in line, without a gap.
+        while next < tasks.len() && tasks[next].wakes() > 0 {
+            assert_eq!(tasks[next].poll(), Poll::Ready(Ok(())));
+            order.extend(messages[next].as_str().and_then(|text| text.chars().next()));
+            next += 1;
+        }
+        assert!(tasks[next..].iter().all(|task| task.wakes() == 0));
+    }
+    assert!(tasks.iter().all(|task| task.wakes() == 1));
+    assert_eq!(order.len(), 100);
+}
+
+#[test]
+fn who_was_granted_room_and_goes_leaves_it_to_the_next() {
+    let (shared, id) = open();
+    shared.try_send(&message('f', BOUND)).unwrap();
+    let [large, small] = [message('L', 9000), message('s', 2000)];
+    let granted = Task::waiting(shared.send(&large));
+    let mut next = Task::waiting(shared.send(&small));
+    assert_eq!(next_letter(&shared, id), Some('f'));
+    assert_eq!((granted.wakes(), next.wakes()), (1, 0));
+    drop(granted);
+    assert_eq!(next.wakes(), 1);
+    assert_eq!(next.poll(), Poll::Ready(Ok(())));
+
+    // The same of one that still waits: who came behind it needs less.
+    shared.try_send(&message('f', 8000)).unwrap();
+    let first = Task::waiting(shared.send(&large));
+    let [two, three] = [message('2', 2000), message('3', 2000)];
+    let mut second = Task::waiting(shared.send(&two));
+    assert_eq!(next_letter(&shared, id), Some('s'));
+    assert_eq!(second.wakes(), 0);
+    drop(first);
+    assert_eq!((second.wakes(), second.poll()), (1, Poll::Ready(Ok(()))));
+    assert_eq!(shared.try_send(&three), Err(Refused::Full));
+}
+
+#[test]
+fn room_that_is_kept_for_one_is_not_given_to_another() {
+    let (shared, id) = open();
+    shared.try_send(&message('f', BOUND)).unwrap();
+    let large = message('L', 9000);
+    let mut granted = Task::waiting(shared.send(&large));
+    assert_eq!(next_letter(&shared, id), Some('f'));
+    assert_eq!(shared.try_send(&message('s', 2000)), Err(Refused::Full));
+    assert_eq!(shared.try_send(&message('s', 1000)), Ok(()), "this is left");
+    assert_eq!(granted.poll(), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn a_message_larger_than_the_queue_waits_for_an_empty_one_and_not_for_ever() {
+    let (shared, id) = open();
+    shared.try_send(&message('f', 1000)).unwrap();
+    let huge = message('H', 3 * BOUND);
+    let mut huge = Task::waiting(shared.send(&huge));
+    let behind = message('b', 1000);
+    let mut behind = Task::waiting(shared.send(&behind));
+    assert_eq!(next_letter(&shared, id), Some('f'));
+    assert_eq!((huge.wakes(), behind.wakes()), (1, 0));
+    assert_eq!(shared.try_send(&message('s', 200)), Err(Refused::Full));
+    assert_eq!(huge.poll(), Poll::Ready(Ok(())));
+    assert!(behind.poll().is_pending());
+    assert_eq!(next_letter(&shared, id), Some('H'));
+    assert_eq!(behind.poll(), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn a_sink_waits_in_line() {
+    let (shared, id) = open();
+    shared.try_send(&message('f', BOUND)).unwrap();
+    let large = message('L', 9900);
+    let mut first = Task::waiting(shared.send(&large));
+    let mut sink = Sender::new(Arc::clone(&shared));
+    let wakes = Arc::<Wakes>::default();
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut context = Context::from_waker(&waker);
+    assert!(Pin::new(&mut sink).poll_ready(&mut context).is_pending());
+    assert_eq!(next_letter(&shared, id), Some('f'));
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    assert_eq!(first.poll(), Poll::Ready(Ok(())));
+    assert_eq!(next_letter(&shared, id), Some('L'));
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert!(Pin::new(&mut sink).poll_ready(&mut context).is_ready());
+    Pin::new(&mut sink).start_send(message('s', 200)).unwrap();
+    assert!(Pin::new(&mut sink).poll_flush(&mut context).is_pending());
+    assert_eq!(next_letter(&shared, id), Some('s'));
+    assert!(Pin::new(&mut sink).poll_flush(&mut context).is_ready());
+}
+
+#[test]
+fn batches_from_the_client_are_taken_in_order() {
+    let (shared, _) = open();
+    let batch = |letter, room| vec![message(letter, room)];
+    let (mut first, mut large, mut small) = (batch('f', 9000), batch('L', 8000), batch('s', 1000));
+    assert!(pin!(shared.accept(&mut first)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    let mut large = Task::waiting(shared.accept(&mut large));
+    let mut small = Task::waiting(shared.accept(&mut small));
+    assert_eq!(shared.try_receive(), Some(message('f', 9000)));
+    // Both fit now.
+    assert_eq!((large.wakes(), small.wakes()), (1, 1));
+    assert!(small.poll().is_ready() && large.poll().is_ready());
+    assert_eq!(shared.try_receive().map(|message| message.len()), Some(1000 - MESSAGE_OVERHEAD - FRAME));
+}
+
+#[test]
+fn the_end_wakes_everybody_once() {
+    let (shared, id) = open();
+    shared.try_send(&message('f', BOUND)).unwrap();
+    let messages = [message('a', 9000), message('b', 9000), message('c', 9000)];
+    let mut tasks = messages.each_ref().map(|message| Task::waiting(shared.send(message)));
+    assert_eq!(next_letter(&shared, id), Some('f'));
+    shared.end(CloseReason::TimedOut);
+    assert!(tasks.iter().all(|task| task.wakes() == 1), "the first by the room that it was granted");
+    for task in &mut tasks {
+        assert!(matches!(task.poll(), Poll::Ready(Err(_))));
+    }
+    assert!(matches!(next_frame(&shared, id), Some(Frame::Close(_))));
+}
