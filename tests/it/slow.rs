@@ -1,7 +1,13 @@
 //! Clients that are slow or dead, on connections whose buffers and clock are the test's own: each deadline is
 //! exact, and each byte that the server holds for a client is counted.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use axum_sockjs::{
@@ -12,8 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     sync::mpsc,
-    task::yield_now,
-    time::{Instant, sleep},
+    task::{JoinSet, yield_now},
+    time::{Instant, sleep, timeout},
 };
 use tower::ServiceExt as _;
 
@@ -619,6 +625,59 @@ async fn an_echo_is_not_taken_from_a_client_that_does_not_read_it() {
         assert_eq!(refused, 2, "16 MiB were taken from a client that reads none of it");
         let taken = stage.handle.stats().total().bytes_received as usize;
         assert!(taken <= 2 * (1 << 20) + HYPER + PIPE + CHUNK, "{taken}");
+    })
+    .await;
+}
+
+/// Reads for a client that is slow: a little, when all is still.
+async fn read_slowly(way: &'static Way, id: String, mut connection: DuplexStream) {
+    const STILL: Duration = Duration::from_millis(1);
+    let mut some = vec![0; 8 << 10];
+    loop {
+        if way.kind == Kind::Poll {
+            connection.write_all(&way.receiving(&id).to_bytes()).await.expect("the server reads");
+        }
+        while let Ok(read) = timeout(STILL, connection.read(&mut some)).await {
+            assert_ne!(read.expect("the server writes"), 0);
+            sleep(STILL).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_is_not_overtaken_by_senders_without_end() {
+    const SENDERS: usize = 4;
+    on_each(WAYS, async |way| {
+        let id = fresh_id();
+        let mut stage =
+            Stage::new(way, Options::new().write_timeout(Duration::ZERO).disconnect_delay(600 * SECOND));
+        let (connection, session) = stage.open_as(way, &id).await;
+        fill(&session).await;
+        let sent = Arc::new(AtomicUsize::new(0));
+        let mut senders = JoinSet::new();
+        for _ in 0..SENDERS {
+            let (sender, sent) = (session.sender(), Arc::clone(&sent));
+            senders.spawn(async move {
+                let message = Message::from("x".repeat(CHUNK));
+                while sender.send(message.clone()).await.is_ok() {
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        settle().await;
+        let (sender, count) = (session.sender(), Arc::clone(&sent));
+        let before = sent.load(Ordering::Relaxed);
+        let large = tokio::spawn(async move {
+            sender.send("L".repeat(900 << 10)).await.expect("the session is open");
+            count.load(Ordering::Relaxed)
+        });
+        settle().await;
+        let reader = tokio::spawn(read_slowly(way, id, connection));
+        let after = soon("the large message's turn", large).await.unwrap();
+        assert!(after - before <= SENDERS, "{} messages have overtaken it", after - before - SENDERS);
+        reader.abort();
+        drop(session);
+        while senders.join_next().await.is_some() {}
     })
     .await;
 }
