@@ -22,7 +22,7 @@ use crate::{
     origin::{Asking, Silent},
     protocol::path::{self, Path},
     random,
-    request::{BodyError, Head, Span, discard_body, read_body},
+    request::{Head, Span, discard_body},
     response::{
         cache,
         cors::{self, AllowOrigin},
@@ -257,19 +257,7 @@ impl SockJs {
                 return *refusal;
             }
         };
-        match read_body(&head.parts, body, self.options_ref().max_body_bytes).await {
-            Ok(body) => {
-                transport::send::respond(sending, self.options_ref(), session, &head.parts.headers, body)
-                    .await
-            }
-            Err(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
-            Err(BodyError::TooSlow) => {
-                reply::refuse(Rejection::SlowBody, StatusCode::REQUEST_TIMEOUT, "Body too slow.\n")
-            }
-            Err(BodyError::Broken) => {
-                reply::refuse(Rejection::Malformed, StatusCode::BAD_REQUEST, "Broken body.\n")
-            }
-        }
+        transport::send::respond(sending, self.options_ref(), session, &head.parts.headers, body).await
     }
 
     /// The session that a request names, if it belongs to who asks.

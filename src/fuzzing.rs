@@ -2,18 +2,17 @@
 //!
 //! The targets of `fuzz/` call these; the tests below run them on the targets' seeds and on random input.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     Cookie,
     protocol::{
-        decode::{self, Limits},
+        decode::{self, ArrayDecoder, Limits},
         frame::Frame,
         path::{self, Path},
         quote::{escape_event, escape_script, quote},
     },
-    transport::{Action, Callback, ROUTES, send::Payload},
+    transport::{Callback, form::FormField},
 };
 
 /// The parts of a path.
@@ -52,6 +51,25 @@ pub fn decode_messages(data: &[u8]) {
         (Err(error), Ok(_)) => assert!(text.to_ascii_lowercase().contains("\\ud"), "taken, despite {error}"),
         (Err(_), Err(_)) => {}
     }
+    // Pieces make no difference.
+    let (mut array, mut taken, mut held, mut end) = (ArrayDecoder::new(limits), Vec::new(), 0, 0);
+    let in_pieces = loop {
+        end = (end + 7).min(text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        match array.take(&text[held..end], end == text.len()) {
+            Ok(batch) => {
+                held += batch.length;
+                taken.extend(batch.messages);
+            }
+            Err(error) => break Err(error),
+        }
+        if end == text.len() {
+            break Ok(taken);
+        }
+    };
+    assert_eq!(in_pieces, ours);
     // Limits only ever refuse.
     let limits = Limits { message_bytes: 16, messages: 2 };
     if let Ok(messages) = decode::decode(text, limits) {
@@ -85,20 +103,27 @@ pub fn quote_text(data: &[u8]) {
     }
 }
 
-/// The payload in the form of a sending request: its first byte chooses the content type.
+/// The payload in the form of a sending request: its first byte chooses the sizes of the chunks that it comes in.
 pub fn find_form_payload(data: &[u8]) {
     let Some((&choice, body)) = data.split_first() else { return };
-    let types =
-        ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; a=b", "text/plain", ""];
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(types[usize::from(choice) % types.len()]));
-    for route in ROUTES {
-        if let Action::Send(sending) = route.action {
-            if let Payload::Json(json) = (sending.find)(&headers, Bytes::copy_from_slice(body)) {
-                assert!(json.len() <= body.len(), "a payload is no longer than what it comes in");
+    let decode = |chunk: usize, room: usize| {
+        let (mut form, mut json) = (FormField::default(), Vec::new());
+        for mut rest in body.chunks(chunk) {
+            while !rest.is_empty() {
+                let before = json.len();
+                let read = form.decode(rest, room, &mut json);
+                let made = json.len() - before;
+                // What turns out to be no escape is two bytes at once.
+                assert!(read + made > 0 && made <= room + 1);
+                rest = &rest[read..];
             }
         }
-    }
+        form.end(&mut json);
+        json
+    };
+    let whole = decode(usize::MAX, usize::MAX >> 1);
+    assert!(whole.len() <= body.len(), "a payload is no longer than what it comes in");
+    assert_eq!(decode(usize::from(choice % 16) + 1, usize::from(choice / 16) + 1), whole);
 }
 
 /// The affinity cookie that comes back.

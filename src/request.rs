@@ -3,13 +3,8 @@
 use std::{pin::pin, time::Duration};
 
 use axum::extract::OriginalUri;
-use bytes::{Bytes, BytesMut};
-use http::{
-    Uri,
-    header::{CONTENT_LENGTH, EXPECT},
-    request::Parts,
-    uri::PathAndQuery,
-};
+use bytes::Bytes;
+use http::{Uri, request::Parts, uri::PathAndQuery};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
@@ -17,13 +12,13 @@ use crate::timeout::timeout;
 
 /// How much of a body that nobody wants is read, so that its sender gets to see the answer and can go on
 /// using the connection.
-const MAX_DISCARD: u64 = 32 << 20;
+pub(crate) const MAX_DISCARD: u64 = 32 << 20;
 
 /// How long a body that nobody wants is read.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
-/// How long a body that is wanted may take to come.
-const READ_TIME: Duration = Duration::from_secs(60);
+/// How long a body that is wanted, or one of the pieces that it is read in, may take to come.
+pub(crate) const READ_TIME: Duration = Duration::from_secs(60);
 
 /// The head of a request.
 pub(crate) struct Head {
@@ -74,59 +69,12 @@ pub(crate) struct Span {
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// It is larger than the limit.
+    /// There is more in it that is not wanted than is read.
     TooLarge,
     /// It broke off, or was not well-formed.
     Broken,
     /// It did not come in time.
     TooSlow,
-}
-
-/// Reads a whole body of at most `limit` bytes, in at most a minute. The rest of a larger one is read and
-/// thrown away.
-pub(crate) async fn read_body<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes, BodyError>
-where
-    B: Body<Data = Bytes>,
-{
-    let reading = pin!(collect(parts, body, limit));
-    timeout(READ_TIME, reading).await.unwrap_or(Err(BodyError::TooSlow))
-}
-
-async fn collect<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes, BodyError>
-where
-    B: Body<Data = Bytes>,
-{
-    let mut body = pin!(body);
-    let announced =
-        parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let mut first: Option<Bytes> = None;
-    let mut joined = BytesMut::new();
-    let mut too_large = announced.is_some_and(|length| length > limit as u64);
-    while !too_large {
-        let Some(frame) = body.frame().await else { break };
-        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
-        let size = first.as_ref().map_or(joined.len(), Bytes::len);
-        too_large = size + data.len() > limit;
-        // Most bodies come in one piece, which is taken as it is.
-        match first.take() {
-            None if joined.is_empty() => first = Some(data),
-            None => joined.extend_from_slice(&data),
-            Some(start) => {
-                joined.reserve(start.len() + data.len());
-                joined.extend_from_slice(&start);
-                joined.extend_from_slice(&data);
-            }
-        }
-    }
-    if too_large {
-        drop((first, joined));
-        // Who asks first is told before it sends.
-        if !parts.headers.contains_key(EXPECT) {
-            discard_body(body).await;
-        }
-        return Err(BodyError::TooLarge);
-    }
-    Ok(first.unwrap_or_else(|| joined.freeze()))
 }
 
 /// Reads a body and throws it away, within bounds. Beyond them the connection is closed by the server.
@@ -194,35 +142,9 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::{Full, StreamBody};
 
     fn parts() -> Parts {
         http::Request::new(()).into_parts().0
-    }
-
-    fn in_pieces(
-        pieces: &'static [&'static str],
-    ) -> impl Body<Data = Bytes, Error = std::convert::Infallible> {
-        let frames =
-            pieces.iter().map(|piece| Ok(http_body::Frame::data(Bytes::from_static(piece.as_bytes()))));
-        StreamBody::new(futures_util::stream::iter(frames))
-    }
-
-    #[tokio::test]
-    async fn bodies_up_to_the_limit() {
-        assert_eq!(read_body(&parts(), Full::new(Bytes::from("abcd")), 4).await.unwrap(), "abcd");
-        assert_eq!(read_body(&parts(), in_pieces(&["a", "", "bc", "d"]), 4).await.unwrap(), "abcd");
-        assert_eq!(read_body(&parts(), in_pieces(&[]), 4).await.unwrap(), "");
-        assert_eq!(read_body(&parts(), in_pieces(&["", "a"]), 4).await.unwrap(), "a");
-        assert_eq!(read_body(&parts(), in_pieces(&["abc", "de"]), 4).await, Err(BodyError::TooLarge));
-        assert_eq!(read_body(&parts(), Full::new(Bytes::from("abcde")), 4).await, Err(BodyError::TooLarge));
-    }
-
-    #[tokio::test]
-    async fn an_announced_length_is_enough_to_refuse() {
-        let mut parts = parts();
-        parts.headers.insert(CONTENT_LENGTH, 5.into());
-        assert_eq!(read_body(&parts, in_pieces(&["a"]), 4).await, Err(BodyError::TooLarge));
     }
 
     #[test]

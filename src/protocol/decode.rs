@@ -3,7 +3,7 @@
 use super::quote::{SPECIAL, SPECIAL_OR_LEAD, has_mangled};
 use crate::Message;
 
-/// Why a payload was refused. Nothing of it is taken.
+/// Why a payload was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     /// Not a JSON array of strings in UTF-8.
@@ -14,7 +14,7 @@ pub(crate) enum DecodeError {
     TooManyMessages,
 }
 
-/// The bounds of one payload.
+/// The bounds of one batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) message_bytes: usize,
@@ -26,23 +26,99 @@ pub(crate) struct Limits {
 /// Everything that JSON allows in a string is accepted. A surrogate without its partner, which JavaScript
 /// can send and UTF-8 cannot hold, becomes U+FFFD.
 pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
-    let mut reader = Reader { payload, at: 0, unescaped: String::new() };
-    let mut messages = Vec::new();
-    reader.expect(b'[')?;
-    if !reader.take(b']') {
-        loop {
-            let message = reader.string(limits.message_bytes)?;
-            if messages.len() == limits.messages {
-                return Err(DecodeError::TooManyMessages);
-            }
-            messages.push(message);
-            if !reader.take(b',') {
-                break;
-            }
-        }
-        reader.expect(b']')?;
+    let mut array = ArrayDecoder::new(limits);
+    let Batch { messages, length } = array.take(payload, true)?;
+    if length < payload.len() { Err(DecodeError::TooManyMessages) } else { Ok(messages) }
+}
+
+/// Takes the strings out of a JSON array that comes in pieces, batch by batch.
+#[derive(Debug)]
+pub(crate) struct ArrayDecoder {
+    limits: Limits,
+    expects: Expects,
+}
+
+/// What may come next, beside white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    Array,
+    StringOrEnd,
+    String,
+    CommaOrEnd,
+    Nothing,
+}
+
+/// The messages at the beginning of a piece.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) messages: Vec<Message>,
+    /// How much of the piece they take; the rest belongs in front of the next one.
+    pub(crate) length: usize,
+}
+
+impl ArrayDecoder {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, expects: Expects::Array }
     }
-    if reader.peek().is_some() { Err(DecodeError::Malformed) } else { Ok(messages) }
+
+    /// Takes the messages that are whole from the beginning of a piece, up to the limit of a batch. `is_last` says
+    /// that nothing comes behind the piece.
+    pub(crate) fn take(&mut self, piece: &str, is_last: bool) -> Result<Batch, DecodeError> {
+        let mut reader = Reader { payload: piece, at: 0, unescaped: String::new() };
+        let mut messages = Vec::new();
+        let mut length = 0;
+        loop {
+            let next = reader.peek();
+            self.expects = match (self.expects, next) {
+                (Expects::StringOrEnd | Expects::String, Some(b'"')) => {
+                    if messages.len() == self.limits.messages {
+                        break;
+                    }
+                    match reader.string(self.limits.message_bytes) {
+                        Ok(message) => messages.push(message),
+                        Err(ReadError::Incomplete) if !is_last => break,
+                        Err(error) => return Err(error.into()),
+                    }
+                    Expects::CommaOrEnd
+                }
+                (Expects::CommaOrEnd, Some(b',')) => reader.skip(Expects::String),
+                (Expects::StringOrEnd | Expects::CommaOrEnd, Some(b']')) => reader.skip(Expects::Nothing),
+                (Expects::Array, Some(b'[')) => reader.skip(Expects::StringOrEnd),
+                (Expects::Nothing, None) => {
+                    length = reader.at;
+                    break;
+                }
+                (_, None) if !is_last => {
+                    length = reader.at;
+                    break;
+                }
+                _ => return Err(DecodeError::Malformed),
+            };
+            length = reader.at;
+        }
+        if messages.is_empty() && self.limits.messages == 0 && length < piece.len() {
+            return Err(DecodeError::TooManyMessages);
+        }
+        Ok(Batch { messages, length })
+    }
+}
+
+/// Why a string could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadError {
+    Malformed,
+    TooLong,
+    /// The piece ends within it.
+    Incomplete,
+}
+
+impl From<ReadError> for DecodeError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Malformed | ReadError::Incomplete => Self::Malformed,
+            ReadError::TooLong => Self::MessageTooLong,
+        }
+    }
 }
 
 /// A JSON parser for one shape ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
@@ -67,18 +143,15 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, byte: u8) -> bool {
-        let taken = self.peek() == Some(byte);
-        self.at += usize::from(taken);
-        taken
+    /// Goes on behind a byte, in another state.
+    fn skip<T>(&mut self, then: T) -> T {
+        self.at += 1;
+        then
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), DecodeError> {
-        if self.take(byte) { Ok(()) } else { Err(DecodeError::Malformed) }
-    }
-
-    fn string(&mut self, max_bytes: usize) -> Result<Message, DecodeError> {
-        self.expect(b'"')?;
+    /// Reads a string, at whose opening quote this stands.
+    fn string(&mut self, max_bytes: usize) -> Result<Message, ReadError> {
+        self.at += 1;
         let start = self.at;
         let bytes = self.payload.as_bytes();
         self.at += SPECIAL_OR_LEAD.prefix_without(&bytes[start..]);
@@ -100,14 +173,15 @@ impl Reader<'_> {
                 within(max_bytes, &self.unescaped)?;
                 Ok(Message::from_text(self.unescaped.as_str().into()))
             }
-            // A control character, or the end.
-            _ => Err(DecodeError::Malformed),
+            // A control character.
+            Some(_) => Err(ReadError::Malformed),
+            None => Err(ReadError::Incomplete),
         }
     }
 
     /// Reads the rest of a string that began at `start` and whose first escape has been reached, and puts it
     /// together in `unescaped`.
-    fn unescape(&mut self, start: usize) -> Result<(), DecodeError> {
+    fn unescape(&mut self, start: usize) -> Result<(), ReadError> {
         let bytes = self.payload.as_bytes();
         self.unescaped.clear();
         // No string of this payload is longer.
@@ -132,17 +206,18 @@ impl Reader<'_> {
                         b'r' => '\r',
                         b't' => '\t',
                         b'u' => self.unicode_escape()?,
-                        _ => return Err(DecodeError::Malformed),
+                        _ => return Err(ReadError::Malformed),
                     };
                     self.unescaped.push(char);
                 }
-                _ => return Err(DecodeError::Malformed),
+                (None, _) | (Some(b'\\'), None) => return Err(ReadError::Incomplete),
+                _ => return Err(ReadError::Malformed),
             }
         }
     }
 
     /// Reads what follows `\u`; for a surrogate pair, that is both.
-    fn unicode_escape(&mut self) -> Result<char, DecodeError> {
+    fn unicode_escape(&mut self) -> Result<char, ReadError> {
         let first = self.four_digits()?;
         if let (0xd800..0xdc00, Some(b"\\u")) = (first, self.payload.as_bytes().get(self.at..self.at + 2)) {
             let behind_first = self.at;
@@ -158,18 +233,18 @@ impl Reader<'_> {
         Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
-    fn four_digits(&mut self) -> Result<u32, DecodeError> {
-        let digits = self.payload.as_bytes()[self.at..].first_chunk::<4>().ok_or(DecodeError::Malformed)?;
+    fn four_digits(&mut self) -> Result<u32, ReadError> {
+        let digits = self.payload.as_bytes()[self.at..].first_chunk::<4>().ok_or(ReadError::Incomplete)?;
         self.at += 4;
         digits.iter().try_fold(0, |code, &digit| {
-            let digit = char::from(digit).to_digit(16).ok_or(DecodeError::Malformed)?;
+            let digit = char::from(digit).to_digit(16).ok_or(ReadError::Malformed)?;
             Ok(code << 4 | digit)
         })
     }
 }
 
-fn within(max_bytes: usize, text: &str) -> Result<(), DecodeError> {
-    if text.len() > max_bytes { Err(DecodeError::MessageTooLong) } else { Ok(()) }
+fn within(max_bytes: usize, text: &str) -> Result<(), ReadError> {
+    if text.len() > max_bytes { Err(ReadError::TooLong) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -260,6 +335,49 @@ mod tests {
         assert_eq!(check(r#"["a","b","c"]"#), Err(DecodeError::TooManyMessages));
     }
 
+    /// Decodes a payload that comes in pieces of these sizes, again and again, as a reader does who keeps what is left.
+    fn in_pieces(payload: &str, sizes: &[usize], limits: Limits) -> Result<Vec<String>, DecodeError> {
+        let mut array = ArrayDecoder::new(limits);
+        let (mut held, mut rest) = (String::new(), payload);
+        let mut messages = Vec::new();
+        for &size in sizes.iter().cycle() {
+            let mut end = size.min(rest.len());
+            while !rest.is_char_boundary(end) {
+                end += 1;
+            }
+            held.push_str(&rest[..end]);
+            rest = &rest[end..];
+            let is_last = rest.is_empty();
+            loop {
+                let batch = array.take(&held, is_last)?;
+                assert!(batch.messages.len() <= limits.messages);
+                let full = batch.messages.len() == limits.messages;
+                messages.extend(batch.messages.iter().map(|message| message.as_str().unwrap().to_owned()));
+                held.drain(..batch.length);
+                if is_last && held.is_empty() {
+                    return Ok(messages);
+                }
+                if !full {
+                    break;
+                }
+            }
+        }
+        unreachable!("the sizes go round")
+    }
+
+    #[test]
+    fn batches_end_at_their_limit() {
+        let limits = Limits { message_bytes: 3, messages: 2 };
+        assert_eq!(in_pieces(r#"["a","b","c","d","e"]"#, &[100], limits).unwrap(), ["a", "b", "c", "d", "e"]);
+        assert_eq!(in_pieces(r#"["a","b"]"#, &[8, 1], limits).unwrap(), ["a", "b"]);
+        assert_eq!(in_pieces("[]", &[1], limits).unwrap(), [""; 0]);
+        assert_eq!(in_pieces(r#"["a","b","abcd"]"#, &[5], limits), Err(DecodeError::MessageTooLong));
+        assert_eq!(in_pieces(r#"["a","b",1]"#, &[5], limits), Err(DecodeError::Malformed));
+        let none = Limits { messages: 0, ..limits };
+        assert_eq!(decode("[]", none).map(|m| m.len()), Ok(0));
+        assert_eq!(decode(r#"["a"]"#, none).map(|m| m.len()), Err(DecodeError::TooManyMessages));
+    }
+
     /// What a browser makes of the same UTF-16, and how it sends it.
     fn utf16_json(units: &[u16]) -> String {
         units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
@@ -298,6 +416,16 @@ mod tests {
             payload.splice(at..end, change.chars());
             let payload: String = payload.into_iter().collect();
             prop_assert_eq!(texts(&payload), reference(&payload), "{:?}", payload);
+        }
+
+        #[test]
+        fn pieces_make_no_difference(
+            payload in any_payload(),
+            sizes in proptest::collection::vec(1_usize..12, 1..5),
+            messages in 1_usize..4,
+        ) {
+            let limits = Limits { message_bytes: 1 << 20, messages };
+            prop_assert_eq!(in_pieces(&payload, &sizes, limits), texts(&payload), "{:?}", payload);
         }
 
         #[test]

@@ -488,17 +488,8 @@ impl Core {
     ///
     /// A batch that is larger than the whole queue is taken by an empty one: its size has a limit of its own.
     pub(crate) fn accept(&mut self, batch: &mut Vec<Message>) -> Result<(), Refused> {
-        match &self.end {
-            None => {}
-            // This side has closed and no longer reads, which the client has yet to learn from its receiver.
-            // A refusal would hide that close frame behind a sending error.
-            Some(
-                CloseReason::Server(_)
-                | CloseReason::Shutdown(_)
-                | CloseReason::SendQueueFull
-                | CloseReason::WriteTimeout,
-            ) if self.phase != Phase::Gone => return Ok(()),
-            Some(_) => return Err(Refused::Closed),
+        if self.end.is_some() {
+            return if self.is_discarding() { Ok(()) } else { Err(Refused::Closed) };
         }
         if batch.is_empty() {
             return Ok(());
@@ -522,6 +513,21 @@ impl Core {
             self.events |= Events::DRIVER;
         }
         Ok(())
+    }
+
+    /// Whether what the client sends is thrown away: this side has closed and no longer reads, which the client has yet
+    /// to learn from its receiver. A refusal would hide that close frame behind a sending error.
+    pub(crate) fn is_discarding(&self) -> bool {
+        self.phase != Phase::Gone
+            && matches!(
+                self.end,
+                Some(
+                    CloseReason::Server(_)
+                        | CloseReason::Shutdown(_)
+                        | CloseReason::SendQueueFull
+                        | CloseReason::WriteTimeout
+                )
+            )
     }
 
     /// Ends the session and says whether that was news: the first reason stays.

@@ -288,3 +288,50 @@ impl fmt::Display for CloseReason {
         }
     }
 }
+
+#[cfg(all(test, not(sockjs_loom)))]
+pub(crate) mod tests {
+    use std::{
+        sync::Arc,
+        task::{Context, Waker},
+        time::Duration,
+    };
+
+    use uuid::Uuid;
+
+    use super::{Connection, Settings, Shared, core::ReceiverId, registry::LiveCount};
+    use crate::{Overflow, Transport};
+
+    /// A session over XHR streaming whose client has its `o`.
+    pub(crate) fn open_session() -> (Arc<Shared>, ReceiverId) {
+        open_session_with(1 << 20)
+    }
+
+    /// The same, with queues of so many bytes.
+    pub(crate) fn open_session_with(bytes: usize) -> (Arc<Shared>, ReceiverId) {
+        let settings = Settings {
+            heartbeat: None,
+            disconnect_delay: Duration::from_secs(5),
+            receive_queue_bytes: bytes,
+            receive_queue_messages: 100,
+            send_queue_bytes: bytes,
+            send_overflow: Overflow::Wait,
+            write_timeout: None,
+            pong_timeout: None,
+            resumable: true,
+            polling: false,
+            framed: true,
+        };
+        let connection = Connection {
+            id: Uuid::nil(),
+            transport: Transport::XhrStreaming,
+            peer: None,
+            owner: None,
+            binary: false,
+            pings: false,
+        };
+        let (shared, id) = Shared::new(connection, settings, LiveCount::default());
+        assert!(shared.poll_frame(id, 1, &mut Context::from_waker(Waker::noop())).is_ready());
+        (shared, id)
+    }
+}

@@ -261,6 +261,11 @@ impl Shared {
         self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(batch)))
     }
 
+    /// Whether what the client sends is thrown away, since this side has closed.
+    pub(crate) fn is_discarding(&self) -> bool {
+        self.lock().core.is_discarding()
+    }
+
     /// Ends the session and says whether that was news: the first reason stays.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
         self.update(|state| state.core.end(reason, now()))

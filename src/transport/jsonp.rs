@@ -1,12 +1,9 @@
 //! `jsonp` and `jsonp_send`: a frame is a script that calls a function of the page.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http::StatusCode;
 
-use super::{
-    Callback, Framing, InvalidCallback, Receiver, Transport,
-    send::{Payload, Sending},
-};
+use super::{Callback, Framing, InvalidCallback, Receiver, Transport, payload::Encoding, send::Sending};
 use crate::protocol::{frame::Frame, quote::escape_script};
 
 struct Call(Callback);
@@ -34,21 +31,5 @@ pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback>
 }
 
 /// Konqueror does not bear a 204 (suite: `JsonPolling`).
-pub(super) static SENDING: Sending = Sending { find: find_payload, status: StatusCode::OK, answer: "ok" };
-
-/// The array is the field `d` of a form, or the body itself if it is not a form.
-fn find_payload(headers: &HeaderMap, body: Bytes) -> Payload {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Payload::Json(body);
-    }
-    let field = body.split(|&byte| byte == b'&').find_map(|field| field.strip_prefix(b"d="));
-    field.map_or(Payload::Missing, |value| Payload::Json(decode_form_value(value)))
-}
-
-/// Not by `form_urlencoded`, which would let bytes in that are no UTF-8.
-fn decode_form_value(value: &[u8]) -> Bytes {
-    let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    percent_encoding::percent_decode(&spaced).collect::<Vec<u8>>().into()
-}
+pub(super) static SENDING: Sending =
+    Sending { encoding: Encoding::of_form_or_plain, status: StatusCode::OK, answer: "ok" };

@@ -2,8 +2,10 @@
 
 mod body;
 pub(crate) mod eventsource;
+pub(crate) mod form;
 mod htmlfile;
 mod jsonp;
+mod payload;
 pub(crate) mod receive;
 pub(crate) mod send;
 #[cfg(feature = "websocket")]

@@ -5,10 +5,13 @@ use std::pin::pin;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use http_body::Body;
 
+use super::payload::{Encoding, Payload, PieceError};
 use crate::{
     Options,
-    protocol::decode::{DecodeError, decode},
+    protocol::decode::{ArrayDecoder, Batch, DecodeError},
+    request::{BodyError, READ_TIME, discard_body},
     response::reply::{self, Rejection},
     session::{Closed, SendPermit},
     timeout::timeout,
@@ -17,66 +20,129 @@ use crate::{
 /// What sets one sending request apart.
 #[derive(Debug)]
 pub(crate) struct Sending {
-    /// Finds the JSON array in a request.
-    pub(crate) find: fn(&HeaderMap, Bytes) -> Payload,
+    /// Says where the JSON array stands in a body.
+    pub(super) encoding: fn(&HeaderMap) -> Encoding,
     /// The answer when the messages were taken.
     pub(super) status: StatusCode,
     pub(super) answer: &'static str,
 }
 
-pub(crate) enum Payload {
-    Json(Bytes),
-    Missing,
+impl Sending {
+    fn taken(&self) -> Response {
+        // A 204 with a type, too: Firefox takes one without for broken XML (suite: `XhrPolling.test_transport`).
+        reply::text(self.status, self.answer)
+    }
 }
 
-/// Takes the messages of one request into a session, whole or not at all.
+/// Takes the messages of one request into a session: in batches, each whole or not at all. A body within
+/// [`Options::max_body_bytes`] and [`Options::max_batch_messages`] is one batch.
 ///
 /// | answer | when |
 /// |---|---|
-/// | 204, or 200 "ok" for JSONP | taken |
-/// | 404 | no such session |
-/// | 413 | a message, or their number, is over its limit; the session goes on |
-/// | 500 | no payload, or not a JSON array of strings; the session goes on |
-/// | 503 | the application did not make room in time; the session goes on |
+/// | 204, or 200 "ok" for JSONP | taken; or thrown away, since this side has closed the session |
+/// | 400 | the body broke off or was not well-formed |
+/// | 404 | no such session, or none any more |
+/// | 408 | a batch took too long to come |
+/// | 413 | a message is over its limit |
+/// | 500 | no payload, or not a JSON array of strings |
+/// | 503 | the application did not make room in time |
+///
+/// But for 404, the session goes on; and the batches before the one that was refused have been taken.
 ///
 /// # Cancel safety
-/// A request that breaks off before its answer has either been taken whole or not at all.
-pub(crate) async fn respond(
+/// A request that breaks off has brought the batches that were whole before.
+pub(crate) async fn respond<B>(
     sending: &Sending,
     options: &Options,
     permit: SendPermit,
     headers: &HeaderMap,
-    body: Bytes,
-) -> Response {
-    let payload = match (sending.find)(headers, body) {
-        Payload::Json(payload) if !payload.is_empty() => payload,
-        Payload::Json(_) | Payload::Missing => {
-            return reply::malformed("Payload expected.\n");
-        }
+    body: B,
+) -> Response
+where
+    B: Body<Data = Bytes>,
+{
+    let body = pin!(body);
+    let mut payload = Payload::new(body, (sending.encoding)(headers), options.max_body_bytes);
+    let refused = match take(&mut payload, options, &permit).await {
+        Ok(()) => return sending.taken(),
+        Err(refused) => refused,
     };
-    let mut batch = match std::str::from_utf8(&payload)
-        .map_err(|_| DecodeError::Malformed)
-        .and_then(|payload| decode(payload, options.decode_limits()))
-    {
-        Ok(batch) => batch,
-        Err(DecodeError::Malformed) => {
-            return reply::malformed("Broken JSON encoding.\n");
+    // What was read goes before the rest is thrown away, and before the answer is.
+    let rest = payload.into_rest();
+    match refused {
+        Refused::Closed if permit.session.is_discarding() => {
+            drop(permit);
+            discard_body(rest).await;
+            return sending.taken();
         }
-        Err(DecodeError::MessageTooLong) => return reply::too_large("Message too long.\n"),
-        Err(DecodeError::TooManyMessages) => return reply::too_large("Too many messages.\n"),
-    };
-    let SendPermit { session } = &permit;
-    match timeout(options.receive_timeout, pin!(session.accept(&mut batch))).await {
-        Ok(Ok(batch)) => {
-            // What the application says to them at once is then queued before the client knows that they have
-            // arrived, and leaves with its next poll (suite: `test_content_types` counts on it). Where a receiver
-            // waits, it gets that in any case, and this request is spared a second turn.
-            session.attended(batch).await;
-            // A 204 with a type, too: Firefox takes one without for broken XML (suite:
-            // `XhrPolling.test_transport`).
-            reply::text(sending.status, sending.answer)
+        // Of these there is no rest, or nobody waits for it.
+        Refused::Closed => return reply::no_session(),
+        Refused::Body(BodyError::TooSlow) => {
+            return reply::refuse(Rejection::SlowBody, StatusCode::REQUEST_TIMEOUT, "Body too slow.\n");
         }
-        Ok(Err(Closed)) => reply::no_session(),
-        Err(_) => reply::overloaded(Rejection::QueueFull),
+        Refused::Body(BodyError::Broken) => {
+            return reply::refuse(Rejection::Malformed, StatusCode::BAD_REQUEST, "Broken body.\n");
+        }
+        _ => discard_body(rest).await,
     }
+    match refused {
+        Refused::Empty => reply::malformed("Payload expected.\n"),
+        Refused::Decode(DecodeError::MessageTooLong) => reply::too_large("Message too long.\n"),
+        Refused::Decode(DecodeError::TooManyMessages) => reply::too_large("Too many messages.\n"),
+        Refused::Full => reply::overloaded(Rejection::QueueFull),
+        Refused::Body(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
+        _ => reply::malformed("Broken JSON encoding.\n"),
+    }
+}
+
+/// Why the rest of a request was not taken.
+enum Refused {
+    /// There is nothing in it.
+    Empty,
+    Decode(DecodeError),
+    Body(BodyError),
+    Full,
+    Closed,
+}
+
+async fn take<B>(payload: &mut Payload<'_, B>, options: &Options, permit: &SendPermit) -> Result<(), Refused>
+where
+    B: Body<Data = Bytes>,
+{
+    let SendPermit { session } = permit;
+    let mut array = ArrayDecoder::new(options.decode_limits());
+    let mut is_first = true;
+    let last = loop {
+        match timeout(READ_TIME, pin!(payload.fill(session))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(PieceError::Body(error))) => return Err(Refused::Body(error)),
+            Ok(Err(PieceError::SessionEnded)) => return Err(Refused::Closed),
+            Err(_) => return Err(Refused::Body(BodyError::TooSlow)),
+        }
+        if is_first && payload.is_empty() {
+            return Err(Refused::Empty);
+        }
+        is_first = false;
+        let is_last = payload.is_last();
+        let piece = payload.piece().map_err(Refused::Decode)?;
+        let Batch { mut messages, length } = array.take(piece, is_last).map_err(Refused::Decode)?;
+        if messages.is_empty() && !is_last {
+            // A piece is full, and no message ends in it.
+            return Err(Refused::Decode(DecodeError::MessageTooLong));
+        }
+        payload.consume(length);
+        let batch = match timeout(options.receive_timeout, pin!(session.accept(&mut messages))).await {
+            Ok(Ok(batch)) => batch,
+            Ok(Err(Closed)) => return Err(Refused::Closed),
+            Err(_) => return Err(Refused::Full),
+        };
+        if is_last && payload.is_empty() {
+            break batch;
+        }
+    };
+    // What the application says to them at once is then queued before the client knows that they have arrived, and
+    // leaves with its next poll (suite: `test_content_types` counts on it). Where a receiver waits, it gets that in any
+    // case, and this request is spared a second turn.
+    session.attended(last).await;
+    Ok(())
 }

@@ -3,10 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{
-    Framing, InvalidCallback, Receiver, Transport,
-    send::{Payload, Sending},
-};
+use super::{Framing, InvalidCallback, Receiver, Transport, payload::Encoding, send::Sending};
 use crate::protocol::frame::Frame;
 
 const JAVASCRIPT: &str = "application/javascript; charset=UTF-8";
@@ -46,4 +43,4 @@ pub(super) fn streaming(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
 
 /// The body is the array, of whatever type it says to be (suite: `test_content_types`).
 pub(super) static SENDING: Sending =
-    Sending { find: |_, body| Payload::Json(body), status: StatusCode::NO_CONTENT, answer: "" };
+    Sending { encoding: |_| Encoding::Plain, status: StatusCode::NO_CONTENT, answer: "" };

@@ -8,19 +8,17 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::Duration,
 };
 
 use futures_sink::Sink;
-use uuid::Uuid;
 
 use crate::{
-    CloseReason, Message, Overflow, Sender, Transport,
+    CloseReason, Message, Sender,
     protocol::frame::Frame,
     session::{
-        Connection, Settings, Shared,
+        Shared,
         core::{MESSAGE_OVERHEAD, ReceiverId, Refused},
-        registry::LiveCount,
+        tests::open_session_with,
     },
 };
 
@@ -29,32 +27,8 @@ const BOUND: usize = 10_000;
 /// What `a["…"]` and its end take beside a message.
 const FRAME: usize = 6;
 
-/// A session whose client has its `o`, with queues of [`BOUND`] bytes.
 fn open() -> (Arc<Shared>, ReceiverId) {
-    let settings = Settings {
-        heartbeat: None,
-        disconnect_delay: Duration::from_secs(5),
-        receive_queue_bytes: BOUND,
-        receive_queue_messages: 100,
-        send_queue_bytes: BOUND,
-        send_overflow: Overflow::Wait,
-        write_timeout: None,
-        pong_timeout: None,
-        resumable: true,
-        polling: false,
-        framed: true,
-    };
-    let connection = Connection {
-        id: Uuid::nil(),
-        transport: Transport::XhrStreaming,
-        peer: None,
-        owner: None,
-        binary: false,
-        pings: false,
-    };
-    let (shared, id) = Shared::new(connection, settings, LiveCount::default());
-    assert_eq!(next_frame(&shared, id), Some(Frame::Open));
-    (shared, id)
+    open_session_with(BOUND)
 }
 
 /// Counts how often a task is woken.

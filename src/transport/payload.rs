@@ -1,0 +1,276 @@
+//! The JSON of a sending request, read in pieces.
+//!
+//! A client sends all that it has to say in one request, and knows no limit of the server's. So the body may have any
+//! length: as much of it as may be held is read, the messages in that go their way, and then the next piece is read.
+
+use std::{future::poll_fn, pin::Pin, task::Poll};
+
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, header::CONTENT_TYPE};
+use http_body::Body;
+
+use super::form::FormField;
+use crate::{
+    protocol::decode::DecodeError,
+    request::{BodyError, MAX_DISCARD},
+    session::Shared,
+};
+
+/// Where the JSON stands in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// It is the body.
+    Plain,
+    /// It is the field `d` of a form.
+    Form,
+}
+
+impl Encoding {
+    /// As a form says of itself; whatever else it is, it is plain.
+    pub(super) fn of_form_or_plain(headers: &HeaderMap) -> Self {
+        let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+        let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            Self::Form
+        } else {
+            Self::Plain
+        }
+    }
+}
+
+/// Why there is no next piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PieceError {
+    Body(BodyError),
+    /// The session has ended: nobody wants the rest.
+    SessionEnded,
+}
+
+/// What has been read of a body, and how to read on.
+pub(super) struct Payload<'b, B> {
+    body: Pin<&'b mut B>,
+    form: Option<FormField>,
+    /// How many bytes of JSON a piece may have.
+    limit: usize,
+    /// What the body has given and the piece had no room for.
+    chunk: Bytes,
+    /// Most bodies come whole in one chunk, which is taken as it is. Or else the piece is put together here.
+    whole: Bytes,
+    joined: Vec<u8>,
+    /// How much of the form was no JSON.
+    skipped: u64,
+    ended: bool,
+}
+
+impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
+    pub(super) fn new(body: Pin<&'b mut B>, encoding: Encoding, limit: usize) -> Self {
+        Self {
+            body,
+            form: (encoding == Encoding::Form).then(FormField::default),
+            limit,
+            chunk: Bytes::new(),
+            whole: Bytes::new(),
+            joined: Vec::new(),
+            skipped: 0,
+            ended: false,
+        }
+    }
+
+    /// Reads until there is a full piece, or the rest of the body.
+    ///
+    /// # Cancel safety
+    /// What has been read is kept.
+    pub(super) async fn fill(&mut self, session: &Shared) -> Result<(), PieceError> {
+        let mut session_ended = session.ended();
+        loop {
+            self.take_chunk();
+            if self.is_full() || self.ended {
+                return Ok(());
+            }
+            let frame = poll_fn(|cx| match self.body.as_mut().poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+                // What was read dies with the session: its client could else have any number of bodies held.
+                Poll::Pending => Pin::new(&mut session_ended).poll(cx).map(Err),
+            });
+            match frame.await {
+                Ok(Some(Ok(frame))) => self.chunk = frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(_))) => return Err(PieceError::Body(BodyError::Broken)),
+                Ok(None) => {
+                    self.ended = true;
+                    if let Some(form) = &mut self.form {
+                        form.end(&mut self.joined);
+                    }
+                }
+                Err(_) => return Err(PieceError::SessionEnded),
+            }
+            if self.skipped > MAX_DISCARD {
+                return Err(PieceError::Body(BodyError::TooLarge));
+            }
+        }
+    }
+
+    /// Moves what fits from the chunk into the piece.
+    fn take_chunk(&mut self) {
+        let room = self.limit.saturating_sub(self.held().len());
+        if self.form.is_some() {
+            self.grow(room.min(self.chunk.len()));
+        }
+        if let Some(form) = &mut self.form {
+            let before = self.joined.len();
+            let read = form.decode(&self.chunk, room, &mut self.joined);
+            if self.joined.len() == before {
+                self.skipped += read as u64;
+            }
+            self.chunk.advance(read);
+            return;
+        }
+        let taken = self.chunk.split_to(room.min(self.chunk.len()));
+        if taken.is_empty() {
+            return;
+        }
+        if self.held().is_empty() {
+            self.whole = taken;
+            return;
+        }
+        self.grow(self.whole.len() + taken.len());
+        self.joined.extend_from_slice(&std::mem::take(&mut self.whole));
+        self.joined.extend_from_slice(&taken);
+    }
+
+    /// Makes room for so much more, as a vector does by itself, but within the limit.
+    fn grow(&mut self, more: usize) {
+        let needed = self.joined.len() + more;
+        if needed > self.joined.capacity() {
+            let capacity = needed.max((2 * self.joined.capacity()).min(self.limit));
+            self.joined.reserve_exact(capacity - self.joined.len());
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
+    fn held(&self) -> &[u8] {
+        if self.joined.is_empty() { &self.whole } else { &self.joined }
+    }
+
+    /// Whether the body has come to its end, and the piece is the last.
+    pub(super) fn is_last(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held().is_empty()
+    }
+
+    /// The piece; but for a character whose rest has yet to come.
+    pub(super) fn piece(&self) -> Result<&str, DecodeError> {
+        let held = self.held();
+        std::str::from_utf8(held).or_else(|error| {
+            let cut = error.error_len().is_none() && !self.ended;
+            let good = if cut { held.get(..error.valid_up_to()) } else { None };
+            good.and_then(|good| std::str::from_utf8(good).ok()).ok_or(DecodeError::Malformed)
+        })
+    }
+
+    /// Takes so much from the front, and keeps no more memory than the rest needs.
+    pub(super) fn consume(&mut self, length: usize) {
+        if self.joined.is_empty() {
+            self.whole.advance(length);
+        } else {
+            self.joined = self.joined.split_off(length);
+        }
+        if self.whole.is_empty() {
+            // It is the buffer of a connection.
+            self.whole = Bytes::new();
+        }
+    }
+
+    /// Throws away what was read, and gives the rest of the body.
+    pub(super) fn into_rest(self) -> Pin<&'b mut B> {
+        self.body
+    }
+}
+
+#[cfg(all(test, not(sockjs_loom)))]
+mod tests {
+    use std::{convert::Infallible, pin::pin};
+
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::session::tests::open_session;
+
+    type Pieces = Vec<Result<http_body::Frame<Bytes>, Infallible>>;
+
+    fn body(pieces: &[&str]) -> impl Body<Data = Bytes, Error = Infallible> + use<> {
+        let frames: Pieces =
+            pieces.iter().map(|piece| Ok(http_body::Frame::data(Bytes::from(piece.to_string())))).collect();
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    /// The pieces that a body is read in, when each is taken whole but for `kept` bytes.
+    async fn read(encoding: Encoding, limit: usize, kept: usize, chunks: &[&str]) -> Vec<String> {
+        let (session, _) = open_session();
+        let body = pin!(body(chunks));
+        let mut payload = Payload::new(body, encoding, limit);
+        let mut pieces = Vec::new();
+        loop {
+            payload.fill(&session).await.unwrap();
+            let piece = payload.piece().unwrap().to_owned();
+            assert!(payload.held().len() <= limit && payload.joined.capacity() <= limit);
+            let is_last = payload.is_last();
+            payload.consume(if is_last { piece.len() } else { piece.len() - kept });
+            pieces.push(piece);
+            if is_last {
+                assert!(payload.is_empty());
+                return pieces;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_within_the_limit_is_one_piece() {
+        for chunks in [&["abcd"][..], &["a", "", "bc", "d"], &["ab", "cd", ""], &["a", "b", "c", "d"]] {
+            assert_eq!(read(Encoding::Plain, 4, 0, chunks).await, ["abcd"], "{chunks:?}");
+        }
+        assert_eq!(read(Encoding::Plain, 4, 0, &[]).await, [""]);
+        assert_eq!(read(Encoding::Form, 4, 0, &["d=%61b", "c%6", "4"]).await, ["abcd"]);
+    }
+
+    #[tokio::test]
+    async fn a_larger_one_is_more() {
+        assert_eq!(read(Encoding::Plain, 4, 0, &["abcdef"]).await, ["abcd", "ef"]);
+        assert_eq!(read(Encoding::Plain, 4, 0, &["abc", "def", "ghi"]).await, ["abcd", "efgh", "i"]);
+        assert_eq!(read(Encoding::Plain, 4, 1, &["abc", "def", "ghi"]).await, ["abcd", "defg", "ghi"]);
+        assert_eq!(read(Encoding::Plain, 4, 0, &["abcdefghij"]).await, ["abcd", "efgh", "ij"]);
+        assert_eq!(read(Encoding::Form, 4, 0, &["c=1&d=ab", "cdef&e=2"]).await, ["abcd", "ef"]);
+        // A character that a piece cuts is the next one's.
+        assert_eq!(read(Encoding::Plain, 4, 0, &["abcé", "f"]).await, ["abc", "éf"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_dies_with_the_session() {
+        let (session, _) = open_session();
+        let body = pin!(Stalled(Some(Bytes::from("[\"a"))));
+        let mut payload = Payload::new(body, Encoding::Plain, 100);
+        let end = async { session.end(crate::CloseReason::ConnectionLost) };
+        let (filled, _) = tokio::join!(payload.fill(&session), end);
+        assert_eq!(filled, Err(PieceError::SessionEnded));
+    }
+
+    /// A body of which nothing more comes.
+    struct Stalled(Option<Bytes>);
+
+    impl Body for Stalled {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+            self.0.take().map_or(Poll::Pending, |chunk| Poll::Ready(Some(Ok(http_body::Frame::data(chunk)))))
+        }
+    }
+}
