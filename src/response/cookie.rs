@@ -4,15 +4,17 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-/// The longest value that is echoed, in bytes; servers' own are 32 or a little more.
+/// The longest value that is echoed, in bytes, with its quotes; servers' own are 32 or a little more.
 const MAX_VALUE: usize = 256;
 
 /// A cookie for load balancers that keep a session on one server by it: see
 /// [`Cookie::named`](crate::Cookie::named).
 ///
-/// It has the value that the request brought, or else one of its own, for the balancer to replace. Only this
-/// one cookie is ever echoed, and only if its value is 256 bytes at most, all of them cookie octets
-/// ([RFC 6265, section 4.1.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1)).
+/// It has the value that the request brought, as it came, or for a request without this cookie one of its own, for
+/// the balancer to replace. Only this one cookie is ever echoed, and only if its value has 1 to 256 bytes, all of
+/// them cookie octets ([RFC 6265, section 4.1.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1)) or above
+/// 0x7f, perhaps between two double quotes. Of several cookies of this name it is the first such. If there is none
+/// among them, no cookie is set: what the request brought stays the balancer's.
 ///
 /// ```
 /// use axum_sockjs::{Cookie, Options, SameSite};
@@ -71,7 +73,8 @@ impl AffinityCookie {
     #[track_caller]
     pub fn value(mut self, value: impl Into<Cow<'static, str>>) -> Self {
         self.value = value.into();
-        assert!(is_value(&self.value), "a cookie cannot have the value {:?}", self.value);
+        let fits = (1..=MAX_VALUE).contains(&self.value.len()) && self.value.bytes().all(is_octet);
+        assert!(fits, "a cookie cannot have the value {:?}", self.value);
         self
     }
 
@@ -121,46 +124,54 @@ impl AffinityCookie {
         &self.name
     }
 
-    /// What `Set-Cookie` says (suite: `JsessionidCookie`).
+    /// What `Set-Cookie` says (suite: `JsessionidCookie`); `None` if the request brings the cookie with a value that
+    /// cannot be echoed.
     pub(crate) fn for_request(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let Self { name, value, path, secure, http_only, same_site, partitioned } = self;
-        let value = self.brought(request).unwrap_or(value);
-        let mut cookie = format!("{name}={value}; path={path}");
+        let mut brought = self.brought(request).peekable();
+        let value = if brought.peek().is_none() {
+            value.as_bytes()
+        } else {
+            brought.find(|value| can_be_echoed(value))?
+        };
+        let mut cookie = [name.as_bytes(), b"=", value, b"; path=", path.as_bytes()].concat();
         if *secure || *partitioned || *same_site == Some(SameSite::None) {
-            cookie.push_str("; Secure");
+            cookie.extend_from_slice(b"; Secure");
         }
         if *http_only {
-            cookie.push_str("; HttpOnly");
+            cookie.extend_from_slice(b"; HttpOnly");
         }
-        cookie.push_str(match same_site {
-            Some(SameSite::Strict) => "; SameSite=Strict",
-            Some(SameSite::Lax) => "; SameSite=Lax",
-            Some(SameSite::None) => "; SameSite=None",
-            None => "",
+        cookie.extend_from_slice(match same_site {
+            Some(SameSite::Strict) => b"; SameSite=Strict",
+            Some(SameSite::Lax) => b"; SameSite=Lax",
+            Some(SameSite::None) => b"; SameSite=None",
+            None => b"",
         });
         if *partitioned {
-            cookie.push_str("; Partitioned");
+            cookie.extend_from_slice(b"; Partitioned");
         }
         // All of it was checked, so this never fails.
         HeaderValue::try_from(cookie).ok()
     }
 
-    /// The value that a request brought.
-    fn brought<'a>(&self, request: &'a HeaderMap) -> Option<&'a str> {
+    /// The values that a request brought.
+    fn brought<'a>(&self, request: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
         request
             .get_all(COOKIE)
             .iter()
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(|header| header.split(';'))
-            .filter_map(|pair| pair.trim().strip_prefix(&*self.name)?.strip_prefix('='))
-            .find(|value| is_value(value))
+            .flat_map(|header| header.as_bytes().split(|&byte| byte == b';'))
+            .filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="))
     }
 }
 
-fn is_value(value: &str) -> bool {
-    !value.is_empty()
-        && value.len() <= MAX_VALUE
-        && value.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e))
+/// What a header may have in such a place, and no reader could take for the end of the value.
+fn can_be_echoed(value: &[u8]) -> bool {
+    let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+    !inner.is_empty() && value.len() <= MAX_VALUE && inner.iter().all(|&b| is_octet(b) || b > 0x7f)
+}
+
+fn is_octet(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }
 
 #[cfg(test)]
@@ -168,31 +179,59 @@ mod tests {
     use super::*;
     use crate::Cookie;
 
-    fn answer_of(cookie: &AffinityCookie, cookies: &[&str]) -> HeaderValue {
+    fn answer_of(cookie: &AffinityCookie, cookies: &[&[u8]]) -> Option<HeaderValue> {
         let mut headers = HeaderMap::new();
         for cookie in cookies {
-            headers.append(COOKIE, cookie.parse().unwrap());
+            headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
         }
-        cookie.for_request(&headers).unwrap()
+        cookie.for_request(&headers)
     }
 
-    fn answer(cookies: &[&str]) -> HeaderValue {
+    fn answer(cookies: &[&[u8]]) -> Option<HeaderValue> {
         answer_of(&Cookie::jsessionid(), cookies)
     }
 
     #[test]
     fn echoes_jsessionid_and_nothing_else() {
-        assert_eq!(answer(&[]), "JSESSIONID=dummy; path=/");
-        assert_eq!(answer(&["JSESSIONID=abcdef"]), "JSESSIONID=abcdef; path=/");
-        assert_eq!(answer(&["a=b; JSESSIONID=x.node1; c=d"]), "JSESSIONID=x.node1; path=/");
-        assert_eq!(answer(&["a=b", "JSESSIONID=second"]), "JSESSIONID=second; path=/");
-        assert_eq!(answer(&["secret=1; XJSESSIONID=2; JSESSIONIDX=3"]), "JSESSIONID=dummy; path=/");
+        let cases: &[(&[&[u8]], &[u8])] = &[
+            (&[], b"dummy"),
+            (&[b"JSESSIONID=abcdef"], b"abcdef"),
+            (&[b"a=b; JSESSIONID=x.node1; c=d"], b"x.node1"),
+            (&[b"a=b", b"JSESSIONID=second"], b"second"),
+            (&[b"secret=1; XJSESSIONID=2; JSESSIONIDX=3; JSESSIONID"], b"dummy"),
+            // As it came.
+            (&[b"JSESSIONID=\"abc.n1\""], b"\"abc.n1\""),
+            (&[b"JSESSIONID=caf\xe9.n1"], b"caf\xe9.n1"),
+            (&[b"JSESSIONID=\"Z\xc3\xbcrich\""], b"\"Z\xc3\xbcrich\""),
+            // Whatever stands beside it.
+            (&[b"city=Z\xc3\xbcrich; JSESSIONID=abc.n1"], b"abc.n1"),
+            (&[b"city=Z\xfcrich", b"\xff=\xfe; JSESSIONID=abc.n1; \xe9"], b"abc.n1"),
+            (&[b"\xa0JSESSIONID=1; city=\xe9"], b"dummy"),
+            // The first that can be.
+            (&[b"JSESSIONID=a b; JSESSIONID=; JSESSIONID=c; JSESSIONID=d"], b"c"),
+            (&[b"JSESSIONID=\"a", b"JSESSIONID=\"b\""], b"\"b\""),
+        ];
+        for (cookies, value) in cases {
+            let expected = [&b"JSESSIONID="[..], value, b"; path=/"].concat();
+            let answer = answer(cookies).map(|answer| answer.as_bytes().to_vec());
+            assert_eq!(answer, Some(expected), "{cookies:?}");
+        }
+        let longest = format!("JSESSIONID={}", "x".repeat(256));
+        assert_eq!(answer(&[longest.as_bytes()]).unwrap(), format!("{longest}; path=/"));
     }
 
     #[test]
-    fn refuses_values_that_are_no_cookie_value() {
-        for bad in ["", "a b", "a,b", "\"a\"", "a\\b", &"x".repeat(257)] {
-            assert_eq!(answer(&[&format!("JSESSIONID={bad}")]), "JSESSIONID=dummy; path=/", "{bad}");
+    fn what_cannot_be_echoed_is_left_alone() {
+        let long = "x".repeat(257);
+        let quoted = format!("\"{}\"", "x".repeat(255));
+        let values = [
+            "", "a b", "a,b", "a\\b", "\"", "\"\"", "\"a", "a\"", "\"a\"\"", "\"a b\"", "a\tb", &long,
+            &quoted,
+        ];
+        for bad in values {
+            let cookie = format!("a=b; JSESSIONID={bad}; c=d");
+            assert_eq!(answer(&[cookie.as_bytes()]), None, "{bad}");
+            assert_eq!(answer(&[b"JSESSIONID=", cookie.as_bytes()]), None, "{bad}");
         }
     }
 
@@ -208,8 +247,8 @@ mod tests {
             (node().same_site(SameSite::None), "node=a; path=/; Secure; SameSite=None"),
             (node().partitioned(true), "node=a; path=/; Secure; Partitioned"),
         ] {
-            assert_eq!(answer_of(&cookie, &["JSESSIONID=b"]), expected);
-            assert_eq!(answer_of(&cookie, &["node=b"]), expected.replace("node=a", "node=b"));
+            assert_eq!(answer_of(&cookie, &[b"JSESSIONID=b"]).unwrap(), expected);
+            assert_eq!(answer_of(&cookie, &[b"node=b"]).unwrap(), expected.replace("node=a", "node=b"));
         }
     }
 
@@ -219,6 +258,9 @@ mod tests {
         assert!(refused(|| Cookie::named("")) && refused(|| Cookie::named("a b")));
         assert!(refused(|| Cookie::named("a=b")) && refused(|| Cookie::named("a\r\nb")));
         assert!(refused(|| Cookie::jsessionid().value("a; Domain=b")));
+        assert!(
+            refused(|| Cookie::jsessionid().value("")) && refused(|| Cookie::jsessionid().value("\u{e9}"))
+        );
         assert!(refused(|| Cookie::jsessionid().path("/; Domain=b")));
         assert!(refused(|| Cookie::jsessionid().path("a")));
     }

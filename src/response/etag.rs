@@ -30,12 +30,9 @@ impl ETag {
         request
             .get_all(IF_NONE_MATCH)
             .iter()
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(|header| header.split(','))
-            .map(str::trim)
-            .any(|tag| {
-                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.header.as_bytes()
-            })
+            .flat_map(|header| header.as_bytes().split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.header.as_bytes())
     }
 }
 
@@ -55,11 +52,15 @@ mod tests {
         let quoted = etag.header().to_str().unwrap().to_owned();
         let known = |value: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(IF_NONE_MATCH, value.parse().unwrap());
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             etag.is_known(&headers)
         };
         assert!(known(&quoted) && known(&format!("\"x\", W/{quoted}")) && known("*"));
         assert!(!known("\"x\"") && !known("") && !known(etag.as_str()));
+        // Others' tags may have any bytes.
+        assert!(known(&format!("\"caf\u{e9}\", {quoted}")) && known(&format!("{quoted},\"\u{e9}\"")));
+        assert!(known("\"\u{e9}\", *") && known(&format!("W/\"\u{e9}\" ,\tW/{quoted}")));
+        assert!(!known("\"\u{e9}\"") && !known(&quoted.replace('"', "\u{e9}")));
         assert_ne!(ETag::of(b"other"), etag);
     }
 }

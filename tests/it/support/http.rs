@@ -15,7 +15,7 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
     version: &'static str,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     body: Option<Vec<u8>>,
 }
 
@@ -26,7 +26,7 @@ impl Request {
             method: method.into(),
             target: target.into(),
             version: "1.1",
-            headers: vec![("Host".to_owned(), "localhost".to_owned())],
+            headers: vec![("Host".to_owned(), b"localhost".to_vec())],
             body: None,
         }
     }
@@ -40,9 +40,20 @@ impl Request {
         Self::new("POST", target).body("")
     }
 
-    pub(crate) fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.header_of_bytes(name, value.into())
+    }
+
+    /// A header whose value may be no UTF-8.
+    pub(crate) fn header_of_bytes(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// Another host than `localhost`; an empty one is none.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "Host");
+        if host.is_empty() { self } else { self.header("Host", host) }
     }
 
     /// A body with `Content-Length`.
@@ -57,15 +68,14 @@ impl Request {
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/{}\r\n", self.method, self.target, self.version);
+        let mut bytes = format!("{} {} HTTP/{}\r\n", self.method, self.target, self.version).into_bytes();
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            bytes.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
         if let Some(body) = &self.body {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
         }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
     }
