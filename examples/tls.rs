@@ -6,9 +6,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use axum::{Router, response::Redirect, routing::get};
+use axum::{Router, http::uri::Scheme, response::Redirect, routing::get};
 use axum_server::tls_rustls::RustlsConfig;
-use axum_sockjs::{Session, SockJs};
+use axum_sockjs::{Options, Session, SockJs};
 
 async fn echo(mut session: Session) {
     while let Some(message) = session.recv().await {
@@ -31,9 +31,11 @@ async fn certificate(mut files: impl Iterator<Item = String>) -> std::io::Result
 async fn main() -> std::io::Result<()> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let config = certificate(std::env::args().skip(1)).await?;
+    // HTTP/1.1 does not say the scheme: a page of `http://localhost:8443` would be taken for one of this server.
+    let options = Options::new().scheme(Scheme::HTTPS);
     let app = Router::new()
         .route("/", get(|| async { Redirect::temporary("/echo") }))
-        .nest_service("/echo", SockJs::new(echo));
+        .nest_service("/echo", SockJs::new(echo).options(options));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 8443))?;
     listener.set_nonblocking(true)?;
     println!("listening on https://localhost:{}/echo", listener.local_addr()?.port());

@@ -19,7 +19,7 @@ use crate::{
     Cors, Options, SockJs, Transport,
     handler::Opened,
     identity::Owner,
-    origin::{Asking, Silent},
+    origin::Silent,
     protocol::path::{self, Path},
     random,
     request::{Head, Span, discard_body},
@@ -126,14 +126,8 @@ impl SockJs {
 
     /// Whether the page that a request comes from may use the endpoint; if not, the log may say so.
     fn lets_in(&self, target: &Target, parts: &Parts) -> bool {
-        let Options { origins, trust_forwarded, .. } = self.options_ref();
-        let request = Asking {
-            uri: &parts.uri,
-            headers: &parts.headers,
-            trust_forwarded: *trust_forwarded,
-            silent: target.silent(),
-        };
-        let verdict = origins.judge(&request);
+        let options = self.options_ref();
+        let verdict = options.origins.judge(&options.asking(parts, target.silent()));
         if let Err(refused) = &verdict {
             self.endpoint.refusals.log(refused, parts);
         }

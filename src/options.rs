@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, request::Parts, uri::Scheme};
 
 use crate::{
     AffinityCookie, ClientScript, Origins, Transport,
+    origin::{Asking, Silent},
     session::{Connection, Peer, Settings},
     transport::TransportSet,
 };
@@ -37,6 +38,8 @@ pub struct Options {
     pub(crate) base_url: Option<String>,
     pub(crate) origins: Origins,
     pub(crate) trust_forwarded: bool,
+    pub(crate) scheme: Option<Scheme>,
+    pub(crate) require_origin_with_credentials: bool,
     pub(crate) legacy_transports: Option<bool>,
     pub(crate) cors: Cors,
     pub(crate) max_message_bytes: usize,
@@ -71,6 +74,8 @@ impl Default for Options {
             base_url: None,
             origins: Origins::same(),
             trust_forwarded: false,
+            scheme: None,
+            require_origin_with_credentials: false,
             legacy_transports: None,
             cors: Cors::BuiltIn,
             max_message_bytes: 128 << 10,
@@ -178,8 +183,9 @@ impl Options {
         if self.client_script.is_some() { "sockjs.min.js" } else { &self.client_url }
     }
 
-    /// Sets a cookie with every answer on a session's URLs, for load balancers that need one to keep a
-    /// session on its server, and announces it in `/info`.
+    /// Sets a cookie with the answers on a session's URLs, for load balancers that need one to keep a
+    /// session on its server, and announces it in `/info`. An [`AffinityCookie`] that the request brings is echoed,
+    /// or, if its value cannot be, left alone: see there.
     pub fn cookie(mut self, cookie: impl Into<Cookie>) -> Self {
         self.cookie = cookie.into();
         self
@@ -196,8 +202,10 @@ impl Options {
     /// This holds for `/info`, every transport, the raw WebSocket and the iframe page; the greeting and the
     /// client's script are for all. A request of another origin is answered 403, and not more than once a
     /// minute a `WARN` says so in the log. `Sec-Fetch-Site`, `Origin` and `Referer` are judged, in this order.
-    /// A request with none of them is let in where no page could make it, or has it do something in its user's name:
-    /// an `eventsource` that brings a cookie or `Authorization` has to have one of them.
+    /// An empty one is none. A request with none of them is let in where no page of today's browsers could make it, or
+    /// has it do something in its user's name: an `eventsource` that brings a cookie or `Authorization` has to have
+    /// one of them, and with [`require_origin_with_credentials`](Self::require_origin_with_credentials) every
+    /// request.
     ///
     /// The answers to origins that are let in name them in `Access-Control-Allow-Origin`, with credentials,
     /// and have `Vary: Origin`, unless [`cors`](Self::cors) leaves that to a layer of yours.
@@ -211,15 +219,75 @@ impl Options {
     }
 
     /// Believes what a proxy says of the URL that the browser has asked for, to know the endpoint's own
-    /// origin: `Forwarded`, or else `X-Forwarded-Host` and `X-Forwarded-Proto`, of several the first.
+    /// origin: `Forwarded`, or else `X-Forwarded-Host`, `X-Forwarded-Port` and `X-Forwarded-Proto`, of several
+    /// the first. What is empty has not been said.
+    ///
+    /// A port that stands in `X-Forwarded-Host`, or in `Host` where there is no other, goes before
+    /// `X-Forwarded-Port`; the host of `Forwarded` has its port with it. If the port cannot be read, no origin is
+    /// taken for the endpoint's own.
     ///
     /// It is needed only behind a proxy that changes `Host`, for browsers without `Sec-Fetch-Site` and for
     /// the WebSockets of those that leave it out there. With the scheme known, an `http` page is no longer
     /// taken for one of the server's own `https` origin. The proxy has to set these headers itself, or remove
-    /// them.
+    /// them; and the port has to be the one that the browser sees.
     pub fn trust_forwarded(mut self, trust: bool) -> Self {
         self.trust_forwarded = trust;
         self
+    }
+
+    /// The endpoint's own scheme, for a server that ends TLS itself: HTTP/1.1 does not say it, and where it is not
+    /// known, the page of `http://HOST` is taken for one of `https://HOST`. By default it is unknown.
+    ///
+    /// What a proxy says of it goes before this, if [`trust_forwarded`](Self::trust_forwarded) is on, and so does
+    /// a request that says `https` itself, as HTTP/2 over TLS does. Set it also behind a proxy that ends the TLS,
+    /// if all browsers come by `https` and it does not say so.
+    ///
+    /// ```
+    /// use axum::http::uri::Scheme;
+    /// use axum_sockjs::Options;
+    ///
+    /// let options = Options::new().scheme(Scheme::HTTPS);
+    /// ```
+    ///
+    /// # Panics
+    /// If it is neither `http` nor `https`.
+    #[track_caller]
+    pub fn scheme(mut self, scheme: Scheme) -> Self {
+        let is_known = ["http", "https"].iter().any(|known| scheme.as_str().eq_ignore_ascii_case(known));
+        assert!(is_known, "an endpoint's scheme is http or https, not {scheme}");
+        self.scheme = Some(scheme);
+        self
+    }
+
+    /// Refuses, with 403, what brings a `Cookie` or `Authorization` and does not say where it comes from, by
+    /// `Sec-Fetch-Site`, `Origin` or `Referer`: on every transport, the raw WebSocket and `/info`. Off by default;
+    /// an `eventsource` is always judged so.
+    ///
+    /// It is for who serves Firefox before 70, Internet Explorer or old Edge (EdgeHTML): there, a `POST` can come
+    /// without an `Origin`, and a page with `Referrer-Policy: no-referrer` that posts a form hides behind that, in
+    /// its visitor's name. Pages of your own then have to leave `Referer` on. Clients that are no browsers and
+    /// send credentials (apps, and clients in Java, do just that) have to send an `Origin` too: the endpoint's
+    /// own, or one that [`origins`](Self::origins) lets in.
+    ///
+    /// It has no effect with [`Origins::any`].
+    pub fn require_origin_with_credentials(mut self, require: bool) -> Self {
+        self.require_origin_with_credentials = require;
+        self
+    }
+
+    /// What is judged of a request, of a URL for which `silent` may ask.
+    pub(crate) fn asking<'a>(&'a self, parts: &'a Parts, silent: Silent) -> Asking<'a> {
+        let least = match self.require_origin_with_credentials {
+            true => Silent::PageWithCredentials,
+            false => Silent::NoPage,
+        };
+        Asking {
+            uri: &parts.uri,
+            headers: &parts.headers,
+            trust_forwarded: self.trust_forwarded,
+            scheme: self.scheme.as_ref(),
+            silent: silent.max(least),
+        }
     }
 
     /// Switches JSONP polling, HtmlFile and the iframe page on or off together; off, their URLs answer 404.
@@ -453,6 +521,8 @@ impl Options {
             base_url,
             origins,
             trust_forwarded,
+            scheme,
+            require_origin_with_credentials,
             legacy_transports,
             cors,
             max_message_bytes,
@@ -502,6 +572,8 @@ impl Options {
             ("base_url", base_url.clone().unwrap_or_else(|| "none".to_owned())),
             ("origins", format!("{origins:?}")),
             ("trust_forwarded", on_or_off(*trust_forwarded).to_owned()),
+            ("scheme", scheme.as_ref().map_or("unknown", Scheme::as_str).to_owned()),
+            ("require_origin_with_credentials", on_or_off(*require_origin_with_credentials).to_owned()),
             ("legacy_transports", legacy_transports.map_or("with any origin", on_or_off).to_owned()),
             ("cors", format!("{cors:?}")),
             ("max_message_bytes", bytes(max_message_bytes)),
@@ -596,7 +668,7 @@ pub enum Cors {
     #[default]
     BuiltIn,
     /// This crate sends none of it, for a `CorsLayer` around it to do so. That layer must allow credentials.
-    /// Preflight requests that reach the endpoint nevertheless get 405. [`Options::origins`] is judged all the
+    /// Preflight requests that reach the endpoint nevertheless get 405, which does not list `OPTIONS`. [`Options::origins`] is judged all the
     /// same: allow there what the layer allows, or any.
     External,
 }
@@ -621,8 +693,9 @@ impl Cookie {
         Self(Policy::Off)
     }
 
-    /// `JSESSIONID`, as SockJS servers name it: the value that the request brought, or else `dummy` for the
-    /// balancer to replace.
+    /// `JSESSIONID`, as SockJS servers name it: the value that the request brought, as it came, or for a request
+    /// without this cookie `dummy`, for the balancer to replace. What cannot be echoed is left alone: see
+    /// [`AffinityCookie`].
     pub fn jsessionid() -> AffinityCookie {
         Self::named("JSESSIONID")
     }

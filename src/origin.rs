@@ -21,6 +21,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, ORIGIN, REFERER},
+    uri::Scheme,
 };
 
 pub(crate) use self::refusals::Refusals;
@@ -29,7 +30,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// `Origin`, as version 8 of WebSocket calls it (Firefox 7, Chrome 14).
 const SEC_WEBSOCKET_ORIGIN: HeaderName = HeaderName::from_static("sec-websocket-origin");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// Which pages may use an endpoint, by the origin that they come from: see
 /// [`Options::origins`](crate::Options::origins).
@@ -67,8 +69,12 @@ impl Origins {
     ///
     /// That is what the browser calls `same-origin` in `Sec-Fetch-Site`. Without that header, it is an origin
     /// with the host and the port of `Host` (on HTTP/2, of `:authority`). The scheme is compared where the request
-    /// says `https`, as HTTP/2 over TLS does; else nobody here knows whether a proxy has ended the TLS: see
+    /// says `https`, as HTTP/2 over TLS does; else nobody here knows whether TLS has been ended in front: see
+    /// [`Options::scheme`](crate::Options::scheme) and
     /// [`Options::trust_forwarded`](crate::Options::trust_forwarded).
+    ///
+    /// Clients that are no browsers may write their `Origin` with a slash behind it (`https://HOST/`) or without a
+    /// scheme (`HOST`, `HOST:PORT`), and mean the same.
     #[must_use]
     pub fn same() -> Self {
         Self(Policy::Same)
@@ -189,7 +195,7 @@ impl Origins {
                 }
             }
             Policy::Custom(allows) => {
-                let framing = headers.get(REFERER).and_then(origin_of_url);
+                let framing = said(headers, &REFERER).next().and_then(origin_of_url);
                 if let Some(origin) = framing.filter(|origin| allows(origin, headers)) {
                     policy.push(' ');
                     policy.push_str(origin);
@@ -244,14 +250,17 @@ pub(crate) struct Asking<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Whether what proxies say of the browser's request is to be believed.
     pub(crate) trust_forwarded: bool,
+    /// The endpoint's own scheme, where the application has said it: `http` or `https`.
+    pub(crate) scheme: Option<&'a Scheme>,
     pub(crate) silent: Silent,
 }
 
 /// Who asks for a URL without saying where the request comes from.
 ///
 /// A browser can be made to leave `Referer` out (`Referrer-Policy: no-referrer`), sends no `Origin` with a `GET` for
-/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP. From the least strict to the
+/// strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Silent {
     /// No browser, or one that does nothing by it.
     NoPage,
@@ -275,9 +284,19 @@ impl Silent {
 }
 
 impl Asking<'_> {
-    /// Whether an origin is that of the URL that was asked for.
+    /// Whether an origin is that of the URL that was asked for: as browsers write it, or as only other clients do,
+    /// with a slash behind it or without a scheme.
     fn is_own(&self, origin: &str) -> bool {
-        Origin::parse(origin).is_some_and(|origin| Own::of(self).is_some_and(|own| own.is(&origin)))
+        let Some(own) = Own::of(self) else { return false };
+        if let Some(origin) = Origin::parse(origin.strip_suffix('/').unwrap_or(origin)) {
+            return own.is(&origin);
+        }
+        // A host may have any name, but any page can have this origin.
+        !origin.eq_ignore_ascii_case(NULL)
+            && split_authority(origin).is_some_and(|(host, port)| {
+                let with = |scheme| Origin { scheme, host, port: port.or(default_port(scheme)) };
+                own.is(&with("http")) || own.is(&with("https"))
+            })
     }
 
     /// The usual case of it, found with less work: `Origin` is `Host`, to the letter.
@@ -288,9 +307,14 @@ impl Asking<'_> {
         let (Some(origin), Some(host)) = (single(self.headers, &ORIGIN), single(self.headers, &HOST)) else {
             return false;
         };
-        let origin = origin.as_bytes();
-        let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-        authority == Some(host.as_bytes()) && host.to_str().is_ok_and(|host| split_authority(host).is_some())
+        let (scheme, authority) = match origin.as_bytes().strip_prefix(b"http") {
+            Some([b's', b':', b'/', b'/', authority @ ..]) => ("https", authority),
+            Some([b':', b'/', b'/', authority @ ..]) => ("http", authority),
+            _ => return false,
+        };
+        authority == host.as_bytes()
+            && self.scheme.is_none_or(|own| own.as_str().eq_ignore_ascii_case(scheme))
+            && readable(authority).and_then(split_authority).is_some()
     }
 }
 
@@ -351,18 +375,15 @@ enum Source<'a> {
 impl<'a> Source<'a> {
     fn of(headers: &'a HeaderMap) -> Self {
         for name in [ORIGIN, SEC_WEBSOCKET_ORIGIN] {
-            let mut lines = headers.get_all(name).iter();
+            let mut lines = said(headers, &name);
             let Some(first) = lines.next() else { continue };
-            let text = match first.to_str() {
-                Ok(text) => text.into(),
-                Err(_) => String::from_utf8_lossy(first.as_bytes()),
-            };
+            let text = String::from_utf8_lossy(first.as_bytes());
             return match lines.next() {
                 None => Self::Origin(text),
                 Some(_) => Self::Unreadable(format!("several, the first {text}").into()),
             };
         }
-        match headers.get(REFERER) {
+        match said(headers, &REFERER).next() {
             None => Self::Unknown,
             Some(referer) => match origin_of_url(referer) {
                 Some(origin) => Self::Origin(origin.into()),
@@ -373,13 +394,24 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The origin at the beginning of a URL, as browsers send it in `Referer`.
+/// The origin at the beginning of a URL, as browsers send it in `Referer`; what stands behind may be any bytes.
 fn origin_of_url(url: &HeaderValue) -> Option<&str> {
-    let url = url.to_str().ok()?;
-    let authority = url.find("://")? + 3;
-    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |length| authority + length);
-    let origin = &url[..end];
+    let url = url.as_bytes();
+    let authority = url.windows(3).position(|bytes| bytes == b"://")? + 3;
+    let length = url[authority..].iter().position(|byte| b"/?#".contains(byte));
+    let origin = readable(&url[..length.map_or(url.len(), |length| authority + length)])?;
     Origin::parse(origin).map(|_| origin)
+}
+
+/// The lines of a header, but for empty ones, which say nothing.
+pub(crate) fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+    headers.get_all(name).iter().filter(|line| !line.is_empty())
+}
+
+/// The part of a header that is used, as text. Bytes above 0x7f may stand anywhere in a header
+/// ([RFC 9110, section 5.5](https://www.rfc-editor.org/rfc/rfc9110#section-5.5)): a header is taken apart as bytes.
+fn readable(part: &[u8]) -> Option<&str> {
+    std::str::from_utf8(part).ok()
 }
 
 /// The one value of a header.
@@ -407,31 +439,40 @@ impl<'a> Origin<'a> {
 
 /// The origin of the URL that was asked for, as far as it is known.
 #[derive(Debug, PartialEq, Eq)]
-struct Own<'a> {
-    scheme: Option<&'a str>,
-    host: &'a str,
+pub(crate) struct Own<'a> {
+    pub(crate) scheme: Option<&'a str>,
+    pub(crate) host: &'a str,
     /// `None` is the default port of the scheme.
-    port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 impl<'a> Own<'a> {
-    fn of(request: &Asking<'a>) -> Option<Self> {
-        let Forwarded { host, proto } =
+    /// `None` if the request does not say, or not readably.
+    pub(crate) fn of(request: &Asking<'a>) -> Option<Self> {
+        let Forwarded { host, port: forwarded_port, proto } =
             if request.trust_forwarded { Forwarded::of(request.headers) } else { Forwarded::default() };
         let authority = match host {
             Some(host) => host,
             // HTTP/2 has no other; and a request line with a whole URL goes before `Host` (RFC 9112, 3.2.2).
             None => match request.uri.authority() {
-                Some(authority) => authority.as_str(),
-                None => single(request.headers, &HOST)?.to_str().ok()?,
+                Some(authority) => authority.as_str().as_bytes(),
+                None => single(request.headers, &HOST)?.as_bytes(),
             },
         };
         // A proxy may have ended the TLS, but hardly begun it: `http` says nothing. And what a proxy asks for is
         // its own business once it says what the browser has asked for.
         let asked =
             request.uri.scheme_str().filter(|scheme| host.is_none() && default_port(scheme) == Some(443));
-        let (host, port) = split_authority(authority)?;
-        Some(Self { scheme: proto.or(asked), host, port })
+        let scheme = match proto {
+            Some(proto) => Some(readable(proto)?),
+            None => asked.or(request.scheme.map(Scheme::as_str)),
+        };
+        let (host, port) = split_authority(readable(authority)?)?;
+        let port = match (port, forwarded_port) {
+            (None, Some(digits)) => Some(parse_port(readable(digits)?)?),
+            _ => port,
+        };
+        Some(Self { scheme, host, port })
     }
 
     fn is(&self, origin: &Origin<'_>) -> bool {
@@ -445,32 +486,40 @@ impl<'a> Own<'a> {
     }
 }
 
-/// What the first proxy has said of the browser's request.
+/// What the first proxy has said of the browser's request; what is empty, it has not said.
 #[derive(Debug, Default)]
 struct Forwarded<'a> {
-    host: Option<&'a str>,
-    proto: Option<&'a str>,
+    host: Option<&'a [u8]>,
+    /// The port that goes with a host that names none. The standard's host has its port with it.
+    port: Option<&'a [u8]>,
+    proto: Option<&'a [u8]>,
 }
 
 impl<'a> Forwarded<'a> {
     fn of(headers: &'a HeaderMap) -> Self {
-        let standard = headers.get(FORWARDED).and_then(|value| value.to_str().ok());
-        let mut forwarded = standard.map(Self::parse).unwrap_or_default();
-        let first = |name| headers.get(name)?.to_str().ok()?.split(',').map(str::trim).next();
-        forwarded.host = forwarded.host.or_else(|| first(X_FORWARDED_HOST));
-        forwarded.proto = forwarded.proto.or_else(|| first(X_FORWARDED_PROTO));
+        let mut forwarded =
+            headers.get(FORWARDED).map(|value| Self::parse(value.as_bytes())).unwrap_or_default();
+        if forwarded.host.is_none() {
+            forwarded.host = first_element(headers, &X_FORWARDED_HOST);
+            forwarded.port = first_element(headers, &X_FORWARDED_PORT);
+        }
+        forwarded.proto = forwarded.proto.or_else(|| first_element(headers, &X_FORWARDED_PROTO));
         forwarded
     }
 
     /// The first element of `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)).
-    fn parse(value: &'a str) -> Self {
+    fn parse(value: &'a [u8]) -> Self {
         let mut forwarded = Self::default();
-        let first = split_unquoted(value, ',').next().unwrap_or_default();
-        for (name, value) in split_unquoted(first, ';').filter_map(|pair| pair.trim().split_once('=')) {
-            let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+        let first = split_unquoted(value, b',').next().unwrap_or_default();
+        for pair in split_unquoted(first, b';').map(<[u8]>::trim_ascii) {
+            let Some(equals) = pair.iter().position(|&byte| byte == b'=') else { continue };
+            let (name, value) = (&pair[..equals], &pair[equals + 1..]);
+            let value =
+                value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+            let value = Some(value).filter(|value| !value.is_empty());
             match name {
-                _ if name.eq_ignore_ascii_case("host") => forwarded.host = Some(value),
-                _ if name.eq_ignore_ascii_case("proto") => forwarded.proto = Some(value),
+                _ if name.eq_ignore_ascii_case(b"host") => forwarded.host = value,
+                _ if name.eq_ignore_ascii_case(b"proto") => forwarded.proto = value,
                 _ => {}
             }
         }
@@ -478,12 +527,18 @@ impl<'a> Forwarded<'a> {
     }
 }
 
+/// The first element of a list, unless that is empty.
+pub(crate) fn first_element<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let first = headers.get(name)?.as_bytes().split(|&byte| byte == b',').next()?.trim_ascii();
+    Some(first).filter(|first| !first.is_empty())
+}
+
 /// Splits where no quotes are open.
-fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+fn split_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
-    text.split(move |c| {
-        quoted ^= c == '"';
-        c == separator && !quoted
+    text.split(move |&byte| {
+        quoted ^= byte == b'"';
+        byte == separator && !quoted
     })
 }
 
@@ -592,9 +647,13 @@ fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
         None if port.is_empty() => None,
         None => return None,
         Some("") => None,
-        Some(digits) => Some(digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??),
+        Some(digits) => Some(parse_port(digits)?),
     };
     is_host(host).then_some((host, port))
+}
+
+fn parse_port(digits: &str) -> Option<u16> {
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Whether this can be a name or an address. Only such characters as are safe in every header.
@@ -615,7 +674,7 @@ fn is_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-fn default_port(scheme: &str) -> Option<u16> {
+pub(crate) fn default_port(scheme: &str) -> Option<u16> {
     // Some clients that are no browsers write their WebSocket's scheme.
     if ["http", "ws"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         Some(80)

@@ -4,22 +4,23 @@ use proptest::prelude::*;
 use super::*;
 
 /// Judges a request to `http://app.example/` with these headers, after `setting` has changed what it wants.
-fn judged(
+fn judged<V: AsRef<[u8]>>(
     origins: &Origins,
-    headers: &[(&'static str, &str)],
+    headers: &[(&'static str, V)],
     setting: impl FnOnce(&mut Asking<'_>),
 ) -> bool {
     let headers: HeaderMap = headers.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
-        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        headers.append(*name, HeaderValue::from_bytes(value.as_ref()).unwrap());
         headers
     });
     let uri = Uri::from_static("/");
-    let mut request = Asking { uri: &uri, headers: &headers, trust_forwarded: false, silent: Silent::NoPage };
+    let mut request =
+        Asking { uri: &uri, headers: &headers, trust_forwarded: false, scheme: None, silent: Silent::NoPage };
     setting(&mut request);
     origins.judge(&request).is_ok()
 }
 
-fn lets_in(origins: &Origins, headers: &[(&'static str, &str)]) -> bool {
+fn lets_in<V: AsRef<[u8]>>(origins: &Origins, headers: &[(&'static str, V)]) -> bool {
     judged(origins, headers, |_| {})
 }
 
@@ -50,6 +51,17 @@ fn an_own_origin_has_the_host_and_the_port_of_the_request() {
         ("[2001:DB8::1]", "https://[2001:db8::1]"),
         // As clients that are no browsers may write it.
         ("app.example", "wss://app.example"),
+        ("app.example", "https://app.example/"),
+        ("app.example:8080", "http://app.example:8080/"),
+        ("[::1]:80", "http://[::1]/"),
+        ("app.example", "app.example"),
+        ("app.example:8080", "APP.example:8080"),
+        ("app.example", "app.example:80"),
+        ("app.example", "app.example:443"),
+        ("app.example:443", "app.example"),
+        ("127.0.0.1:8081", "127.0.0.1:8081"),
+        ("[::1]:8081", "[::1]:8081"),
+        ("app.example", ""),
     ] {
         assert!(is_own(host, origin), "{origin} at {host}");
     }
@@ -63,15 +75,31 @@ fn an_own_origin_has_the_host_and_the_port_of_the_request() {
         ("app.example", "https://app.example.evil.example"),
         ("app.example", "https://app.example@evil.example"),
         ("app.example", "https://app.example:443@evil.example"),
-        ("app.example", "https://app.example/"),
+        ("app.example", "https://app.example//"),
+        ("app.example", "https://app.example/path"),
+        ("app.example", "https://app.example/?"),
+        ("app.example", "https://app.example?"),
+        ("app.example", "https://app.example/#"),
+        ("app.example", "https://user@app.example/"),
+        ("app.example", "http://evil.example/"),
         ("app.example", "https://app.example:0443x"),
         ("app.example", "https://app.example:+443"),
         ("app.example", "https://app.example:65979"),
         ("app.example", "https:app.example"),
-        ("app.example", "app.example"),
+        ("app.example", "//app.example"),
+        ("app.example", "app.example/"),
+        ("app.example", "user@app.example"),
+        ("app.example", "app.example:8080"),
+        ("app.example:8080", "app.example"),
+        ("app.example:8080", "app.example:80"),
+        ("app.example", "evil.example"),
+        ("app.example", "evil.app.example"),
+        ("app.example", " app.example"),
+        ("app.example", "app.example, app.example"),
         ("app.example", "null"),
-        ("app.example", ""),
         ("null", "null"),
+        ("null", "Null"),
+        ("localhost", "capacitor://localhost/"),
         ("localhost", "capacitor://localhost"),
         ("[::1]", "http://::1"),
         ("[::1]:80", "http://[::1]:81"),
@@ -85,13 +113,71 @@ fn an_own_origin_has_the_host_and_the_port_of_the_request() {
 }
 
 #[test]
+fn what_only_other_clients_write_is_for_the_own_host_alone() {
+    let forms = ["https://www.example.com/", "www.example.com", "www.example.com:443", "null/"];
+    let listed = list(&["https://www.example.com", "https://*.example.com"]);
+    for origin in forms {
+        let headers = [("host", "app.example"), ("origin", origin)];
+        assert!(!lets_in(&listed, &headers), "{origin}");
+        assert!(!lets_in(&Origins::custom(|_, _| true), &headers), "{origin}");
+    }
+    // A browser that says where it comes from knows better.
+    for origin in ["http://app.example/", "app.example", "app.example:80"] {
+        for (site, own) in [("cross-site", false), ("same-site", false), ("none", true), ("?", true)] {
+            let headers = [("host", "app.example"), ("origin", origin), ("sec-fetch-site", site)];
+            assert_eq!(lets_in(&Origins::same(), &headers), own, "{origin}, {site}");
+        }
+        // Whatever the scheme is.
+        let old = [("host", "app.example"), ("sec-websocket-origin", origin)];
+        assert!(lets_in(&Origins::same(), &old), "{origin}");
+        let referer = [("host", "app.example"), ("referer", origin)];
+        assert_eq!(lets_in(&Origins::same(), &referer), origin.contains("://"), "{origin}");
+    }
+    // With the scheme known, its default port is.
+    for (origin, own) in [("app.example:443", true), ("app.example", true), ("app.example:80", false)] {
+        let headers = [("host", "app.example"), ("origin", origin)];
+        let judged = judged(&Origins::same(), &headers, |request| request.scheme = Some(&Scheme::HTTPS));
+        assert_eq!(judged, own, "{origin}");
+    }
+}
+
+#[test]
+fn what_is_empty_has_not_been_said() {
+    let host = ("host", "app.example");
+    for name in ["origin", "sec-websocket-origin", "referer"] {
+        let with = |other| [host, (name, ""), other];
+        assert!(lets_in(&Origins::same(), &with(("cookie", "a=b"))), "{name}");
+        let hidden =
+            judged(&Origins::same(), &with(("cookie", "a=b")), |request| request.silent = Silent::Page);
+        assert!(!hidden, "{name}");
+        for (origin, own) in [("http://app.example", true), ("http://evil.example", false)] {
+            for other in ["origin", "sec-websocket-origin", "referer"] {
+                assert_eq!(
+                    lets_in(&Origins::same(), &with((other, origin))),
+                    own,
+                    "{name}, {other}: {origin}"
+                );
+            }
+        }
+        let site = |site| lets_in(&Origins::same(), &with(("sec-fetch-site", site)));
+        assert!(!site("cross-site") && !site("same-site") && site("none") && site("same-origin"));
+    }
+}
+
+#[test]
 fn an_http2_request_names_its_host_in_its_url() {
     let mut headers = HeaderMap::new();
     headers.insert(ORIGIN, HeaderValue::from_static("https://app.example"));
     headers.insert(HOST, HeaderValue::from_static("ignored.example"));
     for (uri, own) in [("https://app.example/", true), ("https://other.example/", false)] {
         let uri = Uri::from_static(uri);
-        let request = Asking { uri: &uri, headers: &headers, trust_forwarded: false, silent: Silent::NoPage };
+        let request = Asking {
+            uri: &uri,
+            headers: &headers,
+            trust_forwarded: false,
+            scheme: None,
+            silent: Silent::NoPage,
+        };
         assert_eq!(Origins::same().judge(&request).is_ok(), own, "{uri}");
     }
 }
@@ -149,6 +235,171 @@ fn a_known_scheme_counts() {
 }
 
 #[test]
+fn a_forwarded_port_goes_with_a_host_that_names_none() {
+    let with = |headers: &[_]| judged(&Origins::same(), headers, |request| request.trust_forwarded = true);
+    let host = ("host", "in");
+    let (to, proto) = (("x-forwarded-host", "example.com"), ("x-forwarded-proto", "https"));
+    for (headers, origin, own) in [
+        (&[host, to, proto, ("x-forwarded-port", "8443")][..], "https://example.com:8443", true),
+        (&[host, to, proto, ("x-forwarded-port", "8443")], "https://example.com", false),
+        (&[host, to, proto, ("x-forwarded-port", "443")], "https://example.com", true),
+        (&[host, to, ("x-forwarded-port", "8080")], "http://example.com:8080", true),
+        (&[host, to, ("x-forwarded-port", " 8443 , 80")], "https://example.com:8443", true),
+        // The host's own port goes before it.
+        (&[("x-forwarded-host", "example.com:1"), ("x-forwarded-port", "2")], "http://example.com:1", true),
+        (&[("x-forwarded-host", "example.com:1"), ("x-forwarded-port", "2")], "http://example.com:2", false),
+        (&[("x-forwarded-host", "example.com:1"), ("x-forwarded-port", "?")], "http://example.com:1", true),
+        // It is that of `Host`, too.
+        (&[host, ("x-forwarded-port", "8443")], "https://in:8443", true),
+        (&[host, ("x-forwarded-port", "8443")], "https://in", false),
+        (&[("host", "in:1"), ("x-forwarded-port", "8443")], "https://in:1", true),
+        (&[("host", "in:"), ("x-forwarded-port", "8443")], "https://in:8443", true),
+        // The standard's host has its port with it.
+        (&[("forwarded", "host=example.com"), ("x-forwarded-port", "8443")], "https://example.com", true),
+        (
+            &[("forwarded", "host=example.com"), ("x-forwarded-port", "8443")],
+            "https://example.com:8443",
+            false,
+        ),
+        (&[("forwarded", "proto=https"), to, ("x-forwarded-port", "8443")], "https://example.com:8443", true),
+        // What cannot be read is not guessed.
+        (&[host, to, ("x-forwarded-port", "x")], "https://example.com", false),
+        (&[host, to, ("x-forwarded-port", "+443")], "https://example.com", false),
+        (&[host, to, ("x-forwarded-port", "65979")], "https://example.com", false),
+        (&[host, to, ("x-forwarded-port", "\u{e9}")], "https://example.com", false),
+        // What is empty has not been said.
+        (&[host, to, ("x-forwarded-port", "")], "https://example.com", true),
+        (&[host, to, ("x-forwarded-port", " , 8443")], "https://example.com", true),
+        (&[host, ("x-forwarded-host", "")], "https://in", true),
+        (&[host, ("x-forwarded-host", " , example.com")], "https://in", true),
+        (&[host, to, ("x-forwarded-proto", "")], "http://example.com", true),
+        (&[host, to, ("forwarded", "host=;proto=\"\"")], "http://example.com", true),
+    ] {
+        let headers = [headers, &[("origin", origin)]].concat();
+        assert_eq!(with(&headers), own, "{headers:?}");
+        // Where the proxy is not trusted, `Host` is all that counts.
+        let alone = headers.iter().copied().filter(|(name, _)| !name.contains("forwarded"));
+        let alone = lets_in(&Origins::same(), &alone.collect::<Vec<_>>());
+        assert_eq!(lets_in(&Origins::same(), &headers), alone, "{headers:?}");
+    }
+}
+
+#[test]
+fn a_scheme_that_the_application_knows_counts() {
+    let https =
+        |headers: &[_]| judged(&Origins::same(), headers, |request| request.scheme = Some(&Scheme::HTTPS));
+    let http =
+        |headers: &[_]| judged(&Origins::same(), headers, |request| request.scheme = Some(&Scheme::HTTP));
+    for (host, secure, plain) in [
+        ("app.example", "https://app.example", "http://app.example"),
+        ("app.example:8443", "https://app.example:8443", "http://app.example:8443"),
+        ("app.example:443", "https://app.example", "http://app.example:443"),
+        ("app.example", "wss://app.example", "ws://app.example"),
+        ("app.example", "HTTPS://app.example", "HTTP://app.example"),
+        ("app.example:1", "https://app.example:1/", "http://app.example:1/"),
+    ] {
+        for name in ["origin", "sec-websocket-origin", "referer"] {
+            let headers = |origin| [("host", host), (name, origin)];
+            assert!(https(&headers(secure)) && !https(&headers(plain)), "{name} {secure} at {host}");
+            assert!(http(&headers(plain)) || host.ends_with(":443"), "{name} {plain} at {host}");
+            assert!(!http(&headers(secure)), "{name} {secure} at {host}");
+        }
+    }
+    // A proxy that is trusted goes before it, and so does the request itself.
+    for (proto, origin) in [("http", "http://app.example"), ("https", "https://app.example")] {
+        let headers = [("host", "app.example"), ("x-forwarded-proto", proto), ("origin", origin)];
+        for scheme in [&Scheme::HTTP, &Scheme::HTTPS] {
+            let trusted = judged(&Origins::same(), &headers, |request| {
+                (request.scheme, request.trust_forwarded) = (Some(scheme), true);
+            });
+            assert!(trusted, "{origin}, {scheme}");
+        }
+        let untrusted = https(&headers);
+        assert_eq!(untrusted, proto == "https", "nobody has vouched for the proxy");
+    }
+    let uri = Uri::from_static("https://app.example/");
+    for (origin, own) in [("https://app.example", true), ("http://app.example", false)] {
+        let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
+        let request = Asking {
+            uri: &uri,
+            headers: &headers,
+            trust_forwarded: false,
+            scheme: Some(&Scheme::HTTP),
+            silent: Silent::NoPage,
+        };
+        assert_eq!(Origins::same().judge(&request).is_ok(), own, "{origin}");
+    }
+    // The browser's own word needs no scheme.
+    assert!(https(&[("host", "a"), ("origin", "http://a"), ("sec-fetch-site", "same-origin")]));
+}
+
+#[test]
+fn bytes_above_ascii_cost_no_header_its_other_parts() {
+    let host = ("host", &b"app.example"[..]);
+    // A page's path may have any, and its query.
+    for own in [
+        &b"http://app.example/caf\xc3\xa9"[..],
+        b"https://app.example/caf\xe9?\xff",
+        b"http://app.example?\xe9",
+        b"http://app.example#\xc3\xa9",
+    ] {
+        assert!(lets_in(&Origins::same(), &[host, ("referer", own)]), "{own:?}");
+    }
+    for foreign in [
+        &b"http://evil.example/caf\xc3\xa9"[..],
+        b"http://evil.example/\xe9http://app.example/",
+        b"http://caf\xc3\xa9.example/",
+        b"http://app.example\xe9/",
+        b"\xe9://app.example/",
+        b"http\xe9://app.example/",
+        b"http://\xe9@app.example/",
+    ] {
+        assert!(!lets_in(&Origins::same(), &[host, ("referer", foreign)]), "{foreign:?}");
+        assert!(!lets_in(
+            &list(&["http://*.app.example", "http://a.example"]),
+            &[host, ("referer", foreign)]
+        ));
+    }
+    // An origin is used as a whole.
+    for origin in
+        [&b"http://app.example\xe9"[..], b"\xe9", b"http://app.example/\xc3\xa9", b"app.example\xa0"]
+    {
+        for name in ["origin", "sec-websocket-origin"] {
+            assert!(!lets_in(&Origins::same(), &[host, (name, origin)]), "{origin:?}");
+            assert!(!lets_in(&Origins::custom(|_, _| true), &[host, (name, origin)]), "{origin:?}");
+        }
+    }
+    // Of what a proxy says, other parameters and elements are nobody's business.
+    let (inner, origin) = (("host", &b"in"[..]), ("origin", &b"https://app.example"[..]));
+    for (name, value, own) in [
+        ("forwarded", &b"for=\"caf\xc3\xa9\";host=app.example;proto=https"[..], true),
+        ("forwarded", b"host=app.example, for=\xe9;host=in", true),
+        ("forwarded", b"\xe9=\xe9;host=app.example", true),
+        ("forwarded", b"by=\"\xe9;\";host=\"app.example\";proto=https,\xff", true),
+        ("x-forwarded-host", b"app.example, \xe9", true),
+        ("x-forwarded-host", b"app.example,in\xff, in", true),
+        // What is used has to be readable, and is not replaced by anything else.
+        ("forwarded", b"host=app\xe9.example", false),
+        ("forwarded", b"host=app.example;proto=\xe9", false),
+        ("x-forwarded-host", b"app.example\xe9", false),
+        ("x-forwarded-host", b"\xe9, app.example", false),
+    ] {
+        let headers = [inner, origin, (name, value)];
+        let trusted = judged(&Origins::same(), &headers, |request| request.trust_forwarded = true);
+        assert_eq!(trusted, own, "{name}: {value:?}");
+        // Nor by `Host`.
+        let headers = [("host", &b"app.example"[..]), origin, (name, value)];
+        let trusted = judged(&Origins::same(), &headers, |request| request.trust_forwarded = true);
+        assert_eq!(trusted, own, "{name}: {value:?}");
+    }
+    for (proto, own) in [(&b"https, \xe9"[..], true), (b"https\xe9", false), (b"http, \xe9", false)] {
+        let headers = [host, origin, ("x-forwarded-proto", proto)];
+        let trusted = judged(&Origins::same(), &headers, |request| request.trust_forwarded = true);
+        assert_eq!(trusted, own, "{proto:?}");
+    }
+}
+
+#[test]
 fn the_browsers_word_goes_before_hosts() {
     let same = Origins::same();
     let site =
@@ -188,7 +439,7 @@ fn referer_is_asked_where_there_is_no_origin() {
         assert!(same(own), "{own}");
     }
     for foreign in
-        ["https://other.example/http://app.example/", "https://app.example:1/", "about:blank", "", "\u{e9}"]
+        ["https://other.example/http://app.example/", "https://app.example:1/", "about:blank", "\u{e9}"]
     {
         assert!(!same(foreign), "{foreign}");
     }
@@ -250,8 +501,13 @@ fn https_in_the_url_of_a_request_counts() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("app.example"));
         headers.insert(ORIGIN, HeaderValue::from_static(origin));
-        let mut request =
-            Asking { uri: &uri, headers: &headers, trust_forwarded: false, silent: Silent::NoPage };
+        let mut request = Asking {
+            uri: &uri,
+            headers: &headers,
+            trust_forwarded: false,
+            scheme: None,
+            silent: Silent::NoPage,
+        };
         assert_eq!(Origins::same().judge(&request).is_ok(), own, "{origin} at {url}");
         // A trusted proxy knows better what its client has asked for.
         let mut forwarded = headers.clone();
@@ -383,7 +639,7 @@ fn a_function_is_asked_about_other_origins_only() {
     assert!(!ask("https://partner.example", "x-other"));
     assert!(!ask("https://other.example", "x-tenant"));
     let all = Origins::custom(|_, _| true);
-    for absurd in ["", "a", "https://a/b", "https://a b", "http://é"] {
+    for absurd in ["a", "https://a/b", "https://a/", "https://a b", "http://é"] {
         assert!(!lets_in(&all, &[("host", "app.example"), ("origin", absurd)]), "{absurd}");
     }
 }
@@ -429,11 +685,20 @@ proptest! {
     #[test]
     fn no_header_makes_a_judge_panic(
         origins in prop::collection::vec(any::<Vec<u8>>(), 0..3),
-        others in prop::collection::vec((0..6_usize, "[ -~]{0,20}"), 0..6),
+        others in prop::collection::vec((0..7_usize, "[ -~\u{80}-\u{ff}]{0,20}"), 0..6),
         trust_forwarded in any::<bool>(),
+        scheme in prop::option::of(prop::sample::select(vec![Scheme::HTTP, Scheme::HTTPS])),
         silent in prop::sample::select(vec![Silent::NoPage, Silent::PageWithCredentials, Silent::Page]),
     ) {
-        let names = ["host", "referer", "forwarded", "x-forwarded-host", "x-forwarded-proto", "sec-fetch-site"];
+        let names = [
+            "host",
+            "referer",
+            "forwarded",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-forwarded-proto",
+            "sec-fetch-site",
+        ];
         let mut headers = HeaderMap::new();
         for origin in &origins {
             if let Ok(value) = HeaderValue::from_bytes(origin) {
@@ -441,10 +706,10 @@ proptest! {
             }
         }
         for (name, value) in &others {
-            headers.append(names[*name], HeaderValue::from_str(value).unwrap());
+            headers.append(names[*name], HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let uri = Uri::from_static("/");
-        let request = Asking { uri: &uri, headers: &headers, trust_forwarded, silent };
+        let request = Asking { uri: &uri, headers: &headers, trust_forwarded, scheme: scheme.as_ref(), silent };
         let list = list(&["https://*.example.com", "http://localhost:*"]);
         for origins in [Origins::same(), list, Origins::custom(|_, _| true)] {
             let _ = origins.judge(&request);

@@ -8,7 +8,7 @@ use http::{
     },
 };
 
-use crate::Origins;
+use crate::{Origins, origin::said};
 
 /// Who may read an answer.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) enum AllowOrigin {
 impl AllowOrigin {
     /// For a request that was let in.
     pub(crate) fn of(request: &HeaderMap, origins: &Origins) -> Self {
-        match request.get(ORIGIN) {
+        match said(request, &ORIGIN).next() {
             Some(origin) => Self::Named(origin.clone()),
             None if origins.is_any() => Self::Anyone,
             None => Self::Nobody,
@@ -62,8 +62,7 @@ pub(crate) fn preflight(request: &HeaderMap, methods: &'static str, response: &m
     response.append(VARY, HeaderValue::from_static(vary));
     response.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     response.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("31536000"));
-    let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS);
-    if let Some(asked) = asked.filter(|asked| !asked.is_empty()) {
-        response.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    for asked in said(request, &ACCESS_CONTROL_REQUEST_HEADERS) {
+        response.append(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
 }

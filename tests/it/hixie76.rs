@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::uri::Scheme;
 use axum_sockjs::{CloseFrame, CloseReason, Options};
 
 use crate::support::{
@@ -153,6 +154,40 @@ async fn the_url_is_named_as_the_client_knows_it() {
         let head = connection.head().await;
         assert_eq!((head.status, head.header("sec-websocket-location")), (101, Some(location)));
         assert_eq!(head.header("sec-websocket-protocol"), Some("chat"));
+    }
+}
+
+#[tokio::test]
+async fn the_url_has_the_scheme_and_the_host_that_the_origins_are_compared_with() {
+    let proxied = options().trust_forwarded(true);
+    let example = [("X-Forwarded-Host", "example.com"), ("X-Forwarded-Proto", "https")];
+    for (options, headers, origin) in [
+        // A server that ends TLS itself knows better than a proxy that nobody trusts.
+        (options().scheme(Scheme::HTTPS), vec![], "wss://localhost"),
+        (options().scheme(Scheme::HTTPS), vec![("X-Forwarded-Proto", "http")], "wss://localhost"),
+        (options().scheme(Scheme::HTTP), vec![("X-Forwarded-Proto", "https")], "ws://localhost"),
+        // One that is trusted knows best.
+        (options().trust_forwarded(true).scheme(Scheme::HTTP), example.to_vec(), "wss://example.com"),
+        (proxied.clone(), example.to_vec(), "wss://example.com"),
+        (proxied.clone(), [&example[..], &[("X-Forwarded-Port", "8443")]].concat(), "wss://example.com:8443"),
+        (proxied.clone(), [&example[..], &[("X-Forwarded-Port", "443")]].concat(), "wss://example.com"),
+        (proxied.clone(), vec![("Forwarded", "proto=https;host=\"a.example:1\"")], "wss://a.example:1"),
+        (proxied, vec![("X-Forwarded-Proto", "")], "ws://localhost"),
+        // Else any proxy is believed, for nothing but this comparison, which is the client's.
+        (options(), example.to_vec(), "wss://localhost"),
+        (options(), vec![("X-Forwarded-Proto", "https, http")], "wss://localhost"),
+    ] {
+        let stage = Stage::start(options).await;
+        for (_, target) in targets() {
+            let request = headers.iter().fold(handshake(&target, &EXAMPLES[0]), |request, (name, value)| {
+                request.header(*name, *value)
+            });
+            let mut connection = stage.endpoint.server.connect().await;
+            connection.send(&request).await;
+            let head = connection.head().await;
+            let location = format!("{origin}{target}");
+            assert_eq!(head.header("sec-websocket-location"), Some(&*location), "{headers:?}: {head}");
+        }
     }
 }
 

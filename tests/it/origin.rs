@@ -1,6 +1,6 @@
 //! One policy of origins over every URL: what pages of other origins get, and what their headers say.
 
-use axum::Router;
+use axum::{Router, http::uri::Scheme};
 use axum_sockjs::{ClientScript, Cors, Options, Origins, SockJs, Transport};
 
 use crate::support::{
@@ -101,7 +101,6 @@ const CASES: &[(&[(&str, &str)], bool)] = &[
     (&[("Origin", "http://www.example.com")], false),
     (&[("Origin", FOREIGN)], false),
     (&[("Origin", "null")], false),
-    (&[("Origin", "")], false),
     (&[("Origin", "\u{e9}")], false),
     (&[("Origin", ALLOWED), ("Origin", ALLOWED)], false),
     (&[("Sec-Fetch-Site", "same-origin"), ("Origin", "https://behind.a.proxy.example")], true),
@@ -393,6 +392,359 @@ async fn a_line_about_a_refusal_has_a_bounded_length() {
     assert!(is_refusal(&ask(&server, &request, &[("Origin", &format!("https://{long}.elsewhere"))]).await));
     let text = log.text();
     assert!(text.contains("host=xxx") && text.len() < 1000, "{text}");
+}
+
+// What old browsers, proxies and other clients write.
+
+/// Asks every URL with these headers of any bytes, and expects the same verdict for each.
+async fn expect_verdict(
+    server: &Server,
+    requests: impl Fn() -> Vec<(String, Request, u16)>,
+    headers: &[(&str, &[u8])],
+    let_in: bool,
+) {
+    for (name, request, status) in requests() {
+        let with =
+            |request: Request, (header, value): &(&str, &[u8])| request.header_of_bytes(*header, *value);
+        let request = headers.iter().fold(request.clone(), with);
+        let response = ask(server, &request, &[]).await;
+        if let_in {
+            assert_eq!(response.status, status, "{name}, {headers:?}: {response}");
+        } else {
+            assert!(is_refusal(&response), "{name}, {headers:?}: {response}");
+        }
+    }
+}
+
+/// The URLs that are there by default.
+fn modern_requests() -> Vec<(String, Request, u16)> {
+    requests().into_iter().filter(|(name, ..)| !is_legacy(name)).collect()
+}
+
+/// As [`modern_requests`], to another host.
+fn requests_to(host: &str) -> Vec<(String, Request, u16)> {
+    modern_requests().into_iter().map(|(name, request, status)| (name, request.host(host), status)).collect()
+}
+
+#[tokio::test]
+async fn a_page_is_judged_by_its_origin_whatever_its_path_is_made_of() {
+    let server = start(strict()).await;
+    for (referer, let_in) in [
+        (&b"http://localhost/caf\xc3\xa9"[..], true),
+        (b"http://localhost/caf\xe9/", true),
+        (b"https://localhost?q=\xff\xfe", true),
+        (b"https://www.example.com/Z\xc3\xbcrich", true),
+        (b"https://evil.example/caf\xc3\xa9", false),
+        (b"https://evil.example/\xe9?http://localhost/", false),
+        (b"http://localhost\xe9/", false),
+        (b"http://\xe9@localhost/", false),
+    ] {
+        expect_verdict(&server, requests, &[("Referer", referer)], let_in).await;
+    }
+    // By default, with a port.
+    let server = start(Options::new()).await;
+    let requests = || requests_to("127.0.0.1:9");
+    for (referer, let_in) in [
+        (&b"http://127.0.0.1:9/caf\xc3\xa9"[..], true),
+        (b"http://127.0.0.1:9/?\xe9#\xff", true),
+        (b"http://127.0.0.1:90/caf\xc3\xa9", false),
+        (b"http://localhost:9/caf\xc3\xa9", false),
+    ] {
+        expect_verdict(&server, requests, &[("Referer", referer)], let_in).await;
+    }
+}
+
+#[tokio::test]
+async fn what_clients_write_that_are_no_browsers_means_the_own_host() {
+    let server = start(strict()).await;
+    let requests = || requests_to("app.example:8080");
+    for (origin, let_in) in [
+        ("http://app.example:8080/", true),
+        ("app.example:8080", true),
+        ("APP.example:8080", true),
+        ("", true),
+        ("app.example", false),
+        ("app.example:8080/", false),
+        ("http://app.example:8080/path", false),
+        ("http://app.example:8080/?a", false),
+        ("http://user@app.example:8080", false),
+        // Not a list's either.
+        ("https://www.example.com/", false),
+        ("www.example.com", false),
+        ("evil.example", false),
+    ] {
+        expect_verdict(&server, requests, &[("Origin", origin.as_bytes())], let_in).await;
+        let old = [("Sec-WebSocket-Origin", origin.as_bytes())];
+        expect_verdict(&server, requests, &old, let_in).await;
+        for site in ["same-site", "cross-site"] {
+            let foreign = [("Origin", origin.as_bytes()), ("Sec-Fetch-Site", site.as_bytes())];
+            expect_verdict(&server, requests, &foreign, false).await;
+        }
+    }
+    for (origin, let_in) in [("app.example", true), ("app.example:443", true), ("app.example:8080", false)] {
+        expect_verdict(&server, || requests_to("app.example"), &[("Origin", origin.as_bytes())], let_in)
+            .await;
+    }
+    // A function is not asked.
+    let all = start(Options::new().origins(Origins::custom(|_, _| true))).await;
+    for origin in [&b"https://www.example.com/"[..], b"www.example.com"] {
+        expect_verdict(&all, requests, &[("Origin", origin)], false).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_origin_is_none_in_the_answer_too() {
+    for (options, anyone) in
+        [(strict(), None), (Options::new().origins(Origins::any()), Some("*")), (Options::new(), None)]
+    {
+        let server = start(options).await;
+        for (name, request, status) in modern_requests() {
+            let response = ask(&server, &request, &[("Origin", "")]).await;
+            assert_eq!(response.status, status, "{name}: {response}");
+            let is_named = !is_socket_name(&name);
+            let allow = response.header("access-control-allow-origin");
+            assert_eq!(allow, anyone.filter(|_| is_named), "{name}: {response}");
+            assert_eq!(response.header("access-control-allow-credentials"), None, "{name}: {response}");
+        }
+    }
+    // Where only browsers ask, it says as little as none.
+    let server = start(strict()).await;
+    for (name, request, _) in requests().into_iter().filter(|(name, ..)| is_legacy(name)) {
+        let response = ask(&server, &request, &[("Origin", "")]).await;
+        assert!(is_refusal(&response), "{name}: {response}");
+    }
+}
+
+fn is_socket_name(name: &str) -> bool {
+    name.starts_with("websocket")
+}
+
+#[tokio::test]
+async fn a_forwarded_port_is_part_of_the_own_origin() {
+    let server = start(Options::new().trust_forwarded(true)).await;
+    let requests = || requests_to("in");
+    let example = [("X-Forwarded-Host", "example.com"), ("X-Forwarded-Proto", "https")];
+    for (headers, own) in [
+        (vec![example[0], example[1], ("X-Forwarded-Port", "8443")], "https://example.com:8443"),
+        (vec![example[0], example[1], ("X-Forwarded-Port", "8443, 80")], "https://example.com:8443"),
+        (vec![example[0], example[1], ("X-Forwarded-Port", "443")], "https://example.com"),
+        (vec![("X-Forwarded-Host", "example.com:1"), ("X-Forwarded-Port", "2")], "https://example.com:1"),
+        (vec![("X-Forwarded-Port", "8443")], "https://in:8443"),
+        (vec![("Forwarded", "host=example.com"), ("X-Forwarded-Port", "8443")], "https://example.com"),
+        // What is empty has not been said.
+        (vec![example[0], example[1], ("X-Forwarded-Port", "")], "https://example.com"),
+        (vec![("X-Forwarded-Host", ""), ("X-Forwarded-Proto", "")], "https://in"),
+        (vec![example[0], ("X-Forwarded-Proto", "")], "http://example.com"),
+    ] {
+        for origin in [
+            "https://example.com:8443",
+            "https://example.com",
+            "http://example.com",
+            "https://example.com:1",
+            "https://example.com:2",
+            "https://in",
+            "https://in:8443",
+        ] {
+            // Without a scheme that is known, either is the own.
+            let authority = |origin: &'static str| origin.split_once("://").map(|(_, authority)| authority);
+            let known = headers.iter().any(|(_, value)| *value == "https");
+            let let_in = if known { origin == own } else { authority(origin) == authority(own) };
+            let with: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            let with = [&with[..], &[("Origin", origin.as_bytes())]].concat();
+            expect_verdict(&server, requests, &with, let_in).await;
+        }
+    }
+    // What cannot be read is not guessed.
+    for port in [&b"x"[..], b"65536", b"-1", b"443\xa0"] {
+        let with = [("X-Forwarded-Port", port), ("Origin", b"https://in")];
+        expect_verdict(&server, requests, &with, false).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_proxy_says_of_other_things_may_have_any_bytes() {
+    let server = start(Options::new().trust_forwarded(true)).await;
+    let requests = || requests_to("in");
+    let origin = ("Origin", &b"https://example.com"[..]);
+    for (header, let_in) in [
+        (("Forwarded", &b"for=\"caf\xc3\xa9\";host=example.com;proto=https"[..]), true),
+        (("Forwarded", b"host=example.com, by=\xff"), true),
+        (("Forwarded", b"\xe9;host=example.com"), true),
+        (("X-Forwarded-Host", b"example.com, \xe9"), true),
+        (("Forwarded", b"host=ex\xe9mple.com"), false),
+        (("Forwarded", b"for=\xe9;host=evil.example"), false),
+    ] {
+        expect_verdict(&server, requests, &[origin, header], let_in).await;
+    }
+    // No other header takes the place of what cannot be read.
+    let with = [origin, ("Forwarded", b"host=\xe9"), ("X-Forwarded-Host", b"example.com")];
+    expect_verdict(&server, requests, &with, false).await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_tls_itself_knows_its_scheme() {
+    for (scheme, own, foreign) in [
+        (Scheme::HTTPS, "https://victim", "http://victim"),
+        ("HTTPS".parse().expect("this is a scheme"), "https://victim", "http://victim"),
+        (Scheme::HTTP, "http://victim", "https://victim"),
+    ] {
+        let server = start(Options::new().scheme(scheme)).await;
+        let requests = || requests_to("victim");
+        for (origin, let_in) in [(own, true), (foreign, false)] {
+            expect_verdict(&server, requests, &[("Origin", origin.as_bytes())], let_in).await;
+            let page = format!("{origin}/page");
+            expect_verdict(&server, requests, &[("Referer", page.as_bytes())], let_in).await;
+            let old = [("Sec-WebSocket-Origin", origin.as_bytes())];
+            expect_verdict(&server, requests, &old, let_in).await;
+            // The browser's own word goes before it.
+            let own = [("Origin", origin.as_bytes()), ("Sec-Fetch-Site", b"same-origin")];
+            expect_verdict(&server, requests, &own, true).await;
+        }
+    }
+    // It is not known by default, and a proxy that is trusted goes before it.
+    for (options, origin) in [
+        (Options::new(), "http://victim"),
+        (Options::new(), "https://victim"),
+        (Options::new().scheme(Scheme::HTTPS).trust_forwarded(true), "http://victim"),
+    ] {
+        let server = start(options).await;
+        let with = [("Origin", origin.as_bytes()), ("X-Forwarded-Proto", b"http")];
+        expect_verdict(&server, || requests_to("victim"), &with, true).await;
+    }
+}
+
+#[test]
+fn an_endpoints_scheme_is_http_or_https() {
+    for scheme in ["ws", "wss", "ftp", "httpss", "x"] {
+        let scheme: Scheme = scheme.parse().expect("this is a scheme");
+        let refused = std::panic::catch_unwind(|| Options::new().scheme(scheme.clone()));
+        assert!(refused.is_err(), "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_have_to_say_where_they_come_from_if_the_option_asks_for_it() {
+    const CREDENTIALS: [(&str, &[u8]); 2] =
+        [("Cookie", b"session=visitor"), ("Authorization", b"Basic dmlzaXRvcjo=")];
+    let endpoint = SockJs::new(apps::echo).options(strict().require_origin_with_credentials(true));
+    let handle = endpoint.handle();
+    let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
+    for credentials in CREDENTIALS {
+        // What a page with `no-referrer` makes old browsers send: forms among it.
+        for silent in [
+            &[credentials][..],
+            &[credentials, ("Content-Type", b"text/plain")],
+            &[credentials, ("Origin", b""), ("Referer", b"")],
+            &[credentials, ("Accept", b"text/event-stream"), ("Sec-Fetch-Site", b"")],
+        ] {
+            expect_verdict(&server, requests, silent, false).await;
+            assert!(handle.is_empty());
+        }
+    }
+    for credentials in CREDENTIALS {
+        for own in [
+            ("Origin", &b"http://localhost"[..]),
+            ("Origin", ALLOWED.as_bytes()),
+            ("Referer", b"http://localhost/page"),
+            ("Sec-Fetch-Site", b"same-origin"),
+            ("Sec-Fetch-Site", b"none"),
+        ] {
+            expect_verdict(&server, requests, &[credentials, own], true).await;
+        }
+        expect_verdict(&server, requests, &[credentials, ("Origin", FOREIGN.as_bytes())], false).await;
+    }
+    // Without credentials, and without the option, it is as ever; and so it is where all are let in.
+    expect_verdict(&server, modern_requests, &[], true).await;
+    let server = start(Options::new()).await;
+    let posts =
+        || modern_requests().into_iter().filter(|(name, ..)| !name.ends_with("eventsource")).collect();
+    expect_verdict(&server, posts, &CREDENTIALS, true).await;
+    let server = start(Options::new().origins(Origins::any()).require_origin_with_credentials(true)).await;
+    expect_verdict(&server, requests, &CREDENTIALS, true).await;
+}
+
+#[tokio::test]
+async fn a_form_of_a_page_that_hides_sends_nothing_if_the_option_asks_for_an_origin() {
+    let server = start(Options::new().require_origin_with_credentials(true)).await;
+    let id = fresh_id();
+    let own = |name| Request::post(Endpoint::path(&id, name)).header("Cookie", "session=visitor");
+    let opened = server.ask(&own("xhr").header("Origin", "http://localhost")).await;
+    assert_eq!((opened.status, opened.text()), (200, "o\n"));
+    let form = own("xhr_send").header("Content-Type", "text/plain").body("[\"forged=\"]\r\n");
+    assert!(is_refusal(&server.ask(&form).await));
+    let sent = server.ask(&own("xhr_send").header("Origin", "http://localhost").body("[\"own\"]")).await;
+    assert_eq!(sent.status, 204);
+    let polled = server.ask(&own("xhr").header("Referer", "http://localhost/")).await;
+    assert_eq!(polled.text(), "a[\"own\"]\n");
+}
+
+// Asking beforehand.
+
+/// The URLs that other origins may read, with their methods.
+fn readable_urls() -> Vec<(String, &'static str)> {
+    let session =
+        ["xhr", "xhr_streaming", "xhr_send"].map(|name| (Endpoint::path(&fresh_id(), name), "OPTIONS, POST"));
+    let mut urls = session.to_vec();
+    urls.push((Endpoint::path(&fresh_id(), "eventsource"), "OPTIONS, GET"));
+    urls.push(("/app/info".to_owned(), "OPTIONS, GET"));
+    urls.push(("/app/sockjs.min.js".to_owned(), "OPTIONS, GET"));
+    urls
+}
+
+#[tokio::test]
+async fn every_url_that_other_origins_may_read_can_be_asked_for_beforehand() {
+    let server = start(strict().client_script(ClientScript::from_bytes("script"))).await;
+    for (path, methods) in readable_urls() {
+        for lines in [
+            &["cache-control"][..],
+            &["cache-control", "last-event-id, x-requested-with"],
+            &["cache-control", "", "x-one", "x-two"],
+            &[],
+        ] {
+            let request = Request::new("OPTIONS", &path).header("Access-Control-Request-Method", "GET");
+            let headers = lines.iter().map(|&line| ("Access-Control-Request-Headers", line));
+            let headers: Vec<_> = headers.chain([("Origin", ALLOWED)]).collect();
+            let response = ask(&server, &request, &headers).await;
+            assert_eq!(response.status, 204, "{path}, {lines:?}: {response}");
+            let asked: Vec<_> = lines.iter().copied().filter(|line| !line.is_empty()).collect();
+            assert_eq!(response.headers("access-control-allow-headers"), asked, "{path}: {response}");
+            assert_eq!(response.header("access-control-allow-methods"), Some(methods), "{path}");
+            let everyone = path.ends_with(".js");
+            let allowed = Some(if everyone { "*" } else { ALLOWED });
+            assert_eq!(response.header("access-control-allow-origin"), allowed, "{path}: {response}");
+            assert!(response.header("access-control-max-age").is_some(), "{path}: {response}");
+        }
+        // Nobody else may.
+        let foreign = ask(&server, &Request::new("OPTIONS", &path), &[("Origin", FOREIGN)]).await;
+        assert!(path.ends_with(".js") || is_refusal(&foreign), "{path}: {foreign}");
+    }
+}
+
+#[tokio::test]
+async fn a_405_lists_options_where_that_is_served() {
+    let script = || ClientScript::from_bytes("script");
+    for (cors, answers) in [(Cors::BuiltIn, true), (Cors::External, false)] {
+        let server = start(strict().client_script(script()).cors(cors)).await;
+        for (path, methods) in readable_urls() {
+            let pages = [".js", "/info"].iter().any(|end| path.ends_with(end));
+            let methods = if answers { methods } else { &methods["OPTIONS, ".len()..] };
+            let allow = if pages { format!("{methods}, HEAD") } else { methods.to_owned() };
+            let others = if answers { &["DELETE", "PUT"][..] } else { &["DELETE", "PUT", "OPTIONS"] };
+            for method in others {
+                let response = ask(&server, &Request::new(*method, &path), &[("Origin", ALLOWED)]).await;
+                assert_eq!(response.status, 405, "{method} {path}: {response}");
+                assert_eq!(response.header("allow"), Some(&*allow), "{method} {path}: {response}");
+                assert_eq!(response.header("content-type"), None, "{method} {path}: {response}");
+                assert_eq!(response.header("content-length"), Some("0"), "{method} {path}: {response}");
+            }
+        }
+        for name in ["jsonp?c=f", "htmlfile?c=f", "jsonp_send"] {
+            let path = Endpoint::path(&fresh_id(), name);
+            let response = ask(&server, &Request::new("OPTIONS", path), &[("Origin", ALLOWED)]).await;
+            assert_eq!(response.status, 405, "{name}: {response}");
+            assert!(!response.header("allow").is_some_and(|allow| allow.contains("OPTIONS")), "{response}");
+        }
+    }
 }
 
 #[cfg(feature = "websocket")]

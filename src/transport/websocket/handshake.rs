@@ -10,7 +10,10 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Upgrade, Version, hixie76};
-use crate::response::reply::{self, Rejection};
+use crate::{
+    Options,
+    response::reply::{self, Rejection},
+};
 
 /// Whether a request has the method that opens a WebSocket.
 pub(crate) fn is_opening(parts: &Parts) -> bool {
@@ -30,7 +33,7 @@ fn is_extended_connect(_: &Parts) -> bool {
 }
 
 /// Judges a `GET` of a WebSocket URL, or an extended `CONNECT`.
-pub(super) fn judge(parts: &mut Parts, hixie76: bool) -> Result<Upgrade, Response> {
+pub(super) fn judge(parts: &mut Parts, options: &Options) -> Result<Upgrade, Response> {
     if is_extended_connect(parts) {
         return extended_connect(parts);
     }
@@ -49,7 +52,7 @@ pub(super) fn judge(parts: &mut Parts, hixie76: bool) -> Result<Upgrade, Respons
             "\"Connection\" must be \"Upgrade\".\n",
         ));
     }
-    let keys = if hixie76 { hixie76::Keys::from_request(parts) } else { None };
+    let keys = if options.hixie76 { hixie76::Keys::from_request(parts, options) } else { None };
     let (version, mut response) = match keys {
         Some(keys) => {
             let response = keys.response();
@@ -115,9 +118,8 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// 16 bytes make 22 letters of base64 and two `=`.
@@ -139,6 +141,12 @@ mod tests {
         assert!(has_token(&headers, &CONNECTION, "upgrade"));
         headers.clear();
         headers.append(CONNECTION, HeaderValue::from_static("upgraded, no-upgrade"));
+        assert!(!has_token(&headers, &CONNECTION, "upgrade"));
+        for list in ["caf\u{e9}, upgrade", "upgrade,\u{e9}", "\u{e9} ,Upgrade\t, \u{e9}"] {
+            headers.insert(CONNECTION, HeaderValue::from_bytes(list.as_bytes()).unwrap());
+            assert!(has_token(&headers, &CONNECTION, "upgrade"), "{list}");
+        }
+        headers.insert(CONNECTION, HeaderValue::from_bytes("upgrade\u{e9}".as_bytes()).unwrap());
         assert!(!has_token(&headers, &CONNECTION, "upgrade"));
     }
 

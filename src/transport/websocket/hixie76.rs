@@ -8,8 +8,8 @@ use std::io;
 use axum::{extract::OriginalUri, response::Response};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
-    header::{HOST, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE},
+    HeaderName, HeaderValue, StatusCode,
+    header::{ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE},
     request::Parts,
 };
 use md5::{Digest, Md5};
@@ -21,7 +21,11 @@ use tokio_tungstenite::tungstenite::{
 };
 use tokio_util::codec::{Decoder, Encoder, Framed};
 
-use crate::response::reply;
+use crate::{
+    Options,
+    origin::{Own, Silent, X_FORWARDED_PROTO, default_port, first_element},
+    response::reply,
+};
 
 const KEY1: HeaderName = HeaderName::from_static("sec-websocket-key1");
 const KEY2: HeaderName = HeaderName::from_static("sec-websocket-key2");
@@ -41,16 +45,15 @@ pub(super) struct Keys {
 
 impl Keys {
     /// `None` when the request is no such handshake.
-    pub(super) fn from_request(parts: &Parts) -> Option<Self> {
+    pub(super) fn from_request(parts: &Parts, options: &Options) -> Option<Self> {
         let headers = &parts.headers;
         if headers.contains_key(SEC_WEBSOCKET_VERSION) {
             return None;
         }
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
         Some(Self {
             key1: key_number(headers.get(KEY1)?)?,
             key2: key_number(headers.get(KEY2)?)?,
-            location: location(uri, headers)?,
+            location: location(parts, options)?,
             origin: headers.get(ORIGIN).cloned(),
             protocol: headers.get(PROTOCOL).cloned(),
         })
@@ -88,18 +91,21 @@ fn key_number(key: &HeaderValue) -> Option<u32> {
 }
 
 /// The URL that the client must have asked for; it compares.
-fn location(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    // The scheme is only known here from a proxy that ended the TLS.
-    let secure =
-        headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    let scheme = if secure { "wss" } else { "ws" };
-    // A request line may name the whole URL.
-    let host = match uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => headers.get(HOST)?.to_str().ok()?,
+fn location(parts: &Parts, options: &Options) -> Option<HeaderValue> {
+    let own = Own::of(&options.asking(parts, Silent::NoPage))?;
+    // Where nothing tells the scheme, a proxy's word is taken that nobody has vouched for: nothing depends on it but
+    // this comparison, and old setups have no other.
+    let secure = match own.scheme {
+        Some(scheme) => default_port(scheme) == Some(443),
+        None => first_element(&parts.headers, &X_FORWARDED_PROTO)
+            .is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")),
     };
+    let scheme = if secure { "wss" } else { "ws" };
+    let port = own.port.filter(|&port| default_port(scheme) != Some(port));
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    HeaderValue::try_from(format!("{scheme}://{host}{path}")).ok()
+    HeaderValue::try_from(format!("{scheme}://{}{port}{path}", own.host)).ok()
 }
 
 /// Reads the last part of the client's handshake and answers it.

@@ -35,7 +35,7 @@ enum Version {
 impl Upgrade {
     /// Judges the handshake; `Err` is the answer to a request that is none.
     pub(crate) fn from_request(parts: &mut Parts, options: &Options) -> Result<Self, Response> {
-        handshake::judge(parts, options.hixie76)
+        handshake::judge(parts, options)
     }
 
     /// Whether it knows binary messages and pings.
