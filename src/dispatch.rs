@@ -12,7 +12,11 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{Method, StatusCode, header::SET_COOKIE, request::Parts};
+use http::{
+    HeaderValue, Method, StatusCode, Version,
+    header::{CONNECTION, SET_COOKIE},
+    request::Parts,
+};
 use http_body::Body;
 
 use crate::{
@@ -66,12 +70,18 @@ impl SockJs {
     /// Answers a request. It may wait for long, and is then no larger than it must be: what comes before the wait is
     /// boxed.
     pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Response {
+        let version = head.parts.version;
         let mut response = self.answer(head, body).await;
         if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
             self.endpoint.registry.count_rejection(rejection);
             tracing::debug!(cause = rejection.name(), status = response.status().as_u16(), "request refused");
         } else {
             debug_assert!(response.status().as_u16() < 400, "a refusal without its cause: {response:?}");
+        }
+        if version == Version::HTTP_10 && response.body().size_hint().exact().is_none() {
+            // Only the end of the connection ends this body. To an answer of HTTP/1.1, hyper adds `keep-alive`.
+            *response.version_mut() = version;
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -156,24 +166,18 @@ impl SockJs {
         let Some(allow_origin) = self.allow_origin(parts) else {
             return page(parts, info);
         };
-        let mut response = match parts.method {
-            Method::GET | Method::HEAD => info(),
-            Method::OPTIONS => preflight(parts, "OPTIONS, GET"),
-            _ => reply::method_not_allowed("OPTIONS, GET, HEAD"),
-        };
-        allow_origin.apply(response.headers_mut());
-        response
+        cross_origin_page(parts, allow_origin, info)
     }
 
     fn client_script(&self, version: Option<&str>, parts: &Parts) -> Response {
         let Some(script) = &self.options_ref().client_script else { return reply::not_found() };
-        let mut response = page(parts, || script.respond(version, &parts.headers));
+        let script = || script.respond(version, &parts.headers);
+        if self.options_ref().cors == Cors::External {
+            return page(parts, script);
+        }
         // A page of another origin may check its `integrity`, which takes a readable answer; and anyone may
         // read what is the same for all.
-        if self.options_ref().cors == Cors::BuiltIn {
-            AllowOrigin::Anyone.apply(response.headers_mut());
-        }
-        response
+        cross_origin_page(parts, AllowOrigin::Anyone, script)
     }
 
     /// A URL below `/SERVER/SESSION/`: the methods and headers that all of them share.
@@ -186,8 +190,12 @@ impl SockJs {
         if matches!(route.action, Action::Receive(_)) {
             allow_origin = allow_origin.map(AllowOrigin::detached);
         }
-        // Only a POST is ever asked for beforehand.
-        let may_preflight = allow_origin.is_some() && route.method == Method::POST;
+        let methods = match (allow_origin.is_some(), &route.method) {
+            (true, &Method::GET) => "OPTIONS, GET",
+            (true, _) => "OPTIONS, POST",
+            (false, &Method::GET) => "GET",
+            (false, _) => "POST",
+        };
         let mut response = if route.serves(&head.parts) {
             let mut response = match route.action {
                 Action::Send(sending) => self.send(sending, id, &head, body).await,
@@ -217,13 +225,10 @@ impl SockJs {
             response
         } else {
             discard_body(body).await;
-            match route.method {
-                _ if head.parts.method == Method::OPTIONS && may_preflight => {
-                    preflight(&head.parts, "OPTIONS, POST")
-                }
-                Method::GET => reply::method_not_allowed("GET"),
-                _ if may_preflight => reply::method_not_allowed("OPTIONS, POST"),
-                _ => reply::method_not_allowed("POST"),
+            if head.parts.method == Method::OPTIONS && allow_origin.is_some() {
+                preflight(&head.parts, methods)
+            } else {
+                reply::method_not_allowed(methods)
             }
         };
         if let Some(allow_origin) = allow_origin {
@@ -447,6 +452,17 @@ fn page(parts: &Parts, page: impl FnOnce() -> Response) -> Response {
         Method::GET | Method::HEAD => page(),
         _ => reply::method_not_allowed("GET, HEAD"),
     }
+}
+
+/// The same for a page that other origins may read.
+fn cross_origin_page(parts: &Parts, allow_origin: AllowOrigin, page: impl FnOnce() -> Response) -> Response {
+    let mut response = match parts.method {
+        Method::GET | Method::HEAD => page(),
+        Method::OPTIONS => preflight(parts, "OPTIONS, GET"),
+        _ => reply::method_not_allowed("OPTIONS, GET, HEAD"),
+    };
+    allow_origin.apply(response.headers_mut());
+    response
 }
 
 /// Whether two requests come from the same owner; where sessions are bound to none, they do.

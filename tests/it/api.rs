@@ -614,6 +614,7 @@ async fn a_cookie_of_ones_own_is_set_on_session_urls() {
         ("POST", "/app/000/x/xhr_send", true),
         ("OPTIONS", "/app/000/x/xhr", true),
         ("GET", "/app/000/y/eventsource", true),
+        ("OPTIONS", "/app/000/y/eventsource", true),
         ("GET", "/app/000/z/jsonp?c=cb", true),
         ("GET", "/app/info", false),
         ("GET", "/app", false),
@@ -643,6 +644,8 @@ async fn cors_can_be_left_to_others() {
             ("POST", "/app/000/x/xhr", [200, 200]),
             ("OPTIONS", "/app/000/x/xhr", [204, 405]),
             ("OPTIONS", "/app/000/x/xhr_send", [204, 405]),
+            ("OPTIONS", "/app/000/x/xhr_streaming", [204, 405]),
+            ("OPTIONS", "/app/000/z/eventsource", [204, 405]),
             ("POST", "/app/000/y/xhr_send", [404, 404]),
             ("GET", "/app/000/z/eventsource", [200, 200]),
         ] {

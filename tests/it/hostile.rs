@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use axum_sockjs::Options;
+use axum_sockjs::{ClientScript, Cookie, Options};
 
-#[cfg(feature = "websocket")]
-use crate::support::client::WAYS;
 use crate::support::{
     apps::{self, Endpoint, Stage},
-    client::{Client, Frame, Kind, http_ways, on_each},
+    client::{Client, Frame, Kind, WAYS, http_ways, on_each},
     fresh_id,
     http::{Connection, Request, Response},
     server::Server,
@@ -38,7 +36,7 @@ const URLS: &[Url] = &[
     Url { name: "/000/ID/xhr", answers: &[("POST", 200), ("OPTIONS", 204)] },
     Url { name: "/000/ID/xhr_streaming", answers: &[("POST", 200), ("OPTIONS", 204)] },
     Url { name: "/000/ID/xhr_send", answers: &[("POST", 404), ("OPTIONS", 204)] },
-    Url { name: "/000/ID/eventsource", answers: &[("GET", 200)] },
+    Url { name: "/000/ID/eventsource", answers: &[("GET", 200), ("OPTIONS", 204)] },
     Url { name: "/000/ID/htmlfile?c=callback", answers: &[("GET", 200)] },
     Url { name: "/000/ID/jsonp?c=callback", answers: &[("GET", 200)] },
     Url { name: "/000/ID/jsonp_send", answers: &[("POST", 404)] },
@@ -118,6 +116,80 @@ async fn head_never_opens_a_session() {
             assert_eq!(endpoint.handle.len(), 0, "{target}");
             // No byte of a body: the next answer begins right behind the head.
             assert_eq!(connection.ask(&Request::get("/app")).await.text(), "Welcome to SockJS!\n");
+        }
+    }
+}
+
+// Headers.
+
+/// Only the part of a header that is used has to be readable: RFC 9110 calls bytes above 0x7f opaque.
+#[tokio::test]
+async fn bytes_above_ascii_cost_no_header_its_other_parts() {
+    let options = Options::new().client_script(ClientScript::from_bytes("script"));
+    let endpoint = Endpoint::start(apps::echo, options.cookie(Cookie::jsessionid())).await;
+    let server = &endpoint.server;
+    // What a browser has already.
+    for path in ["/app/iframe.html", "/app/sockjs.min.js"] {
+        let tag = server.get(path).await.header("etag").expect("there is a tag").to_owned();
+        for known in [
+            [b"\"caf\xc3\xa9\", ", tag.as_bytes()].concat(),
+            [tag.as_bytes(), b",\"\xe9\""].concat(),
+            [b"W/\"\xff\", W/", tag.as_bytes(), b" , \xe9"].concat(),
+        ] {
+            let response = server.ask(&Request::get(path).header_of_bytes("If-None-Match", known)).await;
+            assert_eq!(response.status, 304, "{path}: {response}");
+        }
+        let other = Request::get(path).header_of_bytes("If-None-Match", b"\"\xe9\"");
+        assert_eq!(server.ask(&other).await.status, 200, "{path}");
+    }
+    // A form, whatever its parameters are.
+    let id = fresh_id();
+    assert_eq!(server.get(Endpoint::path(&id, "jsonp?c=f")).await.text(), "/**/f(\"o\");\r\n");
+    for parameter in [&b"; charset=\xe9"[..], b";caf\xc3\xa9=\"\xff\"", b" ; \xe9", b";\x80"] {
+        let content_type = [b"application/x-www-form-urlencoded", parameter].concat();
+        let request = Request::post(Endpoint::path(&id, "jsonp_send"))
+            .header_of_bytes("Content-Type", content_type)
+            .body("d=%5B%5D");
+        let response = server.ask(&request).await;
+        assert_eq!((response.status, response.text()), (200, "ok"), "{parameter:?}: {response}");
+    }
+    // Cookies beside the one that is echoed.
+    for (cookie, expected) in [
+        (&b"city=Z\xc3\xbcrich; JSESSIONID=abc.n1"[..], "abc.n1"),
+        (b"city=Z\xfcrich; JSESSIONID=\"abc.n1\"", "\"abc.n1\""),
+        (b"JSESSIONID=abc.n1; \xff", "abc.n1"),
+        (b"city=Z\xc3\xbcrich", "dummy"),
+        (b"JSESSIONID=Z\xc3\xbcrich", "Z\u{fc}rich"),
+    ] {
+        for way in WAYS {
+            let request = way.opening(&fresh_id()).header("Cookie", "a=b").header_of_bytes("Cookie", cookie);
+            let response = answer(server, &request).await;
+            let expected = way.framed.then(|| format!("JSESSIONID={expected}; path=/"));
+            assert_eq!(response.header("set-cookie"), expected.as_deref(), "{}: {response}", way.transport);
+        }
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[tokio::test]
+async fn bytes_above_ascii_beside_an_upgrade_are_ignored() {
+    let endpoint = Endpoint::start(apps::echo, Options::new()).await;
+    for (connection, upgrade, status) in [
+        (&b"Upgrade, caf\xc3\xa9"[..], &b"websocket"[..], 101),
+        (b"\xe9,upgrade", b"websocket", 101),
+        (b"keep-alive , Upgrade, \xff", b"\xe9, websocket", 101),
+        (b"Upgrade", b"websocket, \xc3\xa9/1", 101),
+        (b"Upgrade\xe9", b"websocket", 400),
+        (b"Upgrade", b"websocket\xa0", 400),
+    ] {
+        for target in ["/app/websocket".to_owned(), Endpoint::path(&fresh_id(), "websocket")] {
+            let request = Request::get(target)
+                .header_of_bytes("Connection", connection)
+                .header_of_bytes("Upgrade", upgrade)
+                .header("Sec-WebSocket-Version", "13")
+                .header("Sec-WebSocket-Key", crate::support::ws::KEY);
+            let response = answer(&endpoint.server, &request).await;
+            assert_eq!(response.status, status, "{connection:?}, {upgrade:?}: {response}");
         }
     }
 }

@@ -124,6 +124,40 @@ async fn a_foreign_user_neither_reads_nor_sends_on_any_transport() {
     .await;
 }
 
+/// What `docs/origins.md` says of guessing.
+#[tokio::test]
+async fn a_foreign_user_can_tell_that_an_id_is_taken_and_no_more() {
+    on_each(http_ways(), async |way| {
+        let (server, handle) = private().await;
+        let id = fresh_id();
+        let mut owner = server.connect().await;
+        assert!(receive(&mut owner, way, &id, "ada").await.contains('o'));
+        for other in http_ways() {
+            // What sends is answered as for an id that is free; whose session it is makes no difference.
+            let taken = server.ask(&by("eve", other.sending(&id, "[]"))).await;
+            let free = server.ask(&by("eve", other.sending(&fresh_id(), "[]"))).await;
+            assert_eq!((taken.status, &taken.body), (404, &free.body), "{}", other.transport);
+            assert_eq!(free.status, 404, "{}", other.transport);
+            // What receives is not: a free id opens a session.
+            let taken = server.ask(&by("eve", other.receiving(&id))).await;
+            assert_eq!((taken.status, &taken.body), (404, &free.body), "{}", other.transport);
+            let mut eve = server.connect().await;
+            assert!(receive(&mut eve, other, &fresh_id(), "eve").await.contains('o'), "{}", other.transport);
+        }
+        // Nothing of it has ended the session, or told its handler anything.
+        let owned = server.ask(&by("ada", way.sending(&id, r#"["own"]"#))).await;
+        way.expect_taken(&owned);
+        let received = if way.kind == Kind::Poll {
+            receive(&mut owner, way, &id, "ada").await
+        } else {
+            owner.text_chunk().await
+        };
+        assert!(received.contains("own"), "{received}");
+        assert!(handle.stats().rejected["identity"] >= 2);
+    })
+    .await;
+}
+
 /// What `docs/mounting.md` says of an endpoint in many places.
 #[tokio::test]
 async fn a_session_belongs_to_its_room_if_the_identity_says_so() {
