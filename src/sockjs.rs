@@ -100,6 +100,10 @@ impl<S> SockJs<S> {
     /// request must prove the same as the one that has opened its session; for any other, the answer is 404,
     /// and the session does not notice.
     ///
+    /// So a foreign user can neither read, nor send, nor end the session, even with its id. What sends is answered
+    /// as if there were no such session. What receives is not, since a free id would open one: who guesses ids can
+    /// tell that one is taken, though not whose it is. sockjs-client makes ids of 2^40 at random.
+    ///
     /// It has as much time as [`Options::open_timeout`] gives, and sees no session id. The limits on sessions are
     /// looked at behind it: what bounds its work is a limit on requests, a proxy's or a layer's.
     ///
