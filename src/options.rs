@@ -83,7 +83,7 @@ impl Default for Options {
             max_batch_messages: 1000,
             receive_queue_bytes: 1 << 20,
             receive_queue_messages: 1000,
-            receive_timeout: Duration::from_secs(10),
+            receive_timeout: Duration::MAX,
             max_pending_sends: 8,
             send_queue_bytes: 1 << 20,
             send_overflow: Overflow::Wait,
@@ -329,15 +329,23 @@ impl Options {
         self
     }
 
-    /// The largest body of a sending request, or message of a framed WebSocket, in bytes. Beyond it, as for
-    /// [`max_message_bytes`](Self::max_message_bytes).
+    /// How much of a sending request is held at once, in bytes of JSON, and the largest message of a framed WebSocket.
+    ///
+    /// A request may be as large as its client likes: sockjs-client sends all that it has to say in one, and knows no
+    /// limit. Within this limit, and that of [`max_batch_messages`](Self::max_batch_messages), a request is one batch,
+    /// which is taken whole or not at all. A larger one is read piece by piece, as the queue to the application has
+    /// room, and each piece is a batch; what turns out wrong, or breaks off, leaves the batches before it taken.
+    /// A request whose single message, as JSON, is larger gets 413, and a WebSocket is closed with 1009.
+    ///
+    /// Each batch has a minute to come, beside the time that it waits for room; then the request gets 408.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
     }
 
-    /// The most messages in one request or WebSocket frame. Beyond it, as for
-    /// [`max_message_bytes`](Self::max_message_bytes).
+    /// The most messages in one batch: of a sending request, which may have several, as
+    /// [`max_body_bytes`](Self::max_body_bytes) tells, or of a WebSocket frame, beyond which the socket is closed with
+    /// 1009.
     pub fn max_batch_messages(mut self, messages: usize) -> Self {
         self.max_batch_messages = messages;
         self
@@ -358,19 +366,23 @@ impl Options {
         self
     }
 
-    /// How long a sending request waits for room in the queue. Then it gets 503, and nothing of it is taken;
-    /// the client ends its session for that. Zero does not wait.
+    /// How long a batch of a sending request waits for room in the queue. Then it gets 503, and nothing of the batch is
+    /// taken; the client ends its session for that. Zero does not wait.
+    ///
+    /// By default, or with [`Duration::MAX`], it waits as long as the session lives, as what comes over a WebSocket
+    /// does: a client cannot know how long a handler takes. A proxy in between has a limit of its own.
     pub fn receive_timeout(mut self, timeout: Duration) -> Self {
         self.receive_timeout = timeout;
         self
     }
 
-    /// How many sending requests of one session may be under way at once: their bodies come, for a minute at most,
-    /// or their messages wait for room. One more gets 429 with `Retry-After: 5`, and nothing of it is taken.
+    /// How many sending requests of one session may be under way at once: their bodies come, or their messages wait for
+    /// room. One more gets 429 with `Retry-After: 5`, and nothing of it is taken.
     ///
     /// It bounds what a session's client can make the server hold before the queue: so many times
-    /// [`max_body_bytes`](Self::max_body_bytes). sockjs-client has one request under way, and sends the next batch
-    /// when that is answered; a client that has several under way does not know in which order they arrive.
+    /// [`max_body_bytes`](Self::max_body_bytes), and 128 bytes for each message of a batch. sockjs-client has one
+    /// request under way, and sends the next batch when that is answered; a client that has several under way does not
+    /// know in which order they arrive, and where they are large, their batches mix.
     pub fn max_pending_sends(mut self, requests: usize) -> Self {
         self.max_pending_sends = requests;
         self
@@ -581,7 +593,14 @@ impl Options {
             ("max_batch_messages", or_none(max_batch_messages)),
             ("receive_queue_bytes", bytes(receive_queue_bytes)),
             ("receive_queue_messages", or_none(receive_queue_messages)),
-            ("receive_timeout", format!("{receive_timeout:?}")),
+            (
+                "receive_timeout",
+                if *receive_timeout == Duration::MAX {
+                    "no limit".to_owned()
+                } else {
+                    format!("{receive_timeout:?}")
+                },
+            ),
             ("max_pending_sends", or_none(max_pending_sends)),
             ("send_queue_bytes", bytes(send_queue_bytes)),
             ("send_overflow", format!("{send_overflow:?}")),

@@ -16,6 +16,7 @@ mod model;
 mod origin;
 mod protocol;
 mod security;
+mod sending;
 mod service;
 mod sessions;
 mod shutdown;

@@ -1007,7 +1007,8 @@ async fn a_batch_waits_for_room_and_is_taken_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_finds_no_room_in_time_is_refused_whole() {
-    let (_stage, client, mut session) = polling_with(Options::new().receive_queue_messages(2)).await;
+    let options = Options::new().receive_queue_messages(2).receive_timeout(Duration::from_secs(10));
+    let (_stage, client, mut session) = polling_with(options).await;
     assert_eq!(client.send(r#"["a"]"#).await, StatusCode::NO_CONTENT);
     let start = Instant::now();
     // The session's own polls go on meanwhile, or it would time out.

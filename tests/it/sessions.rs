@@ -230,7 +230,6 @@ async fn a_batch_is_taken_whole_or_not_at_all() {
         ("[\"a\",\"\\ud800\\x\"]", 500, 1007),
         ("[\"a\",\"12345678901\"]", 413, 1009),
         ("[\"a\",\"12345\\u00e91234\"]", 413, 1009),
-        ("[\"a\",\"b\",\"c\",\"d\"]", 413, 1009),
     ];
     on_each(http_ways(), async |way| {
         let mut stage = Stage::start(options()).await;

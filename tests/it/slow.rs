@@ -597,7 +597,8 @@ async fn what_is_held_for_many_stalled_clients_is_bounded() {
 async fn an_echo_is_not_taken_from_a_client_that_does_not_read_it() {
     let http = WAYS.iter().filter(|way| way.kind == Kind::Stream);
     on_each(http, async |way| {
-        let options = endless(way, Options::new().write_timeout(Duration::ZERO));
+        let options = Options::new().write_timeout(Duration::ZERO).receive_timeout(10 * SECOND);
+        let options = endless(way, options);
         let endpoint = SockJs::new(crate::support::apps::echo).options(options);
         let handle = endpoint.handle();
         let (_, sessions) = mpsc::unbounded_channel();
