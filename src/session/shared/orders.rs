@@ -146,6 +146,21 @@ fn a_wait_that_is_dropped_takes_no_others_turn() {
 }
 
 #[test]
+fn room_that_was_kept_for_a_send_that_is_dropped_reaches_the_next() {
+    beside(
+        |shared, id| while next_frame(shared, id) != Some(Frame::Messages(vec!["out".into()])) {},
+        &[
+            |shared, _| {
+                // It may wait behind the other, or the other behind it; and another one may come first.
+                let _ = shared.try_send(&"first".into());
+                let _ = pin!(shared.send(&"maybe".into())).poll(&mut context());
+            },
+            send,
+        ],
+    );
+}
+
+#[test]
 fn a_send_is_answered_after_the_handlers_turn() {
     beside(
         |shared, receiver| {
