@@ -442,7 +442,7 @@ impl SockJs {
         let Connection { id, transport, .. } = connection;
         let (registered, attachment) = reservation.open(connection, settings, fallback)?;
         tracing::debug!(connection = %id, %transport, "session opened");
-        Ok((Driver::new(registered, opened), attachment))
+        Ok((Driver::new(registered, opened, options.span_level), attachment))
     }
 }
 

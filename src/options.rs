@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, request::Parts, uri::Scheme};
+use http::{HeaderMap, HeaderValue, uri::Scheme};
+use tracing::Level;
 
 use crate::{
     AffinityCookie, ClientScript, Origins, Transport,
@@ -57,6 +58,7 @@ pub struct Options {
     pub(crate) max_sessions_per_peer: usize,
     pub(crate) peer_key: PeerKey,
     pub(crate) open_timeout: Duration,
+    pub(crate) span_level: Level,
     #[cfg(feature = "websocket")]
     pub(crate) hixie76: bool,
 }
@@ -89,10 +91,11 @@ impl Default for Options {
             send_overflow: Overflow::Wait,
             write_timeout: Duration::from_secs(10),
             pong_timeout: Duration::from_secs(10),
-            max_sessions: usize::MAX,
+            max_sessions: 65_536,
             max_sessions_per_peer: usize::MAX,
             peer_key: PeerKey::Address,
             open_timeout: Duration::from_secs(5),
+            span_level: Level::INFO,
             #[cfg(feature = "websocket")]
             hixie76: false,
         }
@@ -424,7 +427,12 @@ impl Options {
     }
 
     /// How many sessions the endpoint holds at the most. Beyond it, an opening request gets 503 with
-    /// `Retry-After: 5`.
+    /// `Retry-After: 5`. 65,536 by default: a number for you to raise where the machine has the memory, or to lower;
+    /// `usize::MAX` is no limit.
+    ///
+    /// Any client can open a session by one request and leave, and the session then lives for its disconnect delay:
+    /// without a limit, one client can fill the memory. A session takes 2 KiB at the least and 4 KiB with its
+    /// WebSocket, a stream some 20 KiB with its connection, and what your handler holds comes on top.
     ///
     /// A session counts from its opening request until it is over and its handler has returned: a closed one
     /// counts in its disconnect delay, and so does one whose handler goes on without its client. Let a handler
@@ -482,6 +490,19 @@ impl Options {
     /// has to.
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.open_timeout = timeout;
+        self
+    }
+
+    /// The level of the span `session`, which is around all that a handler does and has the fields `connection` and
+    /// `transport`: see [logs](crate#logs). `INFO` by default, so that what a handler logs can be told apart by
+    /// connection wherever such lines are shown.
+    ///
+    /// The log's own filter applies: `RUST_LOG=warn,my_app=info` leaves the span out, and
+    /// `RUST_LOG=warn,my_app=info,axum_sockjs=info` has it. Where it is left out, or nothing collects logs, it costs
+    /// next to nothing. Where it is kept, the collector holds one span per session, with its fields, and enters it
+    /// each time that a handler is run.
+    pub fn span_level(mut self, level: Level) -> Self {
+        self.span_level = level;
         self
     }
 
@@ -552,6 +573,7 @@ impl Options {
             max_sessions_per_peer,
             peer_key,
             open_timeout,
+            span_level,
             #[cfg(feature = "websocket")]
             hixie76,
         } = self;
@@ -610,6 +632,7 @@ impl Options {
             ("max_sessions_per_peer", or_none(max_sessions_per_peer)),
             ("peer_key", format!("{peer_key:?}")),
             ("open_timeout", format!("{open_timeout:?}")),
+            ("span_level", span_level.to_string()),
             #[cfg(feature = "websocket")]
             ("hixie76", on_or_off(*hixie76).to_owned()),
         ]

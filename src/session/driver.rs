@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::time::{Instant, Sleep};
-use tracing::Span;
+use tracing::{Level, Span};
 use uuid::Uuid;
 
 use super::{
@@ -56,11 +56,11 @@ enum Handler {
 }
 
 impl Driver {
-    pub(crate) fn new(mut registered: Registered, opened: Opened) -> Self {
+    pub(crate) fn new(mut registered: Registered, opened: Opened, span_level: Level) -> Self {
         let session = Session::new(registered.shared.clone());
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-        let Connection { id, transport, .. } = registered.shared.connection;
-        let span = tracing::debug_span!("session", connection = %id, %transport);
+        let Connection { id, .. } = registered.shared.connection;
+        let span = span(&registered.shared.connection, span_level);
         let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
         let place = registered.take_place();
         Self { id, span, registered: Some(registered), handler, attended: 0, sleep, _place: place }
@@ -101,7 +101,7 @@ impl Driver {
                 self.handler = Handler::Done;
             }
             if status.gone {
-                self.registered = None;
+                self.leave();
             }
             if status.begun && may_start {
                 self.start();
@@ -118,6 +118,12 @@ impl Driver {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// Gives the session's entry back, which logs how it ended.
+    fn leave(&mut self) {
+        let _entered = self.span.enter();
+        self.registered = None;
     }
 
     fn start(&mut self) {
@@ -166,4 +172,36 @@ impl Driver {
             .unwrap_or("a panic without text");
         tracing::error!(connection = %self.id, panic = text, "the session's handler panicked");
     }
+}
+
+impl Drop for Driver {
+    /// Ends the session first, and drops what is left of the handler, which may log too.
+    fn drop(&mut self) {
+        self.leave();
+        let _entered = self.span.enter();
+        self.handler = Handler::Done;
+    }
+}
+
+/// The span around all that a handler does.
+///
+/// It has no parent: it would else keep the span of the request that opened the session open, and put that span's
+/// fields, which usually include the URL, before every line of the handler.
+fn span(connection: &Connection, level: Level) -> Span {
+    let Connection { id, transport, .. } = connection;
+    // A level is fixed where a span is made.
+    macro_rules! at {
+        ($level:ident) => {
+            tracing::span!(parent: None, Level::$level, "session", connection = %id, %transport)
+        };
+    }
+    let span = match level {
+        Level::ERROR => at!(ERROR),
+        Level::WARN => at!(WARN),
+        Level::INFO => at!(INFO),
+        Level::DEBUG => at!(DEBUG),
+        Level::TRACE => at!(TRACE),
+    };
+    span.follows_from(Span::current());
+    span
 }

@@ -9,6 +9,7 @@ mod hostile;
 #[cfg(feature = "http2")]
 mod http2;
 mod identity;
+mod layers;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -1,4 +1,5 @@
-//! The server under test: this crate as its documentation says to use it, with the default options.
+//! The server under test: this crate as its documentation says to use it, with the default options but for the
+//! number of sessions.
 //!
 //! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true]`: prints its address. `/echo` answers each
 //! message with itself, and `/broadcast` sends each message to all its sessions.
@@ -68,8 +69,9 @@ struct Setup {
 }
 
 async fn serve(setup: Setup) -> std::io::Result<()> {
-    // JSONP and HtmlFile are off by default.
-    let mut options = Options::new().legacy_transports(true);
+    // JSONP and HtmlFile are off by default. Sessions that come and go quickly are many: each is remembered for the
+    // disconnect delay.
+    let mut options = Options::new().legacy_transports(true).max_sessions(usize::MAX);
     if let Some(heartbeat) = setup.heartbeat {
         options = options.heartbeat(heartbeat);
     }

@@ -170,8 +170,13 @@ impl Way {
 
     /// Reads a frame out of what this transport wraps it in.
     pub(crate) fn read(&self, text: &str) -> Frame {
-        let frame = (self.unwrap)(text);
-        Frame::parse(&frame.unwrap_or_else(|| panic!("not in the way of {}: {text:?}", self.transport)))
+        let frame = self.try_read(text);
+        frame.unwrap_or_else(|| panic!("not in the way of {}: {text:?}", self.transport))
+    }
+
+    /// The same, if all of it is there.
+    pub(crate) fn try_read(&self, text: &str) -> Option<Frame> {
+        (self.unwrap)(text).map(|frame| Frame::parse(&frame))
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::{
     Dispatch,
     subscriber::{DefaultGuard, NoSubscriber},
 };
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Keeps what is logged on this thread, from `level` upward, for as long as it lives.
 pub(crate) struct Log {
@@ -21,11 +22,21 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn start(level: tracing::Level) -> Self {
+        Self::start_with(level, FmtSpan::NONE)
+    }
+
+    /// With a line for each span at its end: `close`.
+    pub(crate) fn start_with_ends_of_spans(level: tracing::Level) -> Self {
+        Self::start_with(level, FmtSpan::CLOSE)
+    }
+
+    fn start_with(level: tracing::Level, span_events: FmtSpan) -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Writer(Arc::clone(&text));
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_ansi(false)
+            .with_span_events(span_events)
             .with_writer(move || writer.clone())
             .finish();
         Self {
