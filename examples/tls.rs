@@ -42,5 +42,8 @@ async fn main() -> std::io::Result<()> {
     let mut server = axum_server::from_tcp_rustls(listener, config)?;
     // Browsers open WebSockets over HTTP/2 only where the server says that it knows how (RFC 8441).
     server.http_builder().http2().enable_connect_protocol();
+    // Answers clients that send a request and nothing more. Who goes while a poll or a stream waits is then found by the
+    // heartbeats: see SECURITY.md.
+    server.http_builder().http1().half_close(true);
     server.serve(app.into_make_service_with_connect_info::<SocketAddr>()).await
 }

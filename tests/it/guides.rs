@@ -69,3 +69,19 @@ fn the_guides_name_every_test_that_is_theirs() {
         }
     }
 }
+
+/// The version of a crate in Cargo.lock.
+fn locked(name: &str) -> String {
+    let lock = read("Cargo.lock");
+    let (_, behind) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).expect("it is locked");
+    behind.split('"').next().expect("a version ends").to_owned()
+}
+
+/// What the guides say of other crates was tested with these.
+#[test]
+fn the_guides_name_the_versions_that_are_tested() {
+    for (guide, name) in [("src/docs/mounting.md", "async-compression"), ("SECURITY.md", "hyper")] {
+        let version = locked(name);
+        assert!(read(guide).contains(&format!("{name} {version}")), "{guide} does not name {name} {version}");
+    }
+}

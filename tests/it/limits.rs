@@ -4,16 +4,17 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::FromRequestParts, http::request::Parts};
+use axum::{Router, body::Body, extract::FromRequestParts, http::request::Parts};
 use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, Session, SockJs, Transport};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
     sync::Semaphore,
 };
+use tower::ServiceExt as _;
 
 use crate::support::{
-    apps::{Endpoint, Reporting, Stage},
+    apps::{Endpoint, Reporting, Stage, open_to_all},
     client::{Client, Frame, Kind, WAYS, Way, on_each},
     fresh_id,
     http::{Connection, Request, Response},
@@ -452,6 +453,45 @@ async fn max_sessions() {
         opens_in_time(&stage.endpoint.server, way, None).await;
     })
     .await;
+}
+
+/// Opens sessions by one poll each, in process.
+async fn open_many(endpoint: &SockJs, count: usize) {
+    for number in 0..count {
+        let poll = http::Request::post(format!("/000/{number}/xhr")).body(Body::empty()).expect("a request");
+        let answer = endpoint.clone().oneshot(poll).await.expect("it always answers");
+        assert_eq!(answer.status(), 200, "session {number}");
+    }
+}
+
+/// The documented default, with sessions that are opened by one poll and left.
+#[tokio::test]
+async fn max_sessions_is_65536_by_default() {
+    const LIMIT: usize = 65_536;
+    let wait = |session: Session| async move { drop(session.closed().await) };
+    let options = open_to_all(Options::new().disconnect_delay(NEVER));
+    let endpoint = SockJs::new(wait).options(options.clone());
+    let handle = endpoint.handle();
+    open_many(&endpoint, LIMIT).await;
+    assert_eq!(handle.len(), LIMIT);
+    let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
+    for way in WAYS {
+        let (refused, _) = opening(&server, way, None).await;
+        expect_overload(way, &refused, 503);
+    }
+    assert_eq!((handle.len(), handle.stats().handlers), (LIMIT, LIMIT));
+    // Those that are there go on.
+    let way = WAYS.iter().find(|way| way.transport == Transport::XhrPolling).expect("it is in the table");
+    way.expect_taken(&server.ask(&way.sending("65535", r#"["a"]"#)).await);
+}
+
+#[tokio::test]
+async fn max_sessions_can_be_switched_off() {
+    let options = Options::new().max_sessions(usize::MAX).disconnect_delay(NEVER);
+    let endpoint =
+        SockJs::new(|session: Session| async move { drop(session.closed().await) }).options(options);
+    open_many(&endpoint, 65_540).await;
+    assert_eq!(endpoint.handle().len(), 65_540);
 }
 
 /// Handlers that go on after their sessions count against a limit, here of three, but hold no session's id.
