@@ -7,10 +7,12 @@ import { affinityTests } from './affinity.js';
 import { inBrowser, underNode } from './bench.js';
 import { SMOKE, TRANSPORTS } from './configurations.js';
 import { checkDocument } from './document.js';
+import { errorTests } from './errors.js';
 import { idleTests } from './idle.js';
 import { originTests } from './origins.js';
 import { PROGRAMS, ReverseProxy, trustUnderNode } from './proxies.js';
 import { Smoke } from './smoke.js';
+import { turnTests } from './turn.js';
 import { Watchers } from './watchers.js';
 
 // No test is allowed more.
@@ -203,7 +205,7 @@ async function main(started) {
       await runTests(affinityTests(program, browsers));
     }),
   );
-  await runTests(originTests());
+  await runTests([...originTests(), ...errorTests(), ...turnTests()]);
   // All of them at once: this is waiting and nothing else.
   await Promise.all(idleTests(browsers).map((one) => runTests([one])));
   await Promise.all(settled);
