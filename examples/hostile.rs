@@ -255,12 +255,9 @@ async fn come_and_go(
 ) -> Result<()> {
     for round in 0.. {
         let id = format!("{client}-{round}");
-        let receiver = match link.receive(&id).await? {
-            Some(receiver) => receiver,
-            None => {
-                sleep(Duration::from_millis(200)).await;
-                continue;
-            }
+        let Some(receiver) = link.receive(&id).await? else {
+            sleep(Duration::from_millis(200)).await;
+            continue;
         };
         for _ in 0..SENDS {
             let mut sends = sends.lock().unwrap_or_else(PoisonError::into_inner);
@@ -293,6 +290,9 @@ async fn bodies(server: &Server, args: &Args) -> Result<()> {
     while Instant::now() < end {
         sleep_until(end.min(Instant::now() + Duration::from_secs(5))).await;
         server.report(&told()).await?;
+    }
+    if let Some(failed) = clients.try_join_next() {
+        failed??;
     }
     clients.shutdown().await;
     // The disconnect delay, and a little more.

@@ -330,10 +330,10 @@ async fn a_half_open_poll_times_out_after_a_heartbeat() {
 
 /// Serves as SECURITY.md advises where there is no proxy, with a longer time for heads.
 fn serve_as_advised(app: axum::Router) -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let addr = listener.local_addr().unwrap();
-    let mut server = axum_server::from_tcp(listener).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback is free");
+    listener.set_nonblocking(true).expect("a listener takes options");
+    let addr = listener.local_addr().expect("a bound listener has an address");
+    let mut server = axum_server::from_tcp(listener).expect("a listener that does not block");
     server
         .http_builder()
         .http1()
