@@ -359,8 +359,9 @@ fn advised_endpoint(options: Options) -> (Endpoint, mpsc::UnboundedReceiver<Clos
     (Endpoint { server: Server::at(addr), handle }, ends)
 }
 
-/// hyper's default is to give such a request up when it sees the end in time, and to answer it else.
-#[tokio::test]
+/// hyper's default is to give such a request up when it sees the end in time, and to answer it else. It sees it more often
+/// with the client on another thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_sends_a_request_and_nothing_more_is_answered_where_half_close_is_on() {
     let (endpoint, _ends) = advised_endpoint(Options::new().disconnect_delay(NEVER));
     let close = |request: Request| request.header("X-Close", "1");
