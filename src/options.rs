@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, uri::Scheme};
+use http::{HeaderMap, HeaderValue, request::Parts, uri::Scheme};
 use tracing::Level;
 
 use crate::{

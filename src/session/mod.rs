@@ -289,7 +289,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-#[cfg(all(test, not(sockjs_loom)))]
+#[cfg(test)]
 pub(crate) mod tests {
     use std::{
         sync::Arc,

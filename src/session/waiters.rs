@@ -159,5 +159,5 @@ impl Waiters {
     }
 }
 
-#[cfg(all(test, not(sockjs_loom)))]
+#[cfg(test)]
 mod tests;

@@ -192,7 +192,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
     }
 }
 
-#[cfg(all(test, not(sockjs_loom)))]
+#[cfg(test)]
 mod tests {
     use std::{convert::Infallible, pin::pin};
 
