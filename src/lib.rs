@@ -77,7 +77,8 @@
 //!
 //! Every `async fn` here can be dropped at any await: a message is received or queued only when its future
 //! completes. A request that is dropped while it receives counts as a lost connection, which ends its
-//! session; one that sends has been taken whole or not at all.
+//! session; one that sends has been taken whole or not at all; if
+//! it is [large](Options::max_body_bytes), in whole pieces.
 //!
 //! # Taking turns
 //!

@@ -340,7 +340,7 @@ impl Options {
     /// room, and each piece is a batch; what turns out wrong, or breaks off, leaves the batches before it taken.
     /// A request whose single message, as JSON, is larger gets 413, and a WebSocket is closed with 1009.
     ///
-    /// Each batch has a minute to come, beside the time that it waits for room; then the request gets 408.
+    /// A client that sends no whole message for a minute, while none of its messages waits for room, gets 408.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self

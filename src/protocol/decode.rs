@@ -31,6 +31,16 @@ pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, Deco
     if length < payload.len() { Err(DecodeError::TooManyMessages) } else { Ok(messages) }
 }
 
+/// How many strings come to their end in a piece that begins outside of one: to see whether a slow client gets on.
+pub(crate) fn strings_ended(piece: &[u8]) -> usize {
+    let (mut quotes, mut escaped) = (0, false);
+    for &byte in piece {
+        quotes += usize::from(byte == b'"' && !escaped);
+        escaped = byte == b'\\' && !escaped;
+    }
+    quotes / 2
+}
+
 /// Takes the strings out of a JSON array that comes in pieces, batch by batch.
 #[derive(Debug)]
 pub(crate) struct ArrayDecoder {
@@ -363,6 +373,15 @@ mod tests {
             }
         }
         unreachable!("the sizes go round")
+    }
+
+    #[test]
+    fn strings_that_have_ended_are_counted() {
+        for (piece, count) in
+            [("", 0), ("[\"a", 0), ("[\"a\"", 1), ("\"a\", \"\\\"", 1), ("\"\\\\\",\"\"]", 2), ("\"\\", 0)]
+        {
+            assert_eq!(strings_ended(piece.as_bytes()), count, "{piece}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use http_body::Body;
 
 use super::form::FormField;
 use crate::{
-    protocol::decode::DecodeError,
+    protocol::decode::{DecodeError, strings_ended},
     request::{BodyError, MAX_DISCARD},
     session::Shared,
 };
@@ -57,6 +57,8 @@ pub(super) struct Payload<'b, B> {
     /// Most bodies come whole in one chunk, which is taken as it is. Or else the piece is put together here.
     whole: Bytes,
     joined: Vec<u8>,
+    /// How many messages of the piece had come when a slow client was last looked after.
+    seen: usize,
     /// How much of the form was no JSON.
     skipped: u64,
     ended: bool,
@@ -71,6 +73,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
             chunk: Bytes::new(),
             whole: Bytes::new(),
             joined: Vec::new(),
+            seen: 0,
             skipped: 0,
             ended: false,
         }
@@ -154,6 +157,12 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
         if self.joined.is_empty() { &self.whole } else { &self.joined }
     }
 
+    /// Whether another message has come since this was last asked.
+    pub(super) fn gets_on(&mut self) -> bool {
+        let seen = strings_ended(self.held());
+        std::mem::replace(&mut self.seen, seen) < seen
+    }
+
     /// Whether the body has come to its end, and the piece is the last.
     pub(super) fn is_last(&self) -> bool {
         self.ended
@@ -175,6 +184,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
 
     /// Takes so much from the front, and keeps no more memory than the rest needs.
     pub(super) fn consume(&mut self, length: usize) {
+        self.seen = 0;
         if self.joined.is_empty() {
             self.whole.advance(length);
         } else {

@@ -42,7 +42,7 @@ impl Sending {
 /// | 204, or 200 "ok" for JSONP | taken; or thrown away, since this side has closed the session |
 /// | 400 | the body broke off or was not well-formed |
 /// | 404 | no such session, or none any more |
-/// | 408 | a batch took too long to come |
+/// | 408 | no message came for a minute |
 /// | 413 | a message is over its limit |
 /// | 500 | no payload, or not a JSON array of strings |
 /// | 503 | the application did not make room in time |
@@ -113,8 +113,11 @@ where
     let mut array = ArrayDecoder::new(options.decode_limits());
     let mut is_first = true;
     let last = loop {
-        match timeout(READ_TIME, pin!(payload.fill(session))).await {
+        let filled = { timeout(READ_TIME, pin!(payload.fill(session))).await };
+        match filled {
             Ok(Ok(())) => {}
+            // All of it may take as long as its client needs, as it may over a WebSocket.
+            Err(_) if payload.gets_on() => continue,
             Ok(Err(PieceError::Body(error))) => return Err(Refused::Body(error)),
             Ok(Err(PieceError::SessionEnded)) => return Err(Refused::Closed),
             Err(_) => return Err(Refused::Body(BodyError::TooSlow)),

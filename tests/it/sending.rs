@@ -351,3 +351,45 @@ async fn a_body_dies_with_its_session_over_real_connections() {
     })
     .await;
 }
+
+/// A body that brings one chunk each half a minute.
+async fn slowly(chunks: Vec<String>) -> Body {
+    let chunks = futures_util::stream::unfold(chunks.into_iter(), async |mut chunks| {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let chunk = chunks.next()?;
+        Some((Ok::<_, Infallible>(Bytes::from(chunk)), chunks))
+    });
+    Body::from_stream(chunks)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_link_may_take_as_long_as_it_needs_for_many_messages_and_not_for_one() {
+    for name in SENDING {
+        let mut scene = Scene::new(Options::new().heartbeat(Duration::ZERO));
+        let (client, _receiving, mut session) = scene.open().await;
+        let start = Instant::now();
+        // A message is whole each half a minute.
+        let mut chunks = vec!["[\"0".to_owned()];
+        chunks.extend((1..20).map(|n| format!("\",\"{n}")));
+        chunks.push("\"]".to_owned());
+        let answer = client.call("POST", name, slowly(chunks).await).await;
+        assert!(
+            answer.status().is_success() && start.elapsed() > Duration::from_secs(600),
+            "{}",
+            answer.status()
+        );
+        for n in 0..20 {
+            assert_eq!(session.recv().await.expect("the session is open"), *n.to_string());
+        }
+
+        // One that never is, although bytes come; before it, and behind one that is.
+        for (first, patience) in [("[\"", 60), ("[\"whole\",\"", 120)] {
+            let mut chunks = vec![first.to_owned()];
+            chunks.extend((0..20).map(|_| "x".to_owned()));
+            let start = Instant::now();
+            let answer = client.call("POST", name, slowly(chunks).await).await;
+            assert_eq!((answer.status().as_u16(), start.elapsed().as_secs()), (408, patience), "{name}");
+            assert!(session.try_recv().is_none(), "nothing of a small request");
+        }
+    }
+}
