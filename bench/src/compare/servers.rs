@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
     Ours,
+    /// This crate at another commit: the `ours` that the variable `BENCH_BEFORE` names.
+    Before,
     /// sockjs-node with faye-websocket.
     Node,
     /// The aiohttp extension `sockjs`.
@@ -27,12 +29,13 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ours, Self::Node, Self::Aiohttp, Self::Tornado, Self::Axum, Self::Tcp];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Ours, Self::Before, Self::Node, Self::Aiohttp, Self::Tornado, Self::Axum, Self::Tcp];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Before => "before",
             Self::Node => "node",
             Self::Aiohttp => "aiohttp",
             Self::Tornado => "tornado",
@@ -45,6 +48,7 @@ impl Server {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Ours => "axum-sockjs",
+            Self::Before => "before",
             Self::Node => "sockjs-node 0.3.24",
             Self::Aiohttp => "aiohttp sockjs 0.13.0",
             Self::Tornado => "sockjs-tornado 1.0.7",
@@ -63,6 +67,11 @@ impl Server {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let (program, script): (PathBuf, Option<PathBuf>) = match self {
             Self::Ours => (bin("ours"), None),
+            Self::Before => {
+                let before =
+                    std::env::var_os("BENCH_BEFORE").ok_or("BENCH_BEFORE names no `ours` to compare with")?;
+                (before.into(), None)
+            }
             Self::Axum | Self::Tcp => (bin("ceiling"), None),
             Self::Node => ("node".into(), Some(peers.join("node/server.js"))),
             Self::Aiohttp | Self::Tornado => {

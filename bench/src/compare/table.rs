@@ -42,21 +42,27 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
     let mut table = String::new();
     let out = &mut table;
     let at = |server| servers.iter().position(|other| *other == server);
-    let (ours, node) = (at(Server::Ours), at(Server::Node));
+    let ours = at(Server::Ours);
+    let (against, name) = match at(Server::Before) {
+        Some(before) => (Some(before), "ours / before"),
+        None => (at(Server::Node), "ours / sockjs-node"),
+    };
     line(
         out,
         ["".to_owned()]
             .into_iter()
             .chain(servers.iter().map(|server| server.title().to_owned()))
-            .chain(["ours / sockjs-node", "goal: must / aim", ""].map(str::to_owned)),
+            .chain([name, "goal: must / aim", ""].map(str::to_owned)),
     );
     line(out, std::iter::repeat_n("---".to_owned(), servers.len() + 4));
     for (row, results) in rows.iter().zip(results) {
         let medians: Vec<Option<f64>> =
             results.iter().map(|cells| median_of(cells, |cell| Some(cell.value))).collect();
         let ours = ours.and_then(|at| medians[at]);
-        let ratio = ours.zip(node.and_then(|at| medians[at])).map(|(ours, node)| ours / node);
+        let ratio = ours.zip(against.and_then(|at| medians[at])).map(|(ours, other)| ours / other);
         let (goal, met) = match row.goal {
+            // The goals are beside the peers.
+            _ if at(Server::Before).is_some() => (String::new(), None),
             Goal::Times(must, aim) => {
                 let goal = if must == aim { format!("x {must}") } else { format!("x {must} / {aim}") };
                 (goal, ratio.map(|ratio| (ratio >= must, ratio >= aim)))
