@@ -132,6 +132,21 @@ impl From<ReadError> for DecodeError {
     }
 }
 
+/// [`decode`] for a WebSocket, on which one message may also stand alone, as a JSON string.
+#[cfg(feature = "websocket")]
+pub(crate) fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
+    let mut reader = Reader { payload, at: 0, unescaped: String::new() };
+    if reader.peek() != Some(b'"') {
+        return decode(payload, limits);
+    }
+    let message = reader.string(limits.message_bytes)?;
+    match reader.peek() {
+        Some(_) => Err(DecodeError::Malformed),
+        None if limits.messages == 0 => Err(DecodeError::TooManyMessages),
+        None => Ok(vec![message]),
+    }
+}
+
 /// A JSON parser for one shape ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
 ///
 /// Of its own, because a general one takes longer for it, and leaves it to others to find out whether a string
@@ -279,6 +294,47 @@ mod tests {
         assert_eq!(texts("[\"\u{fffe}\u{ffff}\u{2028}\"]").unwrap(), ["\u{fffe}\u{ffff}\u{2028}"]);
     }
 
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn a_lone_string_is_a_message_where_it_may_be() {
+        let limits = Limits { message_bytes: 3, messages: 2 };
+        let alone = |payload: &str| {
+            let messages = decode_text(payload, limits)?;
+            Ok(messages.iter().map(|m| m.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        for (payload, message) in [
+            ("\"a\"", "a"),
+            ("\"\"", ""),
+            (" \t\r\n\"a\" \n", "a"),
+            (r#""\u0061\n""#, "a\n"),
+            (r#""\ud800""#, "\u{fffd}"),
+            ("\"\u{2028}\"", "\u{2028}"),
+        ] {
+            assert_eq!(alone(payload).unwrap(), [message], "{payload:?}");
+            assert_eq!(decode(payload, limits), Err(DecodeError::Malformed), "{payload:?}");
+        }
+        assert_eq!(alone(r#" ["a","b"]"#).unwrap(), ["a", "b"]);
+        for malformed in [
+            "\"",
+            "\"a",
+            "\"a\"\"b\"",
+            "\"a\",\"b\"",
+            "\"a\" x",
+            "\"a\"]",
+            "'a'",
+            "1",
+            "null",
+            "{}",
+            "\"\n\"",
+            "",
+        ] {
+            assert_eq!(alone(malformed), Err(DecodeError::Malformed), "{malformed:?}");
+        }
+        assert_eq!(alone("\"abcd\""), Err(DecodeError::MessageTooLong));
+        let none = Limits { messages: 0, ..limits };
+        assert_eq!(decode_text("\"a\"", none), Err(DecodeError::TooManyMessages));
+    }
+
     #[test]
     fn lone_surrogates_are_replaced() {
         assert_eq!(texts(r#"["a\ud800b"]"#).unwrap(), ["a\u{fffd}b"]);
@@ -421,6 +477,20 @@ mod tests {
         #[test]
         fn accepts_what_serde_json_accepts(payload in any_payload()) {
             prop_assert_eq!(texts(&payload), reference(&payload), "{:?}", payload);
+        }
+
+        #[cfg(feature = "websocket")]
+        #[test]
+        fn accepts_alone_what_serde_json_accepts(payload in any_payload()) {
+            let inner = payload.trim_start_matches('[').trim_end_matches(']');
+            for text in [&payload, inner] {
+                let ours = decode_text(text, LIMITS)
+                    .map(|messages| messages.iter().map(|m| m.as_str().unwrap().to_owned()).collect());
+                // An array around it makes one of a string, and nothing else of what is none.
+                let in_array = format!("[{text}]");
+                let alone = reference(&in_array).ok().filter(|texts| texts.len() == 1);
+                prop_assert_eq!(ours, alone.map_or_else(|| reference(text), Ok), "{:?}", text);
+            }
         }
 
         #[test]
