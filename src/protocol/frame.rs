@@ -56,6 +56,8 @@ pub(crate) const INTERRUPTED: CloseFrame = CloseFrame::fixed(1002, "Connection i
 pub(crate) const TRY_AGAIN_LATER: CloseFrame = CloseFrame::fixed(1013, "Try again later");
 /// The client does not keep up with what it is sent.
 pub(crate) const TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Client too slow");
+/// A message came more slowly than is waited for.
+pub(crate) const MESSAGE_TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Message too slow");
 /// The application's handler returned or dropped the session.
 pub(crate) const NORMAL: CloseFrame = CloseFrame::fixed(1000, "Normal closure");
 /// The application's handler panicked.

@@ -14,7 +14,8 @@
 //! one attached or none; an id tells a late goodbye of an old receiver from the new one.
 //!
 //! The driver has one deadline at a time, the nearest of: the disconnect delay, the write timeout, the pong
-//! timeout, the heartbeat. What a message does to them is to move them away, at which no timer is set.
+//! timeout, the end of the time for a message to come, the heartbeat. What a message does to them is to move them
+//! away, at which no timer is set.
 
 use std::{
     collections::VecDeque,
@@ -25,7 +26,8 @@ use std::{
 use super::{CloseReason, Message};
 use crate::{
     Overflow,
-    protocol::frame::{CloseFrame, Frame, INTERRUPTED, TOO_SLOW},
+    protocol::frame::{CloseFrame, Frame, INTERRUPTED, MESSAGE_TOO_SLOW, TOO_SLOW},
+    request::READ_TIME,
     stats::{State, Traffic},
 };
 
@@ -236,6 +238,10 @@ pub(crate) struct Core {
     deaf: bool,
     /// When the answer to a heartbeat must have come.
     pong_due: Option<Instant>,
+    /// The message that the socket has last had in part, and how much of its time was left when reading began.
+    unfinished: (u64, Duration),
+    /// Since when the rest of it is being read.
+    reading: Option<Instant>,
     /// How many messages have made room for newer ones.
     dropped: u64,
     /// When the session goes if nothing happens; `None` while an open session has a receiver.
@@ -277,6 +283,8 @@ impl Core {
             heard: false,
             deaf: false,
             pong_due: None,
+            unfinished: (0, READ_TIME),
+            reading: None,
             dropped: 0,
             expires: None,
             patient: false,
@@ -421,6 +429,19 @@ impl Core {
     pub(crate) fn heard(&mut self) {
         self.heard = true;
         self.pong_due = None;
+    }
+
+    /// The socket reads the rest of this message, or has all of it, or does not read. Each message has a number of its
+    /// own, and only the time in which it is read counts.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn set_unfinished(&mut self, message: Option<u64>, now: Instant) {
+        let (last, mut left) = self.unfinished;
+        if let Some(since) = self.reading.take() {
+            left = left.saturating_sub(now.saturating_duration_since(since));
+        }
+        let message_or_last = message.unwrap_or(last);
+        self.unfinished = (message_or_last, if message_or_last == last { left } else { READ_TIME });
+        self.reading = message.map(|_| now);
     }
 
     /// The close frame has left: from here on the socket only waits for the peer's.
@@ -811,6 +832,8 @@ impl Core {
             }
         } else if due(self.pong_deadline()) {
             self.end(CloseReason::PongTimeout, now);
+        } else if due(self.message_deadline()) {
+            self.end(CloseReason::ProtocolError(MESSAGE_TOO_SLOW), now);
         } else if self.heard && !due(self.after_heartbeat(self.last_frame)) {
             self.listening = now;
             self.heard = false;
@@ -829,7 +852,7 @@ impl Core {
             if self.receiver.is_none() || self.end.is_some() {
                 return None;
             }
-            [self.write_deadline(), self.pong_deadline(), self.heartbeat_deadline()]
+            [self.write_deadline(), self.pong_deadline(), self.message_deadline(), self.heartbeat_deadline()]
                 .into_iter()
                 .flatten()
                 .min()
@@ -860,6 +883,11 @@ impl Core {
     /// A socket that waits for its peer to read is not read, and the ping may wait in its buffer.
     fn pong_deadline(&self) -> Option<Instant> {
         self.pong_due.filter(|_| !self.blocked)
+    }
+
+    /// When a message has come too slowly.
+    fn message_deadline(&self) -> Option<Instant> {
+        self.reading?.checked_add(self.unfinished.1)
     }
 
     fn after_ping(&self, since: Instant) -> Option<Instant> {

@@ -228,7 +228,8 @@ pub enum CloseReason {
     SendQueueFull,
     /// This side closed: [`close`](Session::close) was called, or the [`Session`] was dropped.
     Server(CloseFrame),
-    /// The client broke the protocol or a limit, and was told so with this code and text.
+    /// The client broke the protocol or a limit, or took more than a minute for a message on a WebSocket, and was told
+    /// so with this code and text.
     ProtocolError(CloseFrame),
     /// The endpoint closed all its sessions ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown),
     /// [`SockJsHandle::close_all`](crate::SockJsHandle::close_all)).

@@ -204,6 +204,12 @@ impl Shared {
         self.update(|state| state.core.heard());
     }
 
+    /// Tells which message the socket is reading, of which a part has yet to come.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn set_unfinished(&self, message: Option<u64>) {
+        self.update(|state| state.core.set_unfinished(message, now()));
+    }
+
     #[cfg(feature = "websocket")]
     pub(crate) fn close_written(&self) {
         self.update(|state| state.core.close_written(now()));

@@ -1426,6 +1426,93 @@ fn no_delay_at_all_means_gone_at_once() {
     assert!(session.core.is_gone());
 }
 
+// Messages that come slowly.
+
+#[cfg(feature = "websocket")]
+#[test]
+fn an_unfinished_message_has_a_minute() {
+    for (number, settings) in
+        [(1, SOCKET), (0, STRICT_SOCKET), (7, Settings { heartbeat: None, ..STRICT_SOCKET })]
+    {
+        let (mut session, first) = Timed::open(settings);
+        session.next(first);
+        session.settle();
+        session.core.set_unfinished(Some(number), session.now);
+        assert_eq!(
+            session.raised(Events::DRIVER),
+            settings.heartbeat.is_none(),
+            "no timer if one rings before"
+        );
+        for _ in 0..READ_TIME.as_secs() - 1 {
+            session.wait(secs(1));
+            session.core.heard();
+            session.on_deadline();
+            session.next(first);
+        }
+        session.wait(secs(1) - TICK).on_deadline();
+        assert_eq!(session.core.close_reason(), None);
+        session.wait(TICK).on_deadline();
+        let slow = CloseFrame::new(1008, "Message too slow");
+        assert_eq!(session.core.close_reason(), Some(&CloseReason::ProtocolError(slow.clone())));
+        assert_eq!(session.next(first), Next::Frame(Frame::Close(slow)));
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_message_that_comes_whole_in_time_is_forgotten() {
+    let (mut session, _) = Timed::open(Settings { heartbeat: None, ..SOCKET });
+    session.core.set_unfinished(Some(1), session.now);
+    session.wait(READ_TIME - TICK).on_deadline();
+    session.core.set_unfinished(None, session.now);
+    assert_eq!(session.deadline(), None);
+    // Nor does the next one inherit what it took.
+    session.core.set_unfinished(Some(2), session.now);
+    assert_eq!(session.deadline(), Some(READ_TIME));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn each_message_has_a_minute_of_its_own() {
+    let (mut session, _) = Timed::open(Settings { heartbeat: None, ..SOCKET });
+    for number in 0..100 {
+        session.core.set_unfinished(Some(number), session.now);
+        session.wait(secs(30)).on_deadline();
+    }
+    assert_eq!(session.core.close_reason(), None);
+    assert_eq!(session.deadline(), Some(READ_TIME - secs(30)));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn time_without_reading_is_not_the_messages() {
+    let (mut session, _) = Timed::open(Settings { heartbeat: None, ..SOCKET });
+    for _ in 0..3 {
+        session.core.set_unfinished(Some(1), session.now);
+        session.wait(secs(20) - TICK).on_deadline();
+        session.core.set_unfinished(None, session.now);
+        assert_eq!(session.deadline(), None);
+        session.wait(secs(1000)).on_deadline();
+    }
+    session.core.set_unfinished(Some(1), session.now);
+    assert_eq!(session.deadline(), Some(3 * TICK), "the pauses have not begun it anew");
+    session.wait(3 * TICK).on_deadline();
+    assert!(matches!(session.core.close_reason(), Some(CloseReason::ProtocolError(_))));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_session_that_has_ended_waits_for_no_message() {
+    let (mut session, first) = Timed::open(SOCKET);
+    session.core.set_unfinished(Some(1), session.now);
+    session.end(server());
+    session.wait(READ_TIME).on_deadline();
+    assert_eq!(session.core.close_reason(), Some(&server()));
+    session.interrupt(first);
+    session.on_deadline();
+    assert!(session.core.is_gone());
+}
+
 // Against a model.
 
 #[derive(Debug, Clone)]
@@ -1455,6 +1542,9 @@ enum Op {
     /// A socket's peer gives a sign of life.
     #[cfg(feature = "websocket")]
     Hear,
+    /// A socket reads the rest of a message, or has all of it.
+    #[cfg(feature = "websocket")]
+    Unfinished(Option<u64>),
     /// The sizes of a batch's messages, beyond the number that each begins with.
     Accept(Vec<usize>),
     Send(usize),
@@ -1500,7 +1590,11 @@ fn an_op() -> impl Strategy<Value = Op> {
 
 #[cfg(feature = "websocket")]
 fn on_a_socket(back: impl Strategy<Value = usize>) -> impl Strategy<Value = Op> {
-    prop_oneof![(back, any::<bool>()).prop_map(|(back, blocked)| Op::Block { back, blocked }), Just(Op::Hear)]
+    prop_oneof![
+        (back, any::<bool>()).prop_map(|(back, blocked)| Op::Block { back, blocked }),
+        Just(Op::Hear),
+        proptest::option::of(0..3_u64).prop_map(Op::Unfinished),
+    ]
 }
 
 #[cfg(not(feature = "websocket"))]
@@ -1578,6 +1672,9 @@ struct Model {
     heard: bool,
     deaf: bool,
     pong_due: Option<Duration>,
+    /// The last message that was read in part, for how long, and since when the rest of it is.
+    partial: (u64, Duration),
+    reading_since: Option<Duration>,
     dropped: u64,
     armed: Option<Duration>,
     /// The delay is that of a slow reader.
@@ -1614,6 +1711,8 @@ impl Model {
             heard: false,
             deaf: false,
             pong_due: None,
+            partial: (0, Duration::ZERO),
+            reading_since: None,
             dropped: 0,
             armed: None,
         }
@@ -1661,7 +1760,7 @@ impl Model {
         if self.expires.is_some() || self.ended.is_some() || self.receiver.is_none() {
             return self.expires;
         }
-        [self.stalls(), self.unanswered(), self.beats()].into_iter().flatten().min()
+        [self.stalls(), self.unanswered(), self.drips(), self.beats()].into_iter().flatten().min()
     }
 
     fn after(since: Duration, time: Option<Duration>) -> Option<Duration> {
@@ -1675,6 +1774,10 @@ impl Model {
 
     fn unanswered(&self) -> Option<Duration> {
         self.pong_due.filter(|_| !self.blocked)
+    }
+
+    fn drips(&self) -> Option<Duration> {
+        self.reading_since.map(|since| since + secs(60).saturating_sub(self.partial.1))
     }
 
     fn beats(&self) -> Option<Duration> {
@@ -1816,6 +1919,17 @@ impl Model {
         }
     }
 
+    #[cfg(feature = "websocket")]
+    fn unfinished(&mut self, message: Option<u64>) {
+        if let Some(since) = self.reading_since {
+            self.partial.1 += self.now - since;
+        }
+        if message.is_some_and(|message| message != self.partial.0) {
+            self.partial = (message.unwrap(), Duration::ZERO);
+        }
+        self.reading_since = message.map(|_| self.now);
+    }
+
     fn hear(&mut self) {
         self.heard = true;
         self.pong_due = None;
@@ -1929,6 +2043,8 @@ impl Model {
                 }
             } else if due(self.unanswered()) {
                 self.end(CloseReason::PongTimeout);
+            } else if due(self.drips()) {
+                self.end(CloseReason::ProtocolError(MESSAGE_TOO_SLOW));
             } else if self.heard && !due(Self::after(self.quiet_since, self.settings.heartbeat)) {
                 self.heard = false;
                 self.listened_since = self.now;
@@ -2089,6 +2205,11 @@ impl Pair {
             Op::Hear => {
                 self.core.heard();
                 self.model.hear();
+            }
+            #[cfg(feature = "websocket")]
+            Op::Unfinished(message) => {
+                self.core.set_unfinished(*message, now);
+                self.model.unfinished(*message);
             }
             Op::Attend => {
                 self.core.attend(self.core.accepted());
