@@ -43,6 +43,10 @@ async fn echo(mut session: Session) {
     }
 }
 
+async fn sink(mut session: Session) {
+    while session.recv().await.is_some() {}
+}
+
 /// Everyone who is in the room.
 type Room = Arc<Mutex<Vec<Sender>>>;
 
@@ -83,6 +87,8 @@ impl Scene {
     fn new() -> Self {
         let app = Router::new()
             .nest_service("/echo", echo_endpoint())
+            .nest_service("/sink", SockJs::new(sink))
+            .nest_service("/unasked", SockJs::new(sink).options(Options::new().heartbeat(Duration::ZERO)))
             .nest_service("/broadcast", SockJs::new(broadcast).with_state(Room::default()));
         Self::serving(|listener| axum::serve(listener, app).into_future())
     }
@@ -113,6 +119,41 @@ impl Scene {
         let number = self.connections.len() - 1;
         self.run(&[Write(number, request.to_owned()), Read(number, answer_end.to_owned())], 1);
         number
+    }
+
+    /// Lets time pass at once; what is due happens in the next round.
+    #[cfg(feature = "websocket")]
+    fn pass(&mut self, time: Duration) {
+        self.runtime.block_on(async {
+            tokio::time::pause();
+            tokio::time::advance(time).await;
+            tokio::time::resume();
+        });
+    }
+
+    /// Lets the server come to the end of what it has.
+    #[cfg(feature = "websocket")]
+    fn settle(&mut self) {
+        self.runtime.block_on(async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// Reads so many bytes.
+    #[cfg(feature = "websocket")]
+    fn skip(&mut self, number: usize, bytes: usize) {
+        let Self { runtime, connections, .. } = self;
+        runtime.block_on(async {
+            let mut buffer = [0; 32 << 10];
+            let mut left = bytes;
+            while left > 0 {
+                let part = left.min(buffer.len());
+                let more = connections[number].read(&mut buffer[..part]);
+                left -= tokio::time::timeout(PATIENCE, more).await.unwrap().unwrap();
+            }
+        });
     }
 
     fn run(&mut self, steps: &[Step], rounds: usize) {
@@ -215,6 +256,128 @@ mod websocket {
     #[test]
     fn raw() {
         expect_echo("raw websocket", "/echo/websocket", CLEAN, CLEAN, 1, Most(5.0, 260.0));
+    }
+
+    /// A frame with any first byte, masked with zeros.
+    fn frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first, 0x80 | 127];
+        frame.extend((payload.len() as u64).to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        frame
+    }
+
+    /// As much as an array needs, and no message more than fits the frames to the client.
+    fn large_array() -> Vec<u8> {
+        serde_json::to_string(&vec!["x".repeat(900); 130]).unwrap().into_bytes()
+    }
+
+    fn in_fragments(payload: &[u8], size: usize) -> Vec<u8> {
+        let mut bytes = frame_of(0x01, b"");
+        for part in payload.chunks(size) {
+            bytes.extend(frame_of(0x00, part));
+        }
+        bytes.extend(frame_of(0x80, b""));
+        bytes
+    }
+
+    /// How a server comes to know that a socket is idle.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Quiet {
+        Heartbeat,
+        /// Heartbeats are off.
+        AtOnce,
+        /// There are small messages all the time.
+        Busy,
+    }
+
+    /// Whatever came before, an idle socket keeps little.
+    #[test]
+    fn idle() {
+        // What is measured is what has been added to a socket that has had a message.
+        const MOST: i64 = 10 << 10;
+        let large = large_array();
+        let pong = frame_of(0x8a, b"");
+        let bursts: [(&str, Vec<u8>); 8] = [
+            ("a thousand at once", frame_of(0x81, payload(&["x".repeat(900).as_str(); 1000]).as_bytes())),
+            ("in one frame", frame_of(0x81, &large)),
+            (
+                "as two fragments, then in one frame",
+                [in_fragments(b"[\"a\"]", 5), frame_of(0x81, &large)].concat(),
+            ),
+            ("in fragments", in_fragments(&large, 50_000)),
+            ("in thousands of fragments", in_fragments(&large, 7)),
+            (
+                "with pongs inside",
+                [frame_of(0x01, &large[..70_000]), pong, frame_of(0x80, &large[70_000..])].concat(),
+            ),
+            ("many messages", frame_of(0x81, &payload(&["a"; 128]).into_bytes()).repeat(30)),
+            ("pings", frame_of(0x89, &[b'p'; 125]).repeat(200)),
+        ];
+        for quiet in [Quiet::Heartbeat, Quiet::AtOnce, Quiet::Busy] {
+            for (name, burst) in &bursts {
+                let path =
+                    if quiet == Quiet::AtOnce { "/unasked/000/s/websocket" } else { "/sink/000/s/websocket" };
+                let mut scene = Scene::new();
+                let socket = scene.connect(&handshake(path), b"\x81\x01o");
+                let ping = |payload: &[u8]| frame_of(0x89, payload);
+                let pong = |payload: &[u8]| [&[0x8a, payload.len() as u8], payload].concat();
+                scene.run(&[Write(socket, ping(b"before")), Read(socket, pong(b"before"))], 1);
+                let kept = measure(|| {
+                    scene.run(
+                        &[
+                            Write(socket, burst.clone()),
+                            Write(socket, ping(b"all")),
+                            Read(socket, pong(b"all")),
+                        ],
+                        1,
+                    );
+                    match quiet {
+                        Quiet::Heartbeat => {
+                            scene.pass(Duration::from_secs(26));
+                            scene.run(&[Read(socket, b"\x89\x00".to_vec())], 1);
+                        }
+                        Quiet::AtOnce => {}
+                        Quiet::Busy => {
+                            scene.run(&[Write(socket, ping(b"busy")), Read(socket, pong(b"busy"))], 100);
+                        }
+                    }
+                    scene.settle();
+                    // Only pongs from here on.
+                    scene.run(&[Write(socket, frame_of(0x8a, b""))], 1);
+                    scene.run(&[Write(socket, ping(b"last")), Read(socket, pong(b"last"))], 1);
+                });
+                let kept = kept.bytes_current;
+                println!("{quiet:?}, {name}: {kept} bytes more are kept");
+                assert!(kept <= MOST, "{quiet:?}, {name}: {kept} bytes more are kept, and {MOST} are enough");
+            }
+        }
+    }
+
+    /// The same for what was sent.
+    #[test]
+    fn idle_behind_large_messages_to_the_client() {
+        for (name, path, texts) in [
+            ("one", "/echo/websocket", vec!["x".repeat(100_000)]),
+            ("many", "/echo/websocket", vec!["x".to_owned(); 5000]),
+        ] {
+            let mut scene = Scene::new();
+            let socket = scene.connect(&handshake(path), HEAD_END);
+            let burst: Vec<u8> = texts.iter().flat_map(|text| frame_of(0x81, text.as_bytes())).collect();
+            let ping = |payload: &[u8]| frame_of(0x89, payload);
+            let pong = |payload: &[u8]| [&[0x8a, payload.len() as u8], payload].concat();
+            scene.run(&[Write(socket, ping(b"before")), Read(socket, pong(b"before"))], 1);
+            let kept = measure(|| {
+                scene.run(&[Write(socket, burst.clone())], 1);
+                scene.skip(
+                    socket,
+                    texts.iter().map(|text| text.len() + if text.len() > 125 { 10 } else { 2 }).sum(),
+                );
+                scene.run(&[Write(socket, ping(b"busy")), Read(socket, pong(b"busy"))], 100);
+            });
+            println!("{name}: {} bytes more are kept", kept.bytes_current);
+            assert!(kept.bytes_current <= 10 << 10, "{name}: {} bytes more are kept", kept.bytes_current);
+        }
     }
 
     #[test]

@@ -427,3 +427,55 @@ async fn a_handshake_that_breaks_off_leaves_nothing() {
     stage.endpoint.is_left_empty().await;
     assert!(stage.has_no_more());
 }
+
+#[tokio::test]
+async fn an_unfinished_frame_has_a_minute() {
+    let options = options().heartbeat(Duration::ZERO).disconnect_delay(NEVER);
+    let mut reporting = Reporting::start(options).await;
+    for unfinished in [&b"\x00[\"half a fra"[..], b"\x00", b"\xff", b"\x00[\"a\"]\xff\x00\xff\x00["] {
+        for (framed, target) in targets() {
+            let mut connection = connect(&reporting.endpoint, framed, &target).await;
+            connection.write(unfinished).await;
+            let slow = CloseReason::ProtocolError(CloseFrame::new(1008, "Message too slow"));
+            assert_eq!(reporting.end_as_time_passes().await, slow, "{unfinished:?}");
+            connection.finish_writing().await;
+            assert!(connection.rest().await.ends_with(GOODBYE));
+        }
+    }
+    reporting.endpoint.is_left_empty().await;
+}
+
+#[tokio::test]
+async fn a_lone_string_is_a_message() {
+    let endpoint = Endpoint::start(apps::echo, options()).await;
+    let [(_, target), _] = targets();
+    let mut connection = connect(&endpoint, true, &target).await;
+    for (payload, echoed) in [("\"a\"", "a[\"a\"]"), (" \n\"\" ", "a[\"\"]"), ("[\"b\"]", "a[\"b\"]")] {
+        connection.write(frame(payload)).await;
+        expect(&mut connection, echoed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_asked_to_close_becomes_a_socket() {
+    let endpoint = Endpoint::start(apps::echo, options()).await;
+    for (framed, target) in targets() {
+        let [example, _] = EXAMPLES;
+        let request = handshake(&target, &example).header("Connection", "close");
+        let mut connection = endpoint.server.connect().await;
+        connection.send(&request).await;
+        let head = connection.head().await;
+        assert_eq!(
+            (head.status, head.header("connection")),
+            (101, Some("Upgrade, close")),
+            "hyper adds to it"
+        );
+        connection.write(example.key3).await;
+        assert_eq!(connection.exactly(16).await, example.answer);
+        connection.write(frame(if framed { "[\"a\"]" } else { "a" })).await;
+        if framed {
+            expect(&mut connection, "o").await;
+        }
+        expect(&mut connection, if framed { "a[\"a\"]" } else { "a" }).await;
+    }
+}

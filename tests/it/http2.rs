@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use axum::{Router, body::Bytes};
-use axum_sockjs::{CloseReason, Session, SockJs, SockJsHandle};
+use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs, SockJsHandle};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -13,6 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
@@ -20,6 +21,8 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
 };
+
+use crate::support::as_time_passes;
 
 type Client = SendRequest<Full<Bytes>>;
 
@@ -32,7 +35,7 @@ async fn echo_server() -> (Client, SockJsHandle, mpsc::UnboundedReceiver<CloseRe
         }
         ends.send(session.closed().await).ok();
     };
-    let sockjs = SockJs::new(echo);
+    let sockjs = SockJs::new(echo).options(Options::new().pong_timeout(Duration::from_secs(600)));
     let handle = sockjs.handle();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -128,6 +131,27 @@ async fn websockets_open_by_extended_connect() {
     assert_eq!(raw.next().await.unwrap().unwrap(), Message::binary(&b"\x00\xff"[..]));
     drop(raw);
     assert_eq!(ended.recv().await, Some(CloseReason::ConnectionLost));
+}
+
+#[tokio::test]
+async fn an_unfinished_message_has_a_minute_here_too() {
+    for (path, unfinished) in [
+        ("/echo/000/a/websocket", &b"\x01\x82\0\0\0\0[\""[..]),
+        ("/echo/websocket", b"\x01\x80\0\0\0\0"),
+        ("/echo/websocket", b"\x81\x85\0\0\0\0[\"a\""),
+        ("/echo/000/a/websocket", b"\x8a"),
+    ] {
+        let (mut client, _, mut ended) = echo_server().await;
+        let mut socket = websocket(&mut client, path, "websocket").await.unwrap();
+        if path.contains("000") {
+            socket.next().await.unwrap().unwrap();
+        }
+        socket.get_mut().write_all(unfinished).await.unwrap();
+        socket.get_mut().flush().await.unwrap();
+        tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
+        let slow = CloseReason::ProtocolError(CloseFrame::new(1008, "Message too slow"));
+        assert_eq!(as_time_passes("its end", ended.recv()).await, Some(slow), "{unfinished:?}");
+    }
 }
 
 #[tokio::test]

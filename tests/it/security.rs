@@ -367,6 +367,8 @@ async fn null_in_an_array_is_refused_and_so_is_all_but_strings() {
             let mut client = Client::open(&endpoint, way).await;
             client.up.send_payload(&payload).await;
             let expected = match way.framed {
+                // One string may stand alone there.
+                true if payload == "\"a\"" => Frame::messages(&["a"]),
                 true => Frame::Goodbye(1007, "Broken JSON encoding".to_owned()),
                 // To the raw WebSocket it is a text like any other.
                 false => Frame::messages(&[&payload]),

@@ -10,6 +10,8 @@ use std::{
 };
 
 use axum::{Router, body::Body};
+#[cfg(feature = "websocket")]
+use axum_sockjs::CloseFrame;
 use axum_sockjs::{
     CloseReason, Message, Options, Origins, Overflow, SendError, Session, SockJs, SockJsHandle,
 };
@@ -368,8 +370,9 @@ mod sockets {
             let reads = tokio::spawn(async move { while let Ok(1..) = reads.read(&mut [0; 64]).await {} });
             let payload = if way.framed { "[\"a\"]" } else { "a" };
             let message = ws::frame(ws::FIN | ws::TEXT, payload.as_bytes());
+            // Each message within its minute.
             for byte in message.iter().cycle().take(50 * message.len()) {
-                sleep(9 * SECOND).await;
+                sleep(5 * SECOND).await;
                 assert_eq!(session.close_reason(), None);
                 connection.write_all(&[*byte]).await.unwrap();
             }
@@ -521,6 +524,147 @@ mod sockets {
             assert!(rest.len() > 300_000, "{}", rest.len());
             let tail = &rest[rest.len().saturating_sub(100)..];
             assert!(tail.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1009_u16.to_be_bytes()));
+        })
+        .await;
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn too_slow() -> CloseReason {
+        CloseReason::ProtocolError(CloseFrame::new(1008, "Message too slow"))
+    }
+
+    /// Without heartbeats, which a client that only writes would not answer.
+    fn unasked() -> Options {
+        Options::new().heartbeat(Duration::ZERO)
+    }
+
+    /// Whatever is unfinished, and whatever comes in between.
+    #[tokio::test(start_paused = true)]
+    async fn an_unfinished_message_has_a_minute() {
+        let long_header = [&[ws::FIN | ws::TEXT, 0xff][..], &100_000_u64.to_be_bytes()].concat();
+        let fragment = ws::frame(ws::TEXT, b"[\"");
+        let pong = ws::frame(ws::FIN | ws::PONG, b"");
+        let empty = ws::frame(ws::CONTINUATION, b"");
+        let cases: &[(&[u8], &[u8])] = &[
+            // A fragment, and pongs; or empty fragments; or nothing.
+            (&fragment, &pong),
+            (&fragment, &empty),
+            (&fragment, b""),
+            // Payload that drips, and none.
+            (&[&long_header[..], &[0; 4]].concat(), b"x"),
+            (&ws::frame(ws::FIN | ws::TEXT, b"[\"a\"]")[..7], b""),
+            // Half a header, and a control frame that is none yet.
+            (&long_header[..1], b""),
+            (&ws::frame(ws::FIN | ws::PING, b"ping")[..8], b""),
+        ];
+        on_each(sockets(), async |way| {
+            for (unfinished, then) in cases {
+                let mut stage = Stage::new(way, unasked());
+                let (mut connection, session) = stage.open(way).await;
+                // What was before does not count.
+                sleep(10 * MINUTE).await;
+                let whole = ws::frame(ws::FIN | ws::PONG, b"before");
+                connection.write_all(&[&whole, *unfinished].concat()).await.unwrap();
+                settle().await;
+                let start = Instant::now();
+                for _ in 0..59 {
+                    sleep(SECOND).await;
+                    connection.write_all(then).await.unwrap();
+                    settle().await;
+                    assert_eq!(session.close_reason(), None, "{unfinished:?} at {:?}", start.elapsed());
+                }
+                assert_eq!(soon("its end", session.closed()).await, too_slow(), "{unfinished:?}");
+                assert_eq!(start.elapsed().as_secs(), 60);
+                let mut told = [0; 4 + 16];
+                soon("a close frame", connection.read_exact(&mut told)).await.unwrap();
+                assert_eq!(&told[..4], [0x88, 18, 0x03, 0xf0]);
+                assert_eq!(&told[4..], b"Message too slow");
+            }
+        })
+        .await;
+    }
+
+    /// A client that writes without a pause leaves a part of a message behind each read.
+    #[tokio::test(start_paused = true)]
+    async fn each_message_has_a_minute_of_its_own() {
+        on_each(sockets(), async |way| {
+            let mut stage = Stage::new(way, unasked());
+            let (mut connection, mut session) = stage.open(way).await;
+            let payload = if way.framed { "[\"a\"]" } else { "a" };
+            let message = ws::frame(ws::FIN | ws::TEXT, payload.as_bytes());
+            let fragments =
+                [ws::frame(ws::TEXT, payload.as_bytes()), ws::frame(ws::FIN | ws::CONTINUATION, b"")]
+                    .concat();
+            for message in [&message, &fragments] {
+                let (first, second) = message.split_at(message.len() / 2);
+                connection.write_all(first).await.unwrap();
+                for _ in 0..100 {
+                    sleep(MINUTE - SECOND).await;
+                    assert_eq!(session.close_reason(), None);
+                    connection.write_all(&[second, first].concat()).await.unwrap();
+                    assert_eq!(soon("a message", session.recv()).await.unwrap(), "a");
+                }
+                connection.write_all(second).await.unwrap();
+                soon("a message", session.recv()).await.unwrap();
+                // Nothing is unfinished now.
+                sleep(10 * MINUTE).await;
+                assert_eq!(session.close_reason(), None);
+            }
+        })
+        .await;
+    }
+
+    /// What this side does not read cannot be finished.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_not_read_is_not_too_slow() {
+        on_each(sockets(), async |way| {
+            let payload = if way.framed { "[\"a\"]" } else { "a" };
+            let message = ws::frame(ws::FIN | ws::TEXT, payload.as_bytes());
+            let (half, rest) = message.split_at(message.len() / 2);
+
+            // The application does not receive.
+            let mut stage = Stage::new(way, unasked().receive_queue_messages(1));
+            let (mut connection, mut session) = stage.open(way).await;
+            connection.write_all(&[&message[..], &message, half].concat()).await.unwrap();
+            sleep(10 * MINUTE).await;
+            assert_eq!(session.close_reason(), None);
+            for _ in 0..2 {
+                assert_eq!(soon("a message", session.recv()).await.unwrap(), "a");
+            }
+            sleep(MINUTE - SECOND).await;
+            assert_eq!(session.close_reason(), None);
+            connection.write_all(rest).await.unwrap();
+            assert_eq!(soon("a message", session.recv()).await.unwrap(), "a");
+
+            // The peer does not read.
+            let mut stage = Stage::new(way, unasked().write_timeout(Duration::ZERO));
+            let (mut connection, mut session) = stage.open(way).await;
+            connection.write_all(half).await.unwrap();
+            settle().await;
+            session.send("x".repeat(300_000)).await.unwrap();
+            sleep(10 * MINUTE).await;
+            assert_eq!(session.close_reason(), None);
+            let mut some = vec![0; 300_000];
+            connection.read_exact(&mut some).await.unwrap();
+            settle().await;
+            connection.write_all(rest).await.unwrap();
+            assert_eq!(soon("a message", session.recv()).await.unwrap(), "a");
+
+            // But pauses do not begin the minute anew.
+            connection.write_all(half).await.unwrap();
+            settle().await;
+            for _ in 0..2 {
+                sleep(25 * SECOND).await;
+                session.send("x".repeat(300_000)).await.unwrap();
+                sleep(10 * MINUTE).await;
+                connection.read_exact(&mut some).await.unwrap();
+                settle().await;
+            }
+            sleep(9 * SECOND).await;
+            assert_eq!(session.close_reason(), None);
+            sleep(2 * SECOND).await;
+            assert_eq!(session.close_reason(), Some(too_slow()));
         })
         .await;
     }

@@ -126,6 +126,8 @@ pub(super) struct Codec {
     max_message: usize,
     /// How much of the frame that is coming in has been searched for its end.
     scanned: usize,
+    /// How many frames have come whole.
+    frames: u64,
     closed: bool,
     /// Whether there has been an error: what comes behind it means nothing.
     failed: bool,
@@ -133,7 +135,12 @@ pub(super) struct Codec {
 
 impl Codec {
     fn new(max_message: usize) -> Self {
-        Self { max_message, scanned: 0, closed: false, failed: false }
+        Self { max_message, scanned: 0, frames: 0, closed: false, failed: false }
+    }
+
+    /// How many frames have come whole.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
     }
 
     fn next_message(&mut self, input: &mut BytesMut) -> Result<Option<Message>, tungstenite::Error> {
@@ -156,6 +163,7 @@ impl Codec {
                     return Ok(None);
                 };
                 self.scanned = 0;
+                self.frames += 1;
                 let mut frame = input.split_to(end + 1);
                 frame.advance(1);
                 frame.truncate(frame.len() - 1);

@@ -13,6 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// How much one system call may read.
 const SCRATCH: usize = 64 << 10;
 
+/// What a connection may be read for in one turn of its task, in bytes, and in what costs as much time.
+///
+/// The library reads on over what brings no message, and the runtime looks for what others have sent only every
+/// 61 turns: this bounds what they wait for.
+const TURN: usize = 128 << 10;
+
+/// What a system call that writes costs: reading a ping is one, too.
+const WRITE: usize = 8 << 10;
+
 thread_local! {
     /// Where a read goes that may be larger than its reader's buffer: one for all sockets of a thread.
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
@@ -30,18 +39,26 @@ pub(super) struct Buffered<Io> {
     at: usize,
     /// How much has been asked for and given.
     given: u64,
+    /// What is left of this turn.
+    budget: usize,
     has_read: bool,
     has_written: bool,
 }
 
 impl<Io> Buffered<Io> {
     pub(super) fn new(io: Io) -> Self {
-        Self { io, rest: Vec::new(), at: 0, given: 0, has_read: false, has_written: false }
+        Self { io, rest: Vec::new(), at: 0, given: 0, budget: TURN, has_read: false, has_written: false }
     }
 
-    /// The same connection for a new reader.
-    pub(super) fn renewed(self) -> Self {
-        Self { given: 0, ..self }
+    /// Lets as much be read as a turn may bring. Behind that, there seems to be nothing until the task, which has
+    /// been woken, comes again.
+    pub(super) fn begin_turn(&mut self) {
+        self.budget = TURN;
+    }
+
+    /// Takes from this turn what the work with what was read costs beside its bytes.
+    pub(super) fn spend(&mut self, cost: usize) {
+        self.budget = self.budget.saturating_sub(cost);
     }
 
     /// How many bytes the reader has got.
@@ -66,11 +83,16 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { io, rest, at, given, has_read, .. } = &mut *self;
+        let Self { io, rest, at, given, budget, has_read, .. } = &mut *self;
+        if *budget == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
+        let wanted = buffer.remaining().min(*budget);
         if *at < rest.len() {
             let ready = &rest[*at..];
-            let ready = &ready[..ready.len().min(buffer.remaining())];
+            let ready = &ready[..ready.len().min(wanted)];
             buffer.put_slice(ready);
             *at += ready.len();
             if *at == rest.len() {
@@ -84,14 +106,16 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
                 };
                 let mut read = ReadBuf::new(&mut scratch);
                 ready!(Pin::new(io).poll_read(cx, &mut read))?;
-                let (now, later) = read.filled().split_at(read.filled().len().min(buffer.remaining()));
+                let (now, later) = read.filled().split_at(read.filled().len().min(wanted));
                 buffer.put_slice(now);
                 *rest = later.to_vec();
                 Poll::Ready(Ok(()))
             }))?;
             *has_read |= buffer.filled().len() > before;
         }
-        *given += (buffer.filled().len() - before) as u64;
+        let read = buffer.filled().len() - before;
+        *given += read as u64;
+        self.spend(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -100,6 +124,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Buffered<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, data);
         self.has_written |= matches!(written, Poll::Ready(Ok(1..)));
+        self.spend(WRITE);
         written
     }
 
@@ -114,9 +139,25 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Buffered<Io> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::{Wake, Waker},
+    };
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     #[tokio::test]
     async fn reads_far_and_gives_what_is_asked_for() {
@@ -129,8 +170,37 @@ mod tests {
         let mut got = vec![0; 10];
         near.read_exact(&mut got).await.unwrap();
         assert_eq!(near.rest.len(), SCRATCH - 10);
-        near.read_to_end(&mut got).await.unwrap();
+        while got.len() < sent.len() {
+            near.begin_turn();
+            near.read_buf(&mut got).await.unwrap();
+        }
         assert_eq!(got, sent);
         assert_eq!((near.rest.capacity(), near.given()), (0, 200_000), "the memory is given back");
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_and_the_task_is_woken_for_the_next() {
+        let (mut far, near) = duplex(1 << 20);
+        let mut near = Buffered::new(near);
+        far.write_all(&[1; 4 * TURN]).await.unwrap();
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let read = |near: &mut Buffered<_>| {
+            let mut bytes = vec![0; 1 << 20];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let poll = Pin::new(near).poll_read(&mut Context::from_waker(&waker), &mut buffer);
+            (poll.is_ready(), buffer.filled().len(), woken.0.swap(false, Ordering::Relaxed))
+        };
+        for _ in 0..TURN / SCRATCH {
+            assert_eq!(read(&mut near), (true, SCRATCH, false));
+        }
+        assert_eq!(read(&mut near), (false, 0, true), "all is read that a turn may bring");
+        near.begin_turn();
+        near.spend(TURN - 10);
+        assert_eq!(read(&mut near), (true, 10, false), "work counts as well");
+        near.begin_turn();
+        near.write_all(&[1]).await.unwrap();
+        near.spend(TURN - WRITE - 10);
+        assert_eq!(read(&mut near), (true, 10, false), "and so do writes");
     }
 }

@@ -1,10 +1,13 @@
 //! `/websocket`, framed and raw.
 
+mod frames;
 mod handshake;
 mod hixie76;
 mod io;
 mod rfc6455;
 mod socket;
+
+use std::time::Duration;
 
 use axum::response::Response;
 use http::request::Parts;
@@ -60,6 +63,7 @@ impl Upgrade {
                 options.max_message_bytes
             },
             frame_bytes: options.response_limit,
+            heartbeats: options.heartbeat != Duration::ZERO,
         };
         let open_timeout = options.open_timeout;
         tokio::spawn(async move {

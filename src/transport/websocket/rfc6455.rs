@@ -2,13 +2,14 @@
 
 use std::{
     future::Future,
+    io,
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -17,64 +18,91 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{io::Buffered, socket::MessageStream};
+use super::{frames::Tracker, io::Buffered, socket::MessageStream};
 
 /// Most sockets are idle most of the time: this is what each of them keeps for reading.
 const READ_BUFFER: usize = 1 << 10;
 
-/// A message of this size grows the library's buffers beyond what an idle socket should keep.
+/// A frame of this size, or what is written at once, grows the library's buffers beyond what an idle socket should
+/// keep.
 const LARGE: usize = 4 << 10;
+
+/// What a frame costs beside its bytes, in the time that a byte takes.
+const FRAME: usize = 1 << 10;
 
 /// One WebSocket connection.
 ///
-/// The library's buffers grow with the largest message and never shrink, and there is no call to make them. So
-/// a new stream takes the place of one that has grown, once the old one is known to hold nothing.
+/// The library's buffers grow with the largest frame and never shrink, and there is no call to make them. So a new
+/// stream takes the place of one that has grown, once the old one is known to hold nothing.
 pub(super) struct WebSocket<Io> {
-    stream: WebSocketStream<Buffered<Io>>,
+    stream: WebSocketStream<Watched<Io>>,
     max_message: usize,
-    /// The least that the messages so far have taken on the wire: each may have come in several frames, or
-    /// behind a longer header than it needed.
-    received: u64,
-    /// Whether a message was large since the stream was made.
+    /// Whether the library has found no whole frame in what it has, and got no more.
+    drained: bool,
+    /// Whether something large has passed since the stream was made.
     grown: bool,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
     pub(super) async fn new(io: Buffered<Io>, max_message: usize) -> Self {
+        Self::over(Watched { io, frames: Tracker::default(), longest_write: 0 }, max_message).await
+    }
+
+    async fn over(io: Watched<Io>, max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
-        let stream = WebSocketStream::from_raw_socket(io.renewed(), Role::Server, Some(config)).await;
-        Self { stream, max_message, received: 0, grown: false }
-    }
-
-    fn note(&mut self, length: usize) {
-        self.grown |= length >= LARGE;
+        let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        Self { stream, max_message, drained: false, grown: false }
     }
 }
 
-/// The least that a client's message takes on the wire
-/// ([RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
-fn least_on_the_wire(length: usize) -> u64 {
-    let header = match length {
-        0..126 => 2,
-        126..=0xffff => 4,
-        _ => 10,
-    };
-    header + 4 + length as u64
+/// The connection as the library sees it.
+struct Watched<Io> {
+    io: Buffered<Io>,
+    /// What the library has been given.
+    frames: Tracker,
+    /// The most that the library has had to write at once, since it was last asked for.
+    longest_write: usize,
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        let frames = self.frames.advance(&buffer.filled()[before..]);
+        self.io.spend(frames * FRAME);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.longest_write = self.longest_write.max(data.len());
+        Pin::new(&mut self.io).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<Io> {
     type Item = Result<WsMessage, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(Pin::new(&mut self.stream).poll_next(cx));
-        if let Some(Ok(message)) = &message {
-            self.received += least_on_the_wire(message.len());
-            self.note(message.len());
-        }
-        Poll::Ready(message)
+        let next = Pin::new(&mut self.stream).poll_next(cx);
+        self.drained = next.is_pending();
+        next
     }
 }
 
@@ -86,7 +114,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<WsMessage> for WebSocket<Io> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: WsMessage) -> Result<(), Error> {
-        self.note(message.len());
         Pin::new(&mut self.stream).start_send(message)
     }
 
@@ -103,16 +130,30 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocket<Io> {
     type Io = Io;
 
     fn io(&mut self) -> &mut Buffered<Io> {
-        self.stream.get_mut()
+        &mut self.stream.get_mut().io
+    }
+
+    fn unfinished(&self) -> Option<u64> {
+        self.stream.get_ref().frames.unfinished()
+    }
+
+    fn close_code(&self) -> Option<u16> {
+        self.stream.get_ref().frames.close_code()
+    }
+
+    fn was_large(&mut self) -> bool {
+        let Watched { frames, longest_write, .. } = self.stream.get_mut();
+        let large = frames.take_largest() >= LARGE as u64 || std::mem::take(longest_write) >= LARGE;
+        self.grown |= large;
+        large
     }
 
     fn is_wasteful(&self) -> bool {
-        // What was read is all in the messages, if they need as much at the least.
-        self.grown && self.stream.get_ref().given() == self.received
+        self.grown && self.drained && self.unfinished().is_none()
     }
 
     fn renew(self) -> Option<Self> {
-        let renewed = pin!(Self::new(self.stream.into_inner(), self.max_message));
+        let renewed = pin!(Self::over(self.stream.into_inner(), self.max_message));
         // It is async to know its first waker, and done at once.
         match renewed.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(renewed) => Some(renewed),
@@ -123,9 +164,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocket<Io> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{SinkExt as _, StreamExt as _};
+    use std::future::poll_fn;
+
+    use futures_util::{FutureExt as _, SinkExt as _};
     use proptest::prelude::*;
-    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
     use tokio_tungstenite::tungstenite::protocol::frame::{
         FrameHeader,
         coding::{Control, Data, OpCode},
@@ -143,6 +186,29 @@ mod tests {
         frame
     }
 
+    type Server = WebSocket<DuplexStream>;
+
+    /// The next message, however many turns it takes.
+    async fn next(server: &mut Server) -> WsMessage {
+        let next = poll_fn(|cx| {
+            server.io().begin_turn();
+            Pin::new(&mut *server).poll_next(cx)
+        });
+        next.await.unwrap().unwrap()
+    }
+
+    /// Reads until there is no more.
+    fn drain(server: &mut Server) {
+        assert!(next(server).now_or_never().is_none());
+    }
+
+    /// Whether it is to be renewed, when it has been read to the end.
+    fn is_wasteful(server: &mut Server) -> bool {
+        drain(server);
+        server.was_large();
+        server.is_wasteful()
+    }
+
     fn text(length: usize) -> Vec<u8> {
         masked(OpCode::Data(Data::Text), "x".repeat(length).as_bytes(), true)
     }
@@ -153,17 +219,25 @@ mod tests {
         let mut server = WebSocket::new(Buffered::new(server), 1 << 20).await;
         for length in [10, 200, 70_000, 10] {
             client.write_all(&text(length)).await.unwrap();
-            assert_eq!(server.next().await.unwrap().unwrap().len(), length);
+            assert_eq!(next(&mut server).await.len(), length);
+            assert!(!server.is_wasteful(), "there may be more");
         }
-        assert!(server.is_wasteful());
+        assert!(is_wasteful(&mut server));
         server = server.renew().unwrap();
-        assert!(!server.is_wasteful(), "it has not grown since");
+        assert!(!is_wasteful(&mut server), "it has not grown since");
 
         server.send(WsMessage::text("y".repeat(LARGE))).await.unwrap();
-        assert!(server.is_wasteful());
+        assert!(is_wasteful(&mut server));
+        server = server.renew().unwrap();
+        // Many small messages may be as much.
+        for _ in 0..LARGE {
+            server.feed(WsMessage::text("y")).await.unwrap();
+        }
+        server.flush().await.unwrap();
+        assert!(is_wasteful(&mut server));
         server = server.renew().unwrap();
         client.write_all(&text(5)).await.unwrap();
-        assert_eq!(server.next().await.unwrap().unwrap().len(), 5);
+        assert_eq!(next(&mut server).await.len(), 5);
     }
 
     #[tokio::test]
@@ -171,8 +245,56 @@ mod tests {
         let (mut client, server) = duplex(1 << 20);
         let mut server = WebSocket::new(Buffered::new(server), 1 << 20).await;
         client.write_all(&text(LARGE - 1)).await.unwrap();
-        server.next().await.unwrap().unwrap();
-        assert!(!server.is_wasteful());
+        next(&mut server).await;
+        assert!(!is_wasteful(&mut server));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_renewed_whatever_frames_came_before() {
+        let fragments = |sizes: &[usize]| {
+            let mut wire = masked(OpCode::Data(Data::Text), b"", false);
+            for &size in sizes {
+                wire.extend(masked(OpCode::Data(Data::Continue), &vec![b'x'; size], false));
+            }
+            wire.extend(masked(OpCode::Data(Data::Continue), b"", true));
+            wire
+        };
+        let longer_than_needed = |length: usize| {
+            let short = masked(OpCode::Data(Data::Text), &vec![b'x'; length], true);
+            [&[0x81, 0xff][..], &(length as u64).to_be_bytes(), &short[2..]].concat()
+        };
+        let control = |control, payload: &[u8]| masked(OpCode::Control(control), payload, true);
+        for (name, before) in [
+            ("in two frames", fragments(&[2, 2])),
+            ("in many frames", fragments(&[1; 10_000])),
+            ("a large one in frames", fragments(&[50_000, 0, 50_000])),
+            ("a header longer than it has to be", longer_than_needed(100)),
+            ("control frames", [control(Control::Ping, b"1"), control(Control::Pong, &[b'x'; 125])].concat()),
+            ("a control frame inside", {
+                let mut wire = masked(OpCode::Data(Data::Text), b"x", false);
+                wire.extend(control(Control::Ping, b"1"));
+                wire.extend(masked(OpCode::Data(Data::Continue), b"x", true));
+                wire
+            }),
+        ] {
+            let (mut client, server) = duplex(1 << 20);
+            let mut server = WebSocket::new(Buffered::new(server), 1 << 20).await;
+            client.write_all(&before).await.unwrap();
+            client.write_all(&text(70_000)).await.unwrap();
+            while next(&mut server).await.len() != 70_000 {}
+            client.write_all(&control(Control::Pong, b"")).await.unwrap();
+            assert!(next(&mut server).await.is_pong(), "{name}");
+            assert!(is_wasteful(&mut server), "{name}");
+
+            // Not in the middle of the next one.
+            for part in [&before[..1], &before[1..before.len() - 1]] {
+                client.write_all(part).await.unwrap();
+                while next(&mut server).now_or_never().is_some() {}
+                server.was_large();
+                let between = server.unfinished().is_none();
+                assert_eq!(server.is_wasteful(), between, "{name}");
+            }
+        }
     }
 
     proptest! {
@@ -208,10 +330,10 @@ mod tests {
                     let (now, later) = rest.split_at(pause.min(rest.len()));
                     client.write_all(now).await.unwrap();
                     rest = later;
-                    while let Some(message) = futures_util::FutureExt::now_or_never(server.next()) {
-                        got.push(message.unwrap().unwrap().len());
+                    while let Some(message) = next(&mut server).now_or_never() {
+                        got.push(message.len());
                     }
-                    if server.is_wasteful() {
+                    if is_wasteful(&mut server) {
                         server = server.renew().unwrap();
                     }
                 }

@@ -40,11 +40,15 @@ const COPY_BELOW: usize = 16 << 10;
 /// How many messages are read before the application gets its turn: empty ones never fill a queue.
 const READS_PER_TURN: usize = 64;
 
-/// What the buffers of a silent connection may keep of a burst.
+/// What the buffers of a quiet connection may keep of a burst.
 const MAX_KEPT: usize = 16 << 10;
 
+/// After so many turns without a large message a connection is quiet. A heartbeat counts as all of them: it leaves
+/// when there was no message for its time.
+const QUIET: u8 = 64;
+
 /// How much is read and thrown away after the end, so that the close frame is not lost to a reset.
-const MAX_DISCARD: usize = 32 << 20;
+const MAX_DISCARD: u64 = 32 << 20;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -52,6 +56,8 @@ pub(super) struct Limits {
     pub(super) max_message: usize,
     /// What may go out in one frame.
     pub(super) frame_bytes: usize,
+    /// Whether heartbeats are on.
+    pub(super) heartbeats: bool,
 }
 
 /// A stream and sink of WebSocket messages over a connection.
@@ -63,7 +69,17 @@ pub(super) trait MessageStream:
     /// The connection itself.
     fn io(&mut self) -> &mut Buffered<Self::Io>;
 
-    /// Whether large messages have left it with more memory than it needs, and all of them have been read.
+    /// The message or frame that has come in part, by its number; each has another one.
+    fn unfinished(&self) -> Option<u64>;
+
+    /// The code of the client's close frame as it came: the library replaces some.
+    fn close_code(&self) -> Option<u16>;
+
+    /// Whether something has passed since the last call that takes much memory, as far as that is known.
+    fn was_large(&mut self) -> bool;
+
+    /// Whether it has more memory than it needs, and holds nothing: all that has come in part has come whole and been
+    /// given out.
     fn is_wasteful(&self) -> bool;
 
     /// The same connection with little memory; it has yet to be polled.
@@ -75,6 +91,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, 
 
     fn io(&mut self) -> &mut Buffered<Io> {
         self.get_mut()
+    }
+
+    fn unfinished(&self) -> Option<u64> {
+        (!self.read_buffer().is_empty()).then(|| self.codec().frames())
+    }
+
+    fn close_code(&self) -> Option<u16> {
+        None
+    }
+
+    fn was_large(&mut self) -> bool {
+        false
     }
 
     fn is_wasteful(&self) -> bool {
@@ -106,8 +134,10 @@ struct Link<S> {
     waiting: Vec<Message>,
     ticket: Ticket,
     stage: Stage,
-    /// Whether a heartbeat has left: a session that was silent for its time may be for long.
-    silent: bool,
+    /// For how many turns there was no large message, up to [`QUIET`].
+    quiet: u8,
+    /// The unfinished message that the session was told of.
+    unfinished: Option<u64>,
     /// Whether reading has failed in the middle of a message.
     failed: bool,
     /// Whether the close frame has left.
@@ -127,7 +157,8 @@ enum Stage {
     /// A close frame has been written; what still comes in is thrown away until the peer closes too, or the
     /// session has gone.
     Closing {
-        discarded: usize,
+        /// How much had been read before.
+        read: u64,
     },
 }
 
@@ -148,7 +179,8 @@ impl<S: MessageStream> Socket<S> {
             waiting: Vec::new(),
             ticket: Ticket::default(),
             stage: Stage::Opening,
-            silent: false,
+            quiet: 0,
+            unfinished: None,
             failed: false,
             close_written: false,
             shut: false,
@@ -173,6 +205,7 @@ impl<S: MessageStream> Future for Socket<S> {
         let this = &mut *self;
         let Self { transport, limits, .. } = *this;
         this.with_link(|link| {
+            link.stream.io().begin_turn();
             // What the steps below do to each other, they see without being woken once more.
             link.attachment.shared().disarm(cx.waker());
             // What the peer has done in time counts before the driver looks at the clock.
@@ -187,6 +220,7 @@ impl<S: MessageStream> Future for Socket<S> {
                 link.asked = false;
                 link.attachment.shared().heard();
             }
+            link.note_unfinished();
             Ok(())
         });
         let may_start = !matches!(&this.link, Some(Link { stage: Stage::Opening, .. }));
@@ -198,12 +232,10 @@ impl<S: MessageStream> Future for Socket<S> {
         this.with_link(|link| {
             let was_closing = link.is_closing();
             link.poll_write(transport, limits, cx)?;
+            link.note_unfinished();
             if was_closing { Ok(()) } else { link.poll_discard(cx) }
         });
-        let wasteful = |link: &mut Link<S>| {
-            std::mem::take(&mut link.silent) && !link.blocked && link.stream.is_wasteful()
-        };
-        if let Some(link) = this.link.take_if(wasteful) {
+        if let Some(link) = this.link.take_if(|link| link.is_wasteful(limits)) {
             this.link = link.renew();
             cx.waker().wake_by_ref();
         }
@@ -216,15 +248,32 @@ impl<S: MessageStream> Future for Socket<S> {
 }
 
 impl<S: MessageStream> Link<S> {
+    /// Whether the stream keeps the memory of a burst that is over.
+    fn is_wasteful(&mut self, limits: Limits) -> bool {
+        self.quiet = if self.stream.was_large() { 0 } else { QUIET.min(self.quiet + 1) };
+        // Without heartbeats there may be no other turn.
+        let quiet = self.quiet == QUIET || !limits.heartbeats;
+        quiet && !self.blocked && !self.is_closing() && self.stream.is_wasteful()
+    }
+
     /// The same link over a stream that keeps little memory.
     fn renew(self) -> Option<Self> {
         let stream = self.stream.renew()?;
-        Some(Self { stream, ..self })
+        Some(Self { stream, quiet: 0, ..self })
+    }
+
+    /// Tells the session which message is being read, if one has come in part.
+    fn note_unfinished(&mut self) {
+        let reads = !self.blocked && self.waiting.is_empty();
+        let unfinished = self.stream.unfinished().filter(|_| reads);
+        if unfinished != self.unfinished {
+            self.unfinished = unfinished;
+            self.attachment.shared().set_unfinished(unfinished);
+        }
     }
 
     /// Writes every frame that the session has, then flushes.
     fn poll_write(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
-        let mut silent = false;
         while !self.is_closing() {
             match Pin::new(&mut self.stream).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -236,7 +285,9 @@ impl<S: MessageStream> Link<S> {
             }
             match self.attachment.poll_frame(limits.frame_bytes, cx) {
                 Poll::Ready(Some(frame)) => {
-                    silent = matches!(frame, Frame::Heartbeat);
+                    if matches!(frame, Frame::Heartbeat) {
+                        self.quiet = QUIET;
+                    }
                     self.start_send(frame, transport)?;
                 }
                 Poll::Ready(None) => return Err(Done),
@@ -246,7 +297,6 @@ impl<S: MessageStream> Link<S> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Ok(())) => {
                 self.note_blocked(false);
-                self.silent |= silent;
                 if matches!(self.stage, Stage::Opening) {
                     self.stage = Stage::Open;
                 }
@@ -278,7 +328,7 @@ impl<S: MessageStream> Link<S> {
                     self.put(framed_text(&Frame::Close(close.clone())))?;
                 }
                 self.put(WsMessage::Close(Some(on_the_wire(&close))))?;
-                self.stage = Stage::Closing { discarded: 0 };
+                self.close();
                 Ok(())
             }
             (Frame::Heartbeat, framed) => {
@@ -301,6 +351,10 @@ impl<S: MessageStream> Link<S> {
         Pin::new(&mut self.stream).start_send(message).map_err(|_| Done)
     }
 
+    fn close(&mut self) {
+        self.stage = Stage::Closing { read: self.stream.io().given() };
+    }
+
     fn is_closing(&self) -> bool {
         matches!(self.stage, Stage::Closing { .. })
     }
@@ -317,7 +371,8 @@ impl<S: MessageStream> Link<S> {
         for _ in 0..READS_PER_TURN {
             if !self.waiting.is_empty() {
                 match self.attachment.shared().poll_accept(&mut self.waiting, &mut self.ticket, cx) {
-                    Poll::Ready(_) => self.waiting.clear(),
+                    // A large batch leaves much room behind.
+                    Poll::Ready(_) => self.waiting = Vec::new(),
                     Poll::Pending => return Ok(()),
                 }
             }
@@ -335,10 +390,11 @@ impl<S: MessageStream> Link<S> {
                 WsMessage::Binary(_) if transport.is_framed() => return self.violate(BINARY),
                 WsMessage::Binary(data) => self.waiting = vec![receive_binary(data)],
                 WsMessage::Close(frame) => {
-                    self.attachment.shared().end(closed_by_client(frame));
+                    let reason = closed_by_client(frame, self.stream.close_code());
+                    self.attachment.shared().end(reason);
                     // The older protocol wants an answer too; RFC 6455's is already written, and refuses.
                     let _ = self.put(WsMessage::Close(None));
-                    self.stage = Stage::Closing { discarded: 0 };
+                    self.close();
                     return self.poll_discard(cx);
                 }
                 WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_) => {}
@@ -382,17 +438,20 @@ impl<S: MessageStream> Link<S> {
             Poll::Pending => return Ok(()),
         }
         // Behind an error there are no messages, and a stream may wait for some for ever.
-        while !self.failed {
+        for _ in 0..READS_PER_TURN {
+            if self.failed {
+                break;
+            }
             match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => self.count_discarded(message.len())?,
-                Poll::Ready(Some(Err(Error::ConnectionClosed))) => return Err(Done),
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(Error::ConnectionClosed)) | None) => return Err(Done),
                 Poll::Ready(Some(Err(_))) => self.failed = true,
-                Poll::Ready(None) => break,
-                Poll::Pending => return Ok(()),
+                Poll::Pending => return self.check_discarded(),
             }
         }
         if !self.failed {
-            return Err(Done);
+            cx.waker().wake_by_ref();
+            return self.check_discarded();
         }
         // An answer behind an error cannot be found, and is not waited for
         // (RFC 6455, section 7.1.7: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7).
@@ -408,21 +467,17 @@ impl<S: MessageStream> Link<S> {
             let mut scratch = [0; 4 << 10];
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(self.stream.io()).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.count_discarded(buffer.filled().len())?;
-                }
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Err(Done),
-                Poll::Pending => return Ok(()),
+                Poll::Pending => return self.check_discarded(),
             }
         }
     }
 
-    fn count_discarded(&mut self, bytes: usize) -> Result<(), Done> {
-        match &mut self.stage {
-            Stage::Closing { discarded } if *discarded < MAX_DISCARD => {
-                *discarded += bytes;
-                Ok(())
-            }
+    /// Behind a turn of reading for nothing.
+    fn check_discarded(&mut self) -> Result<(), Done> {
+        match self.stage {
+            Stage::Closing { read } if self.stream.io().given() - read <= MAX_DISCARD => Ok(()),
             _ => Err(Done),
         }
     }
@@ -436,11 +491,11 @@ const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
 const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
 const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
 
-/// How the client's close frame ended the session.
-fn closed_by_client(frame: Option<WsCloseFrame>) -> CloseReason {
+/// How the client's close frame ended the session, if its code was this one.
+fn closed_by_client(frame: Option<WsCloseFrame>, code: Option<u16>) -> CloseReason {
     match frame {
-        // What the library makes of a code that must not be on the wire.
-        Some(frame) if frame.code == CloseCode::Protocol && frame.reason == "Protocol violation" => {
+        // The library puts another one in the place of a code that must not be on the wire.
+        Some(frame) if code.is_some_and(|code| CloseCode::from(code) != frame.code) => {
             CloseReason::ProtocolError(VIOLATION)
         }
         Some(frame) => {
@@ -450,7 +505,7 @@ fn closed_by_client(frame: Option<WsCloseFrame>) -> CloseReason {
     }
 }
 
-/// The messages of one text: an array on the framed endpoint, itself on the raw one.
+/// The messages of one text: an array or a string on the framed endpoint, itself on the raw one.
 fn receive_text(text: &str, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
     if !transport.is_framed() {
         return Ok(vec![Message::from_raw(text)]);
@@ -459,7 +514,7 @@ fn receive_text(text: &str, transport: Transport, limits: Limits) -> Result<Vec<
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    decode::decode(text, limits.decode).map_err(|error| match error {
+    decode::decode_text(text, limits.decode).map_err(|error| match error {
         DecodeError::Malformed => BROKEN_JSON,
         DecodeError::MessageTooLong => TOO_BIG,
         DecodeError::TooManyMessages => TOO_MANY,
@@ -501,6 +556,23 @@ fn on_the_wire(close: &CloseFrame) -> WsCloseFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_that_the_library_has_replaced_is_a_violation() {
+        let reason = |code: u16, wire| {
+            closed_by_client(
+                Some(WsCloseFrame { code: code.into(), reason: "Protocol violation".into() }),
+                wire,
+            )
+        };
+        for code in [1000, 1002, 1008, 3000, 4999] {
+            let own = CloseReason::Client(Some(CloseFrame::new(code, "Protocol violation")));
+            assert_eq!(reason(code, Some(code)), own);
+        }
+        for code in [0, 999, 1005, 1006, 1015, 5000, 65535] {
+            assert_eq!(reason(1002, Some(code)), CloseReason::ProtocolError(VIOLATION), "{code}");
+        }
+    }
 
     #[test]
     fn close_frames_fit_the_wire() {
