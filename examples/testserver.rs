@@ -11,6 +11,8 @@
 //! | path | does |
 //! |---|---|
 //! | `/echo` | answers each message with itself |
+//! | `/long_echo` | as `/echo`, with responses as long as by default |
+//! | `/late_echo` | as `/long_echo`, but receives nothing for eleven seconds |
 //! | `/close` | closes at once with 3000 "Go away!" |
 //! | `/disabled_websocket_echo` | as `/echo`, without WebSocket |
 //! | `/cookie_needed_echo` | as `/echo`, with the `JSESSIONID` cookie |
@@ -92,6 +94,12 @@ async fn echo(mut session: Session) {
     }
 }
 
+/// Begins after more than the ten seconds that a default allows for several other things.
+async fn late_echo(session: Session) {
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    echo(session).await;
+}
+
 async fn close(session: Session) {
     session.close(3000, "Go away!");
 }
@@ -137,7 +145,6 @@ async fn broadcast(State(peers): State<Peers>, mut session: Session) {
     peers.with(|peers| peers.remove(&session.id()));
 }
 
-/// Where the ends of `/commands` sessions are told.
 async fn stuck(session: Session) {
     session.closed().await;
 }
@@ -146,6 +153,7 @@ fn refused(endpoints: &[SockJsHandle]) -> String {
     endpoints.iter().map(|handle| handle.stats().rejected.values().sum::<u64>()).sum::<u64>().to_string()
 }
 
+/// Where the ends of `/commands` sessions are told.
 type Ends = broadcast::Sender<(Uuid, String)>;
 
 async fn commands(State(ends): State<Ends>, mut session: Session) {
@@ -209,6 +217,7 @@ fn app(args: &Args) -> Router {
         let options = options.hixie76(true);
         options
     };
+    let with_long_responses = || options().response_limit(128 << 10);
     let full = SockJs::new(echo).options(options().max_sessions(0));
     let stuck = SockJs::new(stuck)
         .options(options().receive_queue_messages(1).receive_timeout(Duration::from_millis(500)));
@@ -216,6 +225,8 @@ fn app(args: &Args) -> Router {
     let without_websocket = options().disable(Transport::WebSocket).disable(Transport::RawWebSocket);
     let app = Router::new()
         .nest_service("/echo", SockJs::new(echo).options(options()))
+        .nest_service("/long_echo", SockJs::new(echo).options(with_long_responses()))
+        .nest_service("/late_echo", SockJs::new(late_echo).options(with_long_responses()))
         .nest_service("/own_echo", SockJs::new(echo))
         .nest_service("/forwarded_echo", SockJs::new(echo).options(Options::new().trust_forwarded(true)))
         .nest_service("/close", SockJs::new(close).options(options()))
