@@ -206,6 +206,11 @@ export class Cell {
     await step('messages', () => call(page, 'bursts', 'echo', MESSAGES, BURST));
     await step('texts', () => call(page, 'texts', 'echo'));
     await step('large messages', () => call(page, 'large', 'echo', LARGE));
+    await step('one turn', async () => {
+      // There responses are as long as by default: the client waits 200 ms after each of eventsource's.
+      await this.open(page, 'turns', `${server.url}/long_echo`);
+      await call(page, 'turns', 'turns');
+    });
   }
 
   serverClose(page, server, watcher) {

@@ -3,10 +3,10 @@ import { Cell } from './cells.js';
 import { Proxy } from './proxy.js';
 
 // Changes the messages of an answer or of a sending, leaving alone the other frames and the other services.
-function messages(change) {
+function messages(change, service = '/echo/') {
   return (path, text) => {
     const [, frame, array] = /^(a?)(\[.*\])\s*$/s.exec(text) ?? [];
-    if (!path.startsWith('/echo/') || array === undefined) {
+    if (!path.startsWith(service) || array === undefined) {
       return text;
     }
     return `${frame}${JSON.stringify(change(JSON.parse(array)))}${frame && '\n'}`;
@@ -74,6 +74,11 @@ const KINDS = [
     name: 'a large message that is cut short',
     at: 'large messages',
     conduct: { answer: messages((texts) => texts.map((text) => text.slice(0, 60_000))) },
+  },
+  {
+    name: 'a large turn whose last message the server does not get',
+    at: 'one turn',
+    conduct: { body: messages((all) => (all.length > 1_000 ? all.slice(0, -1) : all), '/long_echo/') },
   },
   {
     name: 'another close code',

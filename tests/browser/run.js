@@ -1,5 +1,6 @@
 // Runs everything: see README.md.
 import { parseArgs } from 'node:util';
+import { bareTests } from './bare.js';
 import { BROWSERS, launch, quit } from './browsers.js';
 import { Cell, ORIGINS, TRANSPORTS } from './cells.js';
 import { CASES, Fallback, LateCut } from './fallback.js';
@@ -127,6 +128,7 @@ async function main(started) {
   const late = [];
   await each(browsers, async (browser) => {
     await runAll(cellsOf(browser, pages), describeCell, late);
+    await runAll(bareTests(browser, pages), () => '', late);
     // One browser is enough for these. Chromium would only wait for the other.
     if (browser.kind === 'chromium') {
       await runAll(breakages(browser, pages), (result) => result.message, late);

@@ -91,6 +91,13 @@ const bench = {
     await this.fence(name);
   },
 
+  async turns(name) {
+    for (const [what, messages] of Object.entries(texts.turns)) {
+      await this.echo(name, messages, what);
+      await this.fence(name);
+    }
+  },
+
   // One more round trip, to see that nothing came twice: all messages were expected, and none is left.
   async fence(name) {
     const peer = peerOf(name);

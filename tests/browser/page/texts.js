@@ -55,5 +55,13 @@ const texts = (() => {
     return '\u00e9\u6f22\u{1f600}\u0436'.repeat(Math.floor(bytes / 11)) + 'z'.repeat(bytes % 11);
   }
 
-  return { everyCharacter, awkward, embedded, loneSurrogates, ascii, multiByte };
+  const numbered = (count, text) => Array.from({ length: count }, (_, n) => `${n} ${text}`);
+
+  // What a page may send in one turn. Over HTTP the client sends it in one request.
+  const turns = {
+    '1,500 short messages': numbered(1500, 'short'),
+    '40 messages of 40 KB': numbered(40, 'x'.repeat(40_000)),
+  };
+
+  return { everyCharacter, awkward, embedded, loneSurrogates, ascii, multiByte, turns };
 })();
