@@ -9,6 +9,7 @@ import { SMOKE, TRANSPORTS } from './configurations.js';
 import { checkDocument } from './document.js';
 import { errorTests } from './errors.js';
 import { idleTests } from './idle.js';
+import { lateTests } from './late.js';
 import { originTests } from './origins.js';
 import { PROGRAMS, ReverseProxy, trustUnderNode } from './proxies.js';
 import { Smoke } from './smoke.js';
@@ -207,7 +208,7 @@ async function main(started) {
   );
   await runTests([...originTests(), ...errorTests(), ...turnTests()]);
   // All of them at once: this is waiting and nothing else.
-  await Promise.all(idleTests(browsers).map((one) => runTests([one])));
+  await Promise.all([...idleTests(browsers), ...lateTests()].map((one) => runTests([one])));
   await Promise.all(settled);
 
   const label = `docs/proxies.md ${values.write ? 'is written' : 'agrees'}`;
