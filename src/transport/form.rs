@@ -2,6 +2,11 @@
 //!
 //! Not by `form_urlencoded`, which takes a form whole, and would let bytes in that are no UTF-8.
 
+use crate::protocol::scan::ByteSet;
+
+/// What means something in a value.
+const SPECIAL: ByteSet<3> = ByteSet { below: 0, others: [b'&', b'%', b'+'] };
+
 /// The name of the field, and what stands behind it.
 const NAME: &[u8] = b"d=";
 
@@ -48,19 +53,27 @@ impl FormField {
                 }
                 State::Value => match byte {
                     b'&' => State::Done,
-                    b'%' => {
-                        at += 1;
-                        State::Percent(None)
-                    }
+                    b'%' => match escaped(rest) {
+                        Some(decoded) => {
+                            at += 3;
+                            out.push(decoded);
+                            State::Value
+                        }
+                        // It is cut, or none.
+                        None => {
+                            at += 1;
+                            State::Percent(None)
+                        }
+                    },
                     b'+' => {
                         at += 1;
                         out.push(b' ');
                         State::Value
                     }
                     _ => {
-                        let plain = rest.iter().take(full - out.len());
-                        let end = plain.take_while(|byte| !matches!(byte, b'&' | b'%' | b'+')).count();
-                        out.extend_from_slice(&rest[..end]);
+                        let plain = &rest[..rest.len().min(full - out.len())];
+                        let end = SPECIAL.prefix_without(plain);
+                        out.extend_from_slice(&plain[..end]);
                         at += end;
                         State::Value
                     }
@@ -104,8 +117,21 @@ impl FormField {
     }
 }
 
+/// The byte that a whole escape at the beginning stands for.
+fn escaped(rest: &[u8]) -> Option<u8> {
+    match rest {
+        [b'%', high, low, ..] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    }
+}
+
 fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
