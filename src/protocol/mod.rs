@@ -4,4 +4,4 @@ pub(crate) mod decode;
 pub(crate) mod frame;
 pub(crate) mod path;
 pub(crate) mod quote;
-pub(crate) mod scan;
+mod scan;

@@ -2,11 +2,6 @@
 //!
 //! Not by `form_urlencoded`, which takes a form whole, and would let bytes in that are no UTF-8.
 
-use crate::protocol::scan::ByteSet;
-
-/// What means something in a value.
-const SPECIAL: ByteSet<3> = ByteSet { below: 0, others: [b'&', b'%', b'+'] };
-
 /// The name of the field, and what stands behind it.
 const NAME: &[u8] = b"d=";
 
@@ -51,33 +46,11 @@ impl FormField {
                     at += end.map_or(rest.len(), |end| end + 1);
                     if end.is_some() { State::Name(0) } else { State::Other }
                 }
-                State::Value => match byte {
-                    b'&' => State::Done,
-                    b'%' => match escaped(rest) {
-                        Some(decoded) => {
-                            at += 3;
-                            out.push(decoded);
-                            State::Value
-                        }
-                        // It is cut, or none.
-                        None => {
-                            at += 1;
-                            State::Percent(None)
-                        }
-                    },
-                    b'+' => {
-                        at += 1;
-                        out.push(b' ');
-                        State::Value
-                    }
-                    _ => {
-                        let plain = &rest[..rest.len().min(full - out.len())];
-                        let end = SPECIAL.prefix_without(plain);
-                        out.extend_from_slice(&plain[..end]);
-                        at += end;
-                        State::Value
-                    }
-                },
+                State::Value => {
+                    let (read, state) = decode_value(rest, full - out.len(), out);
+                    at += read;
+                    state
+                }
                 State::Percent(first) => match (digit(byte), first) {
                     (Some(_), None) => {
                         at += 1;
@@ -115,6 +88,42 @@ impl FormField {
         out.extend(first);
         State::Value
     }
+}
+
+/// Decodes a part of a value into `room` bytes at the most; says how much has been read, and what comes then.
+///
+/// Byte by byte, into memory that is there: in a text that is made of words, every run of plain bytes is short.
+fn decode_value(part: &[u8], room: usize, out: &mut Vec<u8>) -> (usize, State) {
+    let start = out.len();
+    out.resize(start + room.min(part.len()), 0);
+    let (mut read, mut written, mut state) = (0, 0, State::Value);
+    for place in &mut out[start..] {
+        *place = match part.get(read) {
+            Some(b'+') => b' ',
+            Some(b'%') => match escaped(&part[read..]) {
+                Some(byte) => {
+                    read += 2;
+                    byte
+                }
+                // It is cut, or none.
+                None => {
+                    read += 1;
+                    state = State::Percent(None);
+                    break;
+                }
+            },
+            Some(b'&') => {
+                state = State::Done;
+                break;
+            }
+            Some(&byte) => byte,
+            None => break,
+        };
+        read += 1;
+        written += 1;
+    }
+    out.truncate(start + written);
+    (read, state)
 }
 
 /// The byte that a whole escape at the beginning stands for.
