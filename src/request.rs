@@ -17,9 +17,6 @@ pub(crate) const MAX_DISCARD: u64 = 32 << 20;
 /// How long a body that nobody wants is read.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
-/// How long a message may take to come, over a WebSocket and in a body.
-pub(crate) const READ_TIME: Duration = Duration::from_secs(60);
-
 /// The head of a request.
 pub(crate) struct Head {
     pub(crate) parts: Parts,

@@ -27,7 +27,6 @@ use super::{CloseReason, Message};
 use crate::{
     Overflow,
     protocol::frame::{CloseFrame, Frame, INTERRUPTED, MESSAGE_TOO_SLOW, TOO_SLOW},
-    request::READ_TIME,
     stats::{State, Traffic},
 };
 
@@ -43,6 +42,9 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// How long the rest of a session that has ended may wait for its attached receiver to take more of it: a
 /// slow client empties large buffers below before it is seen to read.
 const SLOW_READER: Duration = Duration::from_secs(60);
+
+/// How long a message may take to come, over a socket and in a body.
+pub(crate) const READ_TIME: Duration = Duration::from_secs(60);
 
 /// The slowest link that is waited for when a response has been handed over whole, in bytes per second.
 const SLOW_LINK: usize = 16 << 10;

@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub(crate) use self::waiters::Ticket;
 pub(crate) use self::{
     attachment::Attachment,
-    core::{AttachError, Farewell, Settings},
+    core::{AttachError, Farewell, READ_TIME, Settings},
     driver::Driver,
     peers::Peer,
     registry::{Lookup, Registry, Reservation},

@@ -11,9 +11,9 @@ use super::payload::{Encoding, Payload, PieceError};
 use crate::{
     Options,
     protocol::decode::{ArrayDecoder, Batch, DecodeError},
-    request::{BodyError, READ_TIME, discard_body},
+    request::{BodyError, discard_body},
     response::reply::{self, Rejection},
-    session::{Closed, SendPermit},
+    session::{Closed, READ_TIME, SendPermit},
     timeout::timeout,
 };
 
