@@ -25,7 +25,7 @@ pub(crate) struct Limits {
 ///
 /// Everything that JSON allows in a string is accepted. A surrogate without its partner, which JavaScript
 /// can send and UTF-8 cannot hold, becomes U+FFFD.
-#[cfg(any(feature = "websocket", fuzzing, test))]
+#[allow(dead_code, reason = "without the feature `websocket` only tests and benchmarks have whole arrays")]
 pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut array = ArrayDecoder::new(limits);
     let Batch { messages, length } = array.take(payload, true)?;
