@@ -1,5 +1,5 @@
 // One cell of the matrix: a transport, in a browser, to a server of the page's own origin or of another.
-import { call, openPage } from './pages.js';
+import { call, closePage, openPage } from './pages.js';
 import { Proxy } from './proxy.js';
 import { TestServer } from './servers.js';
 import { DELAY_MS, LAST_POLL_MS, PATIENCE_MS, Started, median, pause, same, step } from './support.js';
@@ -234,7 +234,7 @@ export class Cell {
     });
     await step('tab close', async () => {
       await this.openNamed(page, 'tab', server);
-      await page.close();
+      await closePage(this.browser, page);
       await this.checkEnd(watcher, 'tab', reasons);
     });
   }
@@ -252,7 +252,7 @@ export class Cell {
       }
       const { code, reason, wasClean } = noticed ?? (await call(page, 'closing', 'echo'));
       same([code, wasClean], [1006, false], 'the close event');
-      await page.close();
+      await closePage(this.browser, page);
       const only = `notices that the server has restarted only when it sends: ${code} "${reason}"`;
       return noticed === null ? [only] : [];
     });

@@ -1,4 +1,5 @@
 // Two servers behind one proxy: no session's request may come to the server that does not know it.
+import { inTurn } from '../browser/pages.js';
 import { TestServer } from '../browser/servers.js';
 import { DELAY_MS, PATIENCE_MS, Started, pause, same, step, within } from '../browser/support.js';
 import { inBrowser, underNode } from './bench.js';
@@ -187,8 +188,8 @@ async function byCookieInBrowser(program, browser) {
   return withTwo(program, 'affinity-cookie', async ({ front, started }) => {
     // With cookies of its own: those of another proxy on this machine would be sent here too, for a cookie
     // does not care about ports.
-    const context = await browser.driver.createBrowserContext();
-    started.add(context, () => context.close());
+    const context = await inTurn(browser.driver, () => browser.driver.createBrowserContext());
+    started.add(context, () => inTurn(context, () => context.close()));
     const page = started.add(await inBrowser({ driver: context }, front, started));
     const sessions = 6;
     for (let n = 0; n < sessions; n += 1) {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createContext, runInContext } from 'node:vm';
 import SockJS from 'sockjs-client';
-import { call, openPage } from '../browser/pages.js';
+import { call, closePage, openPage } from '../browser/pages.js';
 
 const PAGE = new URL('../browser/page/', import.meta.url);
 const SCRIPTS = ['texts.js', 'page.js'];
@@ -36,6 +36,6 @@ export async function inBrowser(browser, front, started) {
         const infos = performance.getEntriesByType('resource').filter(({ name }) => /\/info\b/.test(name));
         return infos.at(-1)?.nextHopProtocol;
       }),
-    stop: () => page.close(),
+    stop: () => closePage(browser, page),
   };
 }
