@@ -303,26 +303,27 @@ pub(crate) mod tests {
     use super::{Connection, Settings, Shared, core::ReceiverId, registry::LiveCount};
     use crate::{Overflow, Transport};
 
+    /// A stream whose client takes its time.
+    pub(crate) const SETTINGS: Settings = Settings {
+        heartbeat: None,
+        disconnect_delay: Duration::from_secs(5),
+        receive_queue_bytes: 1 << 20,
+        receive_queue_messages: 100,
+        send_queue_bytes: 1 << 20,
+        send_overflow: Overflow::Wait,
+        write_timeout: None,
+        pong_timeout: None,
+        resumable: true,
+        polling: false,
+        framed: true,
+    };
+
     /// A session over XHR streaming whose client has its `o`.
     pub(crate) fn open_session() -> (Arc<Shared>, ReceiverId) {
-        open_session_with(1 << 20)
+        open_session_with(SETTINGS)
     }
 
-    /// The same, with queues of so many bytes.
-    pub(crate) fn open_session_with(bytes: usize) -> (Arc<Shared>, ReceiverId) {
-        let settings = Settings {
-            heartbeat: None,
-            disconnect_delay: Duration::from_secs(5),
-            receive_queue_bytes: bytes,
-            receive_queue_messages: 100,
-            send_queue_bytes: bytes,
-            send_overflow: Overflow::Wait,
-            write_timeout: None,
-            pong_timeout: None,
-            resumable: true,
-            polling: false,
-            framed: true,
-        };
+    pub(crate) fn open_session_with(settings: Settings) -> (Arc<Shared>, ReceiverId) {
         let connection = Connection {
             id: Uuid::nil(),
             transport: Transport::XhrStreaming,

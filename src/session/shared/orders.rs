@@ -7,41 +7,18 @@ use std::{
     future::poll_fn,
     pin::pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use loom::{future::block_on, thread};
 
 use super::*;
-use crate::Overflow;
+use crate::session::tests::{SETTINGS, open_session_with};
 
-const SETTINGS: Settings = Settings {
-    heartbeat: None,
-    disconnect_delay: Duration::from_secs(5),
-    receive_queue_bytes: 1000,
-    receive_queue_messages: 1,
-    send_queue_bytes: 1,
-    send_overflow: Overflow::Wait,
-    write_timeout: None,
-    pong_timeout: None,
-    resumable: true,
-    polling: false,
-    framed: true,
-};
-
-/// A session whose client has its `o`.
+/// A session whose client has its `o`, and whose queues hold one message each.
 fn open() -> (Arc<Shared>, ReceiverId) {
-    let connection = Connection {
-        id: Uuid::nil(),
-        transport: Transport::XhrStreaming,
-        peer: None,
-        owner: None,
-        binary: false,
-        pings: false,
-    };
-    let (shared, id) = Shared::new(connection, SETTINGS, LiveCount::default());
-    assert!(shared.poll_frame(id, 1, &mut context()).is_ready());
-    (shared, id)
+    let small =
+        Settings { receive_queue_bytes: 1000, receive_queue_messages: 1, send_queue_bytes: 1, ..SETTINGS };
+    open_session_with(small)
 }
 
 fn context() -> Context<'static> {

@@ -16,9 +16,9 @@ use crate::{
     CloseReason, Message, Sender,
     protocol::frame::Frame,
     session::{
-        Shared,
+        Settings, Shared,
         core::{MESSAGE_OVERHEAD, ReceiverId, Refused},
-        tests::open_session_with,
+        tests::{SETTINGS, open_session_with},
     },
 };
 
@@ -28,7 +28,7 @@ const BOUND: usize = 10_000;
 const FRAME: usize = 6;
 
 fn open() -> (Arc<Shared>, ReceiverId) {
-    open_session_with(BOUND)
+    open_session_with(Settings { receive_queue_bytes: BOUND, send_queue_bytes: BOUND, ..SETTINGS })
 }
 
 /// Counts how often a task is woken.
