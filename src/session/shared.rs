@@ -642,9 +642,14 @@ struct Wakes {
 impl Wakes {
     fn wake(self) {
         let Self { frame, message, driver, others } = self;
-        for waker in [frame, message, driver].into_iter().flatten() {
-            waker.wake();
-        }
+        let wake = |waker: Option<Waker>| {
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        };
+        wake(frame);
+        wake(message);
+        wake(driver);
         others.into_iter().for_each(Waker::wake);
     }
 }
