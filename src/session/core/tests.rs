@@ -377,7 +377,7 @@ fn a_socket_goes_with_its_connection() {
 
 // The end.
 
-fn all_reasons() -> [(CloseReason, CloseFrame); 10] {
+fn all_reasons() -> [(CloseReason, CloseFrame); 11] {
     let own = CloseFrame::new(4001, "own");
     [
         (CloseReason::Client(None), INTERRUPTED),
@@ -389,6 +389,7 @@ fn all_reasons() -> [(CloseReason, CloseFrame); 10] {
         (CloseReason::SendQueueFull, TOO_SLOW),
         (CloseReason::Server(own.clone()), own.clone()),
         (CloseReason::ProtocolError(own.clone()), own.clone()),
+        (CloseReason::ProtocolError(MESSAGE_TOO_SLOW), MESSAGE_TOO_SLOW),
         (CloseReason::Shutdown(own.clone()), own),
     ]
 }
