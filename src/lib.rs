@@ -96,8 +96,7 @@
 //! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod dispatch;
-mod error;
+mod endpoint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 #[allow(missing_docs, reason = "for the targets of fuzz/ only")]
@@ -105,44 +104,40 @@ pub mod fuzzing;
 #[cfg(all(test, not(fuzzing)))]
 #[allow(unreachable_pub, reason = "it is public for the targets of fuzz/")]
 mod fuzzing;
-mod handle;
-mod handler;
-mod identity;
-mod layer;
-#[cfg(feature = "metrics")]
-mod metrics;
 mod options;
 mod origin;
 mod protocol;
-mod random;
-mod request;
 mod response;
+mod service;
 mod session;
-mod sockjs;
-mod stats;
-mod timeout;
 mod transport;
+mod util;
 
-pub use self::{
-    error::SendError,
-    handle::{ShutdownReport, SockJsHandle},
-    handler::Handler,
-    identity::Identify,
-    layer::{MiddlewareFuture, SockJsLayer, SockJsMiddleware},
-    options::{Cookie, Cors, Options, Overflow},
-    origin::{InvalidOrigin, Origins},
-    protocol::frame::CloseFrame,
-    response::{
-        client::ClientScript,
-        cookie::{AffinityCookie, SameSite},
-    },
-    session::{CloseReason, Message, Sender, Session},
-    sockjs::{ResponseFuture, SockJs},
-    stats::{Stats, TransportStats},
-    transport::Transport,
-};
 #[doc(hidden)]
-pub use self::{handler::Opened, identity::Owner};
+pub use self::session::{opened::Opened, owner::Owner};
+pub use self::{
+    endpoint::{
+        handle::SockJsHandle,
+        handler::Handler,
+        identity::Identify,
+        layer::{MiddlewareFuture, SockJsLayer, SockJsMiddleware},
+        sockjs::{ResponseFuture, SockJs},
+        stats::Stats,
+    },
+    options::{
+        affinity_cookie::{AffinityCookie, SameSite},
+        builder::Options,
+        cookie::Cookie,
+        cors::Cors,
+    },
+    origin::{pattern::InvalidOrigin, policy::Origins},
+    protocol::{close::CloseFrame, message::Message, transport::Transport},
+    response::client::ClientScript,
+    session::{
+        close_reason::CloseReason, core::settings::Overflow, drain::ShutdownReport, send_error::SendError,
+        sender::Sender, session::Session, traffic::TransportStats,
+    },
+};
 
 /// The examples of the README and the guides compile.
 #[cfg(doctest)]

@@ -1,7 +1,11 @@
-use http::HeaderMap;
+use http::{
+    HeaderMap, HeaderValue, Uri,
+    header::{HOST, ORIGIN, REFERER},
+    uri::Scheme,
+};
 use proptest::prelude::*;
 
-use super::*;
+use super::{pattern::*, policy::*, request::*};
 
 /// Judges a request to `http://app.example/` with these headers, after `setting` has changed what it wants.
 fn judged<V: AsRef<[u8]>>(

@@ -1,7 +1,7 @@
 //! Reading what a client sends: a JSON array of strings.
 
+use super::message::Message;
 use super::quote::{SPECIAL, SPECIAL_OR_LEAD, has_mangled};
-use crate::Message;
 
 /// Why a payload was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,67 +1,8 @@
 //! The four frames that a SockJS server sends: `o`, `h`, `a[…]` and `c[…]`.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
-use super::quote::quote;
-use crate::Message;
-
-/// Why a session ends, as the peer is told: a code and a text.
-///
-/// The codes are those of WebSocket ([RFC 6455, section 7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)):
-/// 1000 for a normal closure, 3000–4999 for an application's own. SockJS carries any code and any text on
-/// every transport but the raw WebSocket: there, a code that RFC 6455 does not let on the wire is sent as
-/// 1000, and a reason is cut to 123 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CloseFrame {
-    code: u16,
-    reason: Cow<'static, str>,
-}
-
-impl CloseFrame {
-    /// A close frame with `code` and `reason`.
-    pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: reason.into() }
-    }
-
-    /// The close code.
-    #[must_use]
-    pub fn code(&self) -> u16 {
-        self.code
-    }
-
-    /// The text beside the code; may be empty.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    pub(crate) const fn fixed(code: u16, reason: &'static str) -> Self {
-        Self { code, reason: Cow::Borrowed(reason) }
-    }
-}
-
-impl std::fmt::Display for CloseFrame {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", self.code, self.reason)
-    }
-}
-
-/// A second receiver came while the first still waits (suite: `test_close_request`).
-pub(crate) const ANOTHER_CONNECTION: CloseFrame = CloseFrame::fixed(2010, "Another connection still open");
-/// A receiver was cut off (suite: `test_abort_xhr_streaming`).
-pub(crate) const INTERRUPTED: CloseFrame = CloseFrame::fixed(1002, "Connection interrupted");
-/// The endpoint has no room for a session.
-pub(crate) const TRY_AGAIN_LATER: CloseFrame = CloseFrame::fixed(1013, "Try again later");
-/// The client does not keep up with what it is sent.
-pub(crate) const TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Client too slow");
-/// A message came more slowly than is waited for.
-pub(crate) const MESSAGE_TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Message too slow");
-/// The application's handler returned or dropped the session.
-pub(crate) const NORMAL: CloseFrame = CloseFrame::fixed(1000, "Normal closure");
-/// The application's handler panicked.
-pub(crate) const INTERNAL_ERROR: CloseFrame = CloseFrame::fixed(1011, "Internal error");
+use super::{close::CloseFrame, message::Message, quote::quote};
 
 /// What one session hands to one receiver at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +56,8 @@ impl Frame {
                 put(b"]");
             }
             Self::Close(close) => {
-                let mut bytes = format!("c[{},", close.code).into_bytes();
-                quote(&close.reason, &mut bytes);
+                let mut bytes = format!("c[{},", close.code()).into_bytes();
+                quote(close.reason(), &mut bytes);
                 bytes.push(b']');
                 put(&bytes);
             }
@@ -128,7 +69,7 @@ impl Frame {
         match self {
             Self::Open | Self::Heartbeat => 1,
             Self::Messages(messages) => messages.iter().map(|m| m.quoted().len() + 1).sum::<usize>() + 2,
-            Self::Close(close) => close.reason.len() + 16,
+            Self::Close(close) => close.reason().len() + 16,
         }
     }
 }

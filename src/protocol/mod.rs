@@ -1,7 +1,12 @@
-//! The SockJS protocol as pure functions over bytes: no IO, no clock, no runtime.
+//! The SockJS protocol: its vocabulary, and pure functions over bytes. No IO, no clock, no runtime.
+//!
+//! Imports: nothing.
 
+pub(crate) mod close;
 pub(crate) mod decode;
 pub(crate) mod frame;
+pub(crate) mod message;
 pub(crate) mod path;
 pub(crate) mod quote;
 mod scan;
+pub(crate) mod transport;

@@ -9,7 +9,7 @@ use http::{
     header::{CACHE_CONTROL, ETAG},
 };
 
-use super::{cache, etag::ETag, reply};
+use super::{cache, etag::ETag, rejection::Rejection, reply};
 
 /// A build of sockjs-client for the endpoint to serve, so that pages and the iframe page always load the
 /// same version: see [`Options::client_script`](crate::Options::client_script).
@@ -44,9 +44,9 @@ impl ClientScript {
 
     /// The script, or 304 for a browser that has it. Under a path with a version it may be kept for ever;
     /// without one it is asked for anew each time, or after an update a page and its iframe would differ.
-    pub(crate) fn respond(&self, version: Option<&str>, request: &HeaderMap) -> Response {
+    pub(crate) fn respond(&self, version: Option<&str>, request: &HeaderMap) -> Result<Response, Rejection> {
         if version.is_some_and(|version| version != self.version()) {
-            return reply::not_found();
+            return Err(Rejection::NotFound);
         }
         let mut response = if self.etag.is_known(request) {
             reply::empty(StatusCode::NOT_MODIFIED)
@@ -61,7 +61,7 @@ impl ClientScript {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, no-cache"));
         }
         headers.insert(ETAG, self.etag.header());
-        response
+        Ok(response)
     }
 }
 

@@ -4,11 +4,11 @@ use http::{
     HeaderMap, HeaderValue,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, VARY,
     },
 };
 
-use crate::{Origins, origin::said};
+use crate::util::headers::said;
 
 /// Who may read an answer.
 #[derive(Debug)]
@@ -22,15 +22,6 @@ pub(crate) enum AllowOrigin {
 }
 
 impl AllowOrigin {
-    /// For a request that was let in.
-    pub(crate) fn of(request: &HeaderMap, origins: &Origins) -> Self {
-        match said(request, &ORIGIN).next() {
-            Some(origin) => Self::Named(origin.clone()),
-            None if origins.is_any() => Self::Anyone,
-            None => Self::Nobody,
-        }
-    }
-
     /// A copy for an answer that may wait for long: the request's own header keeps the connection's read buffer.
     pub(crate) fn detached(self) -> Self {
         match self {

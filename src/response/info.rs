@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::{cache, reply};
-use crate::{Options, random};
+use crate::util::random;
 
 /// The answer to `GET /info`, but for the number that differs each time.
 pub(crate) struct InfoPage {
@@ -13,14 +13,14 @@ pub(crate) struct InfoPage {
 }
 
 impl InfoPage {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(websocket: bool, cookie_needed: bool, base_url: Option<&str>) -> Self {
         let mut info = json!({
-            "websocket": options.transports.has_websocket(),
+            "websocket": websocket,
             "origins": ["*:*"],
-            "cookie_needed": options.cookie.is_on(),
+            "cookie_needed": cookie_needed,
         });
-        if let (Some(base_url), Some(info)) = (&options.base_url, info.as_object_mut()) {
-            info.insert("base_url".to_owned(), base_url.as_str().into());
+        if let (Some(base_url), Some(info)) = (base_url, info.as_object_mut()) {
+            info.insert("base_url".to_owned(), base_url.into());
         }
         let mut start = info.to_string();
         // The object goes on.

@@ -11,7 +11,7 @@ use super::{
     core::{AttachError, ReceiverId},
     shared::Shared,
 };
-use crate::{protocol::frame::Frame, timeout::timeout};
+use crate::{protocol::frame::Frame, util::timeout::timeout};
 
 /// How long a second receiver waits for the first to go before it is refused.
 ///

@@ -9,17 +9,19 @@ use std::{
 };
 
 use tokio::time::{Instant, Sleep};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Level, Span};
 use uuid::Uuid;
 
 use super::{
-    CloseReason, Connection, Session,
-    registry::{HandlerCount, Place, Registered},
+    close_reason::CloseReason,
+    connection::Connection,
+    limits::SessionPermit,
+    opened::{HandlerFuture, Opened},
+    registry::Registered,
+    session::Session,
 };
-use crate::{
-    handler::{HandlerFuture, Opened},
-    protocol::frame::{INTERNAL_ERROR, NORMAL},
-};
+use crate::protocol::close::{CloseFrame, INTERNAL_ERROR, NORMAL};
 
 /// A deadline that has moved away by more sets the timer, which then need not ring in between.
 const FAR: Duration = Duration::from_secs(1);
@@ -38,7 +40,7 @@ pub(crate) struct Driver {
     attended: u64,
     sleep: Pin<Box<Sleep>>,
     /// Given back last: a session counts against the limits while its handler runs.
-    _place: Option<Place>,
+    _permit: Option<SessionPermit>,
 }
 
 enum Handler {
@@ -46,11 +48,11 @@ enum Handler {
     Waiting {
         opened: Opened,
         session: Session,
-        count: HandlerCount,
+        count: TaskTrackerToken,
     },
     Running {
         future: HandlerFuture,
-        _count: HandlerCount,
+        _count: TaskTrackerToken,
     },
     Done,
 }
@@ -62,8 +64,8 @@ impl Driver {
         let Connection { id, .. } = registered.shared.connection;
         let span = span(&registered.shared.connection, span_level);
         let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
-        let place = registered.take_place();
-        Self { id, span, registered: Some(registered), handler, attended: 0, sleep, _place: place }
+        let permit = registered.take_permit();
+        Self { id, span, registered: Some(registered), handler, attended: 0, sleep, _permit: permit }
     }
 
     /// Whether the session is over for its client: nothing will be sent or received any more.
@@ -158,7 +160,7 @@ impl Driver {
         }
     }
 
-    fn end(&self, frame: crate::CloseFrame) {
+    fn end(&self, frame: CloseFrame) {
         if let Some(registered) = &self.registered {
             registered.shared.end(CloseReason::Server(frame));
         }

@@ -1,294 +1,24 @@
-//! One session, whatever transport carries it.
+//! One session, whatever transport carries it: its state, who may wait for it, and the sessions of an endpoint.
+//!
+//! Imports: protocol, util.
 
-mod attachment;
-mod core;
-mod driver;
-mod message;
-mod peers;
-mod registry;
-mod sender;
-mod shared;
-mod waiters;
-
-use std::{
-    fmt,
-    future::poll_fn,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-
-use futures_core::Stream;
-use futures_sink::Sink;
-use uuid::Uuid;
-
-#[cfg(feature = "websocket")]
-pub(crate) use self::waiters::Ticket;
-pub(crate) use self::{
-    attachment::Attachment,
-    core::{AttachError, Farewell, READ_TIME, Settings},
-    driver::Driver,
-    peers::Peer,
-    registry::{Lookup, Registry, Reservation},
-    shared::{Closed, Connection, SendPermit, Shared},
-};
-pub use self::{message::Message, sender::Sender};
-use crate::{
-    CloseFrame, SendError, Transport,
-    protocol::frame::{INTERNAL_ERROR, NORMAL},
-};
-
-/// An open connection to one client, given to the endpoint's handler.
-///
-/// A session receives with [`recv`](Self::recv) and sends with [`send`](Self::send), in order and each
-/// message once, over whatever transport the client has chosen. It is also a [`Stream`] of messages and a
-/// [`Sink`] for them. [`sender`](Self::sender) makes handles that send from other tasks.
-///
-/// **Dropping a session closes it** with 1000 "Normal closure", so a handler that returns has hung up;
-/// with 1011 "Internal error" if it panics. Messages sent before reach the client before the close. To keep
-/// a session beyond its handler, move it into another task.
-///
-/// # The end
-///
-/// When the session ends for whatever reason, `recv` first returns what the client had sent, then `None`;
-/// [`closed`](Self::closed) and [`close_reason`](Self::close_reason) tell why. A handler is never cancelled:
-/// one that waits for something else may wait for `closed` beside it.
-pub struct Session {
-    sender: Sender,
-}
-
-impl Session {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { sender: Sender::new(shared) }
-    }
-
-    fn shared(&self) -> &Shared {
-        self.sender.shared()
-    }
-
-    /// The next message from the client; `None` when the session has ended and all that was accepted before
-    /// has been received.
-    ///
-    /// Over the HTTP transports, where no response of the session's is open, the request that brings messages is
-    /// answered once the handler has run with them until it waits for something, or
-    /// [its turn](crate#taking-turns) is over. What it has sent back by then leaves with the client's next poll.
-    ///
-    /// # Cancel safety
-    /// A message is taken only when it is returned: safe in `select!`.
-    pub async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.shared().poll_receive(cx)).await
-    }
-
-    /// The next message if one is already here; `None` says nothing about the end.
-    pub fn try_recv(&mut self) -> Option<Message> {
-        self.shared().try_receive()
-    }
-
-    /// Sends a message to the client, and waits while the queue to it is full: see [`Sender::send`].
-    ///
-    /// # Errors
-    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any
-    /// transport but the raw WebSocket. Both give the message back.
-    ///
-    /// # Cancel safety
-    /// The message is queued only when this returns: dropped before, it is not sent.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.send(message).await
-    }
-
-    /// Sends a message to the client if there is room for it: see [`Sender::try_send`].
-    ///
-    /// # Errors
-    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.try_send(message)
-    }
-
-    /// Closes the session: see [`Sender::close`].
-    pub fn close(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) {
-        self.sender.close(code, reason);
-    }
-
-    /// A handle that sends and closes from other tasks; it does not keep the session open.
-    #[must_use]
-    pub fn sender(&self) -> Sender {
-        self.sender.clone()
-    }
-
-    /// Waits for the end of the session and tells its reason: see [`Sender::closed`].
-    pub async fn closed(&self) -> CloseReason {
-        self.sender.closed().await
-    }
-
-    /// How many messages were dropped for newer ones: see [`Sender::dropped`].
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.sender.dropped()
-    }
-
-    /// Why the session has ended; `None` while it is open.
-    #[must_use]
-    pub fn close_reason(&self) -> Option<CloseReason> {
-        self.sender.close_reason()
-    }
-
-    /// The id of this connection: random, made by the server, fit for logs and maps.
-    ///
-    /// It is not the session id of the protocol. That one lets its holder read and send, so an application
-    /// never sees it.
-    #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.sender.id()
-    }
-
-    /// The transport by which the session was opened.
-    #[must_use]
-    pub fn transport(&self) -> Transport {
-        self.sender.transport()
-    }
-
-    /// The address of the socket that brought the opening request; with a proxy between, the proxy's.
-    ///
-    /// `None` unless the server makes it known as axum's
-    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), as
-    /// `into_make_service_with_connect_info::<SocketAddr>()` does.
-    #[must_use]
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.sender.peer_addr()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let frame = if std::thread::panicking() { INTERNAL_ERROR } else { NORMAL };
-        self.shared().end(CloseReason::Server(frame));
-        self.shared().stop_receiving();
-    }
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sender.fmt_as("Session", f)
-    }
-}
-
-/// The messages of the client, until the end.
-impl Stream for Session {
-    type Item = Message;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.shared().poll_receive(cx)
-    }
-}
-
-/// As the [`Sink`] of a [`Sender`].
-impl Sink<Message> for Session {
-    type Error = SendError;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Pin::new(&mut self.sender).poll_ready(cx)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        Pin::new(&mut self.sender).start_send(message)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Pin::new(&mut self.sender).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        Pin::new(&mut self.sender).poll_close(cx)
-    }
-}
-
-/// Why a session ended. The application sees it once per session, and the first cause stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The client closed its WebSocket, with this code and text if it gave any.
-    ///
-    /// On the HTTP transports a client says no goodbye: its end is [`ConnectionLost`](Self::ConnectionLost),
-    /// or [`TimedOut`](Self::TimedOut) if it left between two requests.
-    Client(Option<CloseFrame>),
-    /// The connection that was receiving broke off. What was sent last may be lost.
-    ConnectionLost,
-    /// No receiving request came within the disconnect delay
-    /// ([`Options::disconnect_delay`](crate::Options::disconnect_delay)).
-    TimedOut,
-    /// The client has stopped reading: nothing of what waited for it could be written for as long as
-    /// [`Options::write_timeout`](crate::Options::write_timeout) allows. What was queued is lost.
-    WriteTimeout,
-    /// The WebSocket's peer has answered no ping within
-    /// [`Options::pong_timeout`](crate::Options::pong_timeout), nor sent anything else.
-    PongTimeout,
-    /// A message found the queue to the client full, and the endpoint's policy is
-    /// [`Overflow::Close`](crate::Overflow::Close). What was queued is lost.
-    SendQueueFull,
-    /// This side closed: [`close`](Session::close) was called, or the [`Session`] was dropped.
-    Server(CloseFrame),
-    /// The client broke the protocol or a limit, or took more than a minute for a message on a WebSocket, and was told
-    /// so with this code and text.
-    ProtocolError(CloseFrame),
-    /// The endpoint closed all its sessions ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown),
-    /// [`SockJsHandle::close_all`](crate::SockJsHandle::close_all)).
-    Shutdown(CloseFrame),
-}
-
-impl CloseReason {
-    pub(crate) const NAMES: [&'static str; 9] = [
-        "client",
-        "connection-lost",
-        "timed-out",
-        "server",
-        "protocol-error",
-        "shutdown",
-        "write-timeout",
-        "pong-timeout",
-        "send-queue-full",
-    ];
-
-    /// Its place in [`NAMES`](Self::NAMES).
-    pub(crate) fn index(&self) -> usize {
-        match self {
-            Self::Client(_) => 0,
-            Self::ConnectionLost => 1,
-            Self::TimedOut => 2,
-            Self::Server(_) => 3,
-            Self::ProtocolError(_) => 4,
-            Self::Shutdown(_) => 5,
-            Self::WriteTimeout => 6,
-            Self::PongTimeout => 7,
-            Self::SendQueueFull => 8,
-        }
-    }
-
-    /// A short name for its kind, as [`Stats`](crate::Stats) and metrics have it: `client`,
-    /// `connection-lost`, `timed-out`, `server`, `protocol-error`, `shutdown`, `write-timeout`,
-    /// `pong-timeout`, `send-queue-full`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        Self::NAMES[self.index()]
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(None) => f.write_str("closed by the client"),
-            Self::Client(Some(frame)) => write!(f, "closed by the client: {frame}"),
-            Self::ConnectionLost => f.write_str("connection lost"),
-            Self::TimedOut => f.write_str("timed out"),
-            Self::WriteTimeout => f.write_str("the client stopped reading"),
-            Self::PongTimeout => f.write_str("no answer to a ping"),
-            Self::SendQueueFull => f.write_str("the queue to the client was full"),
-            Self::Server(frame) => write!(f, "closed by the server: {frame}"),
-            Self::ProtocolError(frame) => write!(f, "protocol error: {frame}"),
-            Self::Shutdown(frame) => write!(f, "endpoint shut down: {frame}"),
-        }
-    }
-}
+pub(crate) mod attachment;
+pub(crate) mod close_reason;
+pub(crate) mod connection;
+pub(crate) mod core;
+pub(crate) mod drain;
+pub(crate) mod driver;
+pub(crate) mod limits;
+pub(crate) mod opened;
+pub(crate) mod owner;
+pub(crate) mod registry;
+pub(crate) mod send_error;
+pub(crate) mod sender;
+pub(crate) mod session;
+pub(crate) mod shared;
+pub(crate) mod state;
+pub(crate) mod traffic;
+pub(crate) mod waiters;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -300,8 +30,16 @@ pub(crate) mod tests {
 
     use uuid::Uuid;
 
-    use super::{Connection, Settings, Shared, core::ReceiverId, registry::LiveCount};
-    use crate::{Overflow, Transport};
+    use super::{
+        connection::Connection,
+        core::{
+            ReceiverId,
+            settings::{Overflow, Settings},
+        },
+        limits::LiveSession,
+        shared::Shared,
+    };
+    use crate::protocol::transport::Transport;
 
     /// A stream whose client takes its time.
     pub(crate) const SETTINGS: Settings = Settings {
@@ -332,7 +70,7 @@ pub(crate) mod tests {
             binary: false,
             pings: false,
         };
-        let (shared, id) = Shared::new(connection, settings, LiveCount::default());
+        let (shared, id) = Shared::new(connection, settings, LiveSession::default());
         assert!(shared.poll_frame(id, 1, &mut Context::from_waker(Waker::noop())).is_ready());
         (shared, id)
     }

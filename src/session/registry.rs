@@ -2,29 +2,24 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Waker},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::{
-    Attachment, CloseReason, Shared,
-    core::Settings,
-    peers::{Admission, Peer, Peers},
-    shared::Connection,
+    attachment::Attachment,
+    close_reason::CloseReason,
+    connection::Connection,
+    core::settings::Settings,
+    drain::{Drain, ShutdownReport},
+    limits::{LiveSessions, Peer, Peers, SessionPermit, SessionPermits},
+    owner::Owner,
+    shared::Shared,
+    traffic::Totals,
 };
-use crate::{
-    CloseFrame, ShutdownReport, Transport,
-    identity::Owner,
-    response::reply::Rejection,
-    stats::{Stats, Totals},
-};
+use crate::protocol::{close::CloseFrame, transport::Transport};
 
 /// All sessions of an endpoint: those that clients name by an id, and those that are one socket each.
 #[derive(Debug, Default)]
@@ -32,11 +27,9 @@ pub(crate) struct Registry {
     maps: Mutex<Maps>,
     peers: Arc<Peers>,
     /// Sessions that have not ended. An ended one stays in the maps until its client was told.
-    live: Arc<AtomicUsize>,
-    /// What `max_sessions` compares: the [`Place`]s there are.
-    places: Arc<AtomicUsize>,
-    /// Requests that were refused, by cause.
-    rejections: [AtomicU64; Rejection::ALL.len()],
+    live: LiveSessions,
+    permits: SessionPermits,
+    drain: Drain,
 }
 
 #[derive(Debug, Default)]
@@ -44,12 +37,6 @@ struct Maps {
     named: HashMap<Box<str>, Slot>,
     /// WebSockets, whose ids may repeat: the key is our own.
     sockets: HashMap<Uuid, Slot>,
-    /// How many slots are openings.
-    opening: usize,
-    /// Sessions that a shutdown waits for.
-    leaving: usize,
-    /// Handlers that have not returned.
-    handlers: usize,
     /// What the sessions that are no longer here have left behind.
     past: Totals,
     /// Sessions opened over an HTTP transport where WebSocket is on.
@@ -58,9 +45,6 @@ struct Maps {
     farewell: Option<CloseFrame>,
     /// What has become of the sessions since then that are no longer here.
     report: ShutdownReport,
-    /// Who waits until nothing is left, each under the number of its wait.
-    idle: HashMap<u64, Waker>,
-    last_wait: u64,
 }
 
 #[derive(Debug)]
@@ -68,17 +52,6 @@ enum Slot {
     /// The handler's extractors are still judging the opening request.
     Opening(Transport, Option<Owner>),
     Session(Arc<Shared>),
-}
-
-/// Counts one live session for as long as it exists.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Default))]
-pub(crate) struct LiveCount(Arc<AtomicUsize>);
-
-impl Drop for LiveCount {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What a session id stands for.
@@ -90,7 +63,18 @@ pub(crate) enum Lookup {
     /// A session.
     Session(Arc<Shared>),
     /// Nothing, and no session may open.
-    Refused(Rejection),
+    Refused(NoRoom),
+}
+
+/// Why no session may open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The endpoint has as many sessions as it may.
+    Sessions,
+    /// The peer has as many sessions as it may.
+    Peer,
+    /// The endpoint shuts down.
+    Shutdown,
 }
 
 impl Registry {
@@ -100,12 +84,7 @@ impl Registry {
 
     /// Sessions that have not ended.
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    fn count(&self) -> LiveCount {
-        self.live.fetch_add(1, Ordering::Relaxed);
-        LiveCount(Arc::clone(&self.live))
+        self.live.len()
     }
 
     /// The session that receives under `id`, or the right to open it.
@@ -125,7 +104,7 @@ impl Registry {
             Some(Slot::Session(shared)) => {
                 let shared = Arc::clone(shared);
                 maps.remove(&Key::Name(id.into()), Some(&shared));
-                // Without a handler it gives its place back as soon as it comes: to this one.
+                // Without a handler it gives its permit back as soon as it comes: to this one.
                 max_sessions = max_sessions.saturating_add(usize::from(!shared.has_begun()));
             }
             None => {}
@@ -142,8 +121,8 @@ impl Registry {
         self: &Arc<Self>,
         transport: Transport,
         max_sessions: usize,
-    ) -> Result<Reservation, Rejection> {
-        let key = Key::Socket(crate::random::uuid());
+    ) -> Result<Reservation, NoRoom> {
+        let key = Key::Socket(crate::util::random::uuid());
         self.reserve(&mut self.maps(), key, transport, None, max_sessions)
     }
 
@@ -154,18 +133,20 @@ impl Registry {
         transport: Transport,
         owner: Option<Owner>,
         max_sessions: usize,
-    ) -> Result<Reservation, Rejection> {
+    ) -> Result<Reservation, NoRoom> {
         if maps.farewell.is_some() {
-            return Err(Rejection::Shutdown);
+            return Err(NoRoom::Shutdown);
         }
-        // Places are taken under the lock of the maps only, so this is no race.
-        if self.places.load(Ordering::Relaxed) >= max_sessions {
-            return Err(Rejection::SessionsFull);
-        }
-        let place = Place::take(&self.places);
+        // Permits are taken under the lock of the maps only, so this is no race.
+        let permit = self.permits.take(max_sessions).ok_or(NoRoom::Sessions)?;
         maps.insert(key.clone(), Slot::Opening(transport, owner.clone()));
-        maps.opening += 1;
-        Ok(Reservation { registry: Arc::clone(self), key: Some(key), place: Some(place), _owner: owner })
+        Ok(Reservation {
+            registry: Arc::clone(self),
+            key: Some(key),
+            permit: Some(permit),
+            _pending: self.drain.session(),
+            _owner: owner,
+        })
     }
 
     /// The session that a sending request names.
@@ -178,18 +159,8 @@ impl Registry {
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing behind.
-    pub(crate) fn idle(&self) -> Idle<'_> {
-        Idle { registry: self, ticket: None }
-    }
-
-    /// Takes something out of the maps, and wakes who waits for the last of it.
-    fn take_out(&self, take: impl FnOnce(&mut Maps)) {
-        let idle = {
-            let mut maps = self.maps();
-            take(&mut maps);
-            if maps.is_idle() { std::mem::take(&mut maps.idle) } else { HashMap::new() }
-        };
-        idle.into_values().for_each(Waker::wake);
+    pub(crate) async fn idle(&self) {
+        self.drain.idle().await;
     }
 
     /// Ends every session with `frame` and says how many there were.
@@ -199,15 +170,14 @@ impl Registry {
     }
 
     /// Lets no more session open, and ends all there are. The first call's frame counts.
-    pub(crate) fn begin_shutdown(self: &Arc<Self>, frame: CloseFrame) {
+    pub(crate) fn begin_shutdown(&self, frame: CloseFrame) {
         let (frame, sessions) = {
             let mut maps = self.maps();
             let frame = maps.farewell.get_or_insert(frame).clone();
-            let sessions = maps.sessions();
-            maps.leaving += sessions.len();
-            (frame, sessions)
+            (frame, maps.sessions())
         };
-        sessions.iter().for_each(|shared| shared.leave(&frame, LeavingCount(Arc::clone(self))));
+        sessions.iter().for_each(|shared| shared.leave(&frame, self.drain.session()));
+        self.drain.begin();
     }
 
     /// Cuts off what the shutdown would have to wait for longer. Sessions whose clients were told stay for the
@@ -221,7 +191,7 @@ impl Registry {
         for shared in maps.sessions() {
             report.add(shared.farewell());
         }
-        report.handlers_running = maps.handlers;
+        report.handlers_running = self.drain.handlers_running();
         report
     }
 
@@ -229,13 +199,9 @@ impl Registry {
         self.maps().farewell.is_some()
     }
 
-    pub(crate) fn count_rejection(&self, why: Rejection) {
-        self.rejections[why as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Adds up the numbers of the moment. The sessions are looked at one after the other.
-    pub(crate) fn stats(&self) -> Stats {
-        let (mut totals, sessions, fallbacks, handlers) = {
+    pub(crate) fn totals(&self) -> Totals {
+        let (mut totals, sessions) = {
             let maps = self.maps();
             let mut totals = maps.past.clone();
             for slot in maps.slots() {
@@ -243,48 +209,14 @@ impl Registry {
                     totals.add_opening(*transport);
                 }
             }
-            (totals, maps.sessions(), maps.fallbacks, maps.handlers)
+            totals.fallbacks = maps.fallbacks;
+            (totals, maps.sessions())
         };
         for shared in &sessions {
             shared.sample(|session| totals.add(session));
         }
-        let counts = self.rejections.iter().map(|count| count.load(Ordering::Relaxed));
-        let rejected = Rejection::ALL.into_iter().map(Rejection::name).zip(counts).collect();
-        Stats::new(&totals, rejected, fallbacks, handlers)
-    }
-}
-
-/// A wait until nothing is left.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub(crate) struct Idle<'a> {
-    registry: &'a Registry,
-    ticket: Option<u64>,
-}
-
-impl Future for Idle<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut maps = self.registry.maps();
-        if maps.is_idle() {
-            return Poll::Ready(());
-        }
-        let ticket = self.ticket.unwrap_or(maps.last_wait + 1);
-        maps.last_wait = maps.last_wait.max(ticket);
-        let replaced = maps.idle.insert(ticket, cx.waker().clone());
-        drop(maps);
-        // A waker may hold its task, and that this registry: it goes without the lock.
-        drop(replaced);
-        self.ticket = Some(ticket);
-        Poll::Pending
-    }
-}
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        let forgotten = self.ticket.and_then(|ticket| self.registry.maps().idle.remove(&ticket));
-        drop(forgotten);
+        totals.handlers = self.drain.handlers_running();
+        totals
     }
 }
 
@@ -306,11 +238,6 @@ enum Key {
 }
 
 impl Maps {
-    /// Whether a shutdown has nothing to wait for.
-    fn is_idle(&self) -> bool {
-        self.opening == 0 && self.leaving == 0 && self.handlers == 0
-    }
-
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.named.values().chain(self.sockets.values())
     }
@@ -350,7 +277,9 @@ pub(crate) struct Reservation {
     registry: Arc<Registry>,
     /// Both taken when the session opens.
     key: Option<Key>,
-    place: Option<Place>,
+    permit: Option<SessionPermit>,
+    /// A shutdown waits for it.
+    _pending: TaskTrackerToken,
     /// Outlives the one in the maps: dropping the last may run code of the application's, and must not under
     /// the lock.
     _owner: Option<Owner>,
@@ -358,10 +287,10 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// Counts the session for its peer, who may have `limit`.
-    pub(crate) fn admit(&mut self, peer: Peer, limit: usize) -> Result<(), Rejection> {
-        let admission = self.registry.peers.admit(peer, limit).ok_or(Rejection::PeerFull)?;
-        if let Some(place) = &mut self.place {
-            place._admission = Some(admission);
+    pub(crate) fn admit(&mut self, peer: Peer, limit: usize) -> Result<(), NoRoom> {
+        let of_peer = self.registry.peers.admit(peer, limit).ok_or(NoRoom::Peer)?;
+        if let Some(permit) = &mut self.permit {
+            permit.keep(of_peer);
         }
         Ok(())
     }
@@ -373,33 +302,29 @@ impl Reservation {
         connection: Connection,
         settings: Settings,
         fallback: bool,
-    ) -> Result<(Registered, Attachment), Rejection> {
-        let (shared, receiver) = Shared::new(connection, settings, self.registry.count());
+    ) -> Result<(Registered, Attachment), NoRoom> {
+        let (shared, receiver) = Shared::new(connection, settings, self.registry.live.count());
         {
             let mut maps = self.registry.maps();
             if maps.farewell.is_some() {
-                return Err(Rejection::Shutdown);
+                return Err(NoRoom::Shutdown);
             }
             if let Some(key) = &self.key {
                 maps.insert(key.clone(), Slot::Session(Arc::clone(&shared)));
             }
-            maps.opening -= 1;
             maps.fallbacks += u64::from(fallback);
         }
-        let (key, place) = (self.key.take(), self.place.take());
+        let (key, permit) = (self.key.take(), self.permit.take());
         let attachment = Attachment::first(Arc::clone(&shared), receiver);
         let registry = Arc::clone(&self.registry);
-        Ok((Registered { registry, key, shared, place }, attachment))
+        Ok((Registered { registry, key, shared, permit }, attachment))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(key) = &self.key {
-            self.registry.take_out(|maps| {
-                maps.remove(key, None);
-                maps.opening -= 1;
-            });
+            self.registry.maps().remove(key, None);
         }
     }
 }
@@ -410,59 +335,18 @@ pub(crate) struct Registered {
     registry: Arc<Registry>,
     key: Option<Key>,
     pub(crate) shared: Arc<Shared>,
-    place: Option<Place>,
+    permit: Option<SessionPermit>,
 }
 
 impl Registered {
-    pub(super) fn count_handler(&self) -> HandlerCount {
-        self.registry.maps().handlers += 1;
-        HandlerCount(Arc::clone(&self.registry))
+    /// Counts its handler until the token is dropped.
+    pub(super) fn count_handler(&self) -> TaskTrackerToken {
+        self.registry.drain.handler()
     }
 
-    /// Its place, to be kept beyond the session for as long as its handler runs.
-    pub(super) fn take_place(&mut self) -> Option<Place> {
-        self.place.take()
-    }
-}
-
-/// What one session counts for, against the limits of its endpoint and of its peer: from the request that opens
-/// it until it is over and its handler has returned. A client could else leave any number of handlers behind.
-#[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<AtomicUsize>,
-    _admission: Option<Admission>,
-}
-
-impl Place {
-    fn take(places: &Arc<AtomicUsize>) -> Self {
-        places.fetch_add(1, Ordering::Relaxed);
-        Self { places: Arc::clone(places), _admission: None }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.places.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts one session for as long as a shutdown waits for it.
-#[derive(Debug)]
-pub(crate) struct LeavingCount(Arc<Registry>);
-
-impl Drop for LeavingCount {
-    fn drop(&mut self) {
-        self.0.take_out(|maps| maps.leaving -= 1);
-    }
-}
-
-/// Counts one handler until it has returned.
-#[derive(Debug)]
-pub(super) struct HandlerCount(Arc<Registry>);
-
-impl Drop for HandlerCount {
-    fn drop(&mut self) {
-        self.0.take_out(|maps| maps.handlers -= 1);
+    /// Its permit, to be kept beyond the session for as long as its handler runs.
+    pub(super) fn take_permit(&mut self) -> Option<SessionPermit> {
+        self.permit.take()
     }
 }
 
@@ -472,7 +356,7 @@ impl Drop for Registered {
         self.shared.go();
         if let Some(key) = &self.key {
             // A new session may have opened under the same name since.
-            self.registry.take_out(|maps| maps.remove(key, Some(&self.shared)));
+            self.registry.maps().remove(key, Some(&self.shared));
         }
         let Connection { id, transport, .. } = self.shared.connection;
         let traffic = self.shared.traffic();

@@ -12,8 +12,15 @@ use std::{
 use futures_sink::Sink;
 use uuid::Uuid;
 
-use super::{CloseReason, Closed, Message, core::Refused, shared::Shared, waiters::Ticket};
-use crate::{CloseFrame, SendError, Transport};
+use super::{
+    close_reason::CloseReason, core::Refused, send_error::SendError, shared::Shared, state::Closed,
+    waiters::Ticket,
+};
+use crate::protocol::{
+    close::{CloseFrame, NORMAL},
+    message::Message,
+    transport::Transport,
+};
 
 /// A cloneable handle to a session's sending side.
 ///
@@ -107,7 +114,7 @@ impl Sender {
         self.shared.close_reason()
     }
 
-    /// The connection's id: see [`Session::id`](super::Session::id).
+    /// The connection's id: see [`Session::id`](crate::Session::id).
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.shared.connection.id
@@ -119,7 +126,7 @@ impl Sender {
         self.shared.connection.transport
     }
 
-    /// The peer's address: see [`Session::peer_addr`](super::Session::peer_addr).
+    /// The peer's address: see [`Session::peer_addr`](crate::Session::peer_addr).
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared.connection.peer
@@ -182,7 +189,7 @@ impl Sink<Message> for Sender {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { shared, flushed, .. } = &mut *self;
         ready!(shared.poll_flushed(flushed, cx));
-        shared.end(CloseReason::Server(crate::protocol::frame::NORMAL));
+        shared.end(CloseReason::Server(NORMAL));
         Poll::Ready(Ok(()))
     }
 }

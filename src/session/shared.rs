@@ -5,7 +5,6 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker, ready},
@@ -18,37 +17,23 @@ use loom::sync::{Mutex, MutexGuard};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::task::coop;
-use uuid::Uuid;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    CloseReason, Message,
+    close_reason::CloseReason,
+    connection::Connection,
     core::{
-        AttachError, Core, Events, Farewell, Line, MESSAGE_OVERHEAD, Next, ReceiverId, Refused, Room,
-        Settings,
+        AttachError, Core, Farewell, Next, ReceiverId, Refused,
+        events::{Events, Line},
+        queue::{MESSAGE_OVERHEAD, Room},
+        settings::Settings,
     },
-    registry::{LeavingCount, LiveCount},
-    waiters::{Ticket, Turn, Waiters},
+    limits::LiveSession,
+    state::{Closed, State, note, now},
+    traffic::{Sample, Traffic},
+    waiters::Ticket,
 };
-use crate::{
-    CloseFrame, Transport,
-    identity::Owner,
-    protocol::frame::Frame,
-    stats::{Sample, Traffic},
-};
-
-/// What is fixed when a session opens.
-#[derive(Debug, Clone)]
-pub(crate) struct Connection {
-    pub(crate) id: Uuid,
-    pub(crate) transport: Transport,
-    pub(crate) peer: Option<SocketAddr>,
-    /// Whom it belongs to, where the application says so.
-    pub(crate) owner: Option<Owner>,
-    /// Whether it carries binary messages.
-    pub(crate) binary: bool,
-    /// Whether its peer answers pings.
-    pub(crate) pings: bool,
-}
+use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
 
 /// One session, as its receivers, senders, driver and application share it.
 #[derive(Debug)]
@@ -57,48 +42,15 @@ pub(crate) struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct State {
-    core: Core,
-    live: Option<LiveCount>,
-    /// While a shutdown waits for this session.
-    leaving: Option<LeavingCount>,
-    /// Each of these waits for the [`Events`] of the same name; one task each.
-    frame: Option<Waker>,
-    message: Option<Waker>,
-    driver: Option<Waker>,
-    /// Any number of tasks may wait for the other events.
-    waiters: Waiters,
-    /// A waker that another has taken the place of, to be dropped without the lock.
-    replaced: Option<Waker>,
-    /// How many sending requests are under way.
-    sends: usize,
-}
-
-/// The clock: tokio's, so that tests can pause it.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 impl Shared {
     /// A new session and the id of its first receiver.
     pub(crate) fn new(
         connection: Connection,
         settings: Settings,
-        live: LiveCount,
+        live: LiveSession,
     ) -> (Arc<Self>, ReceiverId) {
         let (core, receiver) = Core::new(settings, now());
-        let state = State {
-            core,
-            live: Some(live),
-            leaving: None,
-            frame: None,
-            message: None,
-            driver: None,
-            waiters: Waiters::default(),
-            replaced: None,
-            sends: 0,
-        };
+        let state = State::new(core, live);
         (Arc::new(Self { connection, state: Mutex::new(state) }), receiver)
     }
 
@@ -389,7 +341,7 @@ impl Shared {
     // The endpoint's side.
 
     /// Ends the session because the endpoint shuts down, which waits for `count` to be dropped.
-    pub(super) fn leave(&self, frame: &CloseFrame, count: LeavingCount) {
+    pub(super) fn leave(&self, frame: &CloseFrame, count: TaskTrackerToken) {
         // Not dropped under the lock, here or below: it takes the registry's.
         let mut count = Some(count);
         self.update(|state| {
@@ -466,18 +418,6 @@ pub(super) struct Status {
     pub(super) accepted: u64,
 }
 
-/// The session has ended; nothing was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Closed;
-
-/// Notes who waits at a place for one, and gives the waker that was there and is another.
-fn note(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    match place {
-        Some(noted) if noted.will_wake(waker) => None,
-        _ => place.replace(waker.clone()),
-    }
-}
-
 /// Takes part in the runtime's cooperative scheduling: an application whose calls never have to wait, one that
 /// sends without end for instance, lets its own socket and the other tasks of its thread run all the same.
 ///
@@ -521,136 +461,6 @@ impl<T, F: FnMut(&mut State, &mut Ticket, &Waker) -> Poll<T>> Future for Wait<'_
 impl<F> Drop for Wait<'_, F> {
     fn drop(&mut self) {
         self.shared.forget(self.ticket);
-    }
-}
-
-impl State {
-    fn collect(&mut self, events: Events) -> Wakes {
-        let mut wakes = Wakes::default();
-        if events.contains(Events::FRAME) {
-            wakes.frame = self.frame.take();
-        }
-        if events.contains(Events::MESSAGE) {
-            wakes.message = self.message.take();
-        }
-        if events.contains(Events::DRIVER) {
-            wakes.driver = self.driver.take();
-        }
-        if events.is_for_many() {
-            wakes.others = self.waiters.collect(events, &mut self.core);
-        }
-        wakes
-    }
-
-    /// Waits for an event unless `ready` is so already. A ticket that is done with is taken back.
-    fn wait_for<T>(
-        &mut self,
-        event: Events,
-        ticket: &mut Ticket,
-        waker: &Waker,
-        ready: impl FnOnce(&mut Core) -> Poll<T>,
-    ) -> Poll<T> {
-        let result = ready(&mut self.core);
-        if result.is_pending() {
-            self.replaced = self.waiters.wait_for(event, ticket, waker);
-        } else if *ticket != Ticket::default() {
-            self.forget(std::mem::take(ticket));
-        }
-        result
-    }
-
-    fn forget(&mut self, ticket: Ticket) {
-        // Dropping a waker may drop its task, which must not happen under the lock.
-        self.replaced = self.waiters.remove(ticket, &mut self.core);
-    }
-
-    /// Takes a batch from the client, in its turn.
-    fn accept(
-        &mut self,
-        batch: &mut Vec<Message>,
-        ticket: &mut Ticket,
-        waker: &Waker,
-    ) -> Poll<Result<(), Closed>> {
-        let accepted = match self.waiters.turn(Line::In, ticket) {
-            Turn::Behind => Err(Refused::Full),
-            Turn::Free => self.core.accept(batch),
-            Turn::Granted(room) => {
-                self.core.withdraw(Line::In, room);
-                self.core.accept(batch)
-            }
-        };
-        self.unless_full(accepted, Line::In, |_| Room::of_batch(batch), ticket, waker)
-    }
-
-    /// Queues a message to the client, in its turn.
-    fn try_send(&mut self, message: &Message, ticket: &mut Ticket) -> Result<(), Refused> {
-        match self.waiters.turn(Line::Out, ticket) {
-            Turn::Behind => Err(Refused::Full),
-            Turn::Free => self.core.send(message, now),
-            Turn::Granted(room) => {
-                self.core.withdraw(Line::Out, room);
-                // A `Sink` may have taken more than was left.
-                self.core.push(message, now)
-            }
-        }
-    }
-
-    /// Whether there is so much room in the queue to the client, and its turn has come.
-    fn writable(&mut self, room: Room, ticket: &mut Ticket) -> Result<(), Refused> {
-        match self.waiters.turn(Line::Out, ticket) {
-            Turn::Behind => Err(Refused::Full),
-            Turn::Free => match self.core.writable(room.bytes)? {
-                true => Ok(()),
-                false => Err(Refused::Full),
-            },
-            Turn::Granted(room) => {
-                self.core.withdraw(Line::Out, room);
-                Ok(())
-            }
-        }
-    }
-
-    /// Joins a line if a queue is full.
-    fn unless_full<T>(
-        &mut self,
-        result: Result<T, Refused>,
-        line: Line,
-        room: impl FnOnce(&Core) -> Room,
-        ticket: &mut Ticket,
-        waker: &Waker,
-    ) -> Poll<Result<T, Closed>> {
-        match result {
-            Ok(done) => Poll::Ready(Ok(done)),
-            Err(Refused::Closed) => Poll::Ready(Err(Closed)),
-            Err(Refused::Full) => {
-                self.replaced = self.waiters.line_up(line, room(&self.core), ticket, waker);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// The wakers to wake once the lock is free.
-#[derive(Default)]
-struct Wakes {
-    frame: Option<Waker>,
-    message: Option<Waker>,
-    driver: Option<Waker>,
-    others: Vec<Waker>,
-}
-
-impl Wakes {
-    fn wake(self) {
-        let Self { frame, message, driver, others } = self;
-        let wake = |waker: Option<Waker>| {
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        };
-        wake(frame);
-        wake(message);
-        wake(driver);
-        others.into_iter().for_each(Waker::wake);
     }
 }
 

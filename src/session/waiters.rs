@@ -7,7 +7,11 @@
 
 use std::task::Waker;
 
-use super::core::{Core, Events, Line, Room};
+use super::core::{
+    Core,
+    events::{Events, Line},
+    queue::Room,
+};
 
 /// Tells the waits of one session apart, so that each can be taken back. The default is none yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

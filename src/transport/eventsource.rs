@@ -1,13 +1,19 @@
 //! `eventsource`: a frame is a server-sent event.
 
-use axum::{body::Body, response::Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-use super::{Framing, InvalidCallback, Receiver, Transport};
-use crate::protocol::{
-    frame::{Frame, TRY_AGAIN_LATER},
-    quote::escape_event,
+use super::{
+    callback::InvalidCallback,
+    receiver::{Framing, Receiver},
+};
+use crate::{
+    protocol::{close::TRY_AGAIN_LATER, frame::Frame, quote::escape_event, transport::Transport},
+    response::rejection::Rejection,
 };
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -38,10 +44,15 @@ pub(super) fn receiver(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
 
 /// Makes a close frame of a refusal for want of room: to any status but 200, some clients ask again at once and
 /// without end, sockjs-client under Node among them.
-pub(crate) fn refuse(refusal: Response) -> Response {
+pub(crate) fn framed(rejection: Rejection) -> Rejection {
+    if !rejection.is_overload() {
+        return rejection;
+    }
+    let cause = rejection.cause();
     let frame = Events.wrap(&Frame::Close(TRY_AGAIN_LATER));
-    let (mut parts, _) = refusal.into_parts();
+    let (mut parts, _) = rejection.into_response().into_parts();
     parts.status = StatusCode::OK;
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
-    Response::from_parts(parts, Body::from([PRELUDE, &frame].concat()))
+    let response = Response::from_parts(parts, Body::from([PRELUDE, &frame].concat()));
+    Rejection::Framed(cause, Box::new(response))
 }

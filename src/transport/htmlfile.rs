@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Callback, Framing, InvalidCallback, Receiver, Transport};
-use crate::protocol::{frame::Frame, quote::escape_script};
+use super::{
+    callback::{Callback, InvalidCallback},
+    receiver::{Framing, Receiver},
+};
+use crate::protocol::{frame::Frame, quote::escape_script, transport::Transport};
 
 /// Safari parses nothing before the first 1024 bytes (suite: `HtmlFile`).
 const HEAD_SIZE: usize = 1024;

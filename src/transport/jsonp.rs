@@ -3,8 +3,13 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Callback, Framing, InvalidCallback, Receiver, Transport, payload::Encoding, send::Sending};
-use crate::protocol::{frame::Frame, quote::escape_script};
+use super::{
+    callback::{Callback, InvalidCallback},
+    payload::Encoding,
+    receiver::{Framing, Receiver},
+    send::Sending,
+};
+use crate::protocol::{frame::Frame, quote::escape_script, transport::Transport};
 
 struct Call(Callback);
 

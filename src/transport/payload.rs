@@ -12,8 +12,8 @@ use http_body::Body;
 use super::form::FormField;
 use crate::{
     protocol::decode::{DecodeError, strings_ended},
-    request::{BodyError, MAX_DISCARD},
-    session::Shared,
+    session::shared::Shared,
+    util::body::{BodyError, MAX_DISCARD},
 };
 
 /// Where the JSON stands in a body.

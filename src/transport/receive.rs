@@ -6,13 +6,16 @@ use axum::{body::Body, response::Response};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    Receiver,
-    body::{Source, StreamBody},
+    receiver::Receiver,
+    stream::{Source, StreamBody},
 };
 use crate::{
-    protocol::frame::{ANOTHER_CONNECTION, Frame},
-    response::reply::{self, Rejection},
-    session::Attachment,
+    protocol::{close::ANOTHER_CONNECTION, frame::Frame},
+    response::{
+        rejection::{Cause, Rejection},
+        reply,
+    },
+    session::attachment::Attachment,
 };
 
 /// Asks nginx and those like it to pass each chunk on as it comes.
@@ -26,26 +29,27 @@ pub(crate) async fn respond(
     receiver: Receiver,
     mut attachment: Attachment,
     response_limit: usize,
-) -> Response {
+) -> Result<Response, Rejection> {
     if receiver.prelude.is_some() {
-        return stream(receiver, Source::Session(attachment), response_limit);
+        return Ok(stream(receiver, Source::Session(attachment), response_limit));
     }
     let frame = poll_fn(|cx| attachment.poll_frame(response_limit, cx)).await;
     attachment.release();
     match frame {
-        Some(frame) => poll(&receiver, &frame),
+        Some(frame) => Ok(poll(&receiver, &frame)),
         // The session has gone while this request waited: it was closed and its delay has passed.
-        None => reply::no_session(),
+        None => Err(Rejection::NoSession),
     }
 }
 
 /// Answers a second receiver of a session.
-pub(crate) fn refuse(receiver: Receiver) -> Response {
+pub(crate) fn refuse(receiver: Receiver) -> Rejection {
     let frame = Frame::Close(ANOTHER_CONNECTION);
-    Rejection::Busy.mark(match receiver.prelude {
+    let response = match receiver.prelude {
         Some(_) => stream(receiver, Source::Refused, 0),
         None => poll(&receiver, &frame),
-    })
+    };
+    Rejection::Framed(Cause::Busy, Box::new(response))
 }
 
 fn poll(receiver: &Receiver, frame: &Frame) -> Response {

@@ -9,12 +9,14 @@ use http_body::Body;
 
 use super::payload::{Encoding, Payload, PieceError};
 use crate::{
-    Options,
+    options::builder::Options,
     protocol::decode::{ArrayDecoder, Batch, DecodeError},
-    request::{BodyError, discard_body},
-    response::reply::{self, Rejection},
-    session::{Closed, READ_TIME, SendPermit},
-    timeout::timeout,
+    response::{rejection::Rejection, reply},
+    session::{core::settings::READ_TIME, shared::SendPermit, state::Closed},
+    util::{
+        body::{BodyError, discard_body},
+        timeout::timeout,
+    },
 };
 
 /// What sets one sending request apart.
@@ -57,14 +59,14 @@ pub(crate) async fn respond<B>(
     permit: SendPermit,
     headers: &HeaderMap,
     body: B,
-) -> Response
+) -> Result<Response, Rejection>
 where
     B: Body<Data = Bytes>,
 {
     let body = pin!(body);
     let mut payload = Payload::new(body, (sending.encoding)(headers), options.max_body_bytes);
     let refused = match take(&mut payload, options, &permit).await {
-        Ok(()) => return sending.taken(),
+        Ok(()) => return Ok(sending.taken()),
         Err(refused) => refused,
     };
     // What was read goes before the rest is thrown away, and before the answer is.
@@ -73,26 +75,22 @@ where
         Refused::Closed if permit.session.is_discarding() => {
             drop(permit);
             discard_body(rest).await;
-            return sending.taken();
+            return Ok(sending.taken());
         }
         // Of these there is no rest, or nobody waits for it.
-        Refused::Closed => return reply::no_session(),
-        Refused::Body(BodyError::TooSlow) => {
-            return reply::refuse(Rejection::SlowBody, StatusCode::REQUEST_TIMEOUT, "Body too slow.\n");
-        }
-        Refused::Body(BodyError::Broken) => {
-            return reply::refuse(Rejection::Malformed, StatusCode::BAD_REQUEST, "Broken body.\n");
-        }
+        Refused::Closed => return Err(Rejection::NoSession),
+        Refused::Body(BodyError::TooSlow) => return Err(Rejection::SlowBody),
+        Refused::Body(BodyError::Broken) => return Err(Rejection::BrokenBody),
         _ => discard_body(rest).await,
     }
-    match refused {
-        Refused::Empty => reply::malformed("Payload expected.\n"),
-        Refused::Decode(DecodeError::MessageTooLong) => reply::too_large("Message too long.\n"),
-        Refused::Decode(DecodeError::TooManyMessages) => reply::too_large("Too many messages.\n"),
-        Refused::Full => reply::overloaded(Rejection::QueueFull),
-        Refused::Body(BodyError::TooLarge) => reply::too_large("Body too large.\n"),
-        _ => reply::malformed("Broken JSON encoding.\n"),
-    }
+    Err(match refused {
+        Refused::Empty => Rejection::Malformed("Payload expected.\n"),
+        Refused::Decode(DecodeError::MessageTooLong) => Rejection::TooLarge("Message too long.\n"),
+        Refused::Decode(DecodeError::TooManyMessages) => Rejection::TooLarge("Too many messages.\n"),
+        Refused::Full => Rejection::QueueFull,
+        Refused::Body(BodyError::TooLarge) => Rejection::TooLarge("Body too large.\n"),
+        _ => Rejection::Malformed("Broken JSON encoding.\n"),
+    })
 }
 
 /// Why the rest of a request was not taken.

@@ -3,8 +3,13 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Framing, InvalidCallback, Receiver, Transport, payload::Encoding, send::Sending};
-use crate::protocol::frame::Frame;
+use super::{
+    callback::InvalidCallback,
+    payload::Encoding,
+    receiver::{Framing, Receiver},
+    send::Sending,
+};
+use crate::protocol::{frame::Frame, transport::Transport};
 
 const JAVASCRIPT: &str = "application/javascript; charset=UTF-8";
 

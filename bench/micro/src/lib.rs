@@ -3,21 +3,18 @@
 //! The modules under test are private, so this crate is made of the same files. They are pure functions,
 //! which need nothing else of theirs.
 
-#[path = "../../../src/session/message.rs"]
-#[allow(dead_code)]
-mod message;
 #[path = "../../../src/protocol/mod.rs"]
 #[allow(dead_code)]
 mod protocol;
 
 use std::hint::black_box;
 
+pub use self::protocol::{close::CloseFrame, message::Message, transport::Transport};
 use self::protocol::{
     decode::{Limits, decode},
     frame::Frame,
     quote::{escape_event, escape_script},
 };
-pub use self::{message::Message, protocol::frame::CloseFrame};
 
 const LIMITS: Limits = Limits { message_bytes: 1 << 20, messages: 1000 };
 

@@ -1,8 +1,11 @@
 //! The state machine under a clock that only these tests move: rule by rule, then against a model.
 
+use std::collections::VecDeque;
+
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{queue::KEPT, *};
+use crate::protocol::close::TOO_SLOW;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -13,11 +13,12 @@ use std::{
 use futures_sink::Sink;
 
 use crate::{
-    CloseReason, Message, Sender,
-    protocol::frame::Frame,
+    protocol::{frame::Frame, message::Message},
     session::{
-        Settings, Shared,
-        core::{MESSAGE_OVERHEAD, ReceiverId, Refused},
+        close_reason::CloseReason,
+        core::{ReceiverId, Refused, queue::MESSAGE_OVERHEAD, settings::Settings},
+        sender::Sender,
+        shared::Shared,
         tests::{SETTINGS, open_session_with},
     },
 };

@@ -9,11 +9,59 @@ use http::{
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{Upgrade, Version, hixie76};
+use super::hixie76;
 use crate::{
-    Options,
-    response::reply::{self, Rejection},
+    options::builder::Options,
+    response::{rejection::Rejection, reply},
 };
+
+/// A request that asks properly for a WebSocket.
+pub(crate) struct Upgrade {
+    pub(super) on_upgrade: OnUpgrade,
+    pub(super) response: Response,
+    pub(super) version: Version,
+}
+
+pub(super) enum Version {
+    Rfc6455,
+    Hixie76(hixie76::Keys),
+}
+
+impl Upgrade {
+    /// Checks a `GET` of a WebSocket URL, or an extended `CONNECT`.
+    pub(crate) fn from_request(parts: &mut Parts, options: &Options) -> Result<Self, Rejection> {
+        if is_extended_connect(parts) {
+            return extended_connect(parts);
+        }
+        if !has_token(&parts.headers, &UPGRADE, "websocket") {
+            return Err(Rejection::Handshake("Can \"Upgrade\" only to \"WebSocket\".\n"));
+        }
+        // A proxy that knows no upgrade may have rewritten this one (suite: `test_invalidConnectionHeader`).
+        if !has_token(&parts.headers, &CONNECTION, "upgrade") {
+            return Err(Rejection::Handshake("\"Connection\" must be \"Upgrade\".\n"));
+        }
+        let keys = if options.hixie76 { hixie76::Keys::from_request(parts, options) } else { None };
+        let (version, mut response) = match keys {
+            Some(keys) => {
+                let response = keys.response();
+                (Version::Hixie76(keys), response)
+            }
+            None => (Version::Rfc6455, rfc6455(&parts.headers)?),
+        };
+        // Absent on HTTP/1.0, on HTTP/2, and where a layer has made a new request of this one.
+        let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+            return Err(Rejection::UpgradeRequired("This connection cannot be upgraded.\n"));
+        };
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        Ok(Self { on_upgrade, response, version })
+    }
+
+    /// Whether it knows binary messages and pings.
+    pub(crate) fn is_rfc6455(&self) -> bool {
+        matches!(self.version, Version::Rfc6455)
+    }
+}
 
 /// Whether a request has the method that opens a WebSocket.
 pub(crate) fn is_opening(parts: &Parts) -> bool {
@@ -32,61 +80,20 @@ fn is_extended_connect(_: &Parts) -> bool {
     false
 }
 
-/// Judges a `GET` of a WebSocket URL, or an extended `CONNECT`.
-pub(super) fn judge(parts: &mut Parts, options: &Options) -> Result<Upgrade, Response> {
-    if is_extended_connect(parts) {
-        return extended_connect(parts);
-    }
-    if !has_token(&parts.headers, &UPGRADE, "websocket") {
-        return Err(reply::refuse(
-            Rejection::Handshake,
-            StatusCode::BAD_REQUEST,
-            "Can \"Upgrade\" only to \"WebSocket\".\n",
-        ));
-    }
-    // A proxy that knows no upgrade may have rewritten this one (suite: `test_invalidConnectionHeader`).
-    if !has_token(&parts.headers, &CONNECTION, "upgrade") {
-        return Err(reply::refuse(
-            Rejection::Handshake,
-            StatusCode::BAD_REQUEST,
-            "\"Connection\" must be \"Upgrade\".\n",
-        ));
-    }
-    let keys = if options.hixie76 { hixie76::Keys::from_request(parts, options) } else { None };
-    let (version, mut response) = match keys {
-        Some(keys) => {
-            let response = keys.response();
-            (Version::Hixie76(keys), response)
-        }
-        None => (Version::Rfc6455, rfc6455(&parts.headers)?),
-    };
-    // Absent on HTTP/1.0, on HTTP/2, and where a layer has made a new request of this one.
-    let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
-        return Err(upgrade_required("This connection cannot be upgraded.\n"));
-    };
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    Ok(Upgrade { on_upgrade, response, version })
-}
-
 /// HTTP/2 has said already that this is a WebSocket: there are no keys, and the answer is 200.
-fn extended_connect(parts: &mut Parts) -> Result<Upgrade, Response> {
+fn extended_connect(parts: &mut Parts) -> Result<Upgrade, Rejection> {
     check_version(&parts.headers)?;
     let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
-        return Err(upgrade_required("This connection cannot be upgraded.\n"));
+        return Err(Rejection::UpgradeRequired("This connection cannot be upgraded.\n"));
     };
     Ok(Upgrade { on_upgrade, response: reply::empty(StatusCode::OK), version: Version::Rfc6455 })
 }
 
-fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
+fn rfc6455(request: &HeaderMap) -> Result<Response, Rejection> {
     check_version(request)?;
     let key = request.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let Some(key) = key else {
-        return Err(reply::refuse(
-            Rejection::Handshake,
-            StatusCode::BAD_REQUEST,
-            "\"Sec-WebSocket-Key\" must be 16 bytes in base64.\n",
-        ));
+        return Err(Rejection::Handshake("\"Sec-WebSocket-Key\" must be 16 bytes in base64.\n"));
     };
     let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -98,19 +105,11 @@ fn rfc6455(request: &HeaderMap) -> Result<Response, Response> {
 }
 
 /// Version 8, of Firefox 7 and Chrome 14, differs only in the name of the origin's header.
-fn check_version(request: &HeaderMap) -> Result<(), Response> {
+fn check_version(request: &HeaderMap) -> Result<(), Rejection> {
     match request.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
         Some(b"13" | b"8") => Ok(()),
-        _ => Err(upgrade_required("Only WebSocket version 13 is supported.\n")),
+        _ => Err(Rejection::UpgradeRequired("Only WebSocket version 13 is supported.\n")),
     }
-}
-
-/// 426, with the version that would do
-/// ([RFC 6455, section 4.4](https://www.rfc-editor.org/rfc/rfc6455#section-4.4)).
-fn upgrade_required(text: &'static str) -> Response {
-    let mut response = reply::refuse(Rejection::Handshake, StatusCode::UPGRADE_REQUIRED, text);
-    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    response
 }
 
 /// Whether a comma-separated header holds `token`, over all its lines and in any case.

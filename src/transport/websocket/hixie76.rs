@@ -22,9 +22,13 @@ use tokio_tungstenite::tungstenite::{
 use tokio_util::codec::{Decoder, Encoder, Framed};
 
 use crate::{
-    Options,
-    origin::{Own, Silent, X_FORWARDED_PROTO, default_port, first_element},
+    options::builder::Options,
+    origin::{
+        parse::default_port,
+        request::{Own, Silent, X_FORWARDED_PROTO},
+    },
     response::reply,
+    util::headers::first_element,
 };
 
 const KEY1: HeaderName = HeaderName::from_static("sec-websocket-key1");

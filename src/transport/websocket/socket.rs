@@ -10,32 +10,21 @@ use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::tungstenite::{
-    Bytes, Error, Message as WsMessage,
-    error::ProtocolError,
-    protocol::{
-        CloseFrame as WsCloseFrame,
-        frame::{
-            Frame as WsFrame,
-            coding::{CloseCode, Data, OpCode},
-        },
-    },
-};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message as WsMessage, error::ProtocolError};
 use tokio_util::codec::Framed;
 
-use super::{hixie76, io::Buffered};
-use crate::{
-    CloseFrame, CloseReason, Message, Transport,
-    protocol::{
-        decode::{self, DecodeError},
-        frame::Frame,
+use super::{
+    hixie76,
+    io::Buffered,
+    messages::{
+        BINARY, NOT_UTF8, TOO_BIG, VIOLATION, closed_by_client, framed_text, on_the_wire, raw,
+        receive_binary, receive_text,
     },
-    session::{Attachment, Driver, Ticket},
 };
-
-/// Received data that is shorter than this is copied, so as not to keep the buffer that it came in. Text always
-/// is: it is checked to be UTF-8 once, and a string that shares the buffer would check it again.
-const COPY_BELOW: usize = 16 << 10;
+use crate::{
+    protocol::{close::CloseFrame, decode, frame::Frame, message::Message, transport::Transport},
+    session::{attachment::Attachment, close_reason::CloseReason, driver::Driver, waiters::Ticket},
+};
 
 /// How many messages are read before the application gets its turn: empty ones never fill a queue.
 const READS_PER_TURN: usize = 64;
@@ -383,7 +372,7 @@ impl<S: MessageStream> Link<S> {
                 Poll::Pending => return Ok(()),
             };
             match message {
-                WsMessage::Text(text) => match receive_text(&text, transport, limits) {
+                WsMessage::Text(text) => match receive_text(&text, transport.is_framed(), limits.decode) {
                     Ok(batch) => self.waiting = batch,
                     Err(violation) => return self.violate(violation),
                 },
@@ -480,110 +469,5 @@ impl<S: MessageStream> Link<S> {
             Stage::Closing { read } if self.stream.io().given() - read <= MAX_DISCARD => Ok(()),
             _ => Err(Done),
         }
-    }
-}
-
-// What a peer that breaks a rule is told: codes of RFC 6455, section 7.4.1.
-const VIOLATION: CloseFrame = CloseFrame::fixed(1002, "Protocol error");
-const BINARY: CloseFrame = CloseFrame::fixed(1003, "Binary messages are not supported");
-const NOT_UTF8: CloseFrame = CloseFrame::fixed(1007, "Not UTF-8");
-const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
-const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
-const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
-
-/// How the client's close frame ended the session, if its code was this one.
-fn closed_by_client(frame: Option<WsCloseFrame>, code: Option<u16>) -> CloseReason {
-    match frame {
-        // The library puts another one in the place of a code that must not be on the wire.
-        Some(frame) if code.is_some_and(|code| CloseCode::from(code) != frame.code) => {
-            CloseReason::ProtocolError(VIOLATION)
-        }
-        Some(frame) => {
-            CloseReason::Client(Some(CloseFrame::new(frame.code.into(), frame.reason.as_str().to_owned())))
-        }
-        None => CloseReason::Client(None),
-    }
-}
-
-/// The messages of one text: an array or a string on the framed endpoint, itself on the raw one.
-fn receive_text(text: &str, transport: Transport, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
-    if !transport.is_framed() {
-        return Ok(vec![Message::from_raw(text)]);
-    }
-    // Old clients send an empty frame to keep the connection alive (suite: `test_empty_frame`).
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    decode::decode_text(text, limits.decode).map_err(|error| match error {
-        DecodeError::Malformed => BROKEN_JSON,
-        DecodeError::MessageTooLong => TOO_BIG,
-        DecodeError::TooManyMessages => TOO_MANY,
-    })
-}
-
-fn receive_binary(data: Bytes) -> Message {
-    if data.len() < COPY_BELOW { Message::from(&data[..]) } else { Message::from(data) }
-}
-
-fn framed_text(frame: &Frame) -> WsMessage {
-    text(frame.text())
-}
-
-fn raw(message: &Message) -> WsMessage {
-    let bytes = message.to_bytes();
-    if message.is_binary() { WsMessage::Binary(bytes) } else { text(bytes) }
-}
-
-/// A text message of bytes that are known to be UTF-8, since they were made from strings:
-/// `WsMessage::Text` would have them checked once more.
-fn text(utf8: Bytes) -> WsMessage {
-    WsMessage::Frame(WsFrame::message(utf8, OpCode::Data(Data::Text), true))
-}
-
-/// A close frame within what RFC 6455 allows: sections 7.4 and 5.5.
-fn on_the_wire(close: &CloseFrame) -> WsCloseFrame {
-    const MAX_REASON: usize = 123;
-    let code = CloseCode::from(close.code());
-    let code = if code.is_allowed() { code } else { CloseCode::Normal };
-    let reason = close.reason();
-    let mut end = reason.len().min(MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    WsCloseFrame { code, reason: reason[..end].into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_that_the_library_has_replaced_is_a_violation() {
-        let reason = |code: u16, wire| {
-            closed_by_client(
-                Some(WsCloseFrame { code: code.into(), reason: "Protocol violation".into() }),
-                wire,
-            )
-        };
-        for code in [1000, 1002, 1008, 3000, 4999] {
-            let own = CloseReason::Client(Some(CloseFrame::new(code, "Protocol violation")));
-            assert_eq!(reason(code, Some(code)), own);
-        }
-        for code in [0, 999, 1005, 1006, 1015, 5000, 65535] {
-            assert_eq!(reason(1002, Some(code)), CloseReason::ProtocolError(VIOLATION), "{code}");
-        }
-    }
-
-    #[test]
-    fn close_frames_fit_the_wire() {
-        let wire = |code, reason: &str| {
-            let frame = on_the_wire(&CloseFrame::new(code, reason.to_owned()));
-            (u16::from(frame.code), frame.reason.to_string())
-        };
-        assert_eq!(wire(3000, "Go away!"), (3000, "Go away!".to_owned()));
-        for code in [0, 999, 1004, 1005, 1006, 1015, 5000, 65535] {
-            assert_eq!(wire(code, "").0, 1000, "{code}");
-        }
-        assert_eq!(wire(4999, &"é".repeat(62)).1, "é".repeat(61));
     }
 }

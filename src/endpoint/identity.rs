@@ -1,0 +1,95 @@
+//! Whose session it is: what an application proves of each request, and compares.
+
+use std::{future::Future, marker::PhantomData, sync::Arc};
+
+use axum::{extract::FromRequestParts, response::IntoResponse as _};
+use http::request::Parts;
+
+use crate::{
+    service::erased::{ErasedIdentify, IdentifyFuture},
+    session::owner::Owner,
+};
+
+/// An `async fn` that says whom a request comes from: see [`SockJs::identity`](crate::SockJs::identity).
+///
+/// Its arguments are one to eight of any extractors that implement [`FromRequestParts`], as in a
+/// [`Handler`](crate::Handler). What it returns is compared by [`PartialEq`]: a user's id, a cookie's value, an
+/// `Option` of it where nobody has to log in.
+///
+/// The trait is implemented for such functions; there is no need to implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell whose a SockJS session is",
+    label = "not an `async fn` of extractors that returns something comparable",
+    note = "its arguments, one to eight, must implement `axum::extract::FromRequestParts<S>`",
+    note = "what it returns must be `PartialEq + Send + Sync + 'static`",
+    note = "the function and its future must be `Send + 'static`, and the function `Clone + Sync`"
+)]
+pub trait Identify<T, S>: Clone + Send + Sync + Sized + 'static {
+    /// Runs the extractors on a request, then the function on them.
+    #[doc(hidden)]
+    fn identify(self, parts: Parts, state: S) -> IdentifyFuture;
+}
+
+macro_rules! impl_identify {
+    ($($extractor:ident),*) => {
+        #[allow(non_snake_case, reason = "the macro names values after their types")]
+        impl<F, Fut, I, S, $($extractor,)*> Identify<($($extractor,)* I,), S> for F
+        where
+            F: FnOnce($($extractor,)*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = I> + Send + 'static,
+            I: PartialEq + Send + Sync + 'static,
+            S: Send + Sync + 'static,
+            $($extractor: FromRequestParts<S> + Send + 'static,)*
+        {
+            fn identify(self, mut parts: Parts, state: S) -> IdentifyFuture {
+                Box::pin(async move {
+                    $(
+                        let $extractor = match $extractor::from_request_parts(&mut parts, &state).await {
+                            Ok(value) => value,
+                            Err(rejection) => return Err(rejection.into_response()),
+                        };
+                    )*
+                    Ok(Owner::new(self($($extractor,)*).await))
+                })
+            }
+        }
+    };
+}
+
+impl_identify!(T1);
+impl_identify!(T1, T2);
+impl_identify!(T1, T2, T3);
+impl_identify!(T1, T2, T3, T4);
+impl_identify!(T1, T2, T3, T4, T5);
+impl_identify!(T1, T2, T3, T4, T5, T6);
+impl_identify!(T1, T2, T3, T4, T5, T6, T7);
+impl_identify!(T1, T2, T3, T4, T5, T6, T7, T8);
+
+pub(crate) struct Erased<F, T> {
+    identify: F,
+    arguments: PhantomData<fn() -> T>,
+}
+
+impl<F, T> Erased<F, T> {
+    pub(crate) fn new(identify: F) -> Self {
+        Self { identify, arguments: PhantomData }
+    }
+}
+
+impl<F: Identify<T, S>, T: 'static, S> ErasedIdentify<S> for Erased<F, T> {
+    fn identify(&self, parts: Parts, state: S) -> IdentifyFuture {
+        self.identify.clone().identify(parts, state)
+    }
+}
+
+/// One of those, together with the state that its extractors need.
+pub(crate) struct WithState<S> {
+    pub(crate) identify: Arc<dyn ErasedIdentify<S>>,
+    pub(crate) state: S,
+}
+
+impl<S: Clone + Send + Sync + 'static> ErasedIdentify<()> for WithState<S> {
+    fn identify(&self, parts: Parts, (): ()) -> IdentifyFuture {
+        self.identify.identify(parts, self.state.clone())
+    }
+}

@@ -1,0 +1,67 @@
+//! What follows from the options together.
+
+use std::time::Duration;
+
+use http::request::Parts;
+
+use super::builder::Options;
+use crate::{
+    origin::request::{Asking, Silent},
+    protocol::{decode::Limits, transport::Transport},
+    session::{connection::Connection, core::settings::Settings},
+};
+
+impl Options {
+    /// The address of the client's script, as the iframe page has it.
+    pub(crate) fn iframe_client_url(&self) -> &str {
+        // Relative, since nobody here knows under which prefix a browser sees the page.
+        if self.client_script.is_some() { "sockjs.min.js" } else { &self.client_url }
+    }
+
+    /// What is judged of a request, of a URL for which `silent` may ask.
+    pub(crate) fn asking<'a>(&'a self, parts: &'a Parts, silent: Silent) -> Asking<'a> {
+        let least = match self.require_origin_with_credentials {
+            true => Silent::PageWithCredentials,
+            false => Silent::NoPage,
+        };
+        Asking {
+            uri: &parts.uri,
+            headers: &parts.headers,
+            trust_forwarded: self.trust_forwarded,
+            scheme: self.scheme.as_ref(),
+            silent: silent.max(least),
+        }
+    }
+
+    /// Whether JSONP polling, HtmlFile and the iframe page are there.
+    pub(crate) fn has_legacy_transports(&self) -> bool {
+        self.legacy_transports.unwrap_or_else(|| self.origins.is_any())
+    }
+
+    pub(crate) fn is_enabled(&self, transport: Transport) -> bool {
+        self.transports.contains(transport) && (self.has_legacy_transports() || !transport.is_legacy())
+    }
+
+    /// What a session has to know.
+    pub(crate) fn settings(&self, connection: &Connection) -> Settings {
+        let Connection { transport, pings, .. } = *connection;
+        let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
+        Settings {
+            heartbeat: unless_zero(self.heartbeat),
+            disconnect_delay: self.disconnect_delay,
+            receive_queue_bytes: self.receive_queue_bytes,
+            receive_queue_messages: self.receive_queue_messages,
+            send_queue_bytes: self.send_queue_bytes,
+            send_overflow: self.send_overflow,
+            write_timeout: unless_zero(self.write_timeout),
+            pong_timeout: unless_zero(self.pong_timeout).filter(|_| pings),
+            resumable: !transport.is_socket(),
+            polling: transport.is_polling(),
+            framed: transport.is_framed(),
+        }
+    }
+
+    pub(crate) fn decode_limits(&self) -> Limits {
+        Limits { message_bytes: self.max_message_bytes, messages: self.max_batch_messages }
+    }
+}

@@ -1,0 +1,159 @@
+//! Every option with its value, as the documentation has them.
+
+use std::{fmt, time::Duration};
+
+use http::uri::Scheme;
+
+use super::builder::Options;
+use crate::protocol::transport::TransportSet;
+
+impl Options {
+    /// Each option's name and value, as its row in the documentation has them.
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        // Destructured, so that an option without a row does not compile.
+        let Self {
+            transports,
+            heartbeat,
+            disconnect_delay,
+            response_limit,
+            client_url,
+            client_script,
+            cookie,
+            base_url,
+            origins,
+            trust_forwarded,
+            scheme,
+            require_origin_with_credentials,
+            legacy_transports,
+            cors,
+            max_message_bytes,
+            max_body_bytes,
+            max_batch_messages,
+            receive_queue_bytes,
+            receive_queue_messages,
+            receive_timeout,
+            max_pending_sends,
+            send_queue_bytes,
+            send_overflow,
+            write_timeout,
+            pong_timeout,
+            max_sessions,
+            max_sessions_per_peer,
+            peer_key,
+            open_timeout,
+            span_level,
+            #[cfg(feature = "websocket")]
+            hixie76,
+        } = self;
+        let bytes = |bytes: &usize| match bytes {
+            bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+            bytes => format!("{bytes} B"),
+        };
+        let on_or_off = |on: bool| if on { "on" } else { "off" };
+        let or_none =
+            |count: &usize| if *count == usize::MAX { "no limit".to_owned() } else { count.to_string() };
+        vec![
+            (
+                "enable, disable",
+                if *transports == TransportSet::ALL {
+                    "all on".to_owned()
+                } else {
+                    format!("{transports:?}")
+                },
+            ),
+            ("heartbeat", format!("{heartbeat:?}")),
+            ("disconnect_delay", format!("{disconnect_delay:?}")),
+            ("response_limit", bytes(response_limit)),
+            ("client_url", client_url.clone()),
+            (
+                "client_script",
+                client_script.as_ref().map_or("none".to_owned(), |script| format!("{script:?}")),
+            ),
+            ("cookie", format!("{cookie:?}")),
+            ("base_url", base_url.clone().unwrap_or_else(|| "none".to_owned())),
+            ("origins", format!("{origins:?}")),
+            ("trust_forwarded", on_or_off(*trust_forwarded).to_owned()),
+            ("scheme", scheme.as_ref().map_or("unknown", Scheme::as_str).to_owned()),
+            ("require_origin_with_credentials", on_or_off(*require_origin_with_credentials).to_owned()),
+            ("legacy_transports", legacy_transports.map_or("with any origin", on_or_off).to_owned()),
+            ("cors", format!("{cors:?}")),
+            ("max_message_bytes", bytes(max_message_bytes)),
+            ("max_body_bytes", bytes(max_body_bytes)),
+            ("max_batch_messages", or_none(max_batch_messages)),
+            ("receive_queue_bytes", bytes(receive_queue_bytes)),
+            ("receive_queue_messages", or_none(receive_queue_messages)),
+            (
+                "receive_timeout",
+                if *receive_timeout == Duration::MAX {
+                    "no limit".to_owned()
+                } else {
+                    format!("{receive_timeout:?}")
+                },
+            ),
+            ("max_pending_sends", or_none(max_pending_sends)),
+            ("send_queue_bytes", bytes(send_queue_bytes)),
+            ("send_overflow", format!("{send_overflow:?}")),
+            ("write_timeout", format!("{write_timeout:?}")),
+            ("pong_timeout", format!("{pong_timeout:?}")),
+            ("max_sessions", or_none(max_sessions)),
+            ("max_sessions_per_peer", or_none(max_sessions_per_peer)),
+            ("peer_key", format!("{peer_key:?}")),
+            ("open_timeout", format!("{open_timeout:?}")),
+            ("span_level", span_level.to_string()),
+            #[cfg(feature = "websocket")]
+            ("hixie76", on_or_off(*hixie76).to_owned()),
+        ]
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, value) in self.rows() {
+            map.entry(&format_args!("{name}"), &format_args!("{value}"));
+        }
+        map.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::cookie::Cookie;
+
+    /// The rows of the documented table: the option and its default.
+    fn documented() -> Vec<(String, String)> {
+        include_str!("../docs/options.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| {
+                let cells: Vec<_> =
+                    line.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
+                (cells[1].clone(), cells[2].clone())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_real_ones() {
+        let real: Vec<_> =
+            Options::default().rows().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let documented = documented();
+        for row in &real {
+            assert!(documented.contains(row), "missing or wrong in docs/options.md: {row:?}");
+        }
+        let hixie = usize::from(cfg!(not(feature = "websocket")));
+        assert_eq!(
+            documented.len(),
+            real.len() + hixie,
+            "docs/options.md lists an option that does not exist"
+        );
+    }
+
+    #[test]
+    fn debug_shows_every_option() {
+        let text = format!("{:?}", Options::new().cookie(Cookie::jsessionid()).max_sessions(7));
+        assert!(text.contains("cookie: JSESSIONID") && text.contains("max_sessions: 7"), "{text}");
+    }
+}

@@ -1,0 +1,256 @@
+//! What a request says of itself: where it comes from, and for whom it was meant.
+
+use std::borrow::Cow;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, ORIGIN, REFERER},
+    uri::Scheme,
+};
+
+use super::parse::{NULL, Origin, default_port, parse_port, split_authority};
+use crate::util::headers::{first_element, readable, said, single};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// `Origin`, as version 8 of WebSocket calls it (Firefox 7, Chrome 14).
+pub(super) const SEC_WEBSOCKET_ORIGIN: HeaderName = HeaderName::from_static("sec-websocket-origin");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// What is judged of a request.
+#[derive(Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// Whether what proxies say of the browser's request is to be believed.
+    pub(crate) trust_forwarded: bool,
+    /// The endpoint's own scheme, where the application has said it: `http` or `https`.
+    pub(crate) scheme: Option<&'a Scheme>,
+    pub(crate) silent: Silent,
+}
+
+/// Who asks for a URL without saying where the request comes from.
+///
+/// A browser can be made to leave `Referer` out (`Referrer-Policy: no-referrer`), sends no `Origin` with a `GET` for
+/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP. From the least strict to the
+/// strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Silent {
+    /// No browser, or one that does nothing by it.
+    NoPage,
+    /// A page, if it carries what the browser sends along for its user; without, it acts in nobody's name. Its
+    /// headers tell no more: a page may set `Accept` to what an `EventSource` sends.
+    PageWithCredentials,
+    /// A page that hides.
+    Page,
+}
+
+impl Silent {
+    pub(super) fn is_harmless(self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::NoPage => true,
+            Self::PageWithCredentials => {
+                !headers.contains_key(COOKIE) && !headers.contains_key(AUTHORIZATION)
+            }
+            Self::Page => false,
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// Whether an origin is that of the URL that was asked for: as browsers write it, or as only other clients do,
+    /// with a slash behind it or without a scheme.
+    pub(super) fn is_own(&self, origin: &str) -> bool {
+        let Some(own) = Own::of(self) else { return false };
+        if let Some(origin) = Origin::parse(origin.strip_suffix('/').unwrap_or(origin)) {
+            return own.is(&origin);
+        }
+        // A host may have any name, but any page can have this origin.
+        !origin.eq_ignore_ascii_case(NULL)
+            && split_authority(origin).is_some_and(|(host, port)| {
+                let with = |scheme| Origin { scheme, host, port: port.or(default_port(scheme)) };
+                own.is(&with("http")) || own.is(&with("https"))
+            })
+    }
+
+    /// The usual case of it, found with less work: `Origin` is `Host`, to the letter.
+    pub(super) fn comes_from_host(&self) -> bool {
+        if self.trust_forwarded || self.uri.authority().is_some() {
+            return false;
+        }
+        let (Some(origin), Some(host)) = (single(self.headers, &ORIGIN), single(self.headers, &HOST)) else {
+            return false;
+        };
+        let (scheme, authority) = match origin.as_bytes().strip_prefix(b"http") {
+            Some([b's', b':', b'/', b'/', authority @ ..]) => ("https", authority),
+            Some([b':', b'/', b'/', authority @ ..]) => ("http", authority),
+            _ => return false,
+        };
+        authority == host.as_bytes()
+            && self.scheme.is_none_or(|own| own.as_str().eq_ignore_ascii_case(scheme))
+            && readable(authority).and_then(split_authority).is_some()
+    }
+}
+
+/// How a browser says that a request and its page relate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Site {
+    /// `same-origin`.
+    Own,
+    /// `same-site` (a sibling's, another port's) or `cross-site`.
+    Foreign,
+    /// `none`: there is no page, the user has asked for it.
+    User,
+}
+
+impl Site {
+    /// `None` if there is not exactly one value, or an unknown one.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        match single(headers, &SEC_FETCH_SITE)?.as_bytes() {
+            b"same-origin" => Some(Self::Own),
+            b"same-site" | b"cross-site" => Some(Self::Foreign),
+            b"none" => Some(Self::User),
+            _ => None,
+        }
+    }
+}
+
+/// Where a request says that it comes from.
+pub(super) enum Source<'a> {
+    /// As `Origin` has it, or the beginning of `Referer`.
+    Origin(Cow<'a, str>),
+    /// Two origins, or none that can be read.
+    Unreadable(Cow<'a, str>),
+    Unknown,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        for name in [ORIGIN, SEC_WEBSOCKET_ORIGIN] {
+            let mut lines = said(headers, &name);
+            let Some(first) = lines.next() else { continue };
+            let text = String::from_utf8_lossy(first.as_bytes());
+            return match lines.next() {
+                None => Self::Origin(text),
+                Some(_) => Self::Unreadable(format!("several, the first {text}").into()),
+            };
+        }
+        match said(headers, &REFERER).next() {
+            None => Self::Unknown,
+            Some(referer) => match origin_of_url(referer) {
+                Some(origin) => Self::Origin(origin.into()),
+                // The rest of an address may be nobody's business.
+                None => Self::Unreadable("unreadable Referer".into()),
+            },
+        }
+    }
+}
+
+/// The origin at the beginning of a URL, as browsers send it in `Referer`; what stands behind may be any bytes.
+pub(super) fn origin_of_url(url: &HeaderValue) -> Option<&str> {
+    let url = url.as_bytes();
+    let authority = url.windows(3).position(|bytes| bytes == b"://")? + 3;
+    let length = url[authority..].iter().position(|byte| b"/?#".contains(byte));
+    let origin = readable(&url[..length.map_or(url.len(), |length| authority + length)])?;
+    Origin::parse(origin).map(|_| origin)
+}
+
+/// The origin of the URL that was asked for, as far as it is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Own<'a> {
+    pub(crate) scheme: Option<&'a str>,
+    pub(crate) host: &'a str,
+    /// `None` is the default port of the scheme.
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Own<'a> {
+    /// `None` if the request does not say, or not readably.
+    pub(crate) fn of(request: &Asking<'a>) -> Option<Self> {
+        let Forwarded { host, port: forwarded_port, proto } =
+            if request.trust_forwarded { Forwarded::of(request.headers) } else { Forwarded::default() };
+        let authority = match host {
+            Some(host) => host,
+            // HTTP/2 has no other; and a request line with a whole URL goes before `Host` (RFC 9112, 3.2.2).
+            None => match request.uri.authority() {
+                Some(authority) => authority.as_str().as_bytes(),
+                None => single(request.headers, &HOST)?.as_bytes(),
+            },
+        };
+        // A proxy may have ended the TLS, but hardly begun it: `http` says nothing. And what a proxy asks for is
+        // its own business once it says what the browser has asked for.
+        let asked =
+            request.uri.scheme_str().filter(|scheme| host.is_none() && default_port(scheme) == Some(443));
+        let scheme = match proto {
+            Some(proto) => Some(readable(proto)?),
+            None => asked.or(request.scheme.map(Scheme::as_str)),
+        };
+        let (host, port) = split_authority(readable(authority)?)?;
+        let port = match (port, forwarded_port) {
+            (None, Some(digits)) => Some(parse_port(readable(digits)?)?),
+            _ => port,
+        };
+        Some(Self { scheme, host, port })
+    }
+
+    fn is(&self, origin: &Origin<'_>) -> bool {
+        let default_port = default_port(origin.scheme);
+        // A page of an app or an extension is never the server's, whatever its host is called.
+        default_port.is_some()
+            // Some proxies call it `wss` where the origin says `https`.
+            && self.scheme.is_none_or(|scheme| self::default_port(scheme) == default_port)
+            && self.host.eq_ignore_ascii_case(origin.host)
+            && self.port.or(default_port) == origin.port
+    }
+}
+
+/// What the first proxy has said of the browser's request; what is empty, it has not said.
+#[derive(Debug, Default)]
+struct Forwarded<'a> {
+    host: Option<&'a [u8]>,
+    /// The port that goes with a host that names none. The standard's host has its port with it.
+    port: Option<&'a [u8]>,
+    proto: Option<&'a [u8]>,
+}
+
+impl<'a> Forwarded<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut forwarded =
+            headers.get(FORWARDED).map(|value| Self::parse(value.as_bytes())).unwrap_or_default();
+        if forwarded.host.is_none() {
+            forwarded.host = first_element(headers, &X_FORWARDED_HOST);
+            forwarded.port = first_element(headers, &X_FORWARDED_PORT);
+        }
+        forwarded.proto = forwarded.proto.or_else(|| first_element(headers, &X_FORWARDED_PROTO));
+        forwarded
+    }
+
+    /// The first element of `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)).
+    fn parse(value: &'a [u8]) -> Self {
+        let mut forwarded = Self::default();
+        let first = split_unquoted(value, b',').next().unwrap_or_default();
+        for pair in split_unquoted(first, b';').map(<[u8]>::trim_ascii) {
+            let Some(equals) = pair.iter().position(|&byte| byte == b'=') else { continue };
+            let (name, value) = (&pair[..equals], &pair[equals + 1..]);
+            let value =
+                value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+            let value = Some(value).filter(|value| !value.is_empty());
+            match name {
+                _ if name.eq_ignore_ascii_case(b"host") => forwarded.host = value,
+                _ if name.eq_ignore_ascii_case(b"proto") => forwarded.proto = value,
+                _ => {}
+            }
+        }
+        forwarded
+    }
+}
+
+/// Splits where no quotes are open.
+fn split_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    text.split(move |&byte| {
+        quoted ^= byte == b'"';
+        byte == separator && !quoted
+    })
+}

@@ -1,0 +1,342 @@
+//! One message, shared and quoted once.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::quote::{is_clean, quote, quoted_len};
+
+/// What stands before and behind the text in a clean message's line.
+const LINE_START: &str = "a[\"";
+const LINE_END: &str = "\"]\n";
+
+static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
+
+/// A message from or to a client: text, or on the raw WebSocket also binary data.
+///
+/// A clone costs no copy, and the form in which the text goes over the wire is made once, however many
+/// sessions it is sent to. Make one from a string (text) or from bytes (binary) with `From`: `"a"` is text, and
+/// `b"a"` is binary, which only the raw WebSocket carries.
+///
+/// It has no `Display`, since binary data has no text: [`as_str`](Self::as_str) has what there is.
+///
+/// ```
+/// use axum_sockjs::Message;
+///
+/// let text = Message::from("hello");
+/// assert_eq!(text.as_str(), Some("hello"));
+/// let binary = Message::from(vec![0_u8, 1, 2]);
+/// assert_eq!(binary.as_str(), None);
+/// assert_eq!(binary.as_bytes(), [0, 1, 2]);
+/// ```
+#[derive(Clone)]
+pub struct Message(Arc<Payload>);
+
+enum Payload {
+    /// Text in which nothing needs an escape, kept as its own line: see [`Message::line`].
+    Clean(ByteString),
+    /// Any other text; its line is made when it first goes to a framed transport.
+    Text {
+        text: ByteString,
+        line: OnceLock<Bytes>,
+    },
+    Binary(Bytes),
+}
+
+impl Message {
+    /// Text from a raw WebSocket, which is more likely to go back there than to a framed transport.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn from_raw(text: &str) -> Self {
+        Self::from_text(text.into())
+    }
+
+    /// Text of which [`is_clean`] has been found to hold.
+    pub(crate) fn from_clean(text: &str) -> Self {
+        let mut line = String::with_capacity(LINE_START.len() + text.len() + LINE_END.len());
+        line.push_str(LINE_START);
+        line.push_str(text);
+        line.push_str(LINE_END);
+        Self(Arc::new(Payload::Clean(line.into())))
+    }
+
+    /// Text of which [`is_clean`] does not hold, or has not been asked.
+    pub(crate) fn from_text(text: ByteString) -> Self {
+        Self(Arc::new(Payload::Text { text, line: OnceLock::new() }))
+    }
+
+    /// The text, or `None` for binary data.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &*self.0 {
+            Payload::Clean(line) => Some(&line[LINE_START.len()..line.len() - LINE_END.len()]),
+            Payload::Text { text, .. } => Some(text),
+            Payload::Binary(_) => None,
+        }
+    }
+
+    /// The binary data, or the text as UTF-8.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &*self.0 {
+            Payload::Clean(line) => &line.as_bytes()[LINE_START.len()..line.len() - LINE_END.len()],
+            Payload::Text { text, .. } => text.as_bytes(),
+            Payload::Binary(data) => data,
+        }
+    }
+
+    /// Whether this is binary data, which only the raw WebSocket carries.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        matches!(*self.0, Payload::Binary(_))
+    }
+
+    /// The length of the text in UTF-8 or of the binary data, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether the message has no bytes at all. An empty message is still a message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The message as a frame of its own and a line end: `a["…"]` LF, escaped for SockJS.
+    ///
+    /// Binary data never comes here: sending it to a framed transport is an error.
+    pub(crate) fn line(&self) -> &Bytes {
+        match &*self.0 {
+            Payload::Clean(line) => line.as_bytes(),
+            Payload::Text { text, line } => line.get_or_init(|| quoted_line(text)),
+            Payload::Binary(_) => &EMPTY_LINE,
+        }
+    }
+
+    /// The text between quotes, escaped for SockJS: what stands between `a[` and `]` in its line.
+    pub(crate) fn quoted(&self) -> &[u8] {
+        let line = self.line();
+        &line[2..line.len() - 2]
+    }
+
+    /// The bytes that the message keeps once it has been sent, and its line made if that is `framed`.
+    pub(crate) fn held(&self, framed: bool) -> usize {
+        match &*self.0 {
+            Payload::Clean(line) => line.len(),
+            Payload::Text { text, .. } if framed => text.len() + self.line().len(),
+            Payload::Text { text, .. } => text.len(),
+            Payload::Binary(data) => data.len(),
+        }
+    }
+
+    /// The text as UTF-8 or the binary data, without a copy: what comes back shares the message's memory.
+    ///
+    /// That lives as long as any of its owners, and may be more than these bytes: a text that is sent as it
+    /// stands is kept with its frame around it, 6 bytes more.
+    ///
+    /// ```
+    /// use axum_sockjs::Message;
+    ///
+    /// let message = Message::from(vec![0_u8, 1, 2]);
+    /// let bytes = message.to_bytes();
+    /// assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
+    /// ```
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match &*self.0 {
+            Payload::Clean(line) => line.as_bytes().slice(LINE_START.len()..line.len() - LINE_END.len()),
+            Payload::Text { text, .. } => text.as_bytes().clone(),
+            Payload::Binary(data) => data.clone(),
+        }
+    }
+}
+
+fn quoted_line(text: &str) -> Bytes {
+    let mut line = Vec::with_capacity("a[".len() + quoted_len(text) + "]\n".len());
+    line.extend_from_slice(b"a[");
+    quote(text, &mut line);
+    line.extend_from_slice(b"]\n");
+    // The length was a guess where characters outside of ASCII are escaped.
+    line.into_boxed_slice().into()
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_str() {
+            Some(text) => f.debug_tuple("Text").field(&text).finish(),
+            None => f.debug_tuple("Binary").field(&self.as_bytes()).finish(),
+        }
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_binary() == other.is_binary() && self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Message {}
+
+impl PartialEq<str> for Message {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == Some(other)
+    }
+}
+
+impl PartialEq<&str> for Message {
+    fn eq(&self, other: &&str) -> bool {
+        self == *other
+    }
+}
+
+impl PartialEq<String> for Message {
+    fn eq(&self, other: &String) -> bool {
+        self == other.as_str()
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        if is_clean(text) { Self::from_clean(text) } else { Self::from_text(text.into()) }
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        if is_clean(&text) { Self::from_clean(&text) } else { Self::from_text(text.into()) }
+    }
+}
+
+impl From<&String> for Message {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<Cow<'_, str>> for Message {
+    fn from(text: Cow<'_, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::from(text),
+            Cow::Owned(text) => Self::from(text),
+        }
+    }
+}
+
+impl From<Arc<str>> for Message {
+    fn from(text: Arc<str>) -> Self {
+        Self::from(&*text)
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(data: Bytes) -> Self {
+        Self(Arc::new(Payload::Binary(data)))
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(data: Vec<u8>) -> Self {
+        Self::from(Bytes::from(data))
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(data: &[u8]) -> Self {
+        Self::from(Bytes::copy_from_slice(data))
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Message {
+    fn from(data: &[u8; N]) -> Self {
+        Self::from(&data[..])
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Message {
+    fn from(data: [u8; N]) -> Self {
+        Self::from(&data)
+    }
+}
+
+/// The same memory: see [`Message::to_bytes`].
+impl From<Message> for Bytes {
+    fn from(message: Message) -> Self {
+        message.to_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_once_for_all_clones() {
+        let message = Message::from("a\"b");
+        let clone = message.clone();
+        assert_eq!(message.quoted(), b"\"a\\\"b\"");
+        assert!(std::ptr::eq(message.quoted(), clone.quoted()));
+    }
+
+    #[test]
+    fn clean_text_is_kept_as_its_line() {
+        for text in ["", "a", "hé😀", "\u{7f}\u{2027}\u{ffef}"] {
+            let message = Message::from(text);
+            assert_eq!(message.as_str(), Some(text));
+            assert_eq!(message.len(), text.len());
+            assert_eq!(message.line(), format!("a[\"{text}\"]\n").as_bytes());
+            let (line, bytes) = (message.line().as_ptr_range(), message.as_bytes().as_ptr_range());
+            assert!(line.start <= bytes.start && bytes.end <= line.end);
+            assert_eq!(message, Message::from_text(text.into()));
+            assert_eq!(message.line(), Message::from_text(text.into()).line());
+        }
+    }
+
+    #[test]
+    fn other_text_is_kept_beside_its_line() {
+        for text in ["\"", "a\n", "\u{2028}", "\u{ffff}b"] {
+            let message = Message::from(text.to_owned());
+            assert_eq!(message.as_str(), Some(text));
+            let line: Vec<u8> = [b"a[", message.quoted(), b"]\n"].concat();
+            assert_eq!(message.line(), &line);
+        }
+    }
+
+    #[test]
+    fn text_and_binary_differ() {
+        assert_ne!(Message::from("ab"), Message::from(&b"ab"[..]));
+        assert_eq!(Message::from("ab"), Message::from(String::from("ab")));
+        assert_eq!(Message::from("ab"), "ab");
+        assert!(Message::from("").is_empty() && !Message::from("").is_binary());
+    }
+
+    #[test]
+    fn bytes_are_shared_with_the_message() {
+        for message in [Message::from("clean"), Message::from("a \"quote\""), Message::from(vec![0, 0xff])] {
+            let bytes = message.to_bytes();
+            assert_eq!(bytes, message.as_bytes());
+            assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
+            let kept = message.as_bytes().as_ptr();
+            let bytes = Bytes::from(message);
+            assert_eq!(bytes.as_ptr(), kept);
+        }
+    }
+
+    #[test]
+    fn arrays_of_bytes_are_binary() {
+        for message in [Message::from(b"ab"), Message::from(*b"ab")] {
+            assert_eq!(message, Message::from(&b"ab"[..]));
+            assert!(message.is_binary());
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_pointer() {
+        assert_eq!(size_of::<Message>(), size_of::<usize>());
+        assert_eq!(size_of::<Option<Message>>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,205 @@
+//! Requests that are refused: a type that becomes a response.
+
+use axum::response::{IntoResponse, Response};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION},
+};
+
+use super::{cache, reply};
+
+/// Why a request is refused, and with what it is told so.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// No such path, or the transport is off.
+    NotFound,
+    /// No such session.
+    NoSession,
+    /// A page of an origin that may not use the endpoint.
+    Origin,
+    /// A session that belongs to somebody else, which looks like none.
+    Identity,
+    /// Another method than the path's, which are these.
+    Method { allow: &'static str },
+    /// Not a proper WebSocket handshake.
+    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only sockets shake hands"))]
+    Handshake(&'static str),
+    /// A WebSocket handshake of another version, or on a connection that cannot be upgraded.
+    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only sockets shake hands"))]
+    UpgradeRequired(&'static str),
+    /// The endpoint has as many sessions as it may.
+    SessionsFull,
+    /// The peer has as many sessions as it may.
+    PeerFull,
+    /// The endpoint shuts down.
+    Shutdown,
+    /// The handler's extractors took too long.
+    OpenTimeout,
+    /// One of the application's extractors rejected the request with this.
+    Extractor(Box<Response>),
+    /// A body, a message in it or their number is over its limit.
+    TooLarge(&'static str),
+    /// A body that cannot be read, or a parameter with something else in it than it may hold.
+    Malformed(&'static str),
+    /// A body that broke off, or was not well-formed HTTP.
+    BrokenBody,
+    /// A body that took too long to come.
+    SlowBody,
+    /// The session has no room for more messages.
+    QueueFull,
+    /// The session has as many sending requests under way as it may.
+    SendsFull,
+    /// Any cause, told in a frame of the transport.
+    Framed(Cause, Box<Response>),
+}
+
+/// The kinds of refusals: counted, and named in logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    NotFound,
+    NoSession,
+    Origin,
+    Identity,
+    Method,
+    Handshake,
+    SessionsFull,
+    PeerFull,
+    Shutdown,
+    OpenTimeout,
+    Extractor,
+    /// Another receiver holds the session.
+    Busy,
+    TooLarge,
+    Malformed,
+    SlowBody,
+    QueueFull,
+    SendsFull,
+}
+
+impl Cause {
+    pub(crate) const ALL: [Self; 17] = [
+        Self::NotFound,
+        Self::NoSession,
+        Self::Origin,
+        Self::Identity,
+        Self::Method,
+        Self::Handshake,
+        Self::SessionsFull,
+        Self::PeerFull,
+        Self::Shutdown,
+        Self::OpenTimeout,
+        Self::Extractor,
+        Self::Busy,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::SlowBody,
+        Self::QueueFull,
+        Self::SendsFull,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::NoSession => "no-session",
+            Self::Origin => "origin",
+            Self::Identity => "identity",
+            Self::Method => "method",
+            Self::Handshake => "handshake",
+            Self::SessionsFull => "sessions-full",
+            Self::PeerFull => "peer-full",
+            Self::Shutdown => "shutdown",
+            Self::OpenTimeout => "open-timeout",
+            Self::Extractor => "extractor",
+            Self::Busy => "busy",
+            Self::TooLarge => "too-large",
+            Self::Malformed => "malformed",
+            Self::SlowBody => "slow-body",
+            Self::QueueFull => "queue-full",
+            Self::SendsFull => "sends-full",
+        }
+    }
+}
+
+impl Rejection {
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::NotFound => Cause::NotFound,
+            Self::NoSession => Cause::NoSession,
+            Self::Origin => Cause::Origin,
+            Self::Identity => Cause::Identity,
+            Self::Method { .. } => Cause::Method,
+            Self::Handshake(_) | Self::UpgradeRequired(_) => Cause::Handshake,
+            Self::SessionsFull => Cause::SessionsFull,
+            Self::PeerFull => Cause::PeerFull,
+            Self::Shutdown => Cause::Shutdown,
+            Self::OpenTimeout => Cause::OpenTimeout,
+            Self::Extractor(_) => Cause::Extractor,
+            Self::TooLarge(_) => Cause::TooLarge,
+            Self::Malformed(_) | Self::BrokenBody => Cause::Malformed,
+            Self::SlowBody => Cause::SlowBody,
+            Self::QueueFull => Cause::QueueFull,
+            Self::SendsFull => Cause::SendsFull,
+            Self::Framed(cause, _) => *cause,
+        }
+    }
+
+    /// Whether there is no room for a session now.
+    pub(crate) fn is_overload(&self) -> bool {
+        matches!(self, Self::SessionsFull | Self::PeerFull | Self::Shutdown | Self::OpenTimeout)
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotFound | Self::NoSession | Self::Identity => {
+                reply::text(StatusCode::NOT_FOUND, "Not found\n")
+            }
+            Self::Origin => {
+                let mut response = reply::text(StatusCode::FORBIDDEN, "Origin not allowed.\n");
+                cache::never(response.headers_mut());
+                response
+            }
+            // Without a content type and a body (suite: `verify405`).
+            Self::Method { allow } => {
+                let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+                response
+            }
+            Self::Handshake(text) => reply::text(StatusCode::BAD_REQUEST, text),
+            // With the version that would do
+            // (RFC 6455, section 4.4: https://www.rfc-editor.org/rfc/rfc6455#section-4.4).
+            Self::UpgradeRequired(text) => {
+                let mut response = reply::text(StatusCode::UPGRADE_REQUIRED, text);
+                response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+                response
+            }
+            Self::SessionsFull => try_again_later(StatusCode::SERVICE_UNAVAILABLE, "Too many sessions.\n"),
+            Self::PeerFull => {
+                try_again_later(StatusCode::TOO_MANY_REQUESTS, "Too many sessions of one peer.\n")
+            }
+            Self::Shutdown => try_again_later(StatusCode::SERVICE_UNAVAILABLE, "The server is going down.\n"),
+            Self::OpenTimeout => {
+                try_again_later(StatusCode::SERVICE_UNAVAILABLE, "The session took too long to open.\n")
+            }
+            Self::QueueFull => {
+                try_again_later(StatusCode::SERVICE_UNAVAILABLE, "The session's queue is full.\n")
+            }
+            Self::SendsFull => {
+                try_again_later(StatusCode::TOO_MANY_REQUESTS, "Too many requests send to one session.\n")
+            }
+            Self::TooLarge(text) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, text),
+            // What the suite wants for a payload or a callback that cannot be read.
+            Self::Malformed(text) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, text),
+            Self::BrokenBody => reply::text(StatusCode::BAD_REQUEST, "Broken body.\n"),
+            Self::SlowBody => reply::text(StatusCode::REQUEST_TIMEOUT, "Body too slow.\n"),
+            Self::Extractor(response) | Self::Framed(_, response) => *response,
+        }
+    }
+}
+
+fn try_again_later(status: StatusCode, text: &'static str) -> Response {
+    let mut response = reply::text(status, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}

@@ -1,0 +1,142 @@
+//! From a request to its answer.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Version,
+    header::{CONNECTION, SET_COOKIE},
+    request::Parts,
+};
+use http_body::Body;
+
+use super::{
+    endpoint::Endpoint,
+    erased::{ErasedHandler, ErasedIdentify},
+    head::Head,
+    target::Target,
+};
+use crate::{
+    options::{builder::Options, cors::Cors},
+    response::{cache, cors::AllowOrigin, rejection::Rejection},
+    util::body::discard_body,
+};
+
+/// An endpoint and what serves its sessions.
+pub(crate) struct Service<S = ()> {
+    pub(crate) handler: Arc<dyn ErasedHandler<S>>,
+    pub(crate) identity: Option<Arc<dyn ErasedIdentify<S>>>,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+impl<S> Clone for Service<S> {
+    fn clone(&self) -> Self {
+        let Self { handler, identity, endpoint } = self;
+        Self { handler: Arc::clone(handler), identity: identity.clone(), endpoint: Arc::clone(endpoint) }
+    }
+}
+
+/// What becomes of a request.
+pub(super) struct Answer {
+    pub(super) result: Result<Response, Rejection>,
+    /// What goes onto it, whether it is a refusal or not.
+    pub(super) headers: SharedHeaders,
+}
+
+/// The headers that the answers of one URL share.
+#[derive(Default)]
+pub(super) struct SharedHeaders {
+    pub(super) uncached: bool,
+    pub(super) allow_origin: Option<AllowOrigin>,
+    pub(super) cookie: Option<HeaderValue>,
+}
+
+impl From<Result<Response, Rejection>> for Answer {
+    fn from(result: Result<Response, Rejection>) -> Self {
+        Self { result, headers: SharedHeaders::default() }
+    }
+}
+
+impl SharedHeaders {
+    fn apply(self, response: &mut Response) {
+        let headers = response.headers_mut();
+        if self.uncached {
+            cache::never(headers);
+        }
+        if let Some(allow_origin) = self.allow_origin {
+            allow_origin.apply(headers);
+        }
+        if let Some(cookie) = self.cookie {
+            headers.append(SET_COOKIE, cookie);
+        }
+    }
+}
+
+impl Service {
+    /// Answers a request. It may wait for long, and is then no larger than it must be: what comes before the wait is
+    /// boxed.
+    pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Response {
+        let version = head.parts.version;
+        let Answer { result, headers } = self.answer(head, body).await;
+        let mut response = result.unwrap_or_else(|rejection| self.refuse(rejection));
+        headers.apply(&mut response);
+        if version == Version::HTTP_10 && response.body().size_hint().exact().is_none() {
+            // Only the end of the connection ends this body. To an answer of HTTP/1.1, hyper adds `keep-alive`.
+            *response.version_mut() = version;
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn refuse(&self, rejection: Rejection) -> Response {
+        let cause = rejection.cause();
+        self.endpoint.sessions.count_rejection(cause);
+        let response = rejection.into_response();
+        tracing::debug!(cause = cause.name(), status = response.status().as_u16(), "request refused");
+        response
+    }
+
+    async fn answer<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Answer {
+        let target = Target::of(&head, self.options());
+        if target
+            .as_ref()
+            .is_some_and(|target| target.is_guarded() && !self.check_origin(target, &head.parts))
+        {
+            discard_body(body).await;
+            return Err(Rejection::Origin).into();
+        }
+        if let Some(Target::Session { route, id }) = target {
+            return self.session_url(route, id, head, body).await;
+        }
+        discard_body(body).await;
+        match target {
+            Some(Target::Info) => self.info(&head.parts),
+            Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(*head)).await.into(),
+            Some(Target::Greeting) => self.greeting(&head.parts).into(),
+            Some(Target::Iframe) => self.iframe(&head.parts).into(),
+            Some(Target::Client { version }) => self.client_script(version.as_deref(), &head.parts),
+            Some(Target::Session { .. }) | None => Err(Rejection::NotFound).into(),
+        }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.endpoint.options
+    }
+
+    /// Whether the page that a request comes from may use the endpoint; if not, the log may say so.
+    fn check_origin(&self, target: &Target, parts: &Parts) -> bool {
+        let options = self.options();
+        let verdict = options.origins.judge(&options.asking(parts, target.silent()));
+        if let Err(refused) = &verdict {
+            self.endpoint.refusals.log(refused, parts);
+        }
+        verdict.is_ok()
+    }
+
+    /// Whom an answer to a request that was let in names, where this crate is to say it.
+    pub(super) fn allow_origin(&self, parts: &Parts) -> Option<AllowOrigin> {
+        let Options { origins, cors, .. } = self.options();
+        (*cors == Cors::BuiltIn).then(|| origins.allow_origin(&parts.headers))
+    }
+}

@@ -1,0 +1,56 @@
+//! What all clones of an endpoint share.
+
+use std::sync::{
+    Arc, Once,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    options::builder::Options,
+    origin::log::Refusals,
+    response::{iframe::IframePage, info::InfoPage, rejection::Cause},
+    session::registry::Registry,
+};
+
+pub(crate) struct Endpoint {
+    pub(crate) options: Options,
+    pub(super) iframe: IframePage,
+    pub(super) info: InfoPage,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(super) refusals: Refusals,
+    /// Whether the log has said that a session could not be counted for its peer.
+    pub(super) nameless_peer: Once,
+}
+
+/// The sessions of an endpoint, and how many requests it has refused.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    pub(crate) registry: Arc<Registry>,
+    rejections: [AtomicU64; Cause::ALL.len()],
+}
+
+impl Endpoint {
+    pub(crate) fn new(options: Options, sessions: Arc<Sessions>) -> Arc<Self> {
+        let iframe = IframePage::new(options.iframe_client_url());
+        let Options { transports, cookie, base_url, .. } = &options;
+        let info = InfoPage::new(transports.has_websocket(), cookie.is_on(), base_url.as_deref());
+        let (refusals, nameless_peer) = (Refusals::default(), Once::new());
+        Arc::new(Self { options, iframe, info, sessions, refusals, nameless_peer })
+    }
+
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.sessions.registry
+    }
+}
+
+impl Sessions {
+    pub(super) fn count_rejection(&self, cause: Cause) {
+        self.rejections[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each cause by its name, with how many requests were refused for it.
+    pub(crate) fn rejections(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.rejections.iter().map(|count| count.load(Ordering::Relaxed));
+        Cause::ALL.into_iter().map(Cause::name).zip(counts)
+    }
+}

@@ -1,0 +1,138 @@
+//! The head of a request: the path below the endpoint's own, and a URL without the session's id.
+
+use axum::extract::OriginalUri;
+use http::{Uri, request::Parts, uri::PathAndQuery};
+
+/// The head of a request.
+pub(crate) struct Head {
+    pub(crate) parts: Parts,
+    /// How much of the path a layer has found to be the endpoint's own; `None` where that is cut off already.
+    prefix: Option<usize>,
+}
+
+impl Head {
+    pub(crate) fn new(parts: Parts, prefix: Option<usize>) -> Self {
+        Self { parts, prefix }
+    }
+
+    /// The path below the endpoint's own; none if no endpoint can be asked for it.
+    pub(crate) fn path(&self) -> Option<&str> {
+        let path = self.parts.uri.path().get(self.prefix.unwrap_or(0)..)?;
+        (!has_doubled_slash(&self.parts, path)).then_some(path)
+    }
+
+    /// Where the session's id stands in the path: before the slash before the transport, which is its end.
+    pub(crate) fn span_before(&self, id: &str, transport: &str) -> Span {
+        let end = self.parts.uri.path().len() - transport.len() - 1;
+        Span { start: end - id.len(), end }
+    }
+
+    pub(crate) fn text(&self, Span { start, end }: Span) -> &str {
+        &self.parts.uri.path()[start..end]
+    }
+
+    /// What extractors may see of it: all that they would see behind `nest_service`, but the session's id.
+    pub(crate) fn into_redacted(mut self) -> Parts {
+        hide_session_id(&mut self.parts, self.prefix);
+        self.parts
+    }
+
+    pub(crate) fn redacted(&self) -> Parts {
+        Self::new(self.parts.clone(), self.prefix).into_redacted()
+    }
+}
+
+/// A part of a request's path: what is kept of it needs no memory of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// Whether axum has taken one of two slashes away behind the prefix: it nests `//info` as `/info`, and only
+/// the original URL still tells (suite: `test_notFound`).
+fn has_doubled_slash(parts: &Parts, path: &str) -> bool {
+    parts.extensions.get::<OriginalUri>().is_some_and(|OriginalUri(original)| {
+        original.path().strip_suffix(path).is_some_and(|prefix| prefix.ends_with('/'))
+    })
+}
+
+/// Takes `/SERVER/SESSION/TRANSPORT` out of the URLs that extractors can see: who knows the session id can
+/// read and send, so the application must not leak what it never has.
+fn hide_session_id(parts: &mut Parts, prefix: Option<usize>) {
+    let outer = std::mem::take(&mut parts.uri);
+    parts.uri = with_path(&outer, "/");
+    let inner = outer.path().get(prefix.unwrap_or(0)..).unwrap_or_default();
+    let original = match parts.extensions.get::<OriginalUri>() {
+        Some(OriginalUri(original)) => original,
+        None if prefix.is_some() => &outer,
+        None => return,
+    };
+    let prefix = original.path().strip_suffix(inner).filter(|prefix| !prefix.is_empty()).unwrap_or("/");
+    let original = with_path(original, prefix);
+    parts.extensions.insert(OriginalUri(original));
+}
+
+/// `uri` with another path and the same query.
+fn with_path(uri: &Uri, path: &str) -> Uri {
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut uri = uri.clone().into_parts();
+    // A part of a valid path that begins with a slash is valid.
+    uri.path_and_query = PathAndQuery::try_from(path_and_query).ok();
+    Uri::from_parts(uri).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        http::Request::new(()).into_parts().0
+    }
+
+    #[test]
+    fn doubled_slashes_are_seen() {
+        let doubled = |original: &str, nested: &str| {
+            let mut parts = parts();
+            parts.uri = nested.parse().unwrap();
+            parts.extensions.insert(OriginalUri(original.parse().unwrap()));
+            has_doubled_slash(&parts, nested)
+        };
+        assert!(doubled("/echo//", "/") && doubled("/echo//info", "/info"));
+        assert!(!doubled("/echo", "/") && !doubled("/echo/", "/") && !doubled("/echo/info", "/info"));
+        assert!(!doubled("/", "/") && !doubled("/info", "/info") && !doubled("//info", "//info"));
+    }
+
+    #[test]
+    fn no_extractor_sees_the_session_id() {
+        let mut parts = parts();
+        parts.uri = "/000/secret/xhr?t=1".parse().unwrap();
+        parts.extensions.insert(OriginalUri("http://host/a/b/000/secret/xhr?t=1".parse().unwrap()));
+        hide_session_id(&mut parts, None);
+        assert_eq!(parts.uri, "/?t=1");
+        assert_eq!(parts.extensions.get::<OriginalUri>().unwrap().0, "http://host/a/b?t=1");
+    }
+
+    #[test]
+    fn no_extractor_sees_the_session_id_behind_a_layer() {
+        for (original, outer, prefix, shown) in [
+            (None, "/000/secret/xhr?t=1", None, None),
+            (None, "/000/secret/xhr?t=1", Some(0), Some("/?t=1")),
+            (None, "/b/000/secret/xhr?t=1", Some(2), Some("/b?t=1")),
+            (Some("/a/b/000/secret/xhr?t=1"), "/b/000/secret/xhr?t=1", Some(2), Some("/a/b?t=1")),
+        ] {
+            let mut parts = parts();
+            parts.uri = outer.parse().unwrap();
+            if let Some(original) = original {
+                parts.extensions.insert(OriginalUri(original.parse().unwrap()));
+            }
+            hide_session_id(&mut parts, prefix);
+            assert_eq!(parts.uri, "/?t=1");
+            let original = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri.to_string());
+            assert_eq!(original.as_deref(), shown);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Sessions that open: who may, the application's say, and the task.
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+};
+
+use axum::{
+    extract::{ConnectInfo, connect_info::MockConnectInfo},
+    response::Response,
+};
+use http::request::Parts;
+
+use super::{dispatch::Service, head::Head};
+#[cfg(feature = "websocket")]
+use crate::transport::websocket::handshake::{Upgrade, is_opening};
+use crate::{
+    protocol::transport::Transport,
+    response::rejection::Rejection,
+    session::{
+        attachment::Attachment,
+        connection::Connection,
+        driver::Driver,
+        opened::Opened,
+        owner::Owner,
+        registry::{NoRoom, Reservation},
+    },
+    util::{random, timeout::timeout},
+};
+
+impl From<NoRoom> for Rejection {
+    fn from(why: NoRoom) -> Self {
+        match why {
+            NoRoom::Sessions => Self::SessionsFull,
+            NoRoom::Peer => Self::PeerFull,
+            NoRoom::Shutdown => Self::Shutdown,
+        }
+    }
+}
+
+impl Service {
+    /// Opens a session over an HTTP transport, in a task of its own.
+    pub(super) async fn open_session(
+        &self,
+        mut reservation: Reservation,
+        transport: Transport,
+        owner: Option<Owner>,
+        head: Head,
+    ) -> Result<Attachment, Rejection> {
+        let connection = connection(transport, &head.parts, owner);
+        self.admit(&mut reservation, &connection, &head.parts)?;
+        let opened = self.open(head.into_redacted()).await?;
+        let (mut driver, attachment) = self.start(reservation, connection, opened)?;
+        tokio::spawn(async move { poll_fn(|cx| driver.poll(true, cx)).await });
+        Ok(attachment)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) async fn raw_websocket(&self, head: Head) -> Result<Response, Rejection> {
+        if !is_opening(&head.parts) {
+            return Err(Rejection::Method { allow: "GET" });
+        }
+        self.websocket(Transport::RawWebSocket, head).await
+    }
+
+    #[cfg(not(feature = "websocket"))]
+    pub(super) async fn raw_websocket(&self, _: Head) -> Result<Response, Rejection> {
+        Err(Rejection::NotFound)
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) async fn websocket(
+        &self,
+        transport: Transport,
+        mut head: Head,
+    ) -> Result<Response, Rejection> {
+        let options = self.options();
+        let upgrade = Upgrade::from_request(&mut head.parts, options)?;
+        let owner = self.identify(&head).await?;
+        let mut reservation = self.endpoint.registry().reserve_socket(transport, options.max_sessions)?;
+        let mut connection = connection(transport, &head.parts, owner);
+        connection.binary &= upgrade.is_rfc6455();
+        connection.pings = upgrade.is_rfc6455();
+        self.admit(&mut reservation, &connection, &head.parts)?;
+        let opened = self.open(head.into_redacted()).await?;
+        let (driver, attachment) = self.start(reservation, connection, opened)?;
+        Ok(upgrade.accept(transport, options, attachment, driver))
+    }
+
+    /// Whom a request comes from, where the application binds sessions to that.
+    pub(super) async fn identify(&self, head: &Head) -> Result<Option<Owner>, Rejection> {
+        let Some(identity) = &self.identity else { return Ok(None) };
+        Box::pin(self.with_open_timeout(identity.identify(head.redacted(), ()))).await.map(Some)
+    }
+
+    /// Refuses a peer that has its sessions already.
+    fn admit(
+        &self,
+        reservation: &mut Reservation,
+        connection: &Connection,
+        parts: &Parts,
+    ) -> Result<(), Rejection> {
+        let options = self.options();
+        match options.max_sessions_per_peer {
+            usize::MAX => Ok(()),
+            limit => {
+                if let Some(peer) = options.peer_key.peer(&parts.headers, connection.peer) {
+                    return Ok(reservation.admit(peer, limit)?);
+                }
+                // Once: it goes for every request, or is meant for some.
+                self.endpoint.nameless_peer.call_once(|| {
+                    tracing::warn!(
+                        limit,
+                        "a peer is not known, and its sessions are not limited; serve with \
+                         `into_make_service_with_connect_info::<SocketAddr>()`, or see what \
+                         `Options::peer_key` needs",
+                    );
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets the handler's extractors judge the opening request.
+    async fn open(&self, parts: Parts) -> Result<Opened, Rejection> {
+        self.with_open_timeout(self.handler.open(parts, ())).await
+    }
+
+    /// Gives the application's extractors their time.
+    async fn with_open_timeout<T>(
+        &self,
+        extractors: impl Future<Output = Result<T, Response>>,
+    ) -> Result<T, Rejection> {
+        match timeout(self.options().open_timeout, pin!(extractors)).await {
+            Ok(result) => result.map_err(|rejection| Rejection::Extractor(Box::new(rejection))),
+            Err(_) => Err(Rejection::OpenTimeout),
+        }
+    }
+
+    fn start(
+        &self,
+        reservation: Reservation,
+        connection: Connection,
+        opened: Opened,
+    ) -> Result<(Driver, Attachment), Rejection> {
+        let options = self.options();
+        let settings = options.settings(&connection);
+        let fallback = !connection.transport.is_socket() && options.transports.has_websocket();
+        let Connection { id, transport, .. } = connection;
+        let (registered, attachment) = reservation.open(connection, settings, fallback)?;
+        tracing::debug!(connection = %id, %transport, "session opened");
+        Ok((Driver::new(registered, opened, options.span_level), attachment))
+    }
+}
+
+fn connection(transport: Transport, parts: &Parts, owner: Option<Owner>) -> Connection {
+    Connection {
+        id: random::uuid(),
+        transport,
+        peer: peer_addr(parts),
+        owner,
+        binary: transport == Transport::RawWebSocket,
+        pings: false,
+    }
+}
+
+/// As axum's extractor finds it, in tests too.
+fn peer_addr(parts: &Parts) -> Option<SocketAddr> {
+    let real = parts.extensions.get().map(|&ConnectInfo(peer)| peer);
+    real.or_else(|| parts.extensions.get().map(|&MockConnectInfo(peer)| peer))
+}

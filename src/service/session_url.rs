@@ -1,0 +1,162 @@
+//! The URLs below `/SERVER/SESSION/`.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::Method;
+use http_body::Body;
+
+use super::{
+    dispatch::{Answer, Service, SharedHeaders},
+    head::{Head, Span},
+    pages::preflight,
+};
+use crate::{
+    protocol::transport::Transport,
+    response::{cors::AllowOrigin, rejection::Rejection},
+    session::{attachment::Attachment, core::AttachError, owner::Owner, registry::Lookup, shared::Shared},
+    transport::{
+        self,
+        receiver::Receiver,
+        route::{Action, Route},
+        send::Sending,
+    },
+    util::body::discard_body,
+};
+
+impl Service {
+    /// The methods and headers that all of them share.
+    pub(super) async fn session_url<B>(&self, route: &Route, id: Span, head: Box<Head>, body: B) -> Answer
+    where
+        B: Body<Data = Bytes>,
+    {
+        let mut headers = SharedHeaders {
+            uncached: true,
+            allow_origin: if route.cross_origin { self.allow_origin(&head.parts) } else { None },
+            cookie: self.options().cookie.for_request(&head.parts.headers),
+        };
+        if matches!(route.action, Action::Receive(_)) {
+            headers.allow_origin = headers.allow_origin.map(AllowOrigin::detached);
+        }
+        if route.serves(&head.parts) {
+            let result = self.act(route.action, id, head, body).await;
+            return Answer { result, headers };
+        }
+        headers.uncached = false;
+        let methods = match (headers.allow_origin.is_some(), &route.method) {
+            (true, &Method::GET) => "OPTIONS, GET",
+            (true, _) => "OPTIONS, POST",
+            (false, &Method::GET) => "GET",
+            (false, _) => "POST",
+        };
+        discard_body(body).await;
+        let result = if head.parts.method == Method::OPTIONS && headers.allow_origin.is_some() {
+            Ok(preflight(&head.parts, methods))
+        } else {
+            Err(Rejection::Method { allow: methods })
+        };
+        Answer { result, headers }
+    }
+
+    async fn act<B>(&self, action: Action, id: Span, head: Box<Head>, body: B) -> Result<Response, Rejection>
+    where
+        B: Body<Data = Bytes>,
+    {
+        match action {
+            Action::Send(sending) => self.send(sending, id, &head, body).await,
+            Action::Receive(read_query) => {
+                // Unread bytes would hide from hyper that the client has gone.
+                discard_body(body).await;
+                let receiver = read_query(head.parts.uri.query())
+                    .map_err(|invalid| Rejection::Malformed(invalid.text()))?;
+                let transport = receiver.transport;
+                self.receive(receiver, id, head).await.map_err(|rejection| match transport {
+                    Transport::EventSource => transport::eventsource::framed(rejection),
+                    _ => rejection,
+                })
+            }
+            #[cfg(feature = "websocket")]
+            Action::WebSocket => {
+                discard_body(body).await;
+                Box::pin(self.websocket(Transport::WebSocket, *head)).await
+            }
+        }
+    }
+
+    /// A request that brings messages.
+    async fn send<B>(&self, sending: &Sending, id: Span, head: &Head, body: B) -> Result<Response, Rejection>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let session = self.find(id, head).await.and_then(|session| {
+            session.permit_send(self.options().max_pending_sends).ok_or(Rejection::SendsFull)
+        });
+        let session = match session {
+            Ok(session) => session,
+            Err(rejection) => {
+                discard_body(body).await;
+                return Err(rejection);
+            }
+        };
+        transport::send::respond(sending, self.options(), session, &head.parts.headers, body).await
+    }
+
+    /// The session that a request names, if it belongs to who asks.
+    async fn find(&self, id: Span, head: &Head) -> Result<Arc<Shared>, Rejection> {
+        let owner = self.identify(head).await?;
+        let session = self.endpoint.registry().get(head.text(id)).ok_or(Rejection::NoSession)?;
+        if same_owner(&owner, &session.connection.owner) { Ok(session) } else { Err(Rejection::Identity) }
+    }
+
+    /// Answers with the frames of a session.
+    async fn receive(&self, receiver: Receiver, id: Span, head: Box<Head>) -> Result<Response, Rejection> {
+        match self.attach(receiver.transport, id, head).await? {
+            Some(attachment) => {
+                transport::receive::respond(receiver, attachment, self.options().response_limit).await
+            }
+            None => Err(transport::receive::refuse(receiver)),
+        }
+    }
+
+    /// Attaches a receiver to its session, which it opens if there is none; `None` if another is attached.
+    ///
+    /// The request is dropped with the end: its headers share the connection's read buffer.
+    async fn attach(
+        &self,
+        transport: Transport,
+        id: Span,
+        head: Box<Head>,
+    ) -> Result<Option<Attachment>, Rejection> {
+        let max_sessions = self.options().max_sessions;
+        let owner = self.identify(&head).await?;
+        loop {
+            match self.endpoint.registry().lookup(head.text(id), transport, owner.as_ref(), max_sessions) {
+                Lookup::Session(shared) if !same_owner(&owner, &shared.connection.owner) => {
+                    return Err(Rejection::Identity);
+                }
+                Lookup::Opening(other) if !same_owner(&owner, &other) => return Err(Rejection::Identity),
+                Lookup::Session(shared) => match Attachment::attach(shared).await {
+                    Ok(attachment) => return Ok(Some(attachment)),
+                    Err(AttachError::Busy) => return Ok(None),
+                    // It went between the two looks: its id is free again.
+                    Err(AttachError::Gone) => {}
+                },
+                Lookup::Opening(_) => return Ok(None),
+                Lookup::Refused(why) => return Err(why.into()),
+                Lookup::Vacant(reservation) => {
+                    return Box::pin(self.open_session(reservation, transport, owner, *head)).await.map(Some);
+                }
+            }
+        }
+    }
+}
+
+/// Whether two requests come from the same owner; where sessions are bound to none, they do.
+fn same_owner(one: &Option<Owner>, other: &Option<Owner>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is(other),
+        (None, None) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,57 @@
+//! What a request asks for.
+
+use super::head::{Head, Span};
+use crate::{
+    options::builder::Options,
+    origin::request::Silent,
+    protocol::{
+        path::{self, Path},
+        transport::Transport,
+    },
+    transport::route::{ROUTES, Route},
+};
+
+/// What a request asks for.
+pub(super) enum Target {
+    Greeting,
+    Info,
+    Iframe,
+    Client { version: Option<Box<str>> },
+    RawWebSocket,
+    Session { route: &'static Route, id: Span },
+}
+
+impl Target {
+    /// What a path stands for, if the endpoint has it.
+    pub(super) fn of(head: &Head, options: &Options) -> Option<Self> {
+        Some(match path::parse(head.path()?)? {
+            Path::Greeting => Self::Greeting,
+            Path::Info => Self::Info,
+            Path::Iframe if options.has_legacy_transports() => Self::Iframe,
+            Path::Client { version } if options.client_script.is_some() => {
+                Self::Client { version: version.map(Box::from) }
+            }
+            Path::RawWebSocket if options.is_enabled(Transport::RawWebSocket) => Self::RawWebSocket,
+            Path::Client { .. } | Path::Iframe | Path::RawWebSocket => return None,
+            Path::Session { session, transport } => {
+                let route = ROUTES.iter().find(|route| route.name == transport)?;
+                let enabled = route.transports.iter().any(|&transport| options.is_enabled(transport));
+                enabled.then(|| Self::Session { route, id: head.span_before(session, transport) })?
+            }
+        })
+    }
+
+    /// Whether only pages of certain origins may ask for it. The others give nothing away.
+    pub(super) fn is_guarded(&self) -> bool {
+        !matches!(self, Self::Greeting | Self::Client { .. })
+    }
+
+    /// Who asks for it without saying where the request comes from.
+    pub(super) fn silent(&self) -> Silent {
+        match self {
+            Self::Iframe => Silent::Page,
+            Self::Session { route, .. } => route.silent(),
+            Self::Greeting | Self::Info | Self::Client { .. } | Self::RawWebSocket => Silent::NoPage,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Why a session ended.
+
+use std::fmt;
+
+use crate::protocol::close::{CloseFrame, INTERRUPTED, TOO_SLOW};
+
+/// Why a session ended. The application sees it once per session, and the first cause stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The client closed its WebSocket, with this code and text if it gave any.
+    ///
+    /// On the HTTP transports a client says no goodbye: its end is [`ConnectionLost`](Self::ConnectionLost),
+    /// or [`TimedOut`](Self::TimedOut) if it left between two requests.
+    Client(Option<CloseFrame>),
+    /// The connection that was receiving broke off. What was sent last may be lost.
+    ConnectionLost,
+    /// No receiving request came within the disconnect delay
+    /// ([`Options::disconnect_delay`](crate::Options::disconnect_delay)).
+    TimedOut,
+    /// The client has stopped reading: nothing of what waited for it could be written for as long as
+    /// [`Options::write_timeout`](crate::Options::write_timeout) allows. What was queued is lost.
+    WriteTimeout,
+    /// The WebSocket's peer has answered no ping within
+    /// [`Options::pong_timeout`](crate::Options::pong_timeout), nor sent anything else.
+    PongTimeout,
+    /// A message found the queue to the client full, and the endpoint's policy is
+    /// [`Overflow::Close`](crate::Overflow::Close). What was queued is lost.
+    SendQueueFull,
+    /// This side closed: [`close`](crate::Session::close) was called, or the [`Session`](crate::Session) was dropped.
+    Server(CloseFrame),
+    /// The client broke the protocol or a limit, or took more than a minute for a message on a WebSocket, and was told
+    /// so with this code and text.
+    ProtocolError(CloseFrame),
+    /// The endpoint closed all its sessions ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown),
+    /// [`SockJsHandle::close_all`](crate::SockJsHandle::close_all)).
+    Shutdown(CloseFrame),
+}
+
+impl CloseReason {
+    pub(crate) const NAMES: [&'static str; 9] = [
+        "client",
+        "connection-lost",
+        "timed-out",
+        "server",
+        "protocol-error",
+        "shutdown",
+        "write-timeout",
+        "pong-timeout",
+        "send-queue-full",
+    ];
+
+    /// Its place in [`NAMES`](Self::NAMES).
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::Client(_) => 0,
+            Self::ConnectionLost => 1,
+            Self::TimedOut => 2,
+            Self::Server(_) => 3,
+            Self::ProtocolError(_) => 4,
+            Self::Shutdown(_) => 5,
+            Self::WriteTimeout => 6,
+            Self::PongTimeout => 7,
+            Self::SendQueueFull => 8,
+        }
+    }
+
+    /// A short name for its kind, as [`Stats`](crate::Stats) and metrics have it: `client`,
+    /// `connection-lost`, `timed-out`, `server`, `protocol-error`, `shutdown`, `write-timeout`,
+    /// `pong-timeout`, `send-queue-full`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(None) => f.write_str("closed by the client"),
+            Self::Client(Some(frame)) => write!(f, "closed by the client: {frame}"),
+            Self::ConnectionLost => f.write_str("connection lost"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::WriteTimeout => f.write_str("the client stopped reading"),
+            Self::PongTimeout => f.write_str("no answer to a ping"),
+            Self::SendQueueFull => f.write_str("the queue to the client was full"),
+            Self::Server(frame) => write!(f, "closed by the server: {frame}"),
+            Self::ProtocolError(frame) => write!(f, "protocol error: {frame}"),
+            Self::Shutdown(frame) => write!(f, "endpoint shut down: {frame}"),
+        }
+    }
+}
+
+impl CloseReason {
+    /// What the peer is told of this end.
+    pub(super) fn frame(&self) -> CloseFrame {
+        match self {
+            Self::Server(frame) | Self::Shutdown(frame) | Self::ProtocolError(frame) => frame.clone(),
+            Self::WriteTimeout | Self::SendQueueFull => TOO_SLOW,
+            Self::ConnectionLost | Self::TimedOut | Self::PongTimeout | Self::Client(_) => INTERRUPTED,
+        }
+    }
+}

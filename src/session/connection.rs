@@ -1,0 +1,22 @@
+//! What is fixed when a session opens.
+
+use std::net::SocketAddr;
+
+use uuid::Uuid;
+
+use super::owner::Owner;
+use crate::protocol::transport::Transport;
+
+/// What is fixed when a session opens.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) id: Uuid,
+    pub(crate) transport: Transport,
+    pub(crate) peer: Option<SocketAddr>,
+    /// Whom it belongs to, where the application says so.
+    pub(crate) owner: Option<Owner>,
+    /// Whether it carries binary messages.
+    pub(crate) binary: bool,
+    /// Whether its peer answers pings.
+    pub(crate) pings: bool,
+}

@@ -1,0 +1,67 @@
+//! Who has a reason to look at a session again.
+
+use std::ops::BitOrAssign;
+
+/// Who has a reason to look at the session again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Events(u16);
+
+impl Events {
+    /// A frame is ready for the attached receiver.
+    pub(crate) const FRAME: Self = Self(1);
+    /// The application may receive: a message, or the end.
+    pub(crate) const MESSAGE: Self = Self(2);
+    /// The driver has to act: the session opened or has gone, or its deadline moved nearer. And a shutdown may
+    /// have less to wait for.
+    pub(crate) const DRIVER: Self = Self(4);
+    /// The queue to the client may have room again, or the session has ended.
+    pub(crate) const WRITABLE: Self = Self(8);
+    /// The queue to the application may have room again, or the session has ended.
+    pub(crate) const ROOM: Self = Self(16);
+    /// No receiver is attached any more.
+    pub(crate) const DETACHED: Self = Self(32);
+    /// The session has ended.
+    pub(crate) const ENDED: Self = Self(64);
+    /// The application has had its turn with what has come, or the session has ended.
+    pub(crate) const ATTENDED: Self = Self(128);
+    /// A receiver has taken all that was sent, or nothing of it is left.
+    pub(crate) const FLUSHED: Self = Self(256);
+
+    pub(crate) fn contains(self, event: Self) -> bool {
+        self.0 & event.0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether any number of tasks may wait for one of them.
+    pub(crate) fn is_for_many(self) -> bool {
+        self.0 & !(Self::FRAME.0 | Self::MESSAGE.0 | Self::DRIVER.0) != 0
+    }
+}
+
+impl BitOrAssign for Events {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// The tasks that wait for room in one of the queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// To the application.
+    In,
+    /// To the client.
+    Out,
+}
+
+impl Line {
+    /// What says that there may be room.
+    pub(crate) fn event(self) -> Events {
+        match self {
+            Self::In => Events::ROOM,
+            Self::Out => Events::WRITABLE,
+        }
+    }
+}

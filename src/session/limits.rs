@@ -1,0 +1,156 @@
+//! How many sessions there are: of an endpoint, and of each peer.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Whom sessions are counted for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Peer {
+    /// An address; of IPv6 the first 64 bits, since a single host has all that begin with them.
+    Address(IpAddr),
+    /// What the application says.
+    Key(Box<str>),
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(addr: SocketAddr) -> Self {
+        Self::Address(match addr.ip().to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+            ip @ IpAddr::V4(_) => ip,
+        })
+    }
+}
+
+/// The peers that have sessions. Its lock may be taken under the registry's, never the other way round.
+#[derive(Debug, Default)]
+pub(crate) struct Peers(Mutex<HashMap<Peer, usize>>);
+
+impl Peers {
+    /// Counts one more session of `peer`, unless it has `limit` already.
+    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, limit: usize) -> Option<PeerPermit> {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = peers.get(&peer).copied().unwrap_or_default();
+        if sessions >= limit {
+            return None;
+        }
+        peers.insert(peer.clone(), sessions + 1);
+        Some(PeerPermit { peers: Arc::clone(self), peer })
+    }
+}
+
+/// Counts one session of a peer for as long as it exists.
+#[derive(Debug)]
+pub(crate) struct PeerPermit {
+    peers: Arc<Peers>,
+    peer: Peer,
+}
+
+impl Drop for PeerPermit {
+    fn drop(&mut self) {
+        let mut peers = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match peers.get_mut(&self.peer) {
+            Some(sessions) if *sessions > 1 => *sessions -= 1,
+            _ => drop(peers.remove(&self.peer)),
+        }
+    }
+}
+
+/// The sessions that there are, for the limit of an endpoint.
+///
+/// No semaphore: the limit is the caller's, which lets one more in where a session is about to go.
+#[derive(Debug, Default)]
+pub(super) struct SessionPermits(Arc<AtomicUsize>);
+
+impl SessionPermits {
+    /// Counts one more, unless there are `limit` already. Callers take turns.
+    pub(super) fn take(&self, limit: usize) -> Option<SessionPermit> {
+        if self.0.load(Ordering::Relaxed) >= limit {
+            return None;
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Some(SessionPermit { permits: Arc::clone(&self.0), _of_peer: None })
+    }
+}
+
+/// What one session counts for, against the limits of its endpoint and of its peer: from the request that opens
+/// it until it is over and its handler has returned. A client could else leave any number of handlers behind.
+#[derive(Debug)]
+pub(super) struct SessionPermit {
+    permits: Arc<AtomicUsize>,
+    _of_peer: Option<PeerPermit>,
+}
+
+impl SessionPermit {
+    pub(super) fn keep(&mut self, permit: PeerPermit) {
+        self._of_peer = Some(permit);
+    }
+}
+
+impl Drop for SessionPermit {
+    fn drop(&mut self) {
+        self.permits.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many sessions live.
+#[derive(Debug, Default)]
+pub(super) struct LiveSessions(Arc<AtomicUsize>);
+
+impl LiveSessions {
+    pub(super) fn len(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count(&self) -> LiveSession {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        LiveSession(Arc::clone(&self.0))
+    }
+}
+
+/// Counts one live session for as long as it exists.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct LiveSession(Arc<AtomicUsize>);
+
+impl Drop for LiveSession {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(addr: &str) -> Peer {
+        Peer::from(SocketAddr::new(addr.parse().unwrap(), 80))
+    }
+
+    #[test]
+    fn an_address_is_a_host() {
+        assert_eq!(peer("192.0.2.1"), peer("::ffff:192.0.2.1"));
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:0:0:1"));
+        assert_ne!(peer("2001:db8:0:1::1"), peer("2001:db8:0:2::1"));
+    }
+
+    #[test]
+    fn counts_up_to_the_limit_and_forgets_who_has_none() {
+        let peers = Arc::new(Peers::default());
+        assert!(peers.admit(peer("192.0.2.1"), 0).is_none());
+        let first = peers.admit(peer("192.0.2.1"), 2).unwrap();
+        let second = peers.admit(peer("192.0.2.1"), 2).unwrap();
+        assert!(peers.admit(peer("192.0.2.1"), 2).is_none());
+        let other = peers.admit(Peer::Key("192.0.2.1".into()), 1).unwrap();
+        drop(first);
+        let third = peers.admit(peer("192.0.2.1"), 2).unwrap();
+        drop((second, third, other));
+        assert!(peers.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,185 @@
+//! What the application holds of one session.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use uuid::Uuid;
+
+use super::{close_reason::CloseReason, send_error::SendError, sender::Sender, shared::Shared};
+use crate::protocol::{
+    close::{INTERNAL_ERROR, NORMAL},
+    message::Message,
+    transport::Transport,
+};
+
+/// An open connection to one client, given to the endpoint's handler.
+///
+/// A session receives with [`recv`](Self::recv) and sends with [`send`](Self::send), in order and each
+/// message once, over whatever transport the client has chosen. It is also a [`Stream`] of messages and a
+/// [`Sink`] for them. [`sender`](Self::sender) makes handles that send from other tasks.
+///
+/// **Dropping a session closes it** with 1000 "Normal closure", so a handler that returns has hung up;
+/// with 1011 "Internal error" if it panics. Messages sent before reach the client before the close. To keep
+/// a session beyond its handler, move it into another task.
+///
+/// # The end
+///
+/// When the session ends for whatever reason, `recv` first returns what the client had sent, then `None`;
+/// [`closed`](Self::closed) and [`close_reason`](Self::close_reason) tell why. A handler is never cancelled:
+/// one that waits for something else may wait for `closed` beside it.
+pub struct Session {
+    sender: Sender,
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { sender: Sender::new(shared) }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.sender.shared()
+    }
+
+    /// The next message from the client; `None` when the session has ended and all that was accepted before
+    /// has been received.
+    ///
+    /// Over the HTTP transports, where no response of the session's is open, the request that brings messages is
+    /// answered once the handler has run with them until it waits for something, or
+    /// [its turn](crate#taking-turns) is over. What it has sent back by then leaves with the client's next poll.
+    ///
+    /// # Cancel safety
+    /// A message is taken only when it is returned: safe in `select!`.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.shared().poll_receive(cx)).await
+    }
+
+    /// The next message if one is already here; `None` says nothing about the end.
+    pub fn try_recv(&mut self) -> Option<Message> {
+        self.shared().try_receive()
+    }
+
+    /// Sends a message to the client, and waits while the queue to it is full: see [`Sender::send`].
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any
+    /// transport but the raw WebSocket. Both give the message back.
+    ///
+    /// # Cancel safety
+    /// The message is queued only when this returns: dropped before, it is not sent.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+
+    /// Sends a message to the client if there is room for it: see [`Sender::try_send`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.try_send(message)
+    }
+
+    /// Closes the session: see [`Sender::close`].
+    pub fn close(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) {
+        self.sender.close(code, reason);
+    }
+
+    /// A handle that sends and closes from other tasks; it does not keep the session open.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Waits for the end of the session and tells its reason: see [`Sender::closed`].
+    pub async fn closed(&self) -> CloseReason {
+        self.sender.closed().await
+    }
+
+    /// How many messages were dropped for newer ones: see [`Sender::dropped`].
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.sender.dropped()
+    }
+
+    /// Why the session has ended; `None` while it is open.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.sender.close_reason()
+    }
+
+    /// The id of this connection: random, made by the server, fit for logs and maps.
+    ///
+    /// It is not the session id of the protocol. That one lets its holder read and send, so an application
+    /// never sees it.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.sender.id()
+    }
+
+    /// The transport by which the session was opened.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.sender.transport()
+    }
+
+    /// The address of the socket that brought the opening request; with a proxy between, the proxy's.
+    ///
+    /// `None` unless the server makes it known as axum's
+    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), as
+    /// `into_make_service_with_connect_info::<SocketAddr>()` does.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.sender.peer_addr()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let frame = if std::thread::panicking() { INTERNAL_ERROR } else { NORMAL };
+        self.shared().end(CloseReason::Server(frame));
+        self.shared().stop_receiving();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sender.fmt_as("Session", f)
+    }
+}
+
+/// The messages of the client, until the end.
+impl Stream for Session {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.shared().poll_receive(cx)
+    }
+}
+
+/// As the [`Sink`] of a [`Sender`].
+impl Sink<Message> for Session {
+    type Error = SendError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sender).poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        Pin::new(&mut self.sender).start_send(message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sender).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sender).poll_close(cx)
+    }
+}

@@ -1,0 +1,154 @@
+//! What sessions count, and how that is added up.
+
+use super::close_reason::CloseReason;
+use crate::protocol::{message::Message, transport::Transport};
+
+/// What has gone through one session, or through many.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) messages_received: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) messages_sent: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) dropped: u64,
+    pub(crate) receive_queue_peak: usize,
+    pub(crate) send_queue_peak: usize,
+}
+
+impl Traffic {
+    pub(crate) fn received(&mut self, messages: usize, bytes: usize) {
+        self.messages_received += messages as u64;
+        self.bytes_received += bytes as u64;
+    }
+
+    pub(crate) fn sent(&mut self, messages: &[Message]) {
+        self.messages_sent += messages.len() as u64;
+        self.bytes_sent += messages.iter().map(|message| message.len() as u64).sum::<u64>();
+    }
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Opening,
+    Attached,
+    Detached,
+    Closing,
+    Closed,
+}
+
+/// One session at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample<'a> {
+    pub(crate) transport: Transport,
+    pub(crate) state: State,
+    pub(crate) end: Option<&'a CloseReason>,
+    pub(crate) traffic: &'a Traffic,
+}
+
+/// What the sessions of an endpoint have come to, by transport.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Totals {
+    pub(crate) transports: [TransportStats; Transport::ALL.len()],
+    pub(crate) closed: [u64; CloseReason::NAMES.len()],
+    pub(crate) receive_queue_peak: usize,
+    pub(crate) send_queue_peak: usize,
+    /// Sessions opened over an HTTP transport where WebSocket is on.
+    pub(crate) fallbacks: u64,
+    /// Handlers that have not returned.
+    pub(crate) handlers: usize,
+}
+
+impl Totals {
+    fn transport(&mut self, transport: Transport) -> &mut TransportStats {
+        &mut self.transports[transport as usize]
+    }
+
+    /// Adds a session that is there.
+    pub(crate) fn add(&mut self, session: Sample<'_>) {
+        let stats = self.transport(session.transport);
+        match session.state {
+            State::Opening => stats.opening += 1,
+            State::Attached => stats.attached += 1,
+            State::Detached => stats.detached += 1,
+            State::Closing => stats.closing += 1,
+            State::Closed => stats.closed += 1,
+        }
+        self.add_past(session);
+    }
+
+    /// Adds a request that the handler's extractors are judging.
+    pub(crate) fn add_opening(&mut self, transport: Transport) {
+        self.transport(transport).opening += 1;
+    }
+
+    /// Adds what a session leaves behind.
+    pub(crate) fn add_past(&mut self, session: Sample<'_>) {
+        let Sample { transport, end, traffic, .. } = session;
+        let stats = self.transport(transport);
+        stats.opened += 1;
+        stats.messages_received += traffic.messages_received;
+        stats.bytes_received += traffic.bytes_received;
+        stats.messages_sent += traffic.messages_sent;
+        stats.bytes_sent += traffic.bytes_sent;
+        stats.messages_dropped += traffic.dropped;
+        if let Some(end) = end {
+            self.closed[end.index()] += 1;
+        }
+        self.receive_queue_peak = self.receive_queue_peak.max(traffic.receive_queue_peak);
+        self.send_queue_peak = self.send_queue_peak.max(traffic.send_queue_peak);
+    }
+}
+
+/// The sessions of one transport: how many there are in each state, and what has gone through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TransportStats {
+    /// Now: the handler's extractors judge the request, or the open frame has not left.
+    pub opening: u64,
+    /// Now: open, with a request or socket that receives.
+    pub attached: u64,
+    /// Now: open, between two receiving requests. Never a WebSocket.
+    pub detached: u64,
+    /// Now: ended, and the client has not been told.
+    pub closing: u64,
+    /// Now: ended and told, and remembered for the disconnect delay.
+    pub closed: u64,
+    /// Sessions, in all.
+    pub opened: u64,
+    /// Messages taken from clients, in all.
+    pub messages_received: u64,
+    /// The bytes of those, without quoting and framing.
+    pub bytes_received: u64,
+    /// Messages handed to a connection, in all. Whether it carried them to the client, no server sees.
+    pub messages_sent: u64,
+    /// The bytes of those, without quoting and framing.
+    pub bytes_sent: u64,
+    /// Messages that the application has sent and that never left, in all: they went with their session, or made
+    /// room for newer ones ([`Overflow::DropOldest`](crate::Overflow::DropOldest)).
+    pub messages_dropped: u64,
+}
+
+impl TransportStats {
+    /// Now: sessions that have not ended.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.opening + self.attached + self.detached
+    }
+
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        Self {
+            opening: self.opening + other.opening,
+            attached: self.attached + other.attached,
+            detached: self.detached + other.detached,
+            closing: self.closing + other.closing,
+            closed: self.closed + other.closed,
+            opened: self.opened + other.opened,
+            messages_received: self.messages_received + other.messages_received,
+            bytes_received: self.bytes_received + other.bytes_received,
+            messages_sent: self.messages_sent + other.messages_sent,
+            bytes_sent: self.bytes_sent + other.bytes_sent,
+            messages_dropped: self.messages_dropped + other.messages_dropped,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What has nothing to do with SockJS.
+//!
+//! Imports: nothing.
+
+pub(crate) mod body;
+pub(crate) mod headers;
+pub(crate) mod random;
+pub(crate) mod timeout;
