@@ -1,0 +1,192 @@
+//! The folders of `src/` are the layers of the crate: what a file may name is decided here, and fails otherwise.
+//!
+//! - A layer imports from those that the line `Imports:` of its `mod.rs` lists, and it needs each of them.
+//! - No circle: neither among the layers, nor among the files of one.
+//! - A name is imported from the file that defines it, never by way of `lib.rs`.
+//! - What is pure names no runtime and no HTTP server.
+//! - A file without its tests has 900 lines at the most.
+
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+mod modules;
+mod paths;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use modules::Module;
+
+/// Modules that take bytes and the time, and what they must not name.
+const PURE: [&str; 2] = ["protocol", "session::core"];
+const IMPURE: [&str; 4] = ["axum", "hyper", "hyper_util", "tokio"];
+
+const MAX_LINES: usize = 900;
+
+/// Calls the parsers of all layers, and is built for tests and fuzzing only.
+const ABOVE_ALL: &str = "fuzzing";
+
+fn check(modules: &[Module]) -> Vec<String> {
+    let names: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let mut complaints = Vec::new();
+    // Of layers, and of files within one: who imports whom.
+    let mut layers: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut files: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for module in modules {
+        let name = module.name.as_str();
+        if module.lines > MAX_LINES {
+            complaints.push(format!("{name} has {} lines; {MAX_LINES} are the most", module.lines));
+        }
+        for path in &module.paths {
+            let is_pure = PURE.iter().any(|pure| is_within(name, pure));
+            if is_pure && IMPURE.contains(&path.first().map_or("", String::as_str)) && !path.is_local() {
+                complaints.push(format!("{name} is pure, and names {path}"));
+            }
+            if !path.is_local() {
+                continue;
+            }
+            let Some(target) = path.prefixes().find(|prefix| names.contains(prefix.as_str())) else {
+                complaints.push(format!("{name} imports {path} by way of lib.rs"));
+                continue;
+            };
+            if layer_of(&target) != module.layer() {
+                layers.entry(module.layer()).or_default().insert(layer_of(&target).to_owned());
+            } else if target != name {
+                files.entry(name).or_default().insert(target);
+            }
+        }
+    }
+    for module in modules.iter().filter(|module| module.name == module.layer() && module.name != ABOVE_ALL) {
+        let layer = module.layer();
+        let Some(declared) = &module.imports else {
+            complaints.push(format!("{layer} does not say what it imports"));
+            continue;
+        };
+        let found = layers.get(layer).cloned().unwrap_or_default();
+        for up in found.difference(declared) {
+            complaints.push(format!("{layer} imports {up}, which it does not say"));
+        }
+        for unused in declared.difference(&found) {
+            complaints.push(format!("{layer} says that it imports {unused}, and does not"));
+        }
+    }
+    complaints.extend(circle(&layers).map(|circle| format!("a circle of layers: {circle}")));
+    complaints.extend(circle(&files).map(|circle| format!("a circle of files: {circle}")));
+    complaints
+}
+
+fn layer_of(name: &str) -> &str {
+    name.split("::").next().unwrap_or_default()
+}
+
+fn is_within(name: &str, outer: &str) -> bool {
+    name.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// One circle of a graph, if it has any: what is left once all have gone that import nothing that is left.
+fn circle(graph: &BTreeMap<&str, BTreeSet<String>>) -> Option<String> {
+    let mut left: BTreeSet<&str> = graph.keys().copied().collect();
+    loop {
+        let leaves: Vec<_> = left
+            .iter()
+            .copied()
+            .filter(|name| !graph[name].iter().any(|imported| left.contains(imported.as_str())))
+            .collect();
+        if leaves.is_empty() {
+            break;
+        }
+        leaves.iter().for_each(|leaf| _ = left.remove(leaf));
+    }
+    let mut at = left.first().copied()?;
+    let mut way = vec![at];
+    loop {
+        at = graph[at].iter().find_map(|next| left.get(next.as_str()).copied())?;
+        if let Some(start) = way.iter().position(|&seen| seen == at) {
+            way.push(at);
+            return Some(way[start..].join(" -> "));
+        }
+        way.push(at);
+    }
+}
+
+fn source() -> Vec<Module> {
+    fn walk(folder: &Path, found: &mut Vec<Module>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+                let relative = path.strip_prefix(root).unwrap();
+                found.extend(Module::parse(relative, &fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+#[test]
+fn arrows_point_down() {
+    let modules = source();
+    assert!(modules.len() > 50, "the files of the crate were not found");
+    let complaints = check(&modules);
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+/// What is said of two layers and a file each with these contents.
+#[cfg(test)]
+fn complaints(upper: &str, lower: &str) -> Vec<String> {
+    let files = [
+        ("upper/mod.rs", "//! Imports: lower."),
+        ("upper/a.rs", upper),
+        ("upper/b.rs", ""),
+        ("lower/mod.rs", "//! Imports: nothing."),
+        ("lower/c.rs", lower),
+        ("lower/d.rs", "use super::c::C;"),
+    ];
+    let modules: Vec<_> =
+        files.iter().filter_map(|(path, text)| Module::parse(Path::new(path), text)).collect();
+    check(&modules)
+}
+
+#[test]
+fn an_arrow_up_is_found_however_it_is_written() {
+    let down = "use crate::lower::c::C;";
+    assert_eq!(complaints(down, ""), [""; 0]);
+    for up in [
+        "use crate::upper::a::A;",
+        "use crate::{upper::a, lower::d};",
+        "use super::super::upper::a::A;",
+        "fn f() -> crate::upper::a::A { todo!() }",
+        "fn f() { let x = crate::upper::b::B; }",
+        "impl crate::upper::a::T for u8 {}",
+        "mod inner { use super::super::super::upper::a::A; }",
+    ] {
+        let found = complaints(down, up).join("\n");
+        assert!(
+            found.contains("lower imports upper") && found.contains("a circle of layers"),
+            "{up}: {found}"
+        );
+    }
+    assert_eq!(complaints(down, "#[cfg(test)] mod tests { use crate::upper::a::A; }"), [""; 0]);
+}
+
+#[test]
+fn what_is_not_imported_is_not_declared() {
+    assert_eq!(complaints("", ""), ["upper says that it imports lower, and does not"]);
+}
+
+#[test]
+fn circles_of_files_and_ways_by_lib_rs_are_found() {
+    let down = "use crate::lower::c::C;";
+    assert_eq!(complaints(down, "use super::d::D;"), ["a circle of files: lower::c -> lower::d -> lower::c"]);
+    assert_eq!(complaints(&format!("{down} use crate::C;"), ""), ["upper::a imports C by way of lib.rs"]);
+    assert_eq!(
+        complaints(&format!("{down} #[cfg(test)] mod tests {{ use crate::C; }}"), ""),
+        ["upper::a imports C by way of lib.rs"]
+    );
+}
