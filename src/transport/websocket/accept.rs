@@ -1,9 +1,16 @@
 //! A WebSocket that has been accepted: its session runs in a task of its own, beside its socket.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::response::Response;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio_util::codec::Framed;
 
 use super::{
     handshake::{Upgrade, Version},
@@ -39,27 +46,55 @@ impl Upgrade {
             heartbeats: options.heartbeat != Duration::ZERO,
         };
         let open_timeout = options.open_timeout;
-        tokio::spawn(async move {
-            let Ok(Ok(upgraded)) = tokio::time::timeout(open_timeout, on_upgrade).await else {
-                // The connection broke off under the answer, or does not take it; dropping the session tells
-                // no one else.
-                return;
-            };
+        let opening = async move {
+            // If the connection broke off under the answer, or does not take it, dropping the session tells no
+            // one else.
+            let upgraded = tokio::time::timeout(open_timeout, on_upgrade).await.ok()?.ok()?;
             let io = Buffered::new(TokioIo::new(upgraded));
-            match version {
+            Some(match version {
                 Version::Rfc6455 => {
                     let stream = WebSocket::new(io, limits.max_message).await;
-                    Socket::new(stream, transport, limits, attachment, driver).await;
+                    Running::Rfc6455(Socket::new(stream, transport, limits, attachment, driver))
                 }
                 Version::Hixie76(keys) => {
-                    let handshake =
-                        tokio::time::timeout(open_timeout, hixie76::answer(io, &keys, limits.max_message));
-                    if let Ok(Ok(stream)) = handshake.await {
-                        Socket::new(stream, transport, limits, attachment, driver).await;
-                    }
+                    let handshake = hixie76::answer(io, &keys, limits.max_message);
+                    let stream = tokio::time::timeout(open_timeout, handshake).await.ok()?.ok()?;
+                    Running::Hixie76(Socket::new(stream, transport, limits, attachment, driver))
                 }
-            }
-        });
+            })
+        };
+        tokio::spawn(Connection { opening: Some(Box::pin(opening)), running: None });
         response
+    }
+}
+
+type Io = TokioIo<Upgraded>;
+
+/// The task of a connection. As one `async` block it would be twice as large for as long as it lives: what opens the
+/// connection would keep its room.
+struct Connection<F> {
+    opening: Option<Pin<Box<F>>>,
+    running: Option<Running>,
+}
+
+#[allow(clippy::large_enum_variant, reason = "nearly all are of the larger kind")]
+enum Running {
+    Rfc6455(Socket<WebSocket<Io>>),
+    Hixie76(Socket<Framed<Buffered<Io>, hixie76::Codec>>),
+}
+
+impl<F: Future<Output = Option<Running>>> Future for Connection<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(opening) = &mut self.opening {
+            self.running = ready!(opening.as_mut().poll(cx));
+            self.opening = None;
+        }
+        match &mut self.running {
+            Some(Running::Rfc6455(socket)) => Pin::new(socket).poll(cx),
+            Some(Running::Hixie76(socket)) => Pin::new(socket).poll(cx),
+            None => Poll::Ready(()),
+        }
     }
 }
