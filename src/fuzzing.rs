@@ -27,6 +27,7 @@ pub fn parse_path(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match path::parse(text) {
         Some(Path::Session { session, transport }) => {
+            let session = session.of(text);
             assert!((1..=128).contains(&session.len()) && !session.contains(['.', '/']), "{session:?}");
             assert!(!transport.contains('/') && text.ends_with(transport), "{transport:?}");
         }

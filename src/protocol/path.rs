@@ -19,7 +19,26 @@ pub(crate) enum Path<'a> {
     /// `/sockjs.min.js` or, with the version that the file has, `/sockjs-VERSION.min.js`.
     Client { version: Option<&'a str> },
     /// `/SERVER/SESSION/TRANSPORT`; the server part only steers load balancers and is ignored.
-    Session { session: &'a str, transport: &'a str },
+    Session { session: Span, transport: &'a str },
+}
+
+/// A part of a path: what is kept of it needs no memory of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    /// The text of this part.
+    pub(crate) fn of(self, path: &str) -> &str {
+        &path[self.start..self.end]
+    }
+
+    /// The same part of a path that has so much more at its beginning.
+    pub(crate) fn behind(self, prefix: usize) -> Self {
+        Self { start: self.start + prefix, end: self.end + prefix }
+    }
 }
 
 /// Reads the raw path, still percent-encoded: an encoded dot or slash is a part of an id, and the id as it
@@ -40,7 +59,8 @@ pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
             Some(Path::Client { version: Some(version) })
         }
         (server, Some(session), Some(transport), None) if is_id(server) && is_id(session) => {
-            Some(Path::Session { session, transport })
+            let start = "/".len() + server.len() + "/".len();
+            Some(Path::Session { session: Span { start, end: start + session.len() }, transport })
         }
         _ => None,
     }
@@ -89,10 +109,10 @@ mod tests {
         for page in ["/iframe.html", "/iframe-a.html", "/iframe-.html", "/iframe-0.1.2abc-dirty.2144.html"] {
             assert_eq!(parse(page), Some(Path::Iframe), "{page}");
         }
-        assert_eq!(
-            parse("/abcdefgh_i-j%20/abc%2F_i%2e/xhr"),
-            Some(Path::Session { session: "abc%2F_i%2e", transport: "xhr" })
-        );
+        let path = "/abcdefgh_i-j%20/abc%2F_i%2e/xhr";
+        let Some(Path::Session { session, transport }) = parse(path) else { panic!("{path}") };
+        assert_eq!((session.of(path), transport), ("abc%2F_i%2e", "xhr"));
+        assert_eq!(session.behind(5).of(&format!("/echo{path}")), "abc%2F_i%2e");
     }
 
     #[test]
@@ -142,6 +162,7 @@ mod tests {
         #[test]
         fn never_panics_and_never_accepts_a_dot_in_an_id(path in "(/[a-z.%;é]{0,3}){0,5}") {
             if let Some(Path::Session { session, .. }) = parse(&path) {
+                let session = session.of(&path);
                 prop_assert!(!session.is_empty() && !session.contains(['.', '/']));
             }
         }

@@ -3,6 +3,8 @@
 use axum::extract::OriginalUri;
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
+use crate::protocol::path::Span;
+
 /// The head of a request.
 pub(crate) struct Head {
     pub(crate) parts: Parts,
@@ -17,18 +19,18 @@ impl Head {
 
     /// The path below the endpoint's own; none if no endpoint can be asked for it.
     pub(crate) fn path(&self) -> Option<&str> {
-        let path = self.parts.uri.path().get(self.prefix.unwrap_or(0)..)?;
+        let path = self.parts.uri.path().get(self.prefix()..)?;
         (!has_doubled_slash(&self.parts, path)).then_some(path)
     }
 
-    /// Where the session's id stands in the path: before the slash before the transport, which is its end.
-    pub(crate) fn span_before(&self, id: &str, transport: &str) -> Span {
-        let end = self.parts.uri.path().len() - transport.len() - 1;
-        Span { start: end - id.len(), end }
+    /// How much of the path is the endpoint's own.
+    pub(crate) fn prefix(&self) -> usize {
+        self.prefix.unwrap_or(0)
     }
 
-    pub(crate) fn text(&self, Span { start, end }: Span) -> &str {
-        &self.parts.uri.path()[start..end]
+    /// A part of the whole path.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        span.of(self.parts.uri.path())
     }
 
     /// What extractors may see of it: all that they would see behind `nest_service`, but the session's id.
@@ -40,13 +42,6 @@ impl Head {
     pub(crate) fn redacted(&self) -> Parts {
         Self::new(self.parts.clone(), self.prefix).into_redacted()
     }
-}
-
-/// A part of a request's path: what is kept of it needs no memory of its own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    start: usize,
-    end: usize,
 }
 
 /// Whether axum has taken one of two slashes away behind the prefix: it nests `//info` as `/info`, and only

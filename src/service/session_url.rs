@@ -9,18 +9,19 @@ use http_body::Body;
 
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
-    head::{Head, Span},
+    head::Head,
     pages::preflight,
 };
 use crate::{
-    protocol::transport::Transport,
+    protocol::{path::Span, transport::Transport},
     response::{cors::AllowOrigin, rejection::Rejection},
-    session::{attachment::Attachment, core::AttachError, owner::Owner, registry::Lookup, shared::Shared},
+    session::{
+        attachment::Attachment, core::AttachError, owner::Owner, registry::Lookup, send_permit::SendPermit,
+        shared::Shared,
+    },
     transport::{
         self,
-        receiver::Receiver,
         route::{Action, Route},
-        send::Sending,
     },
     util::body::discard_body,
 };
@@ -59,22 +60,37 @@ impl Service {
         Answer { result, headers }
     }
 
+    /// What the route is there for.
     async fn act<B>(&self, action: Action, id: Span, head: Box<Head>, body: B) -> Result<Response, Rejection>
     where
         B: Body<Data = Bytes>,
     {
+        let options = self.options();
         match action {
-            Action::Send(sending) => self.send(sending, id, &head, body).await,
+            Action::Send(sending) => match self.permit_send(id, &head).await {
+                Ok(permit) => {
+                    transport::send::respond(sending, options, permit, &head.parts.headers, body).await
+                }
+                Err(rejection) => {
+                    discard_body(body).await;
+                    Err(rejection)
+                }
+            },
             Action::Receive(read_query) => {
                 // Unread bytes would hide from hyper that the client has gone.
                 discard_body(body).await;
                 let receiver = read_query(head.parts.uri.query())
                     .map_err(|invalid| Rejection::Malformed(invalid.text()))?;
-                let transport = receiver.transport;
-                self.receive(receiver, id, head).await.map_err(|rejection| match transport {
-                    Transport::EventSource => transport::eventsource::framed(rejection),
-                    _ => rejection,
-                })
+                match self.attach(receiver.transport, id, head).await {
+                    Ok(Some(attachment)) => {
+                        transport::receive::respond(receiver, attachment, options.response_limit).await
+                    }
+                    Ok(None) => Err(transport::receive::refuse(receiver)),
+                    Err(rejection) if receiver.transport == Transport::EventSource => {
+                        Err(transport::eventsource::framed(rejection))
+                    }
+                    Err(rejection) => Err(rejection),
+                }
             }
             #[cfg(feature = "websocket")]
             Action::WebSocket => {
@@ -84,22 +100,10 @@ impl Service {
         }
     }
 
-    /// A request that brings messages.
-    async fn send<B>(&self, sending: &Sending, id: Span, head: &Head, body: B) -> Result<Response, Rejection>
-    where
-        B: Body<Data = Bytes>,
-    {
-        let session = self.find(id, head).await.and_then(|session| {
-            session.permit_send(self.options().max_pending_sends).ok_or(Rejection::SendsFull)
-        });
-        let session = match session {
-            Ok(session) => session,
-            Err(rejection) => {
-                discard_body(body).await;
-                return Err(rejection);
-            }
-        };
-        transport::send::respond(sending, self.options(), session, &head.parts.headers, body).await
+    /// The right to bring messages to the session that a request names.
+    async fn permit_send(&self, id: Span, head: &Head) -> Result<SendPermit, Rejection> {
+        let session = self.find(id, head).await?;
+        SendPermit::acquire(session, self.options().max_pending_sends).ok_or(Rejection::SendsFull)
     }
 
     /// The session that a request names, if it belongs to who asks.
@@ -107,16 +111,6 @@ impl Service {
         let owner = self.identify(head).await?;
         let session = self.endpoint.registry().get(head.text(id)).ok_or(Rejection::NoSession)?;
         if same_owner(&owner, &session.connection.owner) { Ok(session) } else { Err(Rejection::Identity) }
-    }
-
-    /// Answers with the frames of a session.
-    async fn receive(&self, receiver: Receiver, id: Span, head: Box<Head>) -> Result<Response, Rejection> {
-        match self.attach(receiver.transport, id, head).await? {
-            Some(attachment) => {
-                transport::receive::respond(receiver, attachment, self.options().response_limit).await
-            }
-            None => Err(transport::receive::refuse(receiver)),
-        }
     }
 
     /// Attaches a receiver to its session, which it opens if there is none; `None` if another is attached.

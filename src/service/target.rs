@@ -1,11 +1,11 @@
 //! What a request asks for.
 
-use super::head::{Head, Span};
+use super::head::Head;
 use crate::{
     options::builder::Options,
     origin::request::Silent,
     protocol::{
-        path::{self, Path},
+        path::{self, Path, Span},
         transport::Transport,
     },
     transport::route::{ROUTES, Route},
@@ -36,7 +36,7 @@ impl Target {
             Path::Session { session, transport } => {
                 let route = ROUTES.iter().find(|route| route.name == transport)?;
                 let enabled = route.transports.iter().any(|&transport| options.is_enabled(transport));
-                enabled.then(|| Self::Session { route, id: head.span_before(session, transport) })?
+                enabled.then(|| Self::Session { route, id: session.behind(head.prefix()) })?
             }
         })
     }

@@ -7,10 +7,17 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "websocket")]
+use std::task::Waker;
+
+#[cfg(feature = "websocket")]
+use super::{close_reason::CloseReason, state::Closed, waiters::Ticket};
 use super::{
     core::{AttachError, ReceiverId},
     shared::Shared,
 };
+#[cfg(feature = "websocket")]
+use crate::protocol::message::Message;
 use crate::{protocol::frame::Frame, util::timeout::timeout};
 
 /// How long a second receiver waits for the first to go before it is refused.
@@ -55,14 +62,56 @@ impl Attachment {
         self.shared.poll_frame(self.id, max_bytes, cx)
     }
 
-    #[cfg(feature = "websocket")]
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     /// Tells that some more of the last frame has left.
     pub(crate) fn progress(&self) {
         self.shared.progress(self.id);
+    }
+
+    /// Takes back the wake-ups that the caller's own task is noted for: it is about to look for frames and to
+    /// let the application look for messages, and notes itself again where there is nothing.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn disarm(&self, waker: &Waker) {
+        self.shared.disarm(waker);
+    }
+
+    /// Takes a batch from the client when there is room for it, and drains it then.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn poll_accept(
+        &self,
+        batch: &mut Vec<Message>,
+        ticket: &mut Ticket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Closed>> {
+        self.shared.poll_accept(batch, ticket, cx)
+    }
+
+    /// Tells that something has come from the peer since the last ping.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn heard(&self) {
+        self.shared.heard();
+    }
+
+    /// Tells which message is being read, of which a part has yet to come.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn set_unfinished(&self, message: Option<u64>) {
+        self.shared.set_unfinished(message);
+    }
+
+    /// Tells that the close frame has left.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn close_written(&self) {
+        self.shared.close_written();
+    }
+
+    /// Ends the session, unless it has ended.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn end(&self, reason: CloseReason) {
+        self.shared.end(reason);
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.shared.close_reason()
     }
 
     /// Tells whether there is something that cannot be written now.

@@ -98,6 +98,24 @@ impl Drop for SessionPermit {
     }
 }
 
+/// How many sending requests of one session are under way.
+///
+/// No semaphore: that would take five times the memory of each session.
+#[derive(Debug, Default)]
+pub(super) struct PendingSends(AtomicUsize);
+
+impl PendingSends {
+    /// Counts one more, unless there are `limit` already.
+    pub(super) fn begin(&self, limit: usize) -> bool {
+        let more = |pending| (pending < limit).then_some(pending + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(super) fn end(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How many sessions live.
 #[derive(Debug, Default)]
 pub(super) struct LiveSessions(Arc<AtomicUsize>);

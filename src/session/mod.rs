@@ -13,6 +13,7 @@ pub(crate) mod opened;
 pub(crate) mod owner;
 pub(crate) mod registry;
 pub(crate) mod send_error;
+pub(crate) mod send_permit;
 pub(crate) mod sender;
 pub(crate) mod session;
 pub(crate) mod shared;

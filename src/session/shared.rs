@@ -28,7 +28,7 @@ use super::{
         queue::{MESSAGE_OVERHEAD, Room},
         settings::Settings,
     },
-    limits::LiveSession,
+    limits::{LiveSession, PendingSends},
     state::{Closed, State, note, now},
     traffic::{Sample, Traffic},
     waiters::Ticket,
@@ -39,6 +39,8 @@ use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) connection: Connection,
+    /// The sending requests that are under way.
+    pub(super) pending_sends: PendingSends,
     state: Mutex<State>,
 }
 
@@ -51,7 +53,8 @@ impl Shared {
     ) -> (Arc<Self>, ReceiverId) {
         let (core, receiver) = Core::new(settings, now());
         let state = State::new(core, live);
-        (Arc::new(Self { connection, state: Mutex::new(state) }), receiver)
+        let pending_sends = PendingSends::default();
+        (Arc::new(Self { connection, pending_sends, state: Mutex::new(state) }), receiver)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -134,7 +137,7 @@ impl Shared {
     /// Takes back the wake-ups that the caller's own task is noted for: it is about to look for frames and to
     /// let the application look for messages, and notes itself again where there is nothing.
     #[cfg(feature = "websocket")]
-    pub(crate) fn disarm(&self, waker: &Waker) {
+    pub(super) fn disarm(&self, waker: &Waker) {
         let _dropped_after_the_lock = {
             let mut state = self.lock();
             let own = |noted: &mut Option<Waker>| noted.take_if(|noted| noted.will_wake(waker));
@@ -152,18 +155,18 @@ impl Shared {
     }
 
     #[cfg(feature = "websocket")]
-    pub(crate) fn heard(&self) {
+    pub(super) fn heard(&self) {
         self.update(|state| state.core.heard());
     }
 
     /// Tells which message the socket is reading, of which a part has yet to come.
     #[cfg(feature = "websocket")]
-    pub(crate) fn set_unfinished(&self, message: Option<u64>) {
+    pub(super) fn set_unfinished(&self, message: Option<u64>) {
         self.update(|state| state.core.set_unfinished(message, now()));
     }
 
     #[cfg(feature = "websocket")]
-    pub(crate) fn close_written(&self) {
+    pub(super) fn close_written(&self) {
         self.update(|state| state.core.close_written(now()));
     }
 
@@ -177,21 +180,9 @@ impl Shared {
 
     // The sending requests' side.
 
-    /// The right of one more request to bring messages, while fewer than `limit` have it.
-    pub(crate) fn permit_send(self: Arc<Self>, limit: usize) -> Option<SendPermit> {
-        {
-            let mut state = self.lock();
-            if state.sends >= limit {
-                return None;
-            }
-            state.sends += 1;
-        }
-        Some(SendPermit { session: self })
-    }
-
     /// [`accept`](Self::accept) for a socket, which keeps its ticket.
     #[cfg(feature = "websocket")]
-    pub(crate) fn poll_accept(
+    pub(super) fn poll_accept(
         &self,
         batch: &mut Vec<Message>,
         ticket: &mut Ticket,
@@ -200,22 +191,25 @@ impl Shared {
         self.update(|state| state.accept(batch, ticket, cx.waker()))
     }
 
-    /// Takes the batch when there is room for it; drains `batch` if it is taken, and tells its number.
+    /// Takes the batch when there is room for it, and drains it then. Tells its number by `number`: none if a receiver
+    /// is there for what the application says to it.
     ///
     /// # Cancel safety
     /// Until it is ready, nothing is taken.
-    pub(crate) fn accept<'a>(
+    pub(super) fn accept<'a>(
         &'a self,
         batch: &'a mut Vec<Message>,
-    ) -> impl Future<Output = Result<u64, Closed>> + Unpin {
+        number: &'a mut Option<u64>,
+    ) -> impl Future<Output = Result<(), Closed>> + Unpin {
         self.waiting(|state, ticket, waker| {
-            state.accept(batch, ticket, waker).map_ok(|()| state.core.accepted())
+            let accepted = state.accept(batch, ticket, waker);
+            accepted.map_ok(|()| *number = (!state.core.attached()).then(|| state.core.accepted()))
         })
     }
 
     /// Completes when the application has had its turn with the batch of this number, or need not: a receiver is there
     /// for what it says to it.
-    pub(crate) fn attended(&self, batch: u64) -> impl Future<Output = ()> + Unpin {
+    pub(super) fn attended(&self, batch: u64) -> impl Future<Output = ()> + Unpin {
         self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(batch)))
     }
 
@@ -392,18 +386,6 @@ impl Shared {
     /// Whether the application has it, or is about to.
     pub(crate) fn has_begun(&self) -> bool {
         self.lock().core.begun()
-    }
-}
-
-/// The right of one request to bring messages to a session; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct SendPermit {
-    pub(crate) session: Arc<Shared>,
-}
-
-impl Drop for SendPermit {
-    fn drop(&mut self) {
-        self.session.lock().sends -= 1;
     }
 }
 

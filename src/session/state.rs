@@ -32,8 +32,6 @@ pub(super) struct State {
     pub(super) waiters: Waiters,
     /// A waker that another has taken the place of, to be dropped without the lock.
     pub(super) replaced: Option<Waker>,
-    /// How many sending requests are under way.
-    pub(super) sends: usize,
 }
 
 /// The clock: tokio's, so that tests can pause it.
@@ -52,7 +50,6 @@ impl State {
             driver: None,
             waiters: Waiters::default(),
             replaced: None,
-            sends: 0,
         }
     }
 

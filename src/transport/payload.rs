@@ -12,7 +12,7 @@ use http_body::Body;
 use super::form::FormField;
 use crate::{
     protocol::decode::{DecodeError, strings_ended},
-    session::shared::Shared,
+    session::send_permit::SendPermit,
     util::body::{BodyError, MAX_DISCARD},
 };
 
@@ -83,8 +83,8 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
     ///
     /// # Cancel safety
     /// What has been read is kept.
-    pub(super) async fn fill(&mut self, session: &Shared) -> Result<(), PieceError> {
-        let mut session_ended = session.ended();
+    pub(super) async fn fill(&mut self, permit: &SendPermit) -> Result<(), PieceError> {
+        let mut session_ended = permit.ended();
         loop {
             self.take_chunk();
             if self.is_full() || self.ended {
@@ -204,12 +204,12 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, pin::pin};
+    use std::{convert::Infallible, pin::pin, sync::Arc};
 
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::session::tests::open_session;
+    use crate::session::{close_reason::CloseReason, tests::open_session};
 
     type Pieces = Vec<Result<http_body::Frame<Bytes>, Infallible>>;
 
@@ -221,12 +221,12 @@ mod tests {
 
     /// The pieces that a body is read in, when each is taken whole but for `kept` bytes.
     async fn read(encoding: Encoding, limit: usize, kept: usize, chunks: &[&str]) -> Vec<String> {
-        let (session, _) = open_session();
+        let permit = SendPermit::acquire(open_session().0, 1).unwrap();
         let body = pin!(body(chunks));
         let mut payload = Payload::new(body, encoding, limit);
         let mut pieces = Vec::new();
         loop {
-            payload.fill(&session).await.unwrap();
+            payload.fill(&permit).await.unwrap();
             let piece = payload.piece().unwrap().to_owned();
             assert!(payload.held().len() <= limit && payload.joined.capacity() <= limit);
             let is_last = payload.is_last();
@@ -262,10 +262,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_dies_with_the_session() {
         let (session, _) = open_session();
+        let permit = SendPermit::acquire(Arc::clone(&session), 1).unwrap();
         let body = pin!(Stalled(Some(Bytes::from("[\"a"))));
         let mut payload = Payload::new(body, Encoding::Plain, 100);
-        let end = async { session.end(crate::CloseReason::ConnectionLost) };
-        let (filled, _) = tokio::join!(payload.fill(&session), end);
+        let end = async { session.end(CloseReason::ConnectionLost) };
+        let (filled, _) = tokio::join!(payload.fill(&permit), end);
         assert_eq!(filled, Err(PieceError::SessionEnded));
     }
 

@@ -12,7 +12,7 @@ use crate::{
     options::builder::Options,
     protocol::decode::{ArrayDecoder, Batch, DecodeError},
     response::{rejection::Rejection, reply},
-    session::{core::settings::READ_TIME, shared::SendPermit, state::Closed},
+    session::{core::settings::READ_TIME, send_permit::SendPermit, state::Closed},
     util::{
         body::{BodyError, discard_body},
         timeout::timeout,
@@ -56,7 +56,7 @@ impl Sending {
 pub(crate) async fn respond<B>(
     sending: &Sending,
     options: &Options,
-    permit: SendPermit,
+    mut permit: SendPermit,
     headers: &HeaderMap,
     body: B,
 ) -> Result<Response, Rejection>
@@ -65,14 +65,14 @@ where
 {
     let body = pin!(body);
     let mut payload = Payload::new(body, (sending.encoding)(headers), options.max_body_bytes);
-    let refused = match take(&mut payload, options, &permit).await {
+    let refused = match take(&mut payload, options, &mut permit).await {
         Ok(()) => return Ok(sending.taken()),
         Err(refused) => refused,
     };
     // What was read goes before the rest is thrown away, and before the answer is.
     let rest = payload.into_rest();
     match refused {
-        Refused::Closed if permit.session.is_discarding() => {
+        Refused::Closed if permit.is_discarding() => {
             drop(permit);
             discard_body(rest).await;
             return Ok(sending.taken());
@@ -103,15 +103,18 @@ enum Refused {
     Closed,
 }
 
-async fn take<B>(payload: &mut Payload<'_, B>, options: &Options, permit: &SendPermit) -> Result<(), Refused>
+async fn take<B>(
+    payload: &mut Payload<'_, B>,
+    options: &Options,
+    permit: &mut SendPermit,
+) -> Result<(), Refused>
 where
     B: Body<Data = Bytes>,
 {
-    let SendPermit { session } = permit;
     let mut array = ArrayDecoder::new(options.decode_limits());
     let mut is_first = true;
-    let last = loop {
-        let filled = { timeout(READ_TIME, pin!(payload.fill(session))).await };
+    loop {
+        let filled = { timeout(READ_TIME, pin!(payload.fill(permit))).await };
         match filled {
             Ok(Ok(())) => {}
             // All of it may take as long as its client needs, as it may over a WebSocket.
@@ -132,18 +135,18 @@ where
             return Err(Refused::Decode(DecodeError::MessageTooLong));
         }
         payload.consume(length);
-        let batch = match timeout(options.receive_timeout, pin!(session.accept(&mut messages))).await {
-            Ok(Ok(batch)) => batch,
+        match timeout(options.receive_timeout, pin!(permit.accept(&mut messages))).await {
+            Ok(Ok(())) => {}
             Ok(Err(Closed)) => return Err(Refused::Closed),
             Err(_) => return Err(Refused::Full),
-        };
-        if is_last && payload.is_empty() {
-            break batch;
         }
-    };
+        if is_last && payload.is_empty() {
+            break;
+        }
+    }
     // What the application says to them at once is then queued before the client knows that they have arrived, and
     // leaves with its next poll (suite: `test_content_types` counts on it). Where a receiver waits, it gets that in any
     // case, and this request is spared a second turn.
-    session.attended(last).await;
+    permit.attended().await;
     Ok(())
 }

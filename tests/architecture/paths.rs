@@ -58,8 +58,9 @@ impl Finder {
     fn add(&mut self, segments: Vec<String>) {
         let named = self.resolve(segments);
         // Tests may name whatever they like, but by its real path.
-        let is_real = named.len() > 1 || !named.is_local;
-        if !self.in_tests || (!is_real && named.iter().any(|name| name.starts_with(char::is_uppercase))) {
+        let is_by_root =
+            named.is_local && named.first().is_some_and(|name| name.starts_with(char::is_uppercase));
+        if !self.in_tests || is_by_root {
             self.found.push(named);
         }
     }

@@ -12,7 +12,10 @@ use std::{
 use loom::{future::block_on, thread};
 
 use super::*;
-use crate::session::tests::{SETTINGS, open_session_with};
+use crate::session::{
+    send_permit::SendPermit,
+    tests::{SETTINGS, open_session_with},
+};
 
 /// A session whose client has its `o`, and whose queues hold one message each.
 fn open() -> (Arc<Shared>, ReceiverId) {
@@ -54,8 +57,12 @@ fn receive(shared: &Arc<Shared>) -> Option<Message> {
     block_on(poll_fn(|cx| shared.poll_receive(cx)))
 }
 
+fn permit(shared: &Arc<Shared>) -> SendPermit {
+    SendPermit::acquire(Arc::clone(shared), usize::MAX).unwrap()
+}
+
 fn accept(shared: &Arc<Shared>, _: ReceiverId) {
-    assert!(block_on(shared.accept(&mut vec!["in".into()])).is_ok());
+    assert!(block_on(permit(shared).accept(&mut vec!["in".into()])).is_ok());
 }
 
 fn send(shared: &Arc<Shared>, _: ReceiverId) {
@@ -114,7 +121,7 @@ fn a_wait_that_is_dropped_takes_no_others_turn() {
             },
             |shared, _| {
                 let mut batch = vec!["maybe".into()];
-                if pin!(shared.accept(&mut batch)).poll(&mut context()).is_ready() {
+                if pin!(permit(shared).accept(&mut batch)).poll(&mut context()).is_ready() {
                     shared.try_receive();
                 }
             },
@@ -142,8 +149,9 @@ fn a_send_is_answered_after_the_handlers_turn() {
     beside(
         |shared, receiver| {
             shared.release(receiver);
-            let batch = block_on(shared.accept(&mut vec!["in".into()])).unwrap();
-            block_on(shared.attended(batch));
+            let mut permit = permit(shared);
+            block_on(permit.accept(&mut vec!["in".into()])).unwrap();
+            block_on(pin!(permit.attended()));
             assert!(shared.try_receive().is_none(), "the handler had its turn");
         },
         &[|shared, _| {

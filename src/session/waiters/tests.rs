@@ -17,6 +17,7 @@ use crate::{
     session::{
         close_reason::CloseReason,
         core::{ReceiverId, Refused, queue::MESSAGE_OVERHEAD, settings::Settings},
+        send_permit::SendPermit,
         sender::Sender,
         shared::Shared,
         tests::{SETTINGS, open_session_with},
@@ -223,9 +224,11 @@ fn batches_from_the_client_are_taken_in_order() {
     let (shared, _) = open();
     let batch = |letter, room| vec![message(letter, room)];
     let (mut first, mut large, mut small) = (batch('f', 9000), batch('L', 8000), batch('s', 1000));
-    assert!(pin!(shared.accept(&mut first)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
-    let mut large = Task::waiting(shared.accept(&mut large));
-    let mut small = Task::waiting(shared.accept(&mut small));
+    let mut permits = [0; 3].map(|_| SendPermit::acquire(Arc::clone(&shared), 3).unwrap());
+    let [one, two, three] = &mut permits;
+    assert!(pin!(one.accept(&mut first)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    let mut large = Task::waiting(two.accept(&mut large));
+    let mut small = Task::waiting(three.accept(&mut small));
     assert_eq!(shared.try_receive(), Some(message('f', 9000)));
     // Both fit now.
     assert_eq!((large.wakes(), small.wakes()), (1, 1));

@@ -196,7 +196,7 @@ impl<S: MessageStream> Future for Socket<S> {
         this.with_link(|link| {
             link.stream.io().begin_turn();
             // What the steps below do to each other, they see without being woken once more.
-            link.attachment.shared().disarm(cx.waker());
+            link.attachment.disarm(cx.waker());
             // What the peer has done in time counts before the driver looks at the clock.
             if matches!(link.stage, Stage::Opening) || link.blocked {
                 link.poll_write(transport, limits, cx)?;
@@ -207,7 +207,7 @@ impl<S: MessageStream> Future for Socket<S> {
             }
             if link.asked && link.stream.io().has_read() {
                 link.asked = false;
-                link.attachment.shared().heard();
+                link.attachment.heard();
             }
             link.note_unfinished();
             Ok(())
@@ -257,7 +257,7 @@ impl<S: MessageStream> Link<S> {
         let unfinished = self.stream.unfinished().filter(|_| reads);
         if unfinished != self.unfinished {
             self.unfinished = unfinished;
-            self.attachment.shared().set_unfinished(unfinished);
+            self.attachment.set_unfinished(unfinished);
         }
     }
 
@@ -311,9 +311,7 @@ impl<S: MessageStream> Link<S> {
         match (frame, transport.is_framed()) {
             (Frame::Close(close), framed) => {
                 // A peer that broke the protocol gets no SockJS frame (suite: `test_broken_json`).
-                if framed
-                    && !matches!(self.attachment.shared().close_reason(), Some(CloseReason::ProtocolError(_)))
-                {
+                if framed && !matches!(self.attachment.close_reason(), Some(CloseReason::ProtocolError(_))) {
                     self.put(framed_text(&Frame::Close(close.clone())))?;
                 }
                 self.put(WsMessage::Close(Some(on_the_wire(&close))))?;
@@ -359,7 +357,7 @@ impl<S: MessageStream> Link<S> {
         }
         for _ in 0..READS_PER_TURN {
             if !self.waiting.is_empty() {
-                match self.attachment.shared().poll_accept(&mut self.waiting, &mut self.ticket, cx) {
+                match self.attachment.poll_accept(&mut self.waiting, &mut self.ticket, cx) {
                     // A large batch leaves much room behind.
                     Poll::Ready(_) => self.waiting = Vec::new(),
                     Poll::Pending => return Ok(()),
@@ -380,7 +378,7 @@ impl<S: MessageStream> Link<S> {
                 WsMessage::Binary(data) => self.waiting = vec![receive_binary(data)],
                 WsMessage::Close(frame) => {
                     let reason = closed_by_client(frame, self.stream.close_code());
-                    self.attachment.shared().end(reason);
+                    self.attachment.end(reason);
                     // The older protocol wants an answer too; RFC 6455's is already written, and refuses.
                     let _ = self.put(WsMessage::Close(None));
                     self.close();
@@ -407,7 +405,7 @@ impl<S: MessageStream> Link<S> {
 
     /// Ends the session and tells the peer; the close frame leaves at the next write.
     fn violate(&mut self, violation: CloseFrame) -> Result<(), Done> {
-        self.attachment.shared().end(CloseReason::ProtocolError(violation));
+        self.attachment.end(CloseReason::ProtocolError(violation));
         Ok(())
     }
 
@@ -420,7 +418,7 @@ impl<S: MessageStream> Link<S> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Ok(())) if !self.close_written => {
                 self.close_written = true;
-                self.attachment.shared().close_written();
+                self.attachment.close_written();
             }
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(Done),
