@@ -1,5 +1,7 @@
 //! How long each case takes: `cargo bench -p axum-sockjs-micro`.
 
+#![allow(missing_docs, reason = "criterion's macro makes a public function")]
+
 use axum_sockjs_micro::cases;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

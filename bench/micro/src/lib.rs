@@ -7,7 +7,7 @@
 #[allow(dead_code)]
 mod protocol;
 
-use std::hint::black_box;
+use std::{fmt, hint::black_box};
 
 pub use self::protocol::{close::CloseFrame, message::Message, transport::Transport};
 use self::protocol::{
@@ -25,6 +25,12 @@ pub struct Case {
     /// The length of the text, in bytes.
     pub bytes: usize,
     step: Box<dyn Fn()>,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 impl Case {

@@ -64,7 +64,7 @@ pub(crate) async fn measure(
         Work::Echo { transport, sessions, in_flight, size, body } => {
             let Some(transport) = as_spoken_by(server, transport) else { return Ok(None) };
             let running = start(None)?;
-            let spec = Spec { sessions, in_flight, size, body, ..spec(&running, transport) };
+            let spec = Spec { sessions, in_flight, body, size, ..spec(&running, transport) };
             let report = Load::open(spec).await?.measure().await?;
             Ok(Some(rate(report)))
         }

@@ -56,7 +56,7 @@ impl Options {
                     servers = value.split(',').map(find).collect::<Result<_, _>>()?;
                 }
                 "--rounds" => {
-                    rounds = Some(value.parse().map_err(|error| format!("--rounds {value}: {error}"))?)
+                    rounds = Some(value.parse().map_err(|error| format!("--rounds {value}: {error}"))?);
                 }
                 _ => return Err(format!("unknown option {flag}")),
             }
