@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::builder::Options;
 use crate::{
-    origin::request::{Asking, Silent},
+    origin::request::{MissingOrigin, OriginContext},
     protocol::{decode::Limits, transport::Transport},
     session::{connection::Connection, core::settings::Settings},
 };
@@ -18,18 +18,22 @@ impl Options {
         if self.client_script.is_some() { "sockjs.min.js" } else { &self.client_url }
     }
 
-    /// What is judged of a request, of a URL for which `silent` may ask.
-    pub(crate) fn asking<'a>(&'a self, parts: &'a Parts, silent: Silent) -> Asking<'a> {
+    /// What the origin of a request is checked by; `missing` is the rule of the URL, which may be made stricter.
+    pub(crate) fn origin_context<'a>(
+        &'a self,
+        parts: &'a Parts,
+        missing: MissingOrigin,
+    ) -> OriginContext<'a> {
         let least = match self.require_origin_with_credentials {
-            true => Silent::PageWithCredentials,
-            false => Silent::NoPage,
+            true => MissingOrigin::AllowedWithoutCredentials,
+            false => MissingOrigin::Allowed,
         };
-        Asking {
+        OriginContext {
             uri: &parts.uri,
             headers: &parts.headers,
             trust_forwarded: self.trust_forwarded,
             scheme: self.scheme.as_ref(),
-            silent: silent.max(least),
+            missing: missing.max(least),
         }
     }
 

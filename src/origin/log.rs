@@ -15,7 +15,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// The refused requests of one endpoint.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<State>);
+pub(crate) struct RefusalLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -24,7 +24,7 @@ struct State {
     untold: u64,
 }
 
-impl Refusals {
+impl RefusalLog {
     /// Says which origin was refused, and which option would let it in. Never the URL, which has the session
     /// id in it.
     pub(crate) fn log(&self, refused: &Refused, parts: &Parts) {
@@ -43,7 +43,7 @@ impl Refusals {
         );
     }
 
-    /// How many refusals went without a line before this one, if it gets one.
+    /// How many refusal_log went without a line before this one, if it gets one.
     fn next_line(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last_line.is_some_and(|last| now < last + SILENCE) {
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn one_line_a_minute_counts_the_others() {
-        let (refusals, start) = (Refusals::default(), Instant::now());
-        let at = |seconds| refusals.next_line(start + Duration::from_secs(seconds));
+        let (refusal_log, start) = (RefusalLog::default(), Instant::now());
+        let at = |seconds| refusal_log.next_line(start + Duration::from_secs(seconds));
         assert_eq!(
             [at(0), at(0), at(59), at(60), at(61), at(200)],
             [Some(0), None, None, Some(2), None, Some(1)]

@@ -10,7 +10,7 @@ use http::{
 use super::{
     parse::{NULL, Origin},
     pattern::{InvalidOrigin, Pattern},
-    request::{Asking, Site, Source, origin_of_url},
+    request::{OriginContext, Site, Source, origin_of_url},
 };
 use crate::{response::cors::AllowOrigin, util::headers::said};
 
@@ -123,8 +123,8 @@ impl Origins {
         }
     }
 
-    /// Judges a request.
-    pub(crate) fn judge(&self, request: &Asking<'_>) -> Result<(), Refused> {
+    /// Whether a request may use the endpoint.
+    pub(crate) fn check(&self, request: &OriginContext<'_>) -> Result<(), Refused> {
         if self.is_any() {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Origins {
             Source::Unknown => {
                 let harmless = match site {
                     Some(site) => site == Site::User,
-                    None => request.silent.is_harmless(request.headers),
+                    None => request.missing.allows(request.headers),
                 };
                 return if harmless { Ok(()) } else { Err(Refused(None)) };
             }

@@ -18,47 +18,46 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// What is judged of a request.
+/// What a request, and the endpoint, say of the request's origin.
 #[derive(Debug)]
-pub(crate) struct Asking<'a> {
+pub(crate) struct OriginContext<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     /// Whether what proxies say of the browser's request is to be believed.
     pub(crate) trust_forwarded: bool,
     /// The endpoint's own scheme, where the application has said it: `http` or `https`.
     pub(crate) scheme: Option<&'a Scheme>,
-    pub(crate) silent: Silent,
+    pub(crate) missing: MissingOrigin,
 }
 
-/// Who asks for a URL without saying where the request comes from.
+/// What becomes of a request that does not say where it comes from; from the least strict to the strictest.
 ///
 /// A browser can be made to leave `Referer` out (`Referrer-Policy: no-referrer`), sends no `Origin` with a `GET` for
-/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP. From the least strict to the
-/// strictest.
+/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Silent {
-    /// No browser, or one that does nothing by it.
-    NoPage,
-    /// A page, if it carries what the browser sends along for its user; without, it acts in nobody's name. Its
+pub(crate) enum MissingOrigin {
+    /// No page of today's browsers can make it, or it changes nothing.
+    Allowed,
+    /// A page can make it. With what the browser sends along for its user, the page would act in that user's name. The
     /// headers tell no more: a page may set `Accept` to what an `EventSource` sends.
-    PageWithCredentials,
-    /// A page that hides.
-    Page,
+    AllowedWithoutCredentials,
+    /// A page that hides its origin can make it.
+    Refused,
 }
 
-impl Silent {
-    pub(super) fn is_harmless(self, headers: &HeaderMap) -> bool {
+impl MissingOrigin {
+    pub(super) fn allows(self, headers: &HeaderMap) -> bool {
         match self {
-            Self::NoPage => true,
-            Self::PageWithCredentials => {
+            Self::Allowed => true,
+            Self::AllowedWithoutCredentials => {
                 !headers.contains_key(COOKIE) && !headers.contains_key(AUTHORIZATION)
             }
-            Self::Page => false,
+            Self::Refused => false,
         }
     }
 }
 
-impl Asking<'_> {
+impl OriginContext<'_> {
     /// Whether an origin is that of the URL that was asked for: as browsers write it, or as only other clients do,
     /// with a slash behind it or without a scheme.
     pub(super) fn is_own(&self, origin: &str) -> bool {
@@ -167,7 +166,7 @@ pub(crate) struct Own<'a> {
 
 impl<'a> Own<'a> {
     /// `None` if the request does not say, or not readably.
-    pub(crate) fn of(request: &Asking<'a>) -> Option<Self> {
+    pub(crate) fn of(request: &OriginContext<'a>) -> Option<Self> {
         let Forwarded { host, port: forwarded_port, proto } =
             if request.trust_forwarded { Forwarded::of(request.headers) } else { Forwarded::default() };
         let authority = match host {

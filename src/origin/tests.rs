@@ -11,17 +11,22 @@ use super::{pattern::*, policy::*, request::*};
 fn judged<V: AsRef<[u8]>>(
     origins: &Origins,
     headers: &[(&'static str, V)],
-    setting: impl FnOnce(&mut Asking<'_>),
+    setting: impl FnOnce(&mut OriginContext<'_>),
 ) -> bool {
     let headers: HeaderMap = headers.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
         headers.append(*name, HeaderValue::from_bytes(value.as_ref()).unwrap());
         headers
     });
     let uri = Uri::from_static("/");
-    let mut request =
-        Asking { uri: &uri, headers: &headers, trust_forwarded: false, scheme: None, silent: Silent::NoPage };
+    let mut request = OriginContext {
+        uri: &uri,
+        headers: &headers,
+        trust_forwarded: false,
+        scheme: None,
+        missing: MissingOrigin::Allowed,
+    };
     setting(&mut request);
-    origins.judge(&request).is_ok()
+    origins.check(&request).is_ok()
 }
 
 fn lets_in<V: AsRef<[u8]>>(origins: &Origins, headers: &[(&'static str, V)]) -> bool {
@@ -151,8 +156,9 @@ fn what_is_empty_has_not_been_said() {
     for name in ["origin", "sec-websocket-origin", "referer"] {
         let with = |other| [host, (name, ""), other];
         assert!(lets_in(&Origins::same(), &with(("cookie", "a=b"))), "{name}");
-        let hidden =
-            judged(&Origins::same(), &with(("cookie", "a=b")), |request| request.silent = Silent::Page);
+        let hidden = judged(&Origins::same(), &with(("cookie", "a=b")), |request| {
+            request.missing = MissingOrigin::Refused
+        });
         assert!(!hidden, "{name}");
         for (origin, own) in [("http://app.example", true), ("http://evil.example", false)] {
             for other in ["origin", "sec-websocket-origin", "referer"] {
@@ -175,14 +181,14 @@ fn an_http2_request_names_its_host_in_its_url() {
     headers.insert(HOST, HeaderValue::from_static("ignored.example"));
     for (uri, own) in [("https://app.example/", true), ("https://other.example/", false)] {
         let uri = Uri::from_static(uri);
-        let request = Asking {
+        let request = OriginContext {
             uri: &uri,
             headers: &headers,
             trust_forwarded: false,
             scheme: None,
-            silent: Silent::NoPage,
+            missing: MissingOrigin::Allowed,
         };
-        assert_eq!(Origins::same().judge(&request).is_ok(), own, "{uri}");
+        assert_eq!(Origins::same().check(&request).is_ok(), own, "{uri}");
     }
 }
 
@@ -324,14 +330,14 @@ fn a_scheme_that_the_application_knows_counts() {
     let uri = Uri::from_static("https://app.example/");
     for (origin, own) in [("https://app.example", true), ("http://app.example", false)] {
         let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
-        let request = Asking {
+        let request = OriginContext {
             uri: &uri,
             headers: &headers,
             trust_forwarded: false,
             scheme: Some(&Scheme::HTTP),
-            silent: Silent::NoPage,
+            missing: MissingOrigin::Allowed,
         };
-        assert_eq!(Origins::same().judge(&request).is_ok(), own, "{origin}");
+        assert_eq!(Origins::same().check(&request).is_ok(), own, "{origin}");
     }
     // The browser's own word needs no scheme.
     assert!(https(&[("host", "a"), ("origin", "http://a"), ("sec-fetch-site", "same-origin")]));
@@ -463,16 +469,18 @@ fn what_says_nothing_is_no_browser_unless_only_browsers_ask() {
         (&[("host", "a.example"), ("sec-fetch-site", "none")], true),
         (&[("host", "a.example"), ("sec-fetch-site", "cross-site")], false),
     ] {
-        let of_pages = judged(&Origins::same(), headers, |request| request.silent = Silent::Page);
+        let of_pages = judged(&Origins::same(), headers, |request| request.missing = MissingOrigin::Refused);
         assert_eq!(of_pages, allowed, "{headers:?}");
     }
-    assert!(judged(&Origins::any(), &nothing, |request| request.silent = Silent::Page));
+    assert!(judged(&Origins::any(), &nothing, |request| request.missing = MissingOrigin::Refused));
 }
 
 #[test]
 fn where_a_page_can_hide_a_users_credentials_have_to_say_where_they_come_from() {
     let hidden = |headers: &[_]| {
-        judged(&Origins::same(), headers, |request| request.silent = Silent::PageWithCredentials)
+        judged(&Origins::same(), headers, |request| {
+            request.missing = MissingOrigin::AllowedWithoutCredentials
+        })
     };
     let host = ("host", "a.example");
     assert!(hidden(&[host]));
@@ -505,21 +513,21 @@ fn https_in_the_url_of_a_request_counts() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("app.example"));
         headers.insert(ORIGIN, HeaderValue::from_static(origin));
-        let mut request = Asking {
+        let mut request = OriginContext {
             uri: &uri,
             headers: &headers,
             trust_forwarded: false,
             scheme: None,
-            silent: Silent::NoPage,
+            missing: MissingOrigin::Allowed,
         };
-        assert_eq!(Origins::same().judge(&request).is_ok(), own, "{origin} at {url}");
+        assert_eq!(Origins::same().check(&request).is_ok(), own, "{origin} at {url}");
         // A trusted proxy knows better what its client has asked for.
         let mut forwarded = headers.clone();
         forwarded.insert(X_FORWARDED_HOST, HeaderValue::from_static("app.example"));
         forwarded.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
         forwarded.insert(ORIGIN, HeaderValue::from_static("http://app.example"));
         (request.headers, request.trust_forwarded) = (&forwarded, true);
-        assert!(Origins::same().judge(&request).is_ok(), "{url}");
+        assert!(Origins::same().check(&request).is_ok(), "{url}");
     }
 }
 
@@ -692,7 +700,7 @@ proptest! {
         others in prop::collection::vec((0..7_usize, "[ -~\u{80}-\u{ff}]{0,20}"), 0..6),
         trust_forwarded in any::<bool>(),
         scheme in prop::option::of(prop::sample::select(vec![Scheme::HTTP, Scheme::HTTPS])),
-        silent in prop::sample::select(vec![Silent::NoPage, Silent::PageWithCredentials, Silent::Page]),
+        missing in prop::sample::select(vec![MissingOrigin::Allowed, MissingOrigin::AllowedWithoutCredentials, MissingOrigin::Refused]),
     ) {
         let names = [
             "host",
@@ -713,13 +721,13 @@ proptest! {
             headers.append(names[*name], HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let uri = Uri::from_static("/");
-        let request = Asking { uri: &uri, headers: &headers, trust_forwarded, scheme: scheme.as_ref(), silent };
+        let request = OriginContext { uri: &uri, headers: &headers, trust_forwarded, scheme: scheme.as_ref(), missing };
         let list = list(&["https://*.example.com", "http://localhost:*"]);
         for origins in [Origins::same(), list, Origins::custom(|_, _| true)] {
-            let _ = origins.judge(&request);
+            let _ = origins.check(&request);
             prop_assert!(origins.frame_ancestors(&headers).is_some());
         }
-        prop_assert!(Origins::any().judge(&request).is_ok());
+        prop_assert!(Origins::any().check(&request).is_ok());
     }
 
     #[test]

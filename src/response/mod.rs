@@ -1,4 +1,4 @@
-//! Everything about answers that no transport decides: status, header policies, fixed pages, refusals.
+//! Everything about answers that no transport decides: status, header policies, fixed pages, refusal_log.
 //!
 //! Imports: util.
 

@@ -53,7 +53,7 @@ pub(crate) enum Rejection {
     Framed(Cause, Box<Response>),
 }
 
-/// The kinds of refusals: counted, and named in logs and metrics.
+/// The kinds of refusal_log: counted, and named in logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     NotFound,

@@ -127,9 +127,9 @@ impl Service {
     /// Whether the page that a request comes from may use the endpoint; if not, the log may say so.
     fn check_origin(&self, target: &Target, parts: &Parts) -> bool {
         let options = self.options();
-        let verdict = options.origins.judge(&options.asking(parts, target.silent()));
+        let verdict = options.origins.check(&options.origin_context(parts, target.missing_origin()));
         if let Err(refused) = &verdict {
-            self.endpoint.refusals.log(refused, parts);
+            self.endpoint.refusal_log.log(refused, parts);
         }
         verdict.is_ok()
     }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::{
     options::builder::Options,
-    origin::log::Refusals,
+    origin::log::RefusalLog,
     response::{iframe::IframePage, info::InfoPage, rejection::Cause},
     session::registry::Registry,
 };
@@ -17,9 +17,9 @@ pub(crate) struct Endpoint {
     pub(super) iframe: IframePage,
     pub(super) info: InfoPage,
     pub(crate) sessions: Arc<Sessions>,
-    pub(super) refusals: Refusals,
+    pub(super) refusal_log: RefusalLog,
     /// Whether the log has said that a session could not be counted for its peer.
-    pub(super) nameless_peer: Once,
+    pub(super) unknown_peer_warning: Once,
 }
 
 /// The sessions of an endpoint, and how many requests it has refused.
@@ -34,8 +34,8 @@ impl Endpoint {
         let iframe = IframePage::new(options.iframe_client_url());
         let Options { transports, cookie, base_url, .. } = &options;
         let info = InfoPage::new(transports.has_websocket(), cookie.is_on(), base_url.as_deref());
-        let (refusals, nameless_peer) = (Refusals::default(), Once::new());
-        Arc::new(Self { options, iframe, info, sessions, refusals, nameless_peer })
+        let (refusal_log, unknown_peer_warning) = (RefusalLog::default(), Once::new());
+        Arc::new(Self { options, iframe, info, sessions, refusal_log, unknown_peer_warning })
     }
 
     pub(super) fn registry(&self) -> &Arc<Registry> {

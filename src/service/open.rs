@@ -109,7 +109,7 @@ impl Service {
                     return Ok(reservation.admit(peer, limit)?);
                 }
                 // Once: it goes for every request, or is meant for some.
-                self.endpoint.nameless_peer.call_once(|| {
+                self.endpoint.unknown_peer_warning.call_once(|| {
                     tracing::warn!(
                         limit,
                         "a peer is not known, and its sessions are not limited; serve with \

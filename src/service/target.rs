@@ -3,7 +3,7 @@
 use super::head::Head;
 use crate::{
     options::builder::Options,
-    origin::request::Silent,
+    origin::request::MissingOrigin,
     protocol::{
         path::{self, Path, Span},
         transport::Transport,
@@ -46,12 +46,12 @@ impl Target {
         !matches!(self, Self::Greeting | Self::Client { .. })
     }
 
-    /// Who asks for it without saying where the request comes from.
-    pub(super) fn silent(&self) -> Silent {
+    /// What becomes of a request without an origin.
+    pub(super) fn missing_origin(&self) -> MissingOrigin {
         match self {
-            Self::Iframe => Silent::Page,
-            Self::Session { route, .. } => route.silent(),
-            Self::Greeting | Self::Info | Self::Client { .. } | Self::RawWebSocket => Silent::NoPage,
+            Self::Iframe => MissingOrigin::Refused,
+            Self::Session { route, .. } => route.missing_origin(),
+            Self::Greeting | Self::Info | Self::Client { .. } | Self::RawWebSocket => MissingOrigin::Allowed,
         }
     }
 }

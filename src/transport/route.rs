@@ -5,7 +5,7 @@ use http::{Method, request::Parts};
 #[cfg(feature = "websocket")]
 use super::websocket::handshake;
 use super::{callback::InvalidCallback, eventsource, htmlfile, jsonp, receiver::Receiver, send, xhr};
-use crate::{origin::request::Silent, protocol::transport::Transport};
+use crate::{origin::request::MissingOrigin, protocol::transport::Transport};
 
 /// One of the names under `/SERVER/SESSION/`.
 #[derive(Debug)]
@@ -20,15 +20,15 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Who asks for it without saying where the request comes from.
-    pub(crate) fn silent(&self) -> Silent {
+    /// What becomes of a request without an origin.
+    pub(crate) fn missing_origin(&self) -> MissingOrigin {
         if self.transports.iter().all(|transport| transport.is_legacy()) {
-            Silent::Page
+            MissingOrigin::Refused
         } else if self.transports == [EventSource] {
             // The one that any page can open by a `GET`.
-            Silent::PageWithCredentials
+            MissingOrigin::AllowedWithoutCredentials
         } else {
-            Silent::NoPage
+            MissingOrigin::Allowed
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     options::builder::Options,
     origin::{
         parse::default_port,
-        request::{Own, Silent, X_FORWARDED_PROTO},
+        request::{MissingOrigin, Own, X_FORWARDED_PROTO},
     },
     response::reply,
     util::headers::first_element,
@@ -96,7 +96,7 @@ fn key_number(key: &HeaderValue) -> Option<u32> {
 
 /// The URL that the client must have asked for; it compares.
 fn location(parts: &Parts, options: &Options) -> Option<HeaderValue> {
-    let own = Own::of(&options.asking(parts, Silent::NoPage))?;
+    let own = Own::of(&options.origin_context(parts, MissingOrigin::Allowed))?;
     // Where nothing tells the scheme, a proxy's word is taken that nobody has vouched for: nothing depends on it but
     // this comparison, and old setups have no other.
     let secure = match own.scheme {

@@ -148,11 +148,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocket<Io> {
         large
     }
 
-    fn is_wasteful(&self) -> bool {
+    fn should_shrink(&self) -> bool {
         self.grown && self.drained && self.unfinished().is_none()
     }
 
-    fn renew(self) -> Option<Self> {
+    fn shrink(self) -> Option<Self> {
         let renewed = pin!(Self::over(self.stream.into_inner(), self.max_message));
         // It is async to know its first waker, and done at once.
         match renewed.poll(&mut Context::from_waker(Waker::noop())) {
@@ -203,10 +203,10 @@ mod tests {
     }
 
     /// Whether it is to be renewed, when it has been read to the end.
-    fn is_wasteful(server: &mut Server) -> bool {
+    fn should_shrink(server: &mut Server) -> bool {
         drain(server);
         server.was_large();
-        server.is_wasteful()
+        server.should_shrink()
     }
 
     fn text(length: usize) -> Vec<u8> {
@@ -220,22 +220,22 @@ mod tests {
         for length in [10, 200, 70_000, 10] {
             client.write_all(&text(length)).await.unwrap();
             assert_eq!(next(&mut server).await.len(), length);
-            assert!(!server.is_wasteful(), "there may be more");
+            assert!(!server.should_shrink(), "there may be more");
         }
-        assert!(is_wasteful(&mut server));
-        server = server.renew().unwrap();
-        assert!(!is_wasteful(&mut server), "it has not grown since");
+        assert!(should_shrink(&mut server));
+        server = server.shrink().unwrap();
+        assert!(!should_shrink(&mut server), "it has not grown since");
 
         server.send(WsMessage::text("y".repeat(LARGE))).await.unwrap();
-        assert!(is_wasteful(&mut server));
-        server = server.renew().unwrap();
+        assert!(should_shrink(&mut server));
+        server = server.shrink().unwrap();
         // Many small messages may be as much.
         for _ in 0..LARGE {
             server.feed(WsMessage::text("y")).await.unwrap();
         }
         server.flush().await.unwrap();
-        assert!(is_wasteful(&mut server));
-        server = server.renew().unwrap();
+        assert!(should_shrink(&mut server));
+        server = server.shrink().unwrap();
         client.write_all(&text(5)).await.unwrap();
         assert_eq!(next(&mut server).await.len(), 5);
     }
@@ -246,7 +246,7 @@ mod tests {
         let mut server = WebSocket::new(Buffered::new(server), 1 << 20).await;
         client.write_all(&text(LARGE - 1)).await.unwrap();
         next(&mut server).await;
-        assert!(!is_wasteful(&mut server));
+        assert!(!should_shrink(&mut server));
     }
 
     #[tokio::test]
@@ -284,7 +284,7 @@ mod tests {
             while next(&mut server).await.len() != 70_000 {}
             client.write_all(&control(Control::Pong, b"")).await.unwrap();
             assert!(next(&mut server).await.is_pong(), "{name}");
-            assert!(is_wasteful(&mut server), "{name}");
+            assert!(should_shrink(&mut server), "{name}");
 
             // Not in the middle of the next one.
             for part in [&before[..1], &before[1..before.len() - 1]] {
@@ -292,7 +292,7 @@ mod tests {
                 while next(&mut server).now_or_never().is_some() {}
                 server.was_large();
                 let between = server.unfinished().is_none();
-                assert_eq!(server.is_wasteful(), between, "{name}");
+                assert_eq!(server.should_shrink(), between, "{name}");
             }
         }
     }
@@ -333,8 +333,8 @@ mod tests {
                     while let Some(message) = next(&mut server).now_or_never() {
                         got.push(message.len());
                     }
-                    if is_wasteful(&mut server) {
-                        server = server.renew().unwrap();
+                    if should_shrink(&mut server) {
+                        server = server.shrink().unwrap();
                     }
                 }
                 got

@@ -69,10 +69,10 @@ pub(super) trait MessageStream:
 
     /// Whether it has more memory than it needs, and holds nothing: all that has come in part has come whole and been
     /// given out.
-    fn is_wasteful(&self) -> bool;
+    fn should_shrink(&self) -> bool;
 
     /// The same connection with little memory; it has yet to be polled.
-    fn renew(self) -> Option<Self>;
+    fn shrink(self) -> Option<Self>;
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, hixie76::Codec> {
@@ -94,12 +94,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, 
         false
     }
 
-    fn is_wasteful(&self) -> bool {
+    fn should_shrink(&self) -> bool {
         let capacity = self.read_buffer().capacity() + self.write_buffer().capacity();
         capacity > MAX_KEPT && self.read_buffer().is_empty() && self.write_buffer().is_empty()
     }
 
-    fn renew(mut self) -> Option<Self> {
+    fn shrink(mut self) -> Option<Self> {
         *self.read_buffer_mut() = BytesMut::new();
         *self.write_buffer_mut() = BytesMut::new();
         Some(self)
@@ -224,8 +224,8 @@ impl<S: MessageStream> Future for Socket<S> {
             link.note_unfinished();
             if was_closing { Ok(()) } else { link.poll_discard(cx) }
         });
-        if let Some(link) = this.link.take_if(|link| link.is_wasteful(limits)) {
-            this.link = link.renew();
+        if let Some(link) = this.link.take_if(|link| link.should_shrink(limits)) {
+            this.link = link.shrink();
             cx.waker().wake_by_ref();
         }
         if this.link.is_none() && finished.is_pending() {
@@ -238,16 +238,16 @@ impl<S: MessageStream> Future for Socket<S> {
 
 impl<S: MessageStream> Link<S> {
     /// Whether the stream keeps the memory of a burst that is over.
-    fn is_wasteful(&mut self, limits: Limits) -> bool {
+    fn should_shrink(&mut self, limits: Limits) -> bool {
         self.quiet = if self.stream.was_large() { 0 } else { QUIET.min(self.quiet + 1) };
         // Without heartbeats there may be no other turn.
         let quiet = self.quiet == QUIET || !limits.heartbeats;
-        quiet && !self.blocked && !self.is_closing() && self.stream.is_wasteful()
+        quiet && !self.blocked && !self.is_closing() && self.stream.should_shrink()
     }
 
     /// The same link over a stream that keeps little memory.
-    fn renew(self) -> Option<Self> {
-        let stream = self.stream.renew()?;
+    fn shrink(self) -> Option<Self> {
+        let stream = self.stream.shrink()?;
         Some(Self { stream, quiet: 0, ..self })
     }
 
