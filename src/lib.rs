@@ -67,12 +67,14 @@
 //! let app: Router = Router::new().nest_service("/greet", sockjs);
 //! assert!(handle.is_empty());
 //! ```
-#![doc = include_str!("docs/mounting.md")]
-#![doc = include_str!("docs/origins.md")]
-#![doc = include_str!("docs/answers.md")]
-#![doc = include_str!("docs/slow.md")]
-#![doc = include_str!("docs/operating.md")]
-#![doc = include_str!("docs/architecture.md")]
+//!
+//! # Guides
+//!
+//! The module [`guide`] says how an endpoint is [mounted](guide::mounting) beside routes and layers, [whose pages may
+//! connect](guide::origins) and whose session it is, [what a client is answered](guide::answers), what becomes of
+//! [slow and dead clients](guide::slow), and how an endpoint is [operated](guide::operating): stopped, measured,
+//! logged. [`Options`] has every setting with its default.
+//!
 //! # Cancel safety
 //!
 //! Every `async fn` here can be dropped at any await: a message is received or queued only when its future
@@ -104,6 +106,8 @@ pub mod fuzzing;
 #[cfg(all(test, not(fuzzing)))]
 #[allow(unreachable_pub, reason = "it is public for the targets of fuzz/")]
 mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod options;
 mod origin;
 mod protocol;

@@ -46,7 +46,7 @@ const SEND_PEAK: &str = "sockjs_send_queue_peak_bytes";
 
 impl SockJsHandle {
     /// Hands [`stats`](Self::stats) to the recorder of the [`metrics`](https://docs.rs/metrics) facade, under
-    /// [these names](crate#metrics), with `endpoint` as the label that tells this endpoint from others.
+    /// [these names](crate::guide::operating#metrics), with `endpoint` as the label that tells this endpoint from others.
     ///
     /// Nothing is recorded in between: call it when the metrics are asked for, before a Prometheus exporter
     /// renders them, or every few seconds where an exporter pushes them. Without a recorder it does nothing.

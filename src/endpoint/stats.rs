@@ -22,7 +22,7 @@ pub struct Stats {
     transports: [TransportStats; Transport::ALL.len()],
     /// Sessions that have ended, in all, by [`CloseReason::name`]. Every name is there.
     pub closed: BTreeMap<&'static str, u64>,
-    /// Requests that were refused, in all, by cause. Every cause is there: [the list](crate#refused-requests).
+    /// Requests that were refused, in all, by cause. Every cause is there: [the list](crate::guide::operating#refused-requests).
     pub rejected: BTreeMap<&'static str, u64>,
     /// Sessions opened over one of the HTTP transports although WebSocket is switched on, in all.
     ///

@@ -381,7 +381,7 @@ impl Options {
     ///
     /// The time counts while something waits to be written and nothing of it can be. What is measured is what
     /// the connection below takes: on a WebSocket any byte, on a stream each 32 KiB of a frame. The buffers
-    /// between here and the client empty first: see [slow and dead clients](crate#slow-and-dead-clients).
+    /// between here and the client empty first: see [slow and dead clients](crate::guide::slow).
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -465,7 +465,7 @@ impl Options {
     }
 
     /// The level of the span `session`, which is around all that a handler does and has the fields `connection` and
-    /// `transport`: see [logs](crate#logs). `INFO` by default, so that what a handler logs can be told apart by
+    /// `transport`: see [logs](crate::guide::operating#logs). `INFO` by default, so that what a handler logs can be told apart by
     /// connection wherever such lines are shown.
     ///
     /// The log's own filter applies: `RUST_LOG=warn,my_app=info` leaves the span out, and

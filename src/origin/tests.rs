@@ -157,7 +157,7 @@ fn what_is_empty_has_not_been_said() {
         let with = |other| [host, (name, ""), other];
         assert!(lets_in(&Origins::same(), &with(("cookie", "a=b"))), "{name}");
         let hidden = judged(&Origins::same(), &with(("cookie", "a=b")), |request| {
-            request.missing = MissingOrigin::Refused
+            request.missing = MissingOrigin::Refused;
         });
         assert!(!hidden, "{name}");
         for (origin, own) in [("http://app.example", true), ("http://evil.example", false)] {
@@ -479,7 +479,7 @@ fn what_says_nothing_is_no_browser_unless_only_browsers_ask() {
 fn where_a_page_can_hide_a_users_credentials_have_to_say_where_they_come_from() {
     let hidden = |headers: &[_]| {
         judged(&Origins::same(), headers, |request| {
-            request.missing = MissingOrigin::AllowedWithoutCredentials
+            request.missing = MissingOrigin::AllowedWithoutCredentials;
         })
     };
     let host = ("host", "a.example");
