@@ -1,0 +1,162 @@
+//! The server: its settings, its accept loop, and its stop.
+
+use std::{borrow::Cow, convert::Infallible, future::Future, pin::pin, time::Duration};
+
+use axum::{extract::Request, response::Response, serve::Listener};
+use axum_sockjs::SockJsHandle;
+use hyper::body::Incoming;
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::{connection::Settings, report::Report};
+
+/// An HTTP server for an app with SockJS endpoints.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`header_read_timeout`](Self::header_read_timeout) | 10 s |
+/// | [`half_close`](Self::half_close) | off |
+/// | [`tcp_user_timeout`](Self::tcp_user_timeout) | the system's |
+/// | [`close`](Self::close) | 1001 "Going away" |
+/// | [`grace`](Self::grace) | 10 s |
+/// | [`last_bytes`](Self::last_bytes) | 1 s |
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Server {
+    connection: Settings,
+    endpoints: Vec<SockJsHandle>,
+    code: u16,
+    reason: Cow<'static, str>,
+    grace: Duration,
+    last_bytes: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            connection: Settings {
+                header_read_timeout: Some(Duration::from_secs(10)),
+                half_close: false,
+                tcp_user_timeout: None,
+            },
+            endpoints: Vec::new(),
+            code: 1001,
+            reason: "Going away".into(),
+            grace: Duration::from_secs(10),
+            last_bytes: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Server {
+    /// A server with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Shuts this endpoint down when the server stops. Call it for each endpoint of the app.
+    pub fn endpoint(mut self, handle: SockJsHandle) -> Self {
+        self.endpoints.push(handle);
+        self
+    }
+
+    /// Closes a connection on which the head of a request takes longer than this, and one that stays idle for that
+    /// long between two requests. `None` waits for ever.
+    pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connection.header_read_timeout = timeout.into();
+        self
+    }
+
+    /// Answers clients that close their half of the connection right behind a request, as `nc -N` and some health
+    /// checks do. Leave it off behind a proxy: it delays the moment at which a client that has gone is noticed. The
+    /// SECURITY.md of axum-sockjs has the figures.
+    pub fn half_close(mut self, allow: bool) -> Self {
+        self.connection.half_close = allow;
+        self
+    }
+
+    /// Gives a connection up when data that was sent stays unacknowledged for this long (`TCP_USER_TIMEOUT`, in
+    /// milliseconds, on Linux, Android and Fuchsia; ignored elsewhere). `None` leaves it to the system, which on Linux
+    /// takes a quarter of an hour.
+    pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connection.tcp_user_timeout = timeout.into();
+        self
+    }
+
+    /// The close code and reason that every client is told when the server stops.
+    pub fn close(mut self, code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        (self.code, self.reason) = (code, reason.into());
+        self
+    }
+
+    /// How long a stop waits for clients to fetch what they have coming, and for handlers to return. Keep it below the
+    /// time after which your supervisor kills: 90 s for systemd, 30 s for Kubernetes, 10 s for Docker.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How long a stop then waits for the last requests to be answered, before it cuts their connections off.
+    pub fn last_bytes(mut self, time: Duration) -> Self {
+        self.last_bytes = time;
+        self
+    }
+
+    /// Serves the app until `stop` completes, then stops:
+    ///
+    /// 1. Every [endpoint](Self::endpoint) shuts down, all at once. The server goes on accepting connections
+    ///    meanwhile, since a client that polls comes by a new request.
+    /// 2. No more connections are accepted. Idle ones are closed, and requests under way get their answers, within
+    ///    [`last_bytes`](Self::last_bytes).
+    /// 3. What is left is cut off, and counted.
+    ///
+    /// Handlers find the peer's address by [`Session::peer_addr`](axum_sockjs::Session::peer_addr), and extractors as
+    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
+    ///
+    /// An error of accepting is logged; where the process has no file descriptors left, accepting goes on after a
+    /// second, as with `axum::serve`.
+    ///
+    /// # Cancel safety
+    /// Dropping it cuts every connection off but WebSockets, and shuts no endpoint down.
+    pub async fn serve<S>(self, mut listener: TcpListener, app: S, stop: impl Future<Output = ()>) -> Report
+    where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let mut connections = JoinSet::new();
+        let stopping = CancellationToken::new();
+        let mut stopped = pin!(async {
+            stop.await;
+            self.shut_down().await
+        });
+        let endpoints = loop {
+            tokio::select! {
+                (tcp, peer) = Listener::accept(&mut listener) => {
+                    self.connection.prepare(&tcp);
+                    connections.spawn(self.connection.serve(tcp, peer, app.clone(), stopping.clone()));
+                }
+                Some(_) = connections.join_next() => {}
+                reports = &mut stopped => break reports,
+            }
+        };
+        drop(listener);
+        stopping.cancel();
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        let _ = timeout(self.last_bytes, all_ended).await;
+        let connections_cut_off = connections.len();
+        connections.shutdown().await;
+        Report { endpoints, connections_cut_off }
+    }
+
+    async fn shut_down(&self) -> Vec<axum_sockjs::ShutdownReport> {
+        let mut endpoints = JoinSet::new();
+        for (place, handle) in self.endpoints.iter().cloned().enumerate() {
+            let (code, reason, grace) = (self.code, self.reason.clone(), self.grace);
+            endpoints.spawn(async move { (place, handle.shutdown(code, reason, grace).await) });
+        }
+        let mut reports = endpoints.join_all().await;
+        reports.sort_by_key(|(place, _)| *place);
+        reports.into_iter().map(|(_, report)| report).collect()
+    }
+}

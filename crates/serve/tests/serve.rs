@@ -1,0 +1,190 @@
+//! The server over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, extract::ConnectInfo, routing::get};
+use axum_sockjs::{CloseReason, Session, SockJs, SockJsHandle};
+use axum_sockjs_serve::{Report, Server};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
+
+struct Running {
+    addr: SocketAddr,
+    handle: SockJsHandle,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Report>,
+}
+
+impl Running {
+    /// An endpoint at `/echo` that tells each client its own address first, `/whoami`, `/never`, and `/later` that waits for `/now`.
+    async fn start(settings: impl FnOnce(Server) -> Server) -> Self {
+        async fn echo(mut session: Session) {
+            let peer = session.peer_addr().map_or("unknown".to_owned(), |addr| addr.to_string());
+            session.send(peer).await.ok();
+            while let Some(message) = session.recv().await {
+                session.send(message).await.ok();
+            }
+            assert!(matches!(
+                session.close_reason(),
+                Some(CloseReason::Shutdown(_) | CloseReason::Client(_))
+            ));
+        }
+        let now = Arc::new(Notify::new());
+        let waits = Arc::clone(&now);
+        let sockjs = SockJs::new(echo);
+        let handle = sockjs.handle();
+        let app = Router::new()
+            .nest_service("/echo", sockjs)
+            .route("/whoami", get(async |ConnectInfo::<SocketAddr>(addr)| addr.to_string()))
+            .route("/never", get(async || std::future::pending::<()>().await))
+            .route(
+                "/later",
+                get(async move || {
+                    waits.notified().await;
+                    "later"
+                }),
+            )
+            .route("/now", get(async move || now.notify_one()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = settings(Server::new().endpoint(handle.clone()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(server.serve(listener, app, async { _ = stopped.await }));
+        Self { addr, handle, stop, server }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
+    }
+
+    /// A connection on which this request was sent.
+    async fn request(&self, method: &str, path: &str) -> TcpStream {
+        let mut tcp = self.connect().await;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        tcp.write_all(head.as_bytes()).await.unwrap();
+        tcp
+    }
+}
+
+async fn read_until(tcp: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains(end) {
+        let more = tokio::time::timeout(LONG, tcp.read_buf(&mut read)).await.unwrap().unwrap();
+        assert_ne!(more, 0, "the connection ended: {}", String::from_utf8_lossy(&read));
+    }
+    String::from_utf8(read).unwrap()
+}
+
+/// Reads until the server closes the connection.
+async fn read_to_end(tcp: &mut TcpStream) -> String {
+    let mut read = String::new();
+    tokio::time::timeout(LONG, tcp.read_to_string(&mut read)).await.unwrap().unwrap();
+    read
+}
+
+#[tokio::test]
+async fn sessions_and_extractors_know_the_peer() {
+    let running = Running::start(|server| server).await;
+    let mut page = running.request("GET", "/whoami").await;
+    let own = page.local_addr().unwrap().to_string();
+    assert!(read_until(&mut page, &own).await.starts_with("HTTP/1.1 200"));
+    let mut stream = running.request("POST", "/echo/000/s/xhr_streaming").await;
+    let own = stream.local_addr().unwrap().to_string();
+    read_until(&mut stream, &format!("a[\"{own}\"]")).await;
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_given_up() {
+    let running = Running::start(|server| server.header_read_timeout(Duration::from_millis(50))).await;
+    let mut tcp = running.connect().await;
+    tcp.write_all(b"GET /whoami HTT").await.unwrap();
+    read_to_end(&mut tcp).await;
+    assert_eq!(running.handle.len(), 0);
+}
+
+#[tokio::test]
+async fn a_stop_tells_every_client_and_waits_for_those_that_poll() {
+    let running =
+        Running::start(|server| server.close(4001, "restarting").grace(LONG).last_bytes(LONG)).await;
+    let mut idle = running.request("GET", "/whoami").await;
+    let own = idle.local_addr().unwrap().to_string();
+    read_until(&mut idle, &own).await;
+    let mut stream = running.request("POST", "/echo/000/stream/xhr_streaming").await;
+    read_until(&mut stream, "a[").await;
+    let mut poll = running.request("POST", "/echo/000/poll/xhr").await;
+    read_until(&mut poll, "o\n").await;
+    running.stop.send(()).unwrap();
+    assert!(read_until(&mut stream, "c[4001,\"restarting\"]").await.contains("c[4001"));
+    // It has no request open: the server still accepts the one that fetches its messages, and the next.
+    while !running.handle.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let connect = async |path| {
+        let mut tcp = TcpStream::connect(running.addr).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        tcp.write_all(head.as_bytes()).await.unwrap();
+        tcp
+    };
+    read_until(&mut connect("/echo/000/poll/xhr").await, "a[").await;
+    read_until(&mut connect("/echo/000/poll/xhr").await, "c[4001,\"restarting\"]").await;
+    let report = tokio::time::timeout(LONG, running.server).await.unwrap().unwrap();
+    assert_eq!(read_to_end(&mut idle).await, "", "an idle connection is closed");
+    assert_eq!((report.endpoints.len(), report.endpoints[0].closed, report.endpoints[0].lost), (1, 2, 0));
+    assert_eq!(report.connections_cut_off, 0);
+    assert!(TcpStream::connect(running.addr).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_cut_off_and_counted() {
+    let running = Running::start(|server| server.last_bytes(Duration::from_millis(50))).await;
+    let mut never = running.request("GET", "/never").await;
+    let mut page = running.request("GET", "/whoami").await;
+    let own = page.local_addr().unwrap().to_string();
+    read_until(&mut page, &own).await;
+    running.stop.send(()).unwrap();
+    let report = tokio::time::timeout(LONG, running.server).await.unwrap().unwrap();
+    assert_eq!(report.connections_cut_off, 1, "{report}");
+    assert_eq!(report.to_string(), format!("{}; 1 connections cut off", report.endpoints[0]));
+    // Reset or closed: either way it has ended.
+    _ = tokio::time::timeout(LONG, never.read(&mut [0; 1])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_is_answered_where_that_is_on() {
+    let running = Running::start(|server| server.half_close(true)).await;
+    let mut later = running.request("GET", "/later").await;
+    later.shutdown().await.unwrap();
+    // The server has had time to see the end by when it has answered ten others.
+    for _ in 0..10 {
+        let mut page = running.request("GET", "/whoami").await;
+        let own = page.local_addr().unwrap().to_string();
+        read_until(&mut page, &own).await;
+    }
+    running.request("GET", "/now").await;
+    assert!(read_to_end(&mut later).await.ends_with("later"));
+}
+
+/// The preface of HTTP/2 and empty settings are answered by settings.
+#[cfg(feature = "http2")]
+#[tokio::test]
+async fn http2_is_spoken_with_web_sockets_over_it() {
+    let running = Running::start(|server| server).await;
+    let mut tcp = running.connect().await;
+    tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut settings = [0; 9];
+    tcp.read_exact(&mut settings).await.unwrap();
+    assert_eq!(settings[3], 4);
+    let mut payload = vec![0; usize::from(settings[2])];
+    tcp.read_exact(&mut payload).await.unwrap();
+    // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, section 3).
+    assert!(payload.chunks(6).any(|setting| setting == [0, 8, 0, 0, 0, 1]), "{payload:?}");
+}
