@@ -4,17 +4,16 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-/// The longest value that is echoed, in bytes, with its quotes; servers' own are 32 or a little more.
+/// The longest value that is echoed, in bytes, including quotes. Servers' own values have 32 or a little more.
 const MAX_VALUE: usize = 256;
 
-/// A cookie for load balancers that keep a session on one server by it: see
-/// [`Cookie::named`](crate::Cookie::named).
+/// A cookie by which load balancers keep a session on one server: see [`Cookie::named`](crate::Cookie::named).
 ///
-/// It has the value that the request brought, as it came, or for a request without this cookie one of its own, for
-/// the balancer to replace. Only this one cookie is ever echoed, and only if its value has 1 to 256 bytes, all of
-/// them cookie octets ([RFC 6265, section 4.1.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1)) or above
-/// 0x7f, perhaps between two double quotes. Of several cookies of this name it is the first such. If there is none
-/// among them, no cookie is set: what the request brought stays the balancer's.
+/// It has the value that the request sent, unchanged. If the request sent none, it has its own value, for the
+/// balancer to replace. Only this cookie is echoed, and only if its value has 1 to 256 bytes. All bytes must be
+/// cookie octets ([RFC 6265, section 4.1.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1)) or above 0x7f; two
+/// double quotes may enclose them. If the request has several cookies of this name, the first valid one counts. If it
+/// has only invalid ones, no cookie is set, so that the balancer's own value stays.
 ///
 /// ```
 /// use axum_sockjs::{Cookie, Options, SameSite};
@@ -35,15 +34,15 @@ pub struct AffinityCookie {
     partitioned: bool,
 }
 
-/// With which requests of other sites a browser sends a cookie.
+/// The requests of other sites with which a browser sends a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
-    /// With none.
+    /// With no requests of other sites.
     Strict,
-    /// When a user follows a link here; not with the requests of a SockJS client.
+    /// With links that a user follows to this site, but not with the requests of a SockJS client.
     Lax,
-    /// With all: what a SockJS client needs in the pages of another site. Browsers want it `Secure`, and so it
-    /// is.
+    /// With all requests: a SockJS client in the pages of another site needs this. Browsers require `Secure` for it,
+    /// so it is set.
     None,
 }
 
@@ -66,10 +65,10 @@ impl AffinityCookie {
         }
     }
 
-    /// The value for who has none yet; `dummy` by default.
+    /// Sets the value for clients that have none yet; `dummy` by default.
     ///
     /// # Panics
-    /// If it is empty, over 256 bytes, or has other characters than a cookie's value may have.
+    /// Panics if the value is empty, longer than 256 bytes, or has characters that a cookie's value may not have.
     #[track_caller]
     pub fn value(mut self, value: impl Into<Cow<'static, str>>) -> Self {
         self.value = value.into();
@@ -78,10 +77,10 @@ impl AffinityCookie {
         self
     }
 
-    /// The path below which browsers send it; `/` by default.
+    /// Sets the path below which browsers send the cookie; `/` by default.
     ///
     /// # Panics
-    /// If it does not begin with `/`, or has a `;` or a control character.
+    /// Panics if the path does not begin with `/`, or has a `;` or a control character.
     #[track_caller]
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.path = path.into();
@@ -94,27 +93,28 @@ impl AffinityCookie {
         self
     }
 
-    /// Whether browsers send it by HTTPS only; by default not, unless another attribute needs it.
+    /// Sets whether browsers send the cookie over HTTPS only. By default they do not, unless another attribute
+    /// requires it.
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Whether scripts cannot see it; by default they can.
+    /// Sets whether the cookie is hidden from scripts; by default it is visible.
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// With which requests of other sites browsers send it; by default that is theirs to choose, and most
-    /// take `Lax`.
+    /// Sets the requests of other sites with which browsers send the cookie. By default the browser decides, and most
+    /// use `Lax`.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = Some(same_site);
         self
     }
 
-    /// Whether browsers keep one for each site that embeds this one (CHIPS), as some want it of cookies with
-    /// [`SameSite::None`]. Makes it `Secure`.
+    /// Sets whether browsers keep one cookie for each site that embeds this one (CHIPS). Some browsers require it for
+    /// cookies with [`SameSite::None`]. It sets `Secure` too.
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
@@ -124,8 +124,7 @@ impl AffinityCookie {
         &self.name
     }
 
-    /// What `Set-Cookie` says (suite: `JsessionidCookie`); `None` if the request brings the cookie with a value that
-    /// cannot be echoed.
+    /// The value of `Set-Cookie` (suite: `JsessionidCookie`); `None` if the request's value cannot be echoed.
     pub(crate) fn for_request(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let Self { name, value, path, secure, http_only, same_site, partitioned } = self;
         let mut brought = self.brought(request).peekable();
@@ -150,11 +149,11 @@ impl AffinityCookie {
         if *partitioned {
             cookie.extend_from_slice(b"; Partitioned");
         }
-        // All of it was checked, so this never fails.
+        // All parts were checked, so this never fails.
         HeaderValue::try_from(cookie).ok()
     }
 
-    /// The values that a request brought.
+    /// The request's values of this cookie.
     fn brought<'a>(&self, request: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
         request
             .get_all(COOKIE)
@@ -164,7 +163,7 @@ impl AffinityCookie {
     }
 }
 
-/// What a header may have in such a place, and no reader could take for the end of the value.
+/// Whether a value is valid in a header and no reader can mistake a part of it for its end.
 fn can_be_echoed(value: &[u8]) -> bool {
     let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
     !inner.is_empty() && value.len() <= MAX_VALUE && inner.iter().all(|&b| is_octet(b) || b > 0x7f)
@@ -199,15 +198,15 @@ mod tests {
             (&[b"a=b; JSESSIONID=x.node1; c=d"], b"x.node1"),
             (&[b"a=b", b"JSESSIONID=second"], b"second"),
             (&[b"secret=1; XJSESSIONID=2; JSESSIONIDX=3; JSESSIONID"], b"dummy"),
-            // As it came.
+            // Unchanged.
             (&[b"JSESSIONID=\"abc.n1\""], b"\"abc.n1\""),
             (&[b"JSESSIONID=caf\xe9.n1"], b"caf\xe9.n1"),
             (&[b"JSESSIONID=\"Z\xc3\xbcrich\""], b"\"Z\xc3\xbcrich\""),
-            // Whatever stands beside it.
+            // Other cookies do not matter.
             (&[b"city=Z\xc3\xbcrich; JSESSIONID=abc.n1"], b"abc.n1"),
             (&[b"city=Z\xfcrich", b"\xff=\xfe; JSESSIONID=abc.n1; \xe9"], b"abc.n1"),
             (&[b"\xa0JSESSIONID=1; city=\xe9"], b"dummy"),
-            // The first that can be.
+            // The first valid one counts.
             (&[b"JSESSIONID=a b; JSESSIONID=; JSESSIONID=c; JSESSIONID=d"], b"c"),
             (&[b"JSESSIONID=\"a", b"JSESSIONID=\"b\""], b"\"b\""),
         ];

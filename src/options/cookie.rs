@@ -1,4 +1,4 @@
-//! The cookie that an endpoint sets.
+//! The cookie that an endpoint sets on session URLs.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::affinity_cookie::AffinityCookie;
 
-/// The cookie for load balancers that keep a session on one server by it.
+/// The cookie by which load balancers keep a session on one server.
 #[derive(Clone)]
 pub struct Cookie(Policy);
 
@@ -26,23 +26,24 @@ impl Cookie {
         Self(Policy::Off)
     }
 
-    /// `JSESSIONID`, as SockJS servers name it: the value that the request brought, as it came, or for a request
-    /// without this cookie `dummy`, for the balancer to replace. What cannot be echoed is left alone: see
-    /// [`AffinityCookie`].
+    /// The cookie `JSESSIONID`, as in other SockJS servers. It has the value that the request sent, unchanged. If the
+    /// request sent none, the value is `dummy`, for the balancer to replace. If the value cannot be echoed, no cookie
+    /// is set: see [`AffinityCookie`].
     pub fn jsessionid() -> AffinityCookie {
         Self::named("JSESSIONID")
     }
 
-    /// The same under another name; either takes the attributes that it is to have.
+    /// The same cookie under another name. [`AffinityCookie`] has methods for the attributes of both.
     ///
     /// # Panics
-    /// If the name is not a token of RFC 6265: letters, digits and `!#$%&'*+-.^_|~` or a backtick.
+    /// Panics if the name is not a token of RFC 6265: letters, digits and `!#$%&'*+-.^_|~` or a backtick.
     #[track_caller]
     pub fn named(name: impl Into<Cow<'static, str>>) -> AffinityCookie {
         AffinityCookie::new(name.into())
     }
 
-    /// A cookie of your own, from the request's headers: the whole value of `Set-Cookie`, or none.
+    /// A custom cookie, computed from the request's headers: the function returns the complete value of `Set-Cookie`,
+    /// or `None`.
     ///
     /// ```
     /// use axum::http::HeaderValue;

@@ -1,4 +1,4 @@
-//! What follows from the options together.
+//! Values derived from several options.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::{
 };
 
 impl Options {
-    /// The address of the client's script, as the iframe page has it.
+    /// The client script's URL in the iframe page.
     pub(crate) fn iframe_client_url(&self) -> &str {
-        // Relative, since nobody here knows under which prefix a browser sees the page.
+        // Relative: the prefix of the page in the browser is unknown here.
         if self.client_script.is_some() { "sockjs.min.js" } else { &self.client_url }
     }
 
-    /// What the origin of a request is checked by; `missing` is the rule of the URL, which may be made stricter.
+    /// The input of a request's origin check. `missing` is the rule of the URL; options may make it stricter.
     pub(crate) fn origin_context<'a>(
         &'a self,
         parts: &'a Parts,
@@ -37,7 +37,7 @@ impl Options {
         }
     }
 
-    /// Whether JSONP polling, HtmlFile and the iframe page are there.
+    /// Whether JSONP polling, HtmlFile and the iframe page are enabled.
     pub(crate) fn has_legacy_transports(&self) -> bool {
         self.legacy_transports.unwrap_or_else(|| self.origins.is_any())
     }
@@ -46,7 +46,7 @@ impl Options {
         self.transports.contains(transport) && (self.has_legacy_transports() || !transport.is_legacy())
     }
 
-    /// What a session has to know.
+    /// The settings of a session.
     pub(crate) fn settings(&self, connection: &Connection) -> Settings {
         let Connection { transport, pings, .. } = *connection;
         let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);

@@ -1,4 +1,4 @@
-//! Everything that can be set on an endpoint. Data that all layers above read, each what concerns it.
+//! The settings of an endpoint. All layers above read them.
 //!
 //! Imports: origin, response, session, protocol.
 

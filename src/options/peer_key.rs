@@ -1,4 +1,4 @@
-//! Whom sessions are counted for.
+//! The key by which sessions are counted per peer.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use crate::session::limits::Peer;
 
-/// Whom sessions are counted for.
+/// The key by which sessions are counted per peer.
 #[derive(Clone)]
 pub(crate) enum PeerKey {
     Address,

@@ -1,4 +1,4 @@
-//! Every option with its value, as the documentation has them.
+//! The name and value of each option, as in the documentation.
 
 use std::{fmt, time::Duration};
 
@@ -8,9 +8,9 @@ use super::builder::Options;
 use crate::protocol::transport::TransportSet;
 
 impl Options {
-    /// Each option's name and value, as its row in the documentation has them.
+    /// The name and value of each option, as in its row of the documentation.
     fn rows(&self) -> Vec<(&'static str, String)> {
-        // Destructured, so that an option without a row does not compile.
+        // Destructuring makes an option without a row a compile error.
         let Self {
             transports,
             heartbeat,
