@@ -1,4 +1,4 @@
-//! What an application can do with an endpoint as a whole.
+//! Control over an endpoint as a whole.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -24,55 +24,54 @@ impl SockJsHandle {
         &self.sessions.registry
     }
 
-    /// How many sessions are open: those whose handler has not been told an end.
+    /// Returns the number of open sessions: those whose handler has not yet seen the end.
     #[must_use]
     pub fn len(&self) -> usize {
         self.registry().live()
     }
 
-    /// Whether no session is open.
+    /// Returns whether no session is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The numbers of the endpoint: its sessions, their traffic, what was refused.
+    /// Returns the numbers of the endpoint: its sessions, their traffic and the rejected requests.
     ///
-    /// Costs one short lock per session, and messages nothing: sessions count for themselves. Meant for
-    /// every few seconds, not for every request.
+    /// It takes one short lock per session and adds no cost to messages: sessions count for themselves. Call it every
+    /// few seconds, not for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::new(&self.registry().totals(), self.sessions.rejections().collect())
     }
 
-    /// Closes every open session with a code and a text, and says how many that were. The endpoint goes on
-    /// accepting new ones: to stop it, see [`shutdown`](Self::shutdown).
+    /// Closes every open session with a code and a text, and returns their number. The endpoint still accepts new
+    /// sessions: to stop it, see [`shutdown`](Self::shutdown).
     ///
-    /// Their handlers see [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Each client gets what was
-    /// sent to it before, then the close frame: at once if it is receiving, else with its next poll.
+    /// Their handlers see [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Each client gets all messages sent
+    /// before, then the close frame: at once if it is receiving, otherwise with its next poll.
     pub fn close_all(&self, code: u16, reason: impl Into<Cow<'static, str>>) -> usize {
         self.registry().close_all(&CloseFrame::new(code, reason))
     }
 
-    /// Shuts the endpoint down: tells every client, waits for what takes time, but no longer than `grace`, and
-    /// reports what was lost.
+    /// Shuts the endpoint down: closes every session, waits for clients and handlers no longer than `grace`, and
+    /// reports the losses.
     ///
-    /// - From now on no session opens, and `/info` says so: both answer 503 with `Retry-After`, also to
-    ///   requests that the handler's extractors are judging. A client fails at once and can come back to
-    ///   another server, or to the next process.
-    /// - Every session ends with [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). What the application
-    ///   has sent before still reaches the client, then the close frame with `code` and `reason`: at once on
-    ///   streams, waiting polls and WebSockets, else with the client's next poll.
-    /// - It waits until every client has its close frame (a WebSocket until its client has closed, too), and
-    ///   until every handler has returned.
-    /// - What clients send meanwhile is answered as ever after a close, by a 204 that comes to nothing.
-    /// - When `grace` is over, the sessions that are left are cut off. Handlers are not: the report has their
-    ///   number.
+    /// - From now on no session opens: opening requests and `/info` get 503 with `Retry-After`, even if the handler's
+    ///   extractors are already running. A client fails at once and can connect to another server, or to the next
+    ///   process.
+    /// - Every session ends with [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Messages that the
+    ///   application has already sent still reach the client, then the close frame with `code` and `reason`: at once
+    ///   on streams, waiting polls and WebSockets, otherwise with the client's next poll.
+    /// - It waits until every client has its close frame (for a WebSocket, until its client has closed too) and every
+    ///   handler has returned.
+    /// - Messages that clients send meanwhile are handled as after any close: 204, and discarded.
+    /// - When `grace` is over, the remaining sessions are cut off. Handlers are not: the report has their number.
     ///
-    /// **Let the server accept connections until this returns**: a client that polls comes by a new request.
-    /// WebSockets, which axum's graceful shutdown does not wait for, are closed by then. It does wait for requests,
-    /// and has no time limit of its own: a client that stops in the middle of a head or a body, or does not read its
-    /// answer, would hold the process up for as long as it likes. So give it a moment and no more:
+    /// **Let the server accept connections until this returns**: a polling client comes with a new request. axum's
+    /// graceful shutdown does not wait for WebSockets; they are closed by then. It does wait for requests, and has no
+    /// time limit: a client that stops in the middle of a head or a body, or does not read its response, could keep
+    /// the process alive as long as it likes. So limit that wait to a moment:
     ///
     /// ```no_run
     /// # use std::{future::IntoFuture, time::Duration};
@@ -97,14 +96,14 @@ impl SockJsHandle {
     /// # }
     /// ```
     ///
-    /// The example `shutdown` does it for SIGTERM. Shut several endpoints down together, with `tokio::join!`.
+    /// The example `shutdown` does this for SIGTERM. Shut several endpoints down together with `tokio::join!`.
     ///
-    /// Call it again as you like: the first call's code and reason stay, each call waits for its own grace,
+    /// Repeated calls are allowed: the first call's code and reason stay, each call waits for its own grace period,
     /// and the report covers the shutdown from its beginning.
     ///
     /// # Cancel safety
-    /// The shutdown begins with the first poll and cannot be taken back. Dropped later, it only waits no
-    /// more, and cuts nothing off.
+    /// The shutdown begins with the first poll and cannot be undone. Dropping the future later only stops the wait
+    /// and cuts nothing off.
     pub async fn shutdown(
         &self,
         code: u16,
@@ -114,7 +113,7 @@ impl SockJsHandle {
         let frame = CloseFrame::new(code, reason);
         tracing::info!(sessions = self.len(), code, "endpoint shuts down");
         self.registry().begin_shutdown(frame);
-        // Over or not, the report says what there was.
+        // The report is the same whether or not the wait completed.
         let _ = tokio::time::timeout(grace, self.registry().idle()).await;
         let report = self.registry().end_shutdown();
         let ShutdownReport { closed, lost, messages_lost, handlers_running } = report;

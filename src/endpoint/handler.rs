@@ -1,4 +1,4 @@
-//! What an application writes to serve an endpoint: an `async fn` of extractors and a session.
+//! The application's handler: an `async fn` of extractors and a session.
 
 use std::{future::Future, marker::PhantomData};
 
@@ -12,11 +12,11 @@ use crate::{
 
 /// An `async fn` that serves one session.
 ///
-/// Its arguments are up to eight of any extractors that implement [`FromRequestParts`], as in an axum
-/// handler, and last the [`Session`]; it returns nothing. The extractors see the request that opens the
-/// session. If one rejects it, its rejection is the answer to that request, and no session opens.
+/// Its arguments are up to eight extractors that implement [`FromRequestParts`], as in an axum handler, and last the
+/// [`Session`]. It returns nothing. The extractors see the request that opens the session. If one rejects it, the
+/// rejection is the response, and no session opens.
 ///
-/// The trait is implemented for such functions; there is no need to implement it.
+/// The trait is implemented for all such functions; do not implement it yourself.
 ///
 /// ```
 /// use axum::{extract::State, http::HeaderMap};
@@ -29,7 +29,7 @@ use crate::{
 /// let endpoint = SockJs::new(greet).with_state("welcome".to_owned());
 /// ```
 ///
-/// A function that does not fit is refused with a hint:
+/// The compiler rejects other functions with a hint:
 ///
 /// ```compile_fail
 /// use axum_sockjs::{Session, SockJs};
@@ -70,7 +70,7 @@ macro_rules! impl_handler {
                             Err(rejection) => return Err(rejection.into_response()),
                         };
                     )*
-                    // Called inside the future: a panic of the function itself is the session's too.
+                    // Called inside the future, so that a panic of the function itself also ends the session.
                     Ok(Opened(Box::new(move |session| Box::pin(async move { self($($extractor,)* session).await }))))
                 })
             }

@@ -1,4 +1,4 @@
-//! Whose session it is: what an application proves of each request, and compares.
+//! The owner of a session: an identity that the application derives from each request and that is compared.
 
 use std::{future::Future, marker::PhantomData, sync::Arc};
 
@@ -10,13 +10,13 @@ use crate::{
     session::owner::Owner,
 };
 
-/// An `async fn` that says whom a request comes from: see [`SockJs::identity`](crate::SockJs::identity).
+/// An `async fn` that returns the identity behind a request: see [`SockJs::identity`](crate::SockJs::identity).
 ///
-/// Its arguments are one to eight of any extractors that implement [`FromRequestParts`], as in a
-/// [`Handler`](crate::Handler). What it returns is compared by [`PartialEq`]: a user's id, a cookie's value, an
-/// `Option` of it where nobody has to log in.
+/// Its arguments are one to eight extractors that implement [`FromRequestParts`], as in a
+/// [`Handler`](crate::Handler). Its result is compared by [`PartialEq`]: a user's id, a cookie's value, or an
+/// `Option` of it if login is optional.
 ///
-/// The trait is implemented for such functions; there is no need to implement it.
+/// The trait is implemented for all such functions; do not implement it yourself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell whose a SockJS session is",
     label = "not an `async fn` of extractors that returns something comparable",
@@ -82,7 +82,7 @@ impl<F: Identify<T, S>, T: 'static, S> ErasedIdentify<S> for Erased<F, T> {
     }
 }
 
-/// One of those, together with the state that its extractors need.
+/// An erased function together with the state that its extractors need.
 pub(crate) struct WithState<S> {
     pub(crate) identify: Arc<dyn ErasedIdentify<S>>,
     pub(crate) state: S,

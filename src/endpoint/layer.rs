@@ -1,4 +1,4 @@
-//! An endpoint in front of any other service.
+//! An endpoint in front of another service.
 
 use std::{
     fmt,
@@ -16,11 +16,11 @@ use tower::{BoxError, Layer, Service};
 use super::sockjs::{ResponseFuture, SockJs};
 
 impl SockJs {
-    /// A layer that puts the endpoint in front of any service, at `prefix` (`""` or `"/"` for all paths).
+    /// Returns a layer that puts the endpoint in front of any service, at `prefix` (`""` or `"/"` for all paths).
     ///
-    /// [`Router::layer`](axum::Router::layer) runs it after axum has matched a route: if that has a wildcard,
-    /// its parameters show the handler's extractors the rest of the path, the protocol's session id included.
-    /// Around the router as a whole, or by `nest_service`, nothing shows it.
+    /// [`Router::layer`](axum::Router::layer) runs the layer after axum has matched a route. If that route has a
+    /// wildcard, its parameters reveal the rest of the path, including the protocol's session id, to the handler's
+    /// extractors. A layer around the whole router and `nest_service` reveal nothing.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -32,7 +32,7 @@ impl SockJs {
     /// ```
     ///
     /// # Panics
-    /// If `prefix` is not empty and does not begin with `/`.
+    /// Panics if `prefix` is not empty and does not begin with `/`.
     #[must_use]
     #[track_caller]
     pub fn layer(self, prefix: &str) -> SockJsLayer {
@@ -67,7 +67,8 @@ impl<S> Layer<S> for SockJsLayer {
     }
 }
 
-/// The service that [`SockJsLayer`] makes: requests below the prefix go to the endpoint, all others on.
+/// The service that [`SockJsLayer`] creates: the endpoint gets requests below the prefix, the inner service all
+/// others.
 #[derive(Clone)]
 pub struct SockJsMiddleware<S> {
     layer: SockJsLayer,
@@ -75,7 +76,7 @@ pub struct SockJsMiddleware<S> {
 }
 
 impl<S> SockJsMiddleware<S> {
-    /// Whether a path is the endpoint's.
+    /// Whether a path belongs to the endpoint.
     fn serves(&self, path: &str) -> bool {
         let rest = path.strip_prefix(&*self.layer.prefix);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -116,10 +117,10 @@ where
     }
 }
 
-/// The answer of a [`SockJsMiddleware`].
+/// The response future of a [`SockJsMiddleware`].
 ///
 /// # Cancel safety
-/// That of the service which answers: for the endpoint's, see [`ResponseFuture`].
+/// Same as that of the service that responds: for the endpoint, see [`ResponseFuture`].
 #[must_use = "futures do nothing unless polled"]
 pub struct MiddlewareFuture<E>(Answer<E>);
 

@@ -1,4 +1,4 @@
-//! The numbers of an endpoint, handed to whatever recorder the application has installed.
+//! Passes the numbers of an endpoint to the application's metrics recorder.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
@@ -13,7 +13,7 @@ enum Kind {
 
 use Kind::{Counter, Gauge};
 
-/// Every metric: its name, kind, unit, labels beside `endpoint`, and what it says.
+/// Every metric: its name, kind, unit, labels besides `endpoint`, and description.
 const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (SESSIONS, Gauge, Unit::Count, "transport, state", "Sessions of now."),
     (OPENED, Counter, Unit::Count, "transport", "Sessions opened."),
@@ -45,11 +45,11 @@ const RECEIVE_PEAK: &str = "sockjs_receive_queue_peak_bytes";
 const SEND_PEAK: &str = "sockjs_send_queue_peak_bytes";
 
 impl SockJsHandle {
-    /// Hands [`stats`](Self::stats) to the recorder of the [`metrics`](https://docs.rs/metrics) facade, under
-    /// [these names](crate::guide::operating#metrics), with `endpoint` as the label that tells this endpoint from others.
+    /// Passes [`stats`](Self::stats) to the recorder of the [`metrics`](https://docs.rs/metrics) facade, under [these
+    /// names](crate::guide::operating#metrics). The label `endpoint` distinguishes this endpoint from others.
     ///
-    /// Nothing is recorded in between: call it when the metrics are asked for, before a Prometheus exporter
-    /// renders them, or every few seconds where an exporter pushes them. Without a recorder it does nothing.
+    /// Nothing is recorded between calls: call it before a Prometheus exporter renders the metrics, or every few
+    /// seconds if an exporter pushes them. Without a recorder it does nothing.
     ///
     /// ```
     /// # fn scrape(handle: &axum_sockjs::SockJsHandle, prometheus: &metrics_exporter_prometheus::PrometheusHandle) -> String {

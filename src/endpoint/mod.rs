@@ -1,4 +1,4 @@
-//! What an application mounts and holds: the endpoint, its handler, its handle.
+//! The endpoint that an application mounts, its handler and its handle.
 //!
 //! Imports: service, options, session, protocol.
 

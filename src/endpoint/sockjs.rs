@@ -1,4 +1,4 @@
-//! An endpoint: what an application mounts.
+//! The endpoint that an application mounts.
 
 use std::{
     convert::Infallible,
@@ -24,7 +24,7 @@ use crate::{
     service::{dispatch, endpoint::Endpoint, erased::ErasedIdentify, head::Head},
 };
 
-/// A SockJS endpoint: a [`Service`] that answers every path below where it is mounted.
+/// A SockJS endpoint: a [`Service`] that answers every path below its mount point.
 ///
 /// ```
 /// use axum::Router;
@@ -38,20 +38,20 @@ use crate::{
 ///
 /// let app: Router = Router::new()
 ///     .nest_service("/echo", SockJs::new(echo))
-///     .nest_service("/a/b", SockJs::new(echo)); // another endpoint: its sessions are its own
+///     .nest_service("/a/b", SockJs::new(echo)); // another endpoint with its own sessions
 /// ```
 ///
-/// At the root of an app, where axum does not nest, mount it with
-/// [`fallback_service`](axum::Router::fallback_service). `S` is the state that the handler's extractors
-/// still miss, as in [`axum::Router`]; only an endpoint that misses none is a service.
+/// axum cannot nest at the root of an app: mount it there with [`fallback_service`](axum::Router::fallback_service).
+/// `S` is the state that the handler's extractors still need, as in [`axum::Router`]; only an endpoint that needs
+/// none is a service.
 ///
-/// A clone is the same endpoint, with the same sessions.
+/// Clones share the same endpoint and sessions.
 pub struct SockJs<S = ()> {
     service: dispatch::Service<S>,
 }
 
 impl<S> SockJs<S> {
-    /// An endpoint whose sessions are served by `handler`: see [`Handler`].
+    /// Creates an endpoint whose sessions run `handler`: see [`Handler`].
     pub fn new<H, T>(handler: H) -> Self
     where
         H: Handler<T, S>,
@@ -63,7 +63,7 @@ impl<S> SockJs<S> {
         Self { service: dispatch::Service { handler, identity: None, endpoint } }
     }
 
-    /// Sets the endpoint's options. Call it before the endpoint is mounted.
+    /// Sets the endpoint's options. Call it before mounting the endpoint.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         let sessions = Arc::clone(&self.service.endpoint.sessions);
@@ -71,21 +71,21 @@ impl<S> SockJs<S> {
         self
     }
 
-    /// Binds each session to what its opening request proves, for instance to a user.
+    /// Binds each session to the identity that its opening request proves, for instance a user.
     ///
-    /// `identify` is an `async fn` of extractors that returns anything comparable: see [`Identify`]. It judges
-    /// every request of a session, on every transport: once the origin, the method, the callback and the handshake
-    /// are in order, and before a session is looked for, a message read, or an extractor of the handler asked. If
-    /// one of its extractors rejects, that rejection is the answer, and tells nothing of any session. A later
-    /// request must prove the same as the one that has opened its session; for any other, the answer is 404,
-    /// and the session does not notice.
+    /// `identify` is an `async fn` of extractors that returns a comparable value: see [`Identify`]. It runs for every
+    /// request of a session, on every transport. It runs after the checks of origin, method, callback and handshake,
+    /// and before the session lookup, the reading of messages and the handler's extractors. If one of its extractors
+    /// rejects, that rejection is the response, and reveals nothing about any session. A later request must prove the
+    /// identity of the session's opening request. Any other request gets 404, and the session does not notice.
     ///
-    /// So a foreign user can neither read, nor send, nor end the session, even with its id. What sends is answered
-    /// as if there were no such session. What receives is not, since a free id would open one: who guesses ids can
-    /// tell that one is taken, though not whose it is. sockjs-client makes ids of 2^40 at random.
+    /// So a foreign user cannot read from, send to or end the session, even with its id. Sending requests get the
+    /// response for a session that does not exist. Receiving requests do not, since a free id would open a session: a
+    /// client that guesses ids can find out that one is taken, but not by whom. sockjs-client makes ids of 2^40 at
+    /// random.
     ///
-    /// It has as much time as [`Options::open_timeout`] gives, and sees no session id. The limits on sessions are
-    /// looked at behind it: what bounds its work is a limit on requests, a proxy's or a layer's.
+    /// Its time limit is [`Options::open_timeout`], and it sees no session id. The session limits are checked after
+    /// it, so only a request limit, of a proxy or a layer, bounds its work.
     ///
     /// ```
     /// use axum::{extract::State, http::{HeaderMap, StatusCode}};
@@ -124,7 +124,7 @@ impl<S> SockJs<S> {
         self
     }
 
-    /// Provides the state that the extractors of the handler, and of [`identity`](Self::identity), need.
+    /// Provides the state that the extractors of the handler and of [`identity`](Self::identity) need.
     #[must_use]
     pub fn with_state(self, state: S) -> SockJs
     where
@@ -139,7 +139,7 @@ impl<S> SockJs<S> {
         SockJs { service: dispatch::Service { handler, identity, endpoint } }
     }
 
-    /// A handle to the endpoint's sessions.
+    /// Returns a handle to the endpoint's sessions.
     #[must_use]
     pub fn handle(&self) -> SockJsHandle {
         SockJsHandle::new(Arc::clone(&self.service.endpoint.sessions))
@@ -179,8 +179,8 @@ where
 }
 
 impl SockJs {
-    /// Answers a request. `prefix` is how much of the path a layer has found to be the endpoint's own; `None` where
-    /// that is cut off already.
+    /// Answers a request. `prefix` is the length of the endpoint's own prefix in the path, as a layer has found it;
+    /// `None` if the prefix is already removed.
     pub(crate) fn call_behind<B>(&self, prefix: Option<usize>, request: Request<B>) -> ResponseFuture
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -192,10 +192,10 @@ impl SockJs {
     }
 }
 
-/// The answer of a [`SockJs`] endpoint.
+/// The response future of a [`SockJs`] endpoint.
 ///
 /// # Cancel safety
-/// Dropping it while it waits for a session's next frame is a client that went away: the session ends.
+/// Dropping it while it waits for a session's next frame counts as a client disconnect: the session ends.
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response> + Send>>);
 

@@ -12,31 +12,31 @@ use crate::{
 
 /// The numbers of an endpoint at one moment: see [`SockJsHandle::stats`](crate::SockJsHandle::stats).
 ///
-/// What is counted "in all" counts from when the endpoint was made and never falls. All sessions ever
-/// opened are either open or closed: the sum of [`closed`](Self::closed) and of those that are
-/// [`open`](TransportStats::open) is that of [`opened`](TransportStats::opened), except for requests whose
-/// extractors are still at work.
+/// Totals count since the creation of the endpoint and never fall. Every session ever opened is either open or
+/// closed: the sum of [`closed`](Self::closed) and [`open`](TransportStats::open) equals that of
+/// [`opened`](TransportStats::opened), except for requests whose extractors are still running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     transports: [TransportStats; Transport::ALL.len()],
-    /// Sessions that have ended, in all, by [`CloseReason::name`]. Every name is there.
+    /// Total of ended sessions, by [`CloseReason::name`]. Every name is present.
     pub closed: BTreeMap<&'static str, u64>,
-    /// Requests that were refused, in all, by cause. Every cause is there: [the list](crate::guide::operating#refused-requests).
+    /// Total of rejected requests, by cause. Every cause is present: [the
+    /// list](crate::guide::operating#refused-requests).
     pub rejected: BTreeMap<&'static str, u64>,
-    /// Sessions opened over one of the HTTP transports although WebSocket is switched on, in all.
+    /// Total of sessions opened over an HTTP transport although WebSocket is enabled.
     ///
-    /// sockjs-client tries WebSocket first, so most of these are clients whose WebSocket failed, be it in
-    /// their browser, at a proxy or at this server, where `rejected["handshake"]` shows it. A server cannot
-    /// tell them from clients that were told not to try it.
+    /// sockjs-client tries WebSocket first, so most of these are clients whose WebSocket failed: in the browser, at a
+    /// proxy, or at this server (see `rejected["handshake"]`). A server cannot distinguish them from clients
+    /// configured without WebSocket.
     pub fallbacks: u64,
-    /// The most bytes that have waited for the application in any one session: as
-    /// [`Options::receive_queue_bytes`](crate::Options::receive_queue_bytes) counts them.
+    /// The peak of bytes that waited for the application in any one session, counted as by
+    /// [`Options::receive_queue_bytes`](crate::Options::receive_queue_bytes).
     pub receive_queue_peak_bytes: usize,
-    /// The most bytes that have waited for the client in any one session: as
-    /// [`Options::send_queue_bytes`](crate::Options::send_queue_bytes) counts them.
+    /// The peak of bytes that waited for the client in any one session, counted as by
+    /// [`Options::send_queue_bytes`](crate::Options::send_queue_bytes).
     pub send_queue_peak_bytes: usize,
-    /// Handlers that have not returned: those of open sessions, and those still busy after the end of theirs.
+    /// Handlers that have not returned: those of open sessions, and those still running after their session ended.
     pub handlers: usize,
 }
 
@@ -53,13 +53,13 @@ impl Stats {
         }
     }
 
-    /// The numbers of one transport: of the sessions that were opened over it.
+    /// Returns the numbers of the sessions opened over one transport.
     #[must_use]
     pub fn transport(&self, transport: Transport) -> &TransportStats {
         &self.transports[transport as usize]
     }
 
-    /// The numbers of all transports together.
+    /// Returns the sum over all transports.
     #[must_use]
     pub fn total(&self) -> TransportStats {
         self.transports.iter().fold(TransportStats::default(), |sum, stats| sum.plus(stats))
