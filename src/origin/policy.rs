@@ -1,4 +1,4 @@
-//! Which origins an endpoint lets in.
+//! The policy for the origins that may use an endpoint.
 
 use std::{fmt, sync::Arc};
 
@@ -14,11 +14,10 @@ use super::{
 };
 use crate::{response::cors::AllowOrigin, util::headers::said};
 
-/// Which pages may use an endpoint, by the origin that they come from: see
-/// [`Options::origins`](crate::Options::origins).
+/// The origins whose pages may use an endpoint: see [`Options::origins`](crate::Options::origins).
 ///
-/// The endpoint's own origin is always let in, and so is what says nothing of where it comes from, unless a page
-/// could hide behind that.
+/// The endpoint's own origin is always allowed. A request without an origin is allowed too, unless a page could hide
+/// behind that.
 ///
 /// ```
 /// use axum_sockjs::{InvalidOrigin, Options, Origins};
@@ -46,24 +45,23 @@ enum Policy {
 type CustomOrigins = dyn Fn(&str, &HeaderMap) -> bool + Send + Sync;
 
 impl Origins {
-    /// The endpoint's own origin only: the default.
+    /// Allows only the endpoint's own origin: the default.
     ///
-    /// That is what the browser calls `same-origin` in `Sec-Fetch-Site`. Without that header, it is an origin
-    /// with the host and the port of `Host` (on HTTP/2, of `:authority`). The scheme is compared where the request
-    /// says `https`, as HTTP/2 over TLS does; else nobody here knows whether TLS has been ended in front: see
-    /// [`Options::scheme`](crate::Options::scheme) and
-    /// [`Options::trust_forwarded`](crate::Options::trust_forwarded).
+    /// Browsers call it `same-origin` in `Sec-Fetch-Site`. Without that header, it is an origin with the host and
+    /// port of `Host` (on HTTP/2, of `:authority`). The scheme is compared if the request says `https`, as HTTP/2
+    /// over TLS does. Otherwise the server cannot know whether TLS ended in front of it: see
+    /// [`Options::scheme`](crate::Options::scheme) and [`Options::trust_forwarded`](crate::Options::trust_forwarded).
     ///
-    /// Clients that are no browsers may write their `Origin` with a slash behind it (`https://HOST/`) or without a
-    /// scheme (`HOST`, `HOST:PORT`), and mean the same.
+    /// Clients that are not browsers may write their `Origin` with a trailing slash (`https://HOST/`) or without a
+    /// scheme (`HOST`, `HOST:PORT`); both mean the same.
     #[must_use]
     pub fn same() -> Self {
         Self(Policy::Same)
     }
 
-    /// These origins, beside the endpoint's own.
+    /// Allows these origins and the endpoint's own.
     ///
-    /// | pattern | stands for |
+    /// | pattern | matches |
     /// |---|---|
     /// | `https://www.example.com` | this origin, at the scheme's default port |
     /// | `https://*.example.com` | all names below `example.com`, at any depth; not `example.com` itself |
@@ -71,21 +69,21 @@ impl Origins {
     /// | `http://[::1]:8080` | an address |
     /// | `capacitor://localhost` | an app or an extension, under its own scheme |
     ///
-    /// Case does not matter, a trailing dot does: to browsers, `example.com.` is another host.
+    /// Case does not matter. A trailing dot does: to browsers, `example.com.` is another host.
     ///
     /// # Errors
-    /// If one of them is not such a pattern, [`InvalidOrigin`] says which and why.
+    /// Returns [`InvalidOrigin`], which names the invalid pattern and the reason.
     pub fn list<P: AsRef<str>>(patterns: impl IntoIterator<Item = P>) -> Result<Self, InvalidOrigin> {
         let patterns: Result<_, _> =
             patterns.into_iter().map(|pattern| Pattern::parse(pattern.as_ref())).collect();
         Ok(Self(Policy::List(patterns?)))
     }
 
-    /// The origins that a function of yours allows, beside the endpoint's own.
+    /// Allows the origins that your function accepts, and the endpoint's own.
     ///
-    /// It gets the origin as the browser wrote it, `null` included, and the request's headers. (Any page can
-    /// make its origin `null`, with a sandboxed iframe: to allow that is to allow all.) It runs on every
-    /// request of another origin, so it has to be quick.
+    /// The function gets the origin as the browser wrote it, including `null`, and the request's headers. (Any page
+    /// can make its origin `null` with a sandboxed iframe, so allowing `null` allows all pages.) It runs on every
+    /// request of another origin, so it must be fast.
     ///
     /// ```
     /// use axum::http::HeaderMap;
@@ -99,12 +97,12 @@ impl Origins {
         Self(Policy::Custom(Arc::new(allows)))
     }
 
-    /// Every origin, as most SockJS servers have it: for endpoints to which it makes no difference who a
-    /// browser's user is, or whose users prove it by something that other pages do not have, such as a token
-    /// in a message.
+    /// Allows every origin, as most SockJS servers do. Use it for endpoints to which the identity of a browser's user
+    /// does not matter, or whose users prove their identity by something that other pages do not have, such as a
+    /// token in a message.
     ///
-    /// Where cookies, client certificates or the network (a server on localhost or an intranet) prove it, any
-    /// page that a user visits can then act as that user.
+    /// If cookies, client certificates or the network (a server on localhost or an intranet) prove the identity, any
+    /// page that a user visits can act as that user.
     #[must_use]
     pub fn any() -> Self {
         Self(Policy::Any)
@@ -114,7 +112,7 @@ impl Origins {
         matches!(self.0, Policy::Any)
     }
 
-    /// Who may read the answer to a request that was let in.
+    /// The origins that may read the response to an allowed request.
     pub(crate) fn allow_origin(&self, request: &HeaderMap) -> AllowOrigin {
         match said(request, &ORIGIN).next() {
             Some(origin) => AllowOrigin::Named(origin.clone()),
@@ -132,7 +130,7 @@ impl Origins {
         if site == Some(Site::Own) {
             return Ok(());
         }
-        // A browser that calls a request cross-origin knows better than we do.
+        // The browser knows better than this server that a request is cross-origin.
         let may_be_own = site != Some(Site::Foreign);
         if may_be_own && request.comes_from_host() {
             return Ok(());
@@ -155,7 +153,7 @@ impl Origins {
         }
     }
 
-    /// Whether an origin is one of those that this lets in beside the endpoint's own.
+    /// Whether the policy allows an origin other than the endpoint's own.
     fn allows(&self, origin: &str, headers: &HeaderMap) -> bool {
         match &self.0 {
             Policy::Same => false,
@@ -169,10 +167,10 @@ impl Origins {
         }
     }
 
-    /// The content security policy that keeps a page of the endpoint out of the frames of foreign pages;
-    /// none where all may frame it.
+    /// The content security policy that keeps foreign pages from framing a page of the endpoint; `None` if all may
+    /// frame it.
     ///
-    /// A function's answer depends on the request, which names the page that frames this one in `Referer`.
+    /// A custom function gets the request, whose `Referer` names the framing page.
     pub(crate) fn frame_ancestors(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let mut policy = "frame-ancestors 'self'".to_owned();
         match &self.0 {
@@ -192,7 +190,7 @@ impl Origins {
                 }
             }
         }
-        // Patterns and origins are made of characters that a header may have; see `is_host`.
+        // Patterns and origins have only characters that are valid in a header; see `is_host`.
         HeaderValue::try_from(policy).ok()
     }
 }
@@ -218,15 +216,15 @@ impl fmt::Debug for Origins {
     }
 }
 
-/// How much of a header goes into a line of the log, in characters.
+/// The longest part of a header in a log line, in characters.
 pub(super) const MAX_SHOWN: usize = 200;
 
-/// A request was refused; with where it comes from, if that is known.
+/// A rejected request, with its origin if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused(pub(crate) Option<String>);
 
 impl fmt::Display for Refused {
-    /// For a log: escaped, and of bounded length.
+    /// For a log: escaped and of bounded length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(origin) => {
