@@ -1,12 +1,12 @@
-//! Guides: how an endpoint is mounted, who may use it, what its clients are answered, and how it is operated.
+//! Guides: mounting an endpoint, allowed origins, responses, slow clients, and operation.
 //!
-//! | guide | what it is about |
+//! | guide | topics |
 //! |---|---|
 //! | [`mounting`] | routes, layers and servers around an endpoint; URLs in logs; content security |
-//! | [`origins`] | whose pages may connect, CORS, and whose session it is |
-//! | [`answers`] | what a client is answered, request by request |
+//! | [`origins`] | allowed origins, CORS, and session ownership |
+//! | [`answers`] | the response to each request |
 //! | [`slow`] | slow and dead clients: queues, timeouts, heartbeats |
-//! | [`operating`] | stopping, numbers, many busy and many idle sessions, logs |
+//! | [`operating`] | shutdown, metrics, many busy or idle sessions, logs |
 
 pub mod mounting {
     #![doc = include_str!("docs/mounting.md")]

@@ -1,9 +1,9 @@
 //! A [SockJS](https://github.com/sockjs/sockjs-protocol) server for [axum](https://docs.rs/axum).
 //!
-//! SockJS gives a browser an object like a WebSocket that works where WebSocket does not: in old browsers,
-//! behind proxies that drop `Upgrade`, on networks that cut idle connections. The unmodified
-//! [sockjs-client](https://github.com/sockjs/sockjs-client) tries WebSocket, then HTTP streaming, then long
-//! polling; this crate answers all of them, and shows the application one [`Session`].
+//! SockJS gives a browser a WebSocket-like object that also works where WebSocket does not: in old browsers, behind
+//! proxies that drop `Upgrade`, on networks that cut idle connections. The unmodified
+//! [sockjs-client](https://github.com/sockjs/sockjs-client) tries WebSocket, then HTTP streaming, then long polling.
+//! This crate serves all of them and presents one [`Session`] to the application.
 //!
 //! ```no_run
 //! use axum::{Router, serve::ListenerExt};
@@ -25,13 +25,13 @@
 //!
 //! # The application's side
 //!
-//! - A [`Handler`] is an `async fn` of any extractors and a [`Session`]. The extractors judge the opening
-//!   request, and get from it whatever the application wants to know: take `http::request::Parts` for all of
-//!   it. Only the URL's part with the protocol's session id is hidden.
-//! - [`Session::recv`] and [`Session::send`] keep the order and lose nothing while the connection holds.
-//!   Queues are bounded both ways: `send` waits for a slow client, and a client waits for a slow handler.
-//! - The end comes once, with a typed [`CloseReason`].
-//! - [`Sender`]s send from other tasks. A [`Message`] to many sessions is quoted once.
+//! - A [`Handler`] is an `async fn` of any extractors and a [`Session`]. The extractors can reject the opening
+//!   request, and extract any part of it: use `http::request::Parts` for the whole head. Only the part of the URL
+//!   with the protocol's session id is hidden.
+//! - [`Session::recv`] and [`Session::send`] keep the order and lose nothing while the connection holds. Queues are
+//!   bounded in both directions: `send` waits for a slow client, and a client waits for a slow handler.
+//! - A session ends once, with a typed [`CloseReason`].
+//! - [`Sender`]s send from other tasks. A [`Message`] to many sessions is quoted only once.
 //! - [`Options`] has every setting; [`SockJsHandle`] counts the sessions of an endpoint and shuts it down.
 //!
 //! ```
@@ -70,28 +70,28 @@
 //!
 //! # Guides
 //!
-//! The module [`guide`] says how an endpoint is [mounted](guide::mounting) beside routes and layers, [whose pages may
-//! connect](guide::origins) and whose session it is, [what a client is answered](guide::answers), what becomes of
-//! [slow and dead clients](guide::slow), and how an endpoint is [operated](guide::operating): stopped, measured,
-//! logged. [`Options`] has every setting with its default.
+//! The module [`guide`] describes how to [mount](guide::mounting) an endpoint beside routes and layers, the [allowed
+//! origins](guide::origins) and the owners of sessions, the [responses](guide::answers) to each request, [slow and
+//! dead clients](guide::slow), and how to [operate](guide::operating) an endpoint: shutdown, metrics, logs.
+//! [`Options`] has every setting with its default.
 //!
 //! # Cancel safety
 //!
-//! Every `async fn` here can be dropped at any await: a message is received or queued only when its future
-//! completes. A request that is dropped while it receives counts as a lost connection, which ends its
-//! session; one that sends has been taken whole or not at all; if
-//! it is [large](Options::max_body_bytes), in whole pieces.
+//! Every `async fn` here can be dropped at any await: a message is received or queued only when its future completes.
+//! If a receiving request is dropped, its connection counts as lost and the session ends. A sending request that is
+//! dropped has been accepted completely or not at all; if it is [large](Options::max_body_bytes), in complete
+//! batches.
 //!
 //! # Taking turns
 //!
-//! [`Session::recv`] and [`Session::send`], as a `Stream` and a `Sink` too, take part in tokio's
-//! [cooperative scheduling](tokio::task::coop): where they need not wait, they still let other tasks run after
-//! 128 calls or so. A handler that sends without end starves neither its own client nor another. `try_recv` and
-//! `try_send` return at once, whatever happens: a loop of them should await something.
+//! [`Session::recv`] and [`Session::send`], also as a `Stream` and a `Sink`, take part in tokio's [cooperative
+//! scheduling](tokio::task::coop): even if they need not wait, they let other tasks run after about 128 calls. A
+//! handler that sends endlessly starves neither its own client nor another. `try_recv` and `try_send` always return
+//! at once: a loop of them should await something.
 //!
 //! # Features
 //!
-//! | feature | default | what |
+//! | feature | default | effect |
 //! |---|---|---|
 //! | `http2` | no | WebSocket over HTTP/2 (RFC 8441), where the server enables extended CONNECT |
 //! | `metrics` | no | [`SockJsHandle::record_metrics`](SockJsHandle#method.record_metrics), for exporters of the [`metrics`](https://docs.rs/metrics) facade |
@@ -143,7 +143,7 @@ pub use self::{
     },
 };
 
-/// The examples of the README and the guides compile.
+/// Compiles the examples of the README and the guides.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/migrating.md")]
