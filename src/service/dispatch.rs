@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Dispatches a request to its target.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
     util::body::discard_body,
 };
 
-/// An endpoint and what serves its sessions.
+/// An endpoint, its handler and its identity function.
 pub(crate) struct Service<S = ()> {
     pub(crate) handler: Arc<dyn ErasedHandler<S>>,
     pub(crate) identity: Option<Arc<dyn ErasedIdentify<S>>>,
@@ -37,14 +37,14 @@ impl<S> Clone for Service<S> {
     }
 }
 
-/// What becomes of a request.
+/// The result of a request.
 pub(super) struct Answer {
     pub(super) result: Result<Response, Rejection>,
-    /// What goes onto it, whether it is a refusal or not.
+    /// The headers of the response, whether it is a rejection or not.
     pub(super) headers: SharedHeaders,
 }
 
-/// The headers that the answers of one URL share.
+/// The headers that all responses of one URL share.
 #[derive(Default)]
 pub(super) struct SharedHeaders {
     pub(super) uncached: bool,
@@ -74,15 +74,14 @@ impl SharedHeaders {
 }
 
 impl Service {
-    /// Answers a request. It may wait for long, and is then no larger than it must be: what comes before the wait is
-    /// boxed.
+    /// Answers a request. The future may wait for long, so it is kept small: the state before the wait is boxed.
     pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Response {
         let version = head.parts.version;
         let Answer { result, headers } = self.answer(head, body).await;
         let mut response = result.unwrap_or_else(|rejection| self.refuse(rejection));
         headers.apply(&mut response);
         if version == Version::HTTP_10 && response.body().size_hint().exact().is_none() {
-            // Only the end of the connection ends this body. To an answer of HTTP/1.1, hyper adds `keep-alive`.
+            // Only the end of the connection ends this body. hyper adds `keep-alive` to an HTTP/1.1 response.
             *response.version_mut() = version;
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -124,7 +123,7 @@ impl Service {
         &self.endpoint.options
     }
 
-    /// Whether the page that a request comes from may use the endpoint; if not, the log may say so.
+    /// Whether the origin policy allows a request; a rejection may be logged.
     fn check_origin(&self, target: &Target, parts: &Parts) -> bool {
         let options = self.options();
         let verdict = options.origins.check(&options.origin_context(parts, target.missing_origin()));
@@ -134,7 +133,7 @@ impl Service {
         verdict.is_ok()
     }
 
-    /// Whom an answer to a request that was let in names, where this crate is to say it.
+    /// The origin that the response to an allowed request names, if this crate sends the CORS headers.
     pub(super) fn allow_origin(&self, parts: &Parts) -> Option<AllowOrigin> {
         let Options { origins, cors, .. } = self.options();
         (*cors == Cors::BuiltIn).then(|| origins.allow_origin(&parts.headers))

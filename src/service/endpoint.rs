@@ -1,4 +1,4 @@
-//! What all clones of an endpoint share.
+//! The state that all clones of an endpoint share.
 
 use std::sync::{
     Arc, Once,
@@ -18,11 +18,11 @@ pub(crate) struct Endpoint {
     pub(super) info: InfoPage,
     pub(crate) sessions: Arc<Sessions>,
     pub(super) refusal_log: RefusalLog,
-    /// Whether the log has said that a session could not be counted for its peer.
+    /// Whether the log has reported a session that could not be counted for its peer.
     pub(super) unknown_peer_warning: Once,
 }
 
-/// The sessions of an endpoint, and how many requests it has refused.
+/// The sessions of an endpoint, and the number of rejected requests.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     pub(crate) registry: Arc<Registry>,
@@ -48,7 +48,7 @@ impl Sessions {
         self.rejections[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Each cause by its name, with how many requests were refused for it.
+    /// The number of rejected requests by the name of their cause.
     pub(crate) fn rejections(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.rejections.iter().map(|count| count.load(Ordering::Relaxed));
         Cause::ALL.into_iter().map(Cause::name).zip(counts)

@@ -1,4 +1,4 @@
-//! The application's functions, with their arguments' types forgotten.
+//! The application's functions with type-erased arguments.
 
 use std::{future::Future, pin::Pin};
 
@@ -11,12 +11,12 @@ pub(crate) type OpenFuture = Pin<Box<dyn Future<Output = Result<Opened, Response
 
 pub(crate) type IdentifyFuture = Pin<Box<dyn Future<Output = Result<Owner, Response>> + Send>>;
 
-/// A [`Handler`](crate::Handler) whose arguments' types are forgotten.
+/// A [`Handler`](crate::Handler) with type-erased arguments.
 pub(crate) trait ErasedHandler<S>: Send + Sync {
     fn open(&self, parts: Parts, state: S) -> OpenFuture;
 }
 
-/// An [`Identify`](crate::Identify) whose arguments' types are forgotten.
+/// An [`Identify`](crate::Identify) with type-erased arguments.
 pub(crate) trait ErasedIdentify<S>: Send + Sync {
     fn identify(&self, parts: Parts, state: S) -> IdentifyFuture;
 }

@@ -1,4 +1,4 @@
-//! The head of a request: the path below the endpoint's own, and a URL without the session's id.
+//! The head of a request: the path below the endpoint's prefix, and a URL without the session id.
 
 use axum::extract::OriginalUri;
 use http::{Uri, request::Parts, uri::PathAndQuery};
@@ -8,7 +8,7 @@ use crate::protocol::path::Span;
 /// The head of a request.
 pub(crate) struct Head {
     pub(crate) parts: Parts,
-    /// How much of the path a layer has found to be the endpoint's own; `None` where that is cut off already.
+    /// The length of the endpoint's own prefix in the path, as a layer has found it; `None` if it is already removed.
     prefix: Option<usize>,
 }
 
@@ -17,13 +17,13 @@ impl Head {
         Self { parts, prefix }
     }
 
-    /// The path below the endpoint's own; none if no endpoint can be asked for it.
+    /// The path below the endpoint's prefix; `None` if it cannot be a path of the endpoint.
     pub(crate) fn path(&self) -> Option<&str> {
         let path = self.parts.uri.path().get(self.prefix()..)?;
         (!has_doubled_slash(&self.parts, path)).then_some(path)
     }
 
-    /// How much of the path is the endpoint's own.
+    /// The length of the endpoint's own prefix in the path.
     pub(crate) fn prefix(&self) -> usize {
         self.prefix.unwrap_or(0)
     }
@@ -33,7 +33,7 @@ impl Head {
         span.of(self.parts.uri.path())
     }
 
-    /// What extractors may see of it: all that they would see behind `nest_service`, but the session's id.
+    /// The head for extractors: as behind `nest_service`, but without the session id.
     pub(crate) fn into_redacted(mut self) -> Parts {
         hide_session_id(&mut self.parts, self.prefix);
         self.parts
@@ -44,16 +44,16 @@ impl Head {
     }
 }
 
-/// Whether axum has taken one of two slashes away behind the prefix: it nests `//info` as `/info`, and only
-/// the original URL still tells (suite: `test_notFound`).
+/// Whether axum has removed one of two slashes after the prefix: it nests `//info` as `/info`, and only the original
+/// URL shows the difference (suite: `test_notFound`).
 fn has_doubled_slash(parts: &Parts, path: &str) -> bool {
     parts.extensions.get::<OriginalUri>().is_some_and(|OriginalUri(original)| {
         original.path().strip_suffix(path).is_some_and(|prefix| prefix.ends_with('/'))
     })
 }
 
-/// Takes `/SERVER/SESSION/TRANSPORT` out of the URLs that extractors can see: who knows the session id can
-/// read and send, so the application must not leak what it never has.
+/// Removes `/SERVER/SESSION/TRANSPORT` from the URLs that extractors can see: anyone with the session id can read and
+/// send, and the application cannot leak an id that it never sees.
 fn hide_session_id(parts: &mut Parts, prefix: Option<usize>) {
     let outer = std::mem::take(&mut parts.uri);
     parts.uri = with_path(&outer, "/");
@@ -68,7 +68,7 @@ fn hide_session_id(parts: &mut Parts, prefix: Option<usize>) {
     parts.extensions.insert(OriginalUri(original));
 }
 
-/// `uri` with another path and the same query.
+/// Returns `uri` with another path and the same query.
 fn with_path(uri: &Uri, path: &str) -> Uri {
     let path_and_query = match uri.query() {
         Some(query) => format!("{path}?{query}"),

@@ -1,4 +1,4 @@
-//! From a request to its answer: the target, the origin, the method, the owner, the session.
+//! From a request to its response: target, origin, method, owner, session.
 //!
 //! Imports: transport, options, origin, response, session, protocol, util.
 

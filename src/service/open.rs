@@ -1,4 +1,4 @@
-//! Sessions that open: who may, the application's say, and the task.
+//! Opens sessions: limits, the application's extractors, and the session's task.
 
 use std::{
     future::{Future, poll_fn},
@@ -40,7 +40,7 @@ impl From<NoRoom> for Rejection {
 }
 
 impl Service {
-    /// Opens a session over an HTTP transport, in a task of its own.
+    /// Opens a session over an HTTP transport, in its own task.
     pub(super) async fn open_session(
         &self,
         mut reservation: Reservation,
@@ -88,13 +88,13 @@ impl Service {
         Ok(upgrade.accept(transport, options, attachment, driver))
     }
 
-    /// Whom a request comes from, where the application binds sessions to that.
+    /// The owner of a request, if the application has an identity function.
     pub(super) async fn identify(&self, head: &Head) -> Result<Option<Owner>, Rejection> {
         let Some(identity) = &self.identity else { return Ok(None) };
         Box::pin(self.with_open_timeout(identity.identify(head.redacted(), ()))).await.map(Some)
     }
 
-    /// Refuses a peer that has its sessions already.
+    /// Rejects a peer that has reached its session limit.
     fn admit(
         &self,
         reservation: &mut Reservation,
@@ -108,7 +108,7 @@ impl Service {
                 if let Some(peer) = options.peer_key.peer(&parts.headers, connection.peer) {
                     return Ok(reservation.admit(peer, limit)?);
                 }
-                // Once: it goes for every request, or is meant for some.
+                // Logged once: either no peer is known, or the application exempts some requests on purpose.
                 self.endpoint.unknown_peer_warning.call_once(|| {
                     tracing::warn!(
                         limit,
@@ -122,12 +122,12 @@ impl Service {
         }
     }
 
-    /// Lets the handler's extractors judge the opening request.
+    /// Runs the handler's extractors on the opening request.
     async fn open(&self, parts: Parts) -> Result<Opened, Rejection> {
         self.with_open_timeout(self.handler.open(parts, ())).await
     }
 
-    /// Gives the application's extractors their time.
+    /// Runs the application's extractors with a time limit.
     async fn with_open_timeout<T>(
         &self,
         extractors: impl Future<Output = Result<T, Response>>,
@@ -165,7 +165,7 @@ fn connection(transport: Transport, parts: &Parts, owner: Option<Owner>) -> Conn
     }
 }
 
-/// As axum's extractor finds it, in tests too.
+/// The peer's address, found like axum's extractor does, in tests too.
 fn peer_addr(parts: &Parts) -> Option<SocketAddr> {
     let real = parts.extensions.get().map(|&ConnectInfo(peer)| peer);
     real.or_else(|| parts.extensions.get().map(|&MockConnectInfo(peer)| peer))

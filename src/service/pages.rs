@@ -1,4 +1,4 @@
-//! What belongs to no session: the greeting, `/info`, the iframe page, the client's script.
+//! Pages without a session: the greeting, `/info`, the iframe page, the client script.
 
 use axum::response::Response;
 use http::{Method, StatusCode, request::Parts};
@@ -29,7 +29,7 @@ impl Service {
     }
 
     pub(super) fn info(&self, parts: &Parts) -> Answer {
-        // A client of a server that goes down is to fail at once, and to come back where another serves it.
+        // During a shutdown a client should fail at once, so that it can connect to another server.
         let info = || match self.endpoint.registry().is_shutting_down() {
             true => Err(Rejection::Shutdown),
             false => Ok(self.endpoint.info.respond()),
@@ -46,13 +46,13 @@ impl Service {
         if self.options().cors == Cors::External {
             return page(parts, script).into();
         }
-        // A page of another origin may check its `integrity`, which takes a readable answer; and anyone may
-        // read what is the same for all.
+        // A page of another origin may check the script's `integrity`, which needs a readable response. The script is
+        // the same for all, so anyone may read it.
         cross_origin_page(parts, AllowOrigin::Anyone, script)
     }
 }
 
-/// A page that belongs to no session. The answer to HEAD loses its body in the HTTP server.
+/// A page without a session. The HTTP server drops the body of a response to `HEAD`.
 fn page(parts: &Parts, page: impl FnOnce() -> Result<Response, Rejection>) -> Result<Response, Rejection> {
     match parts.method {
         Method::GET | Method::HEAD => page(),
@@ -60,7 +60,7 @@ fn page(parts: &Parts, page: impl FnOnce() -> Result<Response, Rejection>) -> Re
     }
 }
 
-/// The same for a page that other origins may read.
+/// Like [`page`], for a page that other origins may read.
 fn cross_origin_page(
     parts: &Parts,
     allow_origin: AllowOrigin,
@@ -75,7 +75,7 @@ fn cross_origin_page(
     Answer { result, headers }
 }
 
-/// The answer to a CORS preflight request; good for a year (suite: `verify_options`).
+/// The response to a CORS preflight request, valid for a year (suite: `verify_options`).
 pub(super) fn preflight(parts: &Parts, methods: &'static str) -> Response {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     cors::preflight(&parts.headers, methods, response.headers_mut());

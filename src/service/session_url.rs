@@ -27,7 +27,7 @@ use crate::{
 };
 
 impl Service {
-    /// The methods and headers that all of them share.
+    /// Answers a session URL: checks the method, and adds the headers that all these URLs share.
     pub(super) async fn session_url<B>(&self, route: &Route, id: Span, head: Box<Head>, body: B) -> Answer
     where
         B: Body<Data = Bytes>,
@@ -60,7 +60,7 @@ impl Service {
         Answer { result, headers }
     }
 
-    /// What the route is there for.
+    /// Runs the route's action.
     async fn act<B>(&self, action: Action, id: Span, head: Box<Head>, body: B) -> Result<Response, Rejection>
     where
         B: Body<Data = Bytes>,
@@ -77,7 +77,7 @@ impl Service {
                 }
             },
             Action::Receive(read_query) => {
-                // Unread bytes would hide from hyper that the client has gone.
+                // Unread bytes would keep hyper from detecting a client disconnect.
                 discard_body(body).await;
                 let receiver = read_query(head.parts.uri.query())
                     .map_err(|invalid| Rejection::Malformed(invalid.text()))?;
@@ -100,22 +100,23 @@ impl Service {
         }
     }
 
-    /// The right to bring messages to the session that a request names.
+    /// A permit to send messages to the session that a request names.
     async fn permit_send(&self, id: Span, head: &Head) -> Result<SendPermit, Rejection> {
         let session = self.find(id, head).await?;
         SendPermit::acquire(session, self.options().max_pending_sends).ok_or(Rejection::SendsFull)
     }
 
-    /// The session that a request names, if it belongs to who asks.
+    /// The session that a request names, if it has the same owner.
     async fn find(&self, id: Span, head: &Head) -> Result<Arc<Shared>, Rejection> {
         let owner = self.identify(head).await?;
         let session = self.endpoint.registry().get(head.text(id)).ok_or(Rejection::NoSession)?;
         if same_owner(&owner, &session.connection.owner) { Ok(session) } else { Err(Rejection::Identity) }
     }
 
-    /// Attaches a receiver to its session, which it opens if there is none; `None` if another is attached.
+    /// Attaches a receiver to its session, and opens the session if there is none. `None` if another receiver is
+    /// attached.
     ///
-    /// The request is dropped with the end: its headers share the connection's read buffer.
+    /// The request is dropped at the end, since its headers share the connection's read buffer.
     async fn attach(
         &self,
         transport: Transport,
@@ -133,7 +134,7 @@ impl Service {
                 Lookup::Session(shared) => match Attachment::attach(shared).await {
                     Ok(attachment) => return Ok(Some(attachment)),
                     Err(AttachError::Busy) => return Ok(None),
-                    // It went between the two looks: its id is free again.
+                    // The session ended between lookup and attachment: its id is free again.
                     Err(AttachError::Gone) => {}
                 },
                 Lookup::Opening(_) => return Ok(None),
@@ -146,7 +147,7 @@ impl Service {
     }
 }
 
-/// Whether two requests come from the same owner; where sessions are bound to none, they do.
+/// Whether two requests have the same owner; always true if sessions have no owner.
 fn same_owner(one: &Option<Owner>, other: &Option<Owner>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.is(other),

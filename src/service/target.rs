@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! The target of a request.
 
 use super::head::Head;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     transport::route::{ROUTES, Route},
 };
 
-/// What a request asks for.
+/// The target of a request.
 pub(super) enum Target {
     Greeting,
     Info,
@@ -22,7 +22,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// What a path stands for, if the endpoint has it.
+    /// The target of a path, if the endpoint serves it.
     pub(super) fn of(head: &Head, options: &Options) -> Option<Self> {
         Some(match path::parse(head.path()?)? {
             Path::Greeting => Self::Greeting,
@@ -41,12 +41,12 @@ impl Target {
         })
     }
 
-    /// Whether only pages of certain origins may ask for it. The others give nothing away.
+    /// Whether the origin policy applies. The other targets reveal nothing.
     pub(super) fn is_guarded(&self) -> bool {
         !matches!(self, Self::Greeting | Self::Client { .. })
     }
 
-    /// What becomes of a request without an origin.
+    /// The rule for a request without an origin.
     pub(super) fn missing_origin(&self) -> MissingOrigin {
         match self {
             Self::Iframe => MissingOrigin::Refused,
