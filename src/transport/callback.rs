@@ -1,6 +1,6 @@
-//! The name of the function that a page wants to be called.
+//! The callback: the JavaScript function that the page provides.
 
-/// Why a callback parameter was refused; the texts are those the suite looks for.
+/// The error of a callback parameter; its texts are those that the suite expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidCallback {
     Missing,
@@ -16,10 +16,10 @@ impl InvalidCallback {
     }
 }
 
-/// The name of a JavaScript function, checked.
+/// The validated name of a JavaScript function.
 ///
-/// It is written into a script that browsers run, so nothing but letters, digits, `-`, `_` and `.` comes in
-/// (suite: `test_invalid_callback`), and no more of them than a name needs.
+/// Browsers run it as part of a script, so it may have only letters, digits, `-`, `_` and `.`
+/// (suite: `test_invalid_callback`), and a bounded length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Callback(String);
 

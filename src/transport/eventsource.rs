@@ -1,4 +1,4 @@
-//! `eventsource`: a frame is a server-sent event.
+//! `eventsource`: each frame is a server-sent event.
 
 use axum::{
     body::Body,
@@ -18,7 +18,7 @@ use crate::{
 
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// An old Opera wants an empty line first (suite: `EventSource`).
+/// Old Opera versions need an empty line first (suite: `EventSource`).
 const PRELUDE: &[u8] = b"\r\n";
 
 struct Events;
@@ -42,8 +42,8 @@ pub(super) fn receiver(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
     })
 }
 
-/// Makes a close frame of a refusal for want of room: to any status but 200, some clients ask again at once and
-/// without end, sockjs-client under Node among them.
+/// Turns an overload rejection into a close frame with status 200: after any other status, some clients retry at once
+/// and endlessly, sockjs-client under Node among them.
 pub(crate) fn framed(rejection: Rejection) -> Rejection {
     if !rejection.is_overload() {
         return rejection;

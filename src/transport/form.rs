@@ -1,24 +1,24 @@
 //! The field `d` of a form, as JSONP clients send it.
 //!
-//! Not by `form_urlencoded`, which takes a form whole, and would let bytes in that are no UTF-8.
+//! `form_urlencoded` is not used: it needs the whole form, and would accept bytes that are not UTF-8.
 
-/// The name of the field, and what stands behind it.
+/// The name of the field and the `=` after it.
 const NAME: &[u8] = b"d=";
 
-/// Decodes the first field `d` of a form that comes in chunks; what stands around it is passed over.
+/// Decodes the first field `d` of a form that arrives in chunks, and skips all others.
 #[derive(Debug, Default)]
 pub(crate) struct FormField(State);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// At the beginning of a field, of which so many bytes are those of [`NAME`].
+    /// At the beginning of a field whose first bytes match this many bytes of [`NAME`].
     Name(usize),
     /// In another field.
     Other,
     Value,
-    /// Behind `%`, and behind its first digit.
+    /// After `%`, and after its first digit.
     Percent(Option<u8>),
-    /// Behind the field.
+    /// After the field.
     Done,
 }
 
@@ -29,7 +29,7 @@ impl Default for State {
 }
 
 impl FormField {
-    /// Decodes a chunk until about `room` bytes have come out, and says how much of it has been read.
+    /// Decodes a chunk until about `room` bytes are decoded. Returns the number of bytes read.
     pub(crate) fn decode(&mut self, chunk: &[u8], room: usize, out: &mut Vec<u8>) -> usize {
         let full = out.len() + room;
         let mut at = 0;
@@ -61,7 +61,7 @@ impl FormField {
                         out.push(digit(first).unwrap_or_default() << 4 | low);
                         State::Value
                     }
-                    // No such sequence: it stands for itself.
+                    // Not an escape: the bytes stand for themselves.
                     (None, _) => self.end_of_percent(out),
                 },
                 State::Done => {
@@ -73,7 +73,7 @@ impl FormField {
         at
     }
 
-    /// The form has come to its end.
+    /// Marks the end of the form.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
         self.0 = self.end_of_percent(out);
     }
@@ -90,9 +90,9 @@ impl FormField {
     }
 }
 
-/// Decodes a part of a value into `room` bytes at the most; says how much has been read, and what comes then.
+/// Decodes a part of a value into at most `room` bytes. Returns the number of bytes read, and the next state.
 ///
-/// Byte by byte, into memory that is there: in a text that is made of words, every run of plain bytes is short.
+/// Works byte by byte into reserved memory: in a text made of words, every run of plain bytes is short.
 fn decode_value(part: &[u8], room: usize, out: &mut Vec<u8>) -> (usize, State) {
     let start = out.len();
     out.resize(start + room.min(part.len()), 0);
@@ -105,7 +105,7 @@ fn decode_value(part: &[u8], room: usize, out: &mut Vec<u8>) -> (usize, State) {
                     read += 2;
                     byte
                 }
-                // It is cut, or none.
+                // The escape is incomplete or invalid.
                 None => {
                     read += 1;
                     state = State::Percent(None);
@@ -126,7 +126,7 @@ fn decode_value(part: &[u8], room: usize, out: &mut Vec<u8>) -> (usize, State) {
     (read, state)
 }
 
-/// The byte that a whole escape at the beginning stands for.
+/// The byte of a complete escape at the beginning of `rest`.
 fn escaped(rest: &[u8]) -> Option<u8> {
     match rest {
         [b'%', high, low, ..] => Some(digit(*high)? << 4 | digit(*low)?),
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// Decodes a form in chunks, with so much room at a time.
+    /// Decodes a form in chunks, with `room` bytes at a time.
     fn decode(form: &[u8], chunk: usize, room: usize) -> Vec<u8> {
         let (mut field, mut out) = (FormField::default(), Vec::new());
         for chunk in form.chunks(chunk) {
@@ -158,7 +158,7 @@ mod tests {
                 let before = out.len();
                 let read = field.decode(rest, room, &mut out);
                 let made = out.len() - before;
-                // What turns out to be no escape is two bytes at once.
+                // An invalid escape produces two bytes at once.
                 assert!(read + made > 0 && made <= room + 1);
                 rest = &rest[read..];
             }

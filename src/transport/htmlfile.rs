@@ -1,4 +1,4 @@
-//! `htmlfile`: a frame is a script element of a page that never ends.
+//! `htmlfile`: each frame is a script element of a page that never ends.
 
 use bytes::Bytes;
 

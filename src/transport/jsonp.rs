@@ -1,4 +1,4 @@
-//! `jsonp` and `jsonp_send`: a frame is a script that calls a function of the page.
+//! `jsonp` and `jsonp_send`: each frame is a script that calls a function of the page.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -16,7 +16,7 @@ struct Call(Callback);
 impl Framing for Call {
     fn wrap(&self, frame: &Frame) -> Bytes {
         let mut out = Vec::with_capacity(frame.size_hint() + 64);
-        // The comment keeps the answer from being taken for a Flash file by its first bytes.
+        // The comment prevents the response from being run as a Flash file.
         out.extend_from_slice(b"/**/");
         out.extend_from_slice(self.0.as_str().as_bytes());
         out.extend_from_slice(b"(\"");
@@ -35,6 +35,6 @@ pub(super) fn receiver(query: Option<&str>) -> Result<Receiver, InvalidCallback>
     })
 }
 
-/// Konqueror does not bear a 204 (suite: `JsonPolling`).
+/// Konqueror cannot handle a 204 (suite: `JsonPolling`).
 pub(super) static SENDING: Sending =
     Sending { encoding: Encoding::of_form_or_plain, status: StatusCode::OK, answer: "ok" };

@@ -1,5 +1,4 @@
-//! What each transport does with a session: one file each for its framing and quirks, one row each in
-//! [`ROUTES`](route::ROUTES).
+//! The transports: one file each for its framing and quirks, one row each in [`ROUTES`](route::ROUTES).
 //!
 //! Imports: options, origin, response, session, protocol, util.
 

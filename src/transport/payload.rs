@@ -1,7 +1,7 @@
-//! The JSON of a sending request, read in pieces.
+//! The JSON of a sending request, read piece by piece.
 //!
-//! A client sends all that it has to say in one request, and knows no limit of the server's. So the body may have any
-//! length: as much of it as may be held is read, the messages in that go their way, and then the next piece is read.
+//! A client sends all queued messages in one request and knows no limit of the server. So the body may have any
+//! length: a piece within the limit is read, its messages are passed on, and then the next piece is read.
 
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
@@ -16,17 +16,17 @@ use crate::{
     util::body::{BodyError, MAX_DISCARD},
 };
 
-/// Where the JSON stands in a body.
+/// The position of the JSON in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// It is the body.
+    /// The JSON is the whole body.
     Plain,
-    /// It is the field `d` of a form.
+    /// The JSON is the field `d` of a form.
     Form,
 }
 
 impl Encoding {
-    /// As a form says of itself; whatever else it is, it is plain.
+    /// `Form` if the content type is that of a form, otherwise `Plain`.
     pub(super) fn of_form_or_plain(headers: &HeaderMap) -> Self {
         let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
         let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
@@ -38,28 +38,28 @@ impl Encoding {
     }
 }
 
-/// Why there is no next piece.
+/// The reason why there is no next piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PieceError {
     Body(BodyError),
-    /// The session has ended: nobody wants the rest.
+    /// The session has ended: the rest is not needed.
     SessionEnded,
 }
 
-/// What has been read of a body, and how to read on.
+/// The current piece of a body, and the state for reading the next one.
 pub(super) struct Payload<'b, B> {
     body: Pin<&'b mut B>,
     form: Option<FormField>,
-    /// How many bytes of JSON a piece may have.
+    /// The limit of a piece, in bytes of JSON.
     limit: usize,
-    /// What the body has given and the piece had no room for.
+    /// Bytes of the body that do not fit into the piece.
     chunk: Bytes,
-    /// Most bodies come whole in one chunk, which is taken as it is. Or else the piece is put together here.
+    /// The piece, if it is one chunk, as for most bodies: it is used without a copy. Otherwise `joined` is the piece.
     whole: Bytes,
     joined: Vec<u8>,
-    /// How many messages of the piece had come when a slow client was last looked after.
+    /// The number of complete messages in the piece at the last progress check.
     seen: usize,
-    /// How much of the form was no JSON.
+    /// The bytes of the form that are not JSON.
     skipped: u64,
     ended: bool,
 }
@@ -82,7 +82,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
     /// Reads until there is a full piece, or the rest of the body.
     ///
     /// # Cancel safety
-    /// What has been read is kept.
+    /// Data already read is kept.
     pub(super) async fn fill(&mut self, permit: &SendPermit) -> Result<(), PieceError> {
         let mut session_ended = permit.ended();
         loop {
@@ -92,7 +92,8 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
             }
             let frame = poll_fn(|cx| match self.body.as_mut().poll_frame(cx) {
                 Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-                // What was read dies with the session: its client could else have any number of bodies held.
+                // The end of the session frees the data: otherwise its client could make the server hold any number
+                // of bodies.
                 Poll::Pending => Pin::new(&mut session_ended).poll(cx).map(Err),
             });
             match frame.await {
@@ -112,7 +113,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
         }
     }
 
-    /// Moves what fits from the chunk into the piece.
+    /// Moves bytes from the chunk to the piece, as far as they fit.
     fn take_chunk(&mut self) {
         let room = self.limit.saturating_sub(self.held().len());
         if self.form.is_some() {
@@ -140,7 +141,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
         self.joined.extend_from_slice(&taken);
     }
 
-    /// Makes room for so much more, as a vector does by itself, but within the limit.
+    /// Reserves room for `more` bytes, growing like a vector but within the limit.
     fn grow(&mut self, more: usize) {
         let needed = self.joined.len() + more;
         if needed > self.joined.capacity() {
@@ -157,13 +158,13 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
         if self.joined.is_empty() { &self.whole } else { &self.joined }
     }
 
-    /// Whether another message has come since this was last asked.
+    /// Whether another message has been completed since the last call.
     pub(super) fn gets_on(&mut self) -> bool {
         let seen = strings_ended(self.held());
         std::mem::replace(&mut self.seen, seen) < seen
     }
 
-    /// Whether the body has come to its end, and the piece is the last.
+    /// Whether the body has ended, so that the piece is the last.
     pub(super) fn is_last(&self) -> bool {
         self.ended
     }
@@ -172,7 +173,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
         self.held().is_empty()
     }
 
-    /// The piece; but for a character whose rest has yet to come.
+    /// The piece, without an incomplete character at its end.
     pub(super) fn piece(&self) -> Result<&str, DecodeError> {
         let held = self.held();
         std::str::from_utf8(held).or_else(|error| {
@@ -182,7 +183,7 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
         })
     }
 
-    /// Takes so much from the front, and keeps no more memory than the rest needs.
+    /// Removes `length` bytes from the front, and keeps no more memory than the rest needs.
     pub(super) fn consume(&mut self, length: usize) {
         self.seen = 0;
         if self.joined.is_empty() {
@@ -191,12 +192,12 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
             self.joined = self.joined.split_off(length);
         }
         if self.whole.is_empty() {
-            // It is the buffer of a connection.
+            // Releases the connection's buffer.
             self.whole = Bytes::new();
         }
     }
 
-    /// Throws away what was read, and gives the rest of the body.
+    /// Discards the data already read, and returns the rest of the body.
     pub(super) fn into_rest(self) -> Pin<&'b mut B> {
         self.body
     }
@@ -219,7 +220,7 @@ mod tests {
         StreamBody::new(futures_util::stream::iter(frames))
     }
 
-    /// The pieces that a body is read in, when each is taken whole but for `kept` bytes.
+    /// The pieces of a body, when each is consumed except for its last `kept` bytes.
     async fn read(encoding: Encoding, limit: usize, kept: usize, chunks: &[&str]) -> Vec<String> {
         let permit = SendPermit::acquire(open_session().0, 1).unwrap();
         let body = pin!(body(chunks));
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(read(Encoding::Plain, 4, 1, &["abc", "def", "ghi"]).await, ["abcd", "defg", "ghi"]);
         assert_eq!(read(Encoding::Plain, 4, 0, &["abcdefghij"]).await, ["abcd", "efgh", "ij"]);
         assert_eq!(read(Encoding::Form, 4, 0, &["c=1&d=ab", "cdef&e=2"]).await, ["abcd", "ef"]);
-        // A character that a piece cuts is the next one's.
+        // A character cut by the end of a piece belongs to the next piece.
         assert_eq!(read(Encoding::Plain, 4, 0, &["abcé", "f"]).await, ["abc", "éf"]);
     }
 
@@ -270,7 +271,7 @@ mod tests {
         assert_eq!(filled, Err(PieceError::SessionEnded));
     }
 
-    /// A body of which nothing more comes.
+    /// A body that stalls.
     struct Stalled(Option<Bytes>);
 
     impl Body for Stalled {

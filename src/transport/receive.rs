@@ -1,4 +1,4 @@
-//! The requests that receive frames: one frame for a poll, many for a stream.
+//! Requests that receive frames: one frame for a poll, many for a stream.
 
 use std::future::poll_fn;
 
@@ -18,13 +18,13 @@ use crate::{
     session::attachment::Attachment,
 };
 
-/// Asks nginx and those like it to pass each chunk on as it comes.
+/// Asks nginx and similar proxies to forward each chunk at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Answers with the frames of a session.
 ///
 /// # Cancel safety
-/// Dropped before it is ready, the receiver counts as cut off, and the session ends.
+/// If it is dropped before it completes, the receiver counts as cut off, and the session ends.
 pub(crate) async fn respond(
     receiver: Receiver,
     mut attachment: Attachment,
@@ -37,12 +37,12 @@ pub(crate) async fn respond(
     attachment.release();
     match frame {
         Some(frame) => Ok(poll(&receiver, &frame)),
-        // The session has gone while this request waited: it was closed and its delay has passed.
+        // The session ended while this request waited: it was closed and its disconnect delay has passed.
         None => Err(Rejection::NoSession),
     }
 }
 
-/// Answers a second receiver of a session.
+/// Rejects a second receiver of a session.
 pub(crate) fn refuse(receiver: Receiver) -> Rejection {
     let frame = Frame::Close(ANOTHER_CONNECTION);
     let response = match receiver.prelude {

@@ -1,19 +1,19 @@
-//! What sets the receiving transports apart.
+//! The properties of the receiving transports.
 
 use bytes::Bytes;
 
 use crate::protocol::{frame::Frame, transport::Transport};
 
-/// What sets one receiving transport apart.
+/// The properties of one receiving transport.
 pub(crate) struct Receiver {
     pub(crate) transport: Transport,
     pub(crate) content_type: &'static str,
-    /// What a streaming response begins with; a polling one has none and ends after one frame.
+    /// The prelude of a streaming response; a polling response has none and ends after one frame.
     pub(crate) prelude: Option<Bytes>,
     pub(crate) framing: Box<dyn Framing>,
 }
 
-/// How a transport wraps a frame.
+/// The framing of a transport.
 pub(crate) trait Framing: Send {
     fn wrap(&self, frame: &Frame) -> Bytes;
 }

@@ -1,4 +1,4 @@
-//! The names under `/SERVER/SESSION/`, one row each in [`ROUTES`].
+//! The routes below `/SERVER/SESSION/`, one row each in [`ROUTES`].
 
 use http::{Method, request::Parts};
 
@@ -7,32 +7,32 @@ use super::websocket::handshake;
 use super::{callback::InvalidCallback, eventsource, htmlfile, jsonp, receiver::Receiver, send, xhr};
 use crate::{origin::request::MissingOrigin, protocol::transport::Transport};
 
-/// One of the names under `/SERVER/SESSION/`.
+/// One name below `/SERVER/SESSION/`.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) name: &'static str,
-    /// The one method it serves, beside `OPTIONS` where it takes cross-origin requests.
+    /// The one method that it serves, besides `OPTIONS` if it accepts cross-origin requests.
     pub(crate) method: Method,
     pub(crate) cross_origin: bool,
-    /// It exists while any of these is switched on.
+    /// The route exists while any of these is enabled.
     pub(crate) transports: &'static [Transport],
     pub(crate) action: Action,
 }
 
 impl Route {
-    /// What becomes of a request without an origin.
+    /// The rule for a request without an origin.
     pub(crate) fn missing_origin(&self) -> MissingOrigin {
         if self.transports.iter().all(|transport| transport.is_legacy()) {
             MissingOrigin::Refused
         } else if self.transports == [EventSource] {
-            // The one that any page can open by a `GET`.
+            // Any page can open this one with a `GET`.
             MissingOrigin::AllowedWithoutCredentials
         } else {
             MissingOrigin::Allowed
         }
     }
 
-    /// Whether it serves this request's method.
+    /// Whether the route serves the method of this request.
     pub(crate) fn serves(&self, parts: &Parts) -> bool {
         match self.action {
             #[cfg(feature = "websocket")]
@@ -42,21 +42,21 @@ impl Route {
     }
 }
 
-/// What a route does.
+/// The action of a route.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Action {
-    /// Receives frames: the way to read the query, and to wrap frames.
+    /// Receives frames. The function reads the query and returns the framing.
     Receive(fn(Option<&str>) -> Result<Receiver, InvalidCallback>),
-    /// Sends messages: the way to find them in a body, and the answer.
+    /// Sends messages, which [`Sending`](send::Sending) finds in the body.
     Send(&'static send::Sending),
-    /// Becomes a socket.
+    /// Upgrades to a WebSocket.
     #[cfg(feature = "websocket")]
     WebSocket,
 }
 
 use Transport::{EventSource, HtmlFile, JsonpPolling, XhrPolling, XhrStreaming};
 
-/// Every name under `/SERVER/SESSION/`.
+/// All routes below `/SERVER/SESSION/`.
 pub(crate) static ROUTES: &[Route] = &[
     #[cfg(feature = "websocket")]
     Route {

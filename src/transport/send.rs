@@ -1,4 +1,4 @@
-//! The requests that bring messages: `xhr_send` and `jsonp_send`.
+//! Requests that send messages: `xhr_send` and `jsonp_send`.
 
 use std::pin::pin;
 
@@ -19,40 +19,41 @@ use crate::{
     },
 };
 
-/// What sets one sending request apart.
+/// The properties of one sending transport.
 #[derive(Debug)]
 pub(crate) struct Sending {
-    /// Says where the JSON array stands in a body.
+    /// Finds the JSON array in a body.
     pub(super) encoding: fn(&HeaderMap) -> Encoding,
-    /// The answer when the messages were taken.
+    /// The status of the response to accepted messages.
     pub(super) status: StatusCode,
     pub(super) answer: &'static str,
 }
 
 impl Sending {
     fn taken(&self) -> Response {
-        // A 204 with a type, too: Firefox takes one without for broken XML (suite: `XhrPolling.test_transport`).
+        // A 204 also needs a content type: without one, Firefox reports broken XML
+        // (suite: `XhrPolling.test_transport`).
         reply::text(self.status, self.answer)
     }
 }
 
-/// Takes the messages of one request into a session: in batches, each whole or not at all. A body within
+/// Passes the messages of one request to a session in batches, each completely or not at all. A body within
 /// [`Options::max_body_bytes`] and [`Options::max_batch_messages`] is one batch.
 ///
-/// | answer | when |
+/// | response | when |
 /// |---|---|
-/// | 204, or 200 "ok" for JSONP | taken; or thrown away, since this side has closed the session |
+/// | 204, or 200 "ok" for JSONP | accepted; or discarded, since this side has closed the session |
 /// | 400 | the body broke off or was not well-formed |
-/// | 404 | no such session, or none any more |
-/// | 408 | no message came for a minute |
+/// | 404 | no such session, or it has ended |
+/// | 408 | no complete message arrived for a minute |
 /// | 413 | a message is over its limit |
 /// | 500 | no payload, or not a JSON array of strings |
 /// | 503 | the application did not make room in time |
 ///
-/// But for 404, the session goes on; and the batches before the one that was refused have been taken.
+/// The session continues, except for 404. Batches before a rejected one stay accepted.
 ///
 /// # Cancel safety
-/// A request that breaks off has brought the batches that were whole before.
+/// If the request breaks off, the batches completed before stay accepted.
 pub(crate) async fn respond<B>(
     sending: &Sending,
     options: &Options,
@@ -69,7 +70,7 @@ where
         Ok(()) => return Ok(sending.taken()),
         Err(refused) => refused,
     };
-    // What was read goes before the rest is thrown away, and before the answer is.
+    // Frees the data that was read before discarding the rest and sending the response.
     let rest = payload.into_rest();
     match refused {
         Refused::Closed if permit.is_discarding() => {
@@ -77,7 +78,7 @@ where
             discard_body(rest).await;
             return Ok(sending.taken());
         }
-        // Of these there is no rest, or nobody waits for it.
+        // These errors leave no rest of the body that must be discarded.
         Refused::Closed => return Err(Rejection::NoSession),
         Refused::Body(BodyError::TooSlow) => return Err(Rejection::SlowBody),
         Refused::Body(BodyError::Broken) => return Err(Rejection::BrokenBody),
@@ -93,9 +94,9 @@ where
     })
 }
 
-/// Why the rest of a request was not taken.
+/// The reason for rejecting the rest of a request.
 enum Refused {
-    /// There is nothing in it.
+    /// The body is empty.
     Empty,
     Decode(DecodeError),
     Body(BodyError),
@@ -117,7 +118,7 @@ where
         let filled = { timeout(READ_TIME, pin!(payload.fill(permit))).await };
         match filled {
             Ok(Ok(())) => {}
-            // All of it may take as long as its client needs, as it may over a WebSocket.
+            // The whole body may take as long as the client needs, as on a WebSocket.
             Err(_) if payload.gets_on() => continue,
             Ok(Err(PieceError::Body(error))) => return Err(Refused::Body(error)),
             Ok(Err(PieceError::SessionEnded)) => return Err(Refused::Closed),
@@ -131,7 +132,7 @@ where
         let piece = payload.piece().map_err(Refused::Decode)?;
         let Batch { mut messages, length } = array.take(piece, is_last).map_err(Refused::Decode)?;
         if messages.is_empty() && !is_last {
-            // A piece is full, and no message ends in it.
+            // The piece is full but has no complete message.
             return Err(Refused::Decode(DecodeError::MessageTooLong));
         }
         payload.consume(length);
@@ -144,9 +145,9 @@ where
             break;
         }
     }
-    // What the application says to them at once is then queued before the client knows that they have arrived, and
-    // leaves with its next poll (suite: `test_content_types` counts on it). Where a receiver waits, it gets that in any
-    // case, and this request is spared a second turn.
+    // The handler's immediate responses are queued before the client knows that its messages have arrived, so they
+    // leave with its next poll (suite: `test_content_types` relies on it). A waiting receiver gets them anyway; then
+    // this request need not wait.
     permit.attended().await;
     Ok(())
 }

@@ -15,26 +15,27 @@ use crate::{
     session::attachment::Attachment,
 };
 
-/// Where the frames come from.
+/// The source of the frames.
 pub(super) enum Source {
     Session(Attachment),
-    /// Another receiver holds the session: this one gets 2010 and no more.
+    /// Another receiver holds the session: this one gets only the close frame 2010.
     Refused,
 }
 
-/// A larger frame leaves in chunks of this size, so that a client who reads it slowly is seen to read.
+/// A larger frame is sent in chunks of this size, so that the progress of a slow client is visible.
 const CHUNK: usize = 32 << 10;
 
-/// The prelude, then the frames in chunks, until a close frame or the response limit.
+/// Sends the prelude, then frames in chunks, until a close frame or the response limit.
 ///
-/// The session is let go before the last chunk is handed over. Dropped earlier, the receiver was cut off.
+/// The receiver is released before the last chunk is returned. If the body is dropped earlier, the receiver counts as
+/// cut off.
 pub(super) struct StreamBody {
     receiver: Receiver,
     stage: Stage,
     remaining: usize,
-    /// What is left of the last frame.
+    /// The rest of the last frame.
     rest: Bytes,
-    /// Whether that frame is the last.
+    /// Whether that frame is the last one.
     last: bool,
 }
 

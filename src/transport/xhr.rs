@@ -1,4 +1,4 @@
-//! `xhr`, `xhr_streaming` and `xhr_send`: a frame is a line.
+//! `xhr`, `xhr_streaming` and `xhr_send`: each frame is a line.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +13,7 @@ use crate::protocol::{frame::Frame, transport::Transport};
 
 const JAVASCRIPT: &str = "application/javascript; charset=UTF-8";
 
-/// Some browsers show nothing of a response before its first 2 KiB (suite: `XhrStreaming`).
+/// Some browsers do not process a response before its first 2 KiB (suite: `XhrStreaming`).
 static PRELUDE: [u8; 2049] = {
     let mut prelude = [b'h'; 2049];
     prelude[2048] = b'\n';
@@ -46,6 +46,6 @@ pub(super) fn streaming(_: Option<&str>) -> Result<Receiver, InvalidCallback> {
     })
 }
 
-/// The body is the array, of whatever type it says to be (suite: `test_content_types`).
+/// The body is the array, with any content type (suite: `test_content_types`).
 pub(super) static SENDING: Sending =
     Sending { encoding: |_| Encoding::Plain, status: StatusCode::NO_CONTENT, answer: "" };

@@ -1,4 +1,4 @@
-//! A WebSocket that has been accepted: its session runs in a task of its own, beside its socket.
+//! An accepted WebSocket: its session runs in its own task, together with the socket.
 
 use std::{
     future::Future,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl Upgrade {
-    /// Accepts: the answer is 101, and the session runs in a task of its own, beside its socket.
+    /// Accepts the handshake: the response is 101, and the session runs in its own task, together with the socket.
     pub(crate) fn accept(
         self,
         transport: Transport,
@@ -47,8 +47,8 @@ impl Upgrade {
         };
         let open_timeout = options.open_timeout;
         let opening = async move {
-            // If the connection broke off under the answer, or does not take it, dropping the session tells no
-            // one else.
+            // If the connection breaks or does not complete the upgrade, dropping the session is enough: its handler
+            // has not run.
             let upgraded = tokio::time::timeout(open_timeout, on_upgrade).await.ok()?.ok()?;
             let io = Buffered::new(TokioIo::new(upgraded));
             Some(match version {
@@ -70,8 +70,8 @@ impl Upgrade {
 
 type Io = TokioIo<Upgraded>;
 
-/// The task of a connection. As one `async` block it would be twice as large for as long as it lives: what opens the
-/// connection would keep its room.
+/// The task of a connection. As one `async` block it would be twice as large for its whole life, since it would keep
+/// room for the opening state.
 struct Connection<F> {
     opening: Option<Pin<Box<F>>>,
     running: Option<Running>,

@@ -1,25 +1,24 @@
-//! Where the frames of a WebSocket begin and end
-//! ([RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
+//! The boundaries of WebSocket frames ([RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 //!
-//! The library tells of messages only. What it holds of the next one, and since when, can be seen only in the
-//! bytes that it has been given.
+//! The library reports only complete messages. Only the bytes given to it show how much of the next message it holds,
+//! and since when.
 
-/// Two bytes, eight for the length, four for the mask.
+/// Two bytes, plus eight for the length and four for the mask.
 const MAX_HEADER: usize = 14;
 
-/// Follows the frames of a client, by their headers: payload is skipped by its length.
+/// Tracks the frames of a client by their headers: payload is skipped by its length.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    /// The beginning of a header whose rest has yet to come: the first `held` bytes.
+    /// The first `held` bytes of an incomplete header.
     header: [u8; MAX_HEADER],
     held: usize,
-    /// How much of the present frame's payload has yet to come.
+    /// The number of payload bytes still missing from the current frame.
     payload: u64,
-    /// Whether a message has begun whose last fragment has not.
+    /// Whether a message has begun and its last fragment has not.
     fragmented: bool,
-    /// How many messages have begun; a control frame is one where it stands alone.
+    /// The number of messages begun, including control frames between messages.
     begun: u64,
-    /// The largest frame since that was last asked for.
+    /// The largest frame since the last call of [`take_largest`](Self::take_largest).
     largest: u64,
     close: Option<Close>,
 }
@@ -27,13 +26,13 @@ pub(super) struct Tracker {
 /// The code in the client's first close frame.
 #[derive(Debug)]
 enum Close {
-    /// So much of it has come.
+    /// The code has arrived in part.
     Partial {
         mask: [u8; 4],
         first: Option<u8>,
     },
     Code(u16),
-    /// The frame has no room for one.
+    /// The frame is too short for a code.
     None,
 }
 
@@ -50,7 +49,7 @@ const CONTROL: u8 = 8;
 const CLOSE: u8 = 8;
 
 impl Tracker {
-    /// Follows what comes next, and tells how many frames have begun with it.
+    /// Tracks the next bytes. Returns the number of frames that began in them.
     pub(super) fn advance(&mut self, mut bytes: &[u8]) -> usize {
         let mut frames = 0;
         loop {
@@ -74,7 +73,7 @@ impl Tracker {
         }
     }
 
-    /// The next header, and how many of these bytes belong to it; `None` if they all do and more have to come.
+    /// The next header, and the number of these bytes that belong to it; `None` if the header is still incomplete.
     fn read_header(&mut self, bytes: &[u8]) -> Option<(Header, usize)> {
         if self.held == 0 {
             if let Some(header) = parse(bytes) {
@@ -102,12 +101,12 @@ impl Tracker {
         }
     }
 
-    /// The message or frame of which a part has come and a part has not, by its number.
+    /// The number of the message or frame that has arrived only in part.
     pub(super) fn unfinished(&self) -> Option<u64> {
         (self.held > 0 || self.payload > 0 || self.fragmented).then_some(self.begun)
     }
 
-    /// The code of the client's close frame, as it stands there.
+    /// The code of the client's close frame as received.
     pub(super) fn close_code(&self) -> Option<u16> {
         match self.close {
             Some(Close::Code(code)) => Some(code),
@@ -121,7 +120,7 @@ impl Tracker {
     }
 }
 
-/// The header that these bytes begin with, if all of it is there.
+/// The header at the beginning of these bytes, if it is complete.
 fn parse(bytes: &[u8]) -> Option<Header> {
     let (&[first, second], rest) = bytes.split_first_chunk()?;
     let (length, rest) = match second & 0x7f {
@@ -162,7 +161,7 @@ mod tests {
 
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
-    /// A frame whose length is written in this many bytes beyond the second.
+    /// A frame whose length is written in this many bytes after the second.
     fn frame(first: u8, payload: &[u8], width: usize, masked: bool) -> Vec<u8> {
         let length = payload.len() as u64;
         let second = match width {
@@ -244,7 +243,7 @@ mod tests {
                 let end = wire.len().min(at.saturating_add(cut));
                 counted += tracker.advance(&wire[at..end]);
                 at = end;
-                // Where this byte stands, told by the whole frames.
+                // The position of this byte, computed from the whole frames.
                 let (mut open, mut start, mut begun) = (false, 0, 0);
                 let mut inside = false;
                 for (first, bytes) in &frames {

@@ -15,7 +15,7 @@ use crate::{
     response::{rejection::Rejection, reply},
 };
 
-/// A request that asks properly for a WebSocket.
+/// A valid WebSocket handshake request.
 pub(crate) struct Upgrade {
     pub(super) on_upgrade: OnUpgrade,
     pub(super) response: Response,
@@ -36,7 +36,8 @@ impl Upgrade {
         if !has_token(&parts.headers, &UPGRADE, "websocket") {
             return Err(Rejection::Handshake("Can \"Upgrade\" only to \"WebSocket\".\n"));
         }
-        // A proxy that knows no upgrade may have rewritten this one (suite: `test_invalidConnectionHeader`).
+        // A proxy that does not support upgrades may have rewritten this header
+        // (suite: `test_invalidConnectionHeader`).
         if !has_token(&parts.headers, &CONNECTION, "upgrade") {
             return Err(Rejection::Handshake("\"Connection\" must be \"Upgrade\".\n"));
         }
@@ -48,7 +49,7 @@ impl Upgrade {
             }
             None => (Version::Rfc6455, rfc6455(&parts.headers)?),
         };
-        // Absent on HTTP/1.0, on HTTP/2, and where a layer has made a new request of this one.
+        // Missing on HTTP/1.0, on HTTP/2, and if a layer has created a new request.
         let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
             return Err(Rejection::UpgradeRequired("This connection cannot be upgraded.\n"));
         };
@@ -57,18 +58,18 @@ impl Upgrade {
         Ok(Self { on_upgrade, response, version })
     }
 
-    /// Whether it knows binary messages and pings.
+    /// Whether the version has binary messages and pings.
     pub(crate) fn is_rfc6455(&self) -> bool {
         matches!(self.version, Version::Rfc6455)
     }
 }
 
-/// Whether a request has the method that opens a WebSocket.
+/// Whether a request has a method that opens a WebSocket.
 pub(crate) fn is_opening(parts: &Parts) -> bool {
     parts.method == Method::GET || is_extended_connect(parts)
 }
 
-/// Whether this is WebSocket's way to open on HTTP/2 ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
+/// Whether this opens a WebSocket over HTTP/2 ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
 #[cfg(feature = "http2")]
 fn is_extended_connect(parts: &Parts) -> bool {
     let protocol = parts.extensions.get::<hyper::ext::Protocol>();
@@ -80,7 +81,7 @@ fn is_extended_connect(_: &Parts) -> bool {
     false
 }
 
-/// HTTP/2 has said already that this is a WebSocket: there are no keys, and the answer is 200.
+/// The `:protocol` of HTTP/2 already names WebSocket: there are no keys, and the status is 200.
 fn extended_connect(parts: &mut Parts) -> Result<Upgrade, Rejection> {
     check_version(&parts.headers)?;
     let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
@@ -112,7 +113,7 @@ fn check_version(request: &HeaderMap) -> Result<(), Rejection> {
     }
 }
 
-/// Whether a comma-separated header holds `token`, over all its lines and in any case.
+/// Whether a comma-separated header has `token` in any of its lines, ignoring case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
@@ -121,7 +122,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// 16 bytes make 22 letters of base64 and two `=`.
+/// 16 bytes are 22 base64 characters and two `=`.
 fn is_key(key: &[u8]) -> bool {
     key.len() == 24
         && key.ends_with(b"==")

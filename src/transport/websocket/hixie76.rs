@@ -1,7 +1,7 @@
-//! The WebSocket from before RFC 6455, as in draft-hixie-thewebsocketprotocol-76: handshake and framing.
+//! The WebSocket protocol before RFC 6455, draft-hixie-thewebsocketprotocol-76: handshake and framing.
 //!
-//! The answer to the handshake leaves before the client's last eight bytes have come, because HAProxy
-//! passes those on only then (suite: `test_haproxy`).
+//! The handshake response is sent before the client's last eight bytes arrive, because HAProxy forwards them only
+//! then (suite: `test_haproxy`).
 
 use std::io;
 
@@ -37,7 +37,7 @@ const LOCATION: HeaderName = HeaderName::from_static("sec-websocket-location");
 const WEBSOCKET_ORIGIN: HeaderName = HeaderName::from_static("sec-websocket-origin");
 const PROTOCOL: HeaderName = HeaderName::from_static("sec-websocket-protocol");
 
-/// What the client's headers say.
+/// The handshake data from the client's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keys {
     key1: u32,
@@ -48,7 +48,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// `None` when the request is no such handshake.
+    /// `None` if the request is not such a handshake.
     pub(super) fn from_request(parts: &Parts, options: &Options) -> Option<Self> {
         let headers = &parts.headers;
         if headers.contains_key(SEC_WEBSOCKET_VERSION) {
@@ -73,7 +73,7 @@ impl Keys {
         response
     }
 
-    /// The proof that this side has understood the handshake.
+    /// The challenge response, which proves that this side understands the handshake.
     fn challenge(&self, key3: [u8; 8]) -> [u8; 16] {
         let mut md5 = Md5::new();
         md5.update(self.key1.to_be_bytes());
@@ -94,11 +94,11 @@ fn key_number(key: &HeaderValue) -> Option<u32> {
     whole.then(|| number / spaces)
 }
 
-/// The URL that the client must have asked for; it compares.
+/// The URL that the client must have requested; the client compares it.
 fn location(parts: &Parts, options: &Options) -> Option<HeaderValue> {
     let own = Own::of(&options.origin_context(parts, MissingOrigin::Allowed))?;
-    // Where nothing tells the scheme, a proxy's word is taken that nobody has vouched for: nothing depends on it but
-    // this comparison, and old setups have no other.
+    // If the scheme is unknown, an untrusted proxy header decides: only the client's comparison depends on it, and
+    // old setups have no other source.
     let secure = match own.scheme {
         Some(scheme) => default_port(scheme) == Some(443),
         None => first_element(&parts.headers, &X_FORWARDED_PROTO)
@@ -112,7 +112,7 @@ fn location(parts: &Parts, options: &Options) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{scheme}://{}{port}{path}", own.host)).ok()
 }
 
-/// Reads the last part of the client's handshake and answers it.
+/// Reads the last part of the client's handshake and sends the challenge response.
 pub(super) async fn answer<Io>(mut io: Io, keys: &Keys, max_message: usize) -> io::Result<Framed<Io, Codec>>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
@@ -124,16 +124,16 @@ where
     Ok(Framed::new(io, Codec::new(max_message)))
 }
 
-/// The frames: text between 0x00 and 0xFF, and 0xFF 0x00 for the end.
+/// The framing: text between 0x00 and 0xFF, and 0xFF 0x00 for the end.
 #[derive(Debug)]
 pub(super) struct Codec {
     max_message: usize,
-    /// How much of the frame that is coming in has been searched for its end.
+    /// The part of the incoming frame already searched for its end.
     scanned: usize,
-    /// How many frames have come whole.
+    /// The number of complete frames received.
     frames: u64,
     closed: bool,
-    /// Whether there has been an error: what comes behind it means nothing.
+    /// Whether there was an error: the input after it is meaningless.
     failed: bool,
 }
 
@@ -142,7 +142,7 @@ impl Codec {
         Self { max_message, scanned: 0, frames: 0, closed: false, failed: false }
     }
 
-    /// How many frames have come whole.
+    /// The number of complete frames received.
     pub(super) fn frames(&self) -> u64 {
         self.frames
     }
@@ -175,7 +175,7 @@ impl Codec {
                     .map_err(|error| tungstenite::Error::Utf8(error.to_string()))?;
                 Ok(Some(Message::Text(text)))
             }
-            // Frames with a length, and of other types, were never used.
+            // Frames with a length and frames of other types were never used.
             [other, ..] => Err(ProtocolError::InvalidOpcode(other).into()),
         }
     }
@@ -193,7 +193,7 @@ impl Decoder for Codec {
             if self.failed { Err(tungstenite::Error::AlreadyClosed) } else { self.next_message(input) };
         if result.is_err() {
             self.failed = true;
-            // `Framed` goes on reading after an error, and would keep all that comes.
+            // `Framed` keeps reading after an error and would keep all input.
             input.clear();
         }
         result
@@ -210,7 +210,7 @@ impl Encoder<Message> for Codec {
                 encode_text(frame.payload(), output);
             }
             Message::Close(_) => output.extend_from_slice(&[0xff, 0x00]),
-            // No such thing in this protocol. Binary messages have been refused when they were sent.
+            // The protocol has no such frames. Binary messages are rejected when the application sends them.
             Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
         Ok(())
@@ -224,7 +224,7 @@ fn encode_text(text: &[u8], output: &mut BytesMut) {
     output.extend_from_slice(&[0xff]);
 }
 
-/// The messages in some bytes that come this many at a time, until an error; none is longer than eight bytes.
+/// The messages in bytes that arrive in pieces of this size, until an error; no message is longer than eight bytes.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn decode_in_pieces(bytes: &[u8], step: usize) -> Vec<Result<Message, String>> {
     let mut codec = Codec::new(8);
@@ -278,7 +278,7 @@ mod tests {
     fn keys_that_are_none() {
         for bad in ["", "123", "1 2 3 4", "99999999999 ", " "] {
             let number = key_number(&HeaderValue::from_static(bad));
-            // "1 2 3 4" is 1234 / 3, which leaves a rest; a lone space is 0 / 1.
+            // "1 2 3 4" is 1234 / 3, which leaves a remainder; a lone space is 0 / 1.
             assert_eq!(number, (bad == " ").then_some(0), "{bad:?}");
         }
     }
@@ -311,7 +311,7 @@ mod tests {
             client.write_all(wrong.as_bytes()).await.unwrap();
             assert!(server.next().await.unwrap().is_err());
             let writer = tokio::spawn(async move {
-                // Good messages.
+                // Valid messages.
                 client.write_all(&b"\xff\0a\xff".repeat(256 << 10)).await
             });
             while !writer.is_finished() {

@@ -1,5 +1,5 @@
-//! The connection under a WebSocket, read in large pieces although each socket keeps only a small buffer; and
-//! whether it lives, which is known only where its bytes pass.
+//! The connection below a WebSocket. It reads in large pieces although each socket keeps only a small buffer, and it
+//! records whether bytes arrive and leave.
 
 use std::{
     cell::RefCell,
@@ -10,36 +10,36 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much one system call may read.
+/// The most bytes that one system call reads.
 const SCRATCH: usize = 64 << 10;
 
-/// What a connection may be read for in one turn of its task, in bytes, and in what costs as much time.
+/// The budget of one poll of a connection's task, in bytes and in work that takes as much time.
 ///
-/// The library reads on over what brings no message, and the runtime looks for what others have sent only every
-/// 61 turns: this bounds what they wait for.
+/// The library keeps reading while input contains no message, and the runtime checks for new events only every 61
+/// polls. The budget bounds the wait of other connections.
 const TURN: usize = 128 << 10;
 
-/// What a system call that writes costs: reading a ping is one, too.
+/// The cost of a write system call; reading a ping causes one too.
 const WRITE: usize = 8 << 10;
 
 thread_local! {
-    /// Where a read goes that may be larger than its reader's buffer: one for all sockets of a thread.
+    /// The target of a read larger than its reader's buffer: one for all sockets of a thread.
     static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
 }
 
-/// A connection that is read as far as it goes at once.
+/// A connection that reads all available data at once.
 ///
-/// The WebSocket library reads as much as its buffer holds, and that buffer is all that an idle socket costs.
-/// So it is small, and what a read brings beyond it is kept here until it has been asked for.
+/// The WebSocket library reads as much as its buffer holds, and an idle socket keeps only that buffer. So it is
+/// small, and further data is kept here until it is requested.
 #[derive(Debug)]
 pub(super) struct Buffered<Io> {
     io: Io,
-    /// What was read and not yet asked for begins at `at`.
+    /// Data that was read but not yet requested begins at `at`.
     rest: Vec<u8>,
     at: usize,
-    /// How much has been asked for and given.
+    /// The number of bytes returned to the reader.
     given: u64,
-    /// What is left of this turn.
+    /// The remaining budget of this poll.
     budget: usize,
     has_read: bool,
     has_written: bool,
@@ -50,28 +50,27 @@ impl<Io> Buffered<Io> {
         Self { io, rest: Vec::new(), at: 0, given: 0, budget: TURN, has_read: false, has_written: false }
     }
 
-    /// Lets as much be read as a turn may bring. Behind that, there seems to be nothing until the task, which has
-    /// been woken, comes again.
+    /// Resets the budget. Once it is used up, reads return `Pending` and wake the task for another poll.
     pub(super) fn begin_turn(&mut self) {
         self.budget = TURN;
     }
 
-    /// Takes from this turn what the work with what was read costs beside its bytes.
+    /// Reduces the budget by the cost of the work beyond the bytes themselves.
     pub(super) fn spend(&mut self, cost: usize) {
         self.budget = self.budget.saturating_sub(cost);
     }
 
-    /// How many bytes the reader has got.
+    /// The number of bytes that the reader has got.
     pub(super) fn given(&self) -> u64 {
         self.given
     }
 
-    /// Whether a byte has come in since the last call.
+    /// Whether a byte has arrived since the last call.
     pub(super) fn has_read(&mut self) -> bool {
         std::mem::take(&mut self.has_read)
     }
 
-    /// Whether a byte has gone out since the last call.
+    /// Whether a byte has been written since the last call.
     pub(super) fn has_written(&mut self) -> bool {
         std::mem::take(&mut self.has_written)
     }
@@ -100,7 +99,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Buffered<Io> {
             }
         } else {
             ready!(READ.with(|scratch| {
-                // It is taken only if reading this connection reads another one.
+                // The buffer is in use only if reading this connection reads another one.
                 let Ok(mut scratch) = scratch.try_borrow_mut() else {
                     return Pin::new(io).poll_read(cx, buffer);
                 };

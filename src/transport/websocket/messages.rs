@@ -21,11 +21,11 @@ use crate::{
     session::close_reason::CloseReason,
 };
 
-/// Received data that is shorter than this is copied, so as not to keep the buffer that it came in. Text always
-/// is: it is checked to be UTF-8 once, and a string that shares the buffer would check it again.
+/// Received binary data shorter than this is copied, so that it does not keep its buffer alive. Text is always
+/// copied: its UTF-8 is checked once, and a string sharing the buffer would check it again.
 const COPY_BELOW: usize = 16 << 10;
 
-// What a peer that breaks a rule is told: codes of RFC 6455, section 7.4.1.
+// The close frames for protocol violations, with codes of RFC 6455, section 7.4.1.
 pub(super) const VIOLATION: CloseFrame = CloseFrame::fixed(1002, "Protocol error");
 pub(super) const BINARY: CloseFrame = CloseFrame::fixed(1003, "Binary messages are not supported");
 pub(super) const NOT_UTF8: CloseFrame = CloseFrame::fixed(1007, "Not UTF-8");
@@ -33,10 +33,10 @@ const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
 pub(super) const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
 const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
 
-/// How the client's close frame ended the session, if its code was this one.
+/// The close reason for a client's close frame, whose code on the wire was `code`.
 pub(super) fn closed_by_client(frame: Option<WsCloseFrame>, code: Option<u16>) -> CloseReason {
     match frame {
-        // The library puts another one in the place of a code that must not be on the wire.
+        // The library replaces a code that must not be sent.
         Some(frame) if code.is_some_and(|code| CloseCode::from(code) != frame.code) => {
             CloseReason::ProtocolError(VIOLATION)
         }
@@ -47,7 +47,7 @@ pub(super) fn closed_by_client(frame: Option<WsCloseFrame>, code: Option<u16>) -
     }
 }
 
-/// The messages of one text: an array or a string on the framed endpoint, itself on the raw one.
+/// The messages of one text: an array or a string on the framed endpoint, the text itself on the raw one.
 pub(super) fn receive_text(text: &str, is_framed: bool, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
     if !is_framed {
         return Ok(vec![Message::from_raw(text)]);
@@ -76,13 +76,13 @@ pub(super) fn raw(message: &Message) -> WsMessage {
     if message.is_binary() { WsMessage::Binary(bytes) } else { text(bytes) }
 }
 
-/// A text message of bytes that are known to be UTF-8, since they were made from strings:
-/// `WsMessage::Text` would have them checked once more.
+/// A text message of bytes that are valid UTF-8, since they come from strings: `WsMessage::Text` would check them
+/// again.
 pub(super) fn text(utf8: Bytes) -> WsMessage {
     WsMessage::Frame(WsFrame::message(utf8, OpCode::Data(Data::Text), true))
 }
 
-/// A close frame within what RFC 6455 allows: sections 7.4 and 5.5.
+/// A close frame within the limits of RFC 6455, sections 7.4 and 5.5.
 pub(super) fn on_the_wire(close: &CloseFrame) -> WsCloseFrame {
     const MAX_REASON: usize = 123;
     let code = CloseCode::from(close.code());

@@ -1,4 +1,4 @@
-//! The WebSocket library's stream, with a way to give back the memory of a burst.
+//! The WebSocket library's stream, able to release the memory of a burst.
 
 use std::{
     future::Future,
@@ -20,26 +20,25 @@ use tokio_tungstenite::{
 
 use super::{frames::Tracker, io::Buffered, socket::MessageStream};
 
-/// Most sockets are idle most of the time: this is what each of them keeps for reading.
+/// The read buffer of each socket. It is small because most sockets are idle most of the time.
 const READ_BUFFER: usize = 1 << 10;
 
-/// A frame of this size, or what is written at once, grows the library's buffers beyond what an idle socket should
-/// keep.
+/// A frame or a write of this size grows the library's buffers beyond the memory that an idle socket should keep.
 const LARGE: usize = 4 << 10;
 
-/// What a frame costs beside its bytes, in the time that a byte takes.
+/// The cost of a frame in addition to its bytes, in the time that a byte takes.
 const FRAME: usize = 1 << 10;
 
 /// One WebSocket connection.
 ///
-/// The library's buffers grow with the largest frame and never shrink, and there is no call to make them. So a new
-/// stream takes the place of one that has grown, once the old one is known to hold nothing.
+/// The library's buffers grow with the largest frame, and it has no call to shrink them. So a new stream replaces a
+/// grown one that is known to hold no data.
 pub(super) struct WebSocket<Io> {
     stream: WebSocketStream<Watched<Io>>,
     max_message: usize,
-    /// Whether the library has found no whole frame in what it has, and got no more.
+    /// Whether the library holds no complete frame and has no more input.
     drained: bool,
-    /// Whether something large has passed since the stream was made.
+    /// Whether a large frame or write has passed since the stream was created.
     grown: bool,
 }
 
@@ -61,9 +60,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
 /// The connection as the library sees it.
 struct Watched<Io> {
     io: Buffered<Io>,
-    /// What the library has been given.
+    /// The frames in the bytes given to the library.
     frames: Tracker,
-    /// The most that the library has had to write at once, since it was last asked for.
+    /// The largest write of the library since the last call of `was_large`.
     longest_write: usize,
 }
 
@@ -154,7 +153,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for WebSocket<Io> {
 
     fn shrink(self) -> Option<Self> {
         let renewed = pin!(Self::over(self.stream.into_inner(), self.max_message));
-        // It is async to know its first waker, and done at once.
+        // The function is async to get its first waker, and completes at once.
         match renewed.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(renewed) => Some(renewed),
             Poll::Pending => None,
@@ -188,7 +187,7 @@ mod tests {
 
     type Server = WebSocket<DuplexStream>;
 
-    /// The next message, however many turns it takes.
+    /// The next message, after any number of polls.
     async fn next(server: &mut Server) -> WsMessage {
         let next = poll_fn(|cx| {
             server.io().begin_turn();
@@ -197,12 +196,12 @@ mod tests {
         next.await.unwrap().unwrap()
     }
 
-    /// Reads until there is no more.
+    /// Reads all available data.
     fn drain(server: &mut Server) {
         assert!(next(server).now_or_never().is_none());
     }
 
-    /// Whether it is to be renewed, when it has been read to the end.
+    /// Whether the stream should be replaced, once all data is read.
     fn should_shrink(server: &mut Server) -> bool {
         drain(server);
         server.was_large();
@@ -229,7 +228,7 @@ mod tests {
         server.send(WsMessage::text("y".repeat(LARGE))).await.unwrap();
         assert!(should_shrink(&mut server));
         server = server.shrink().unwrap();
-        // Many small messages may be as much.
+        // Many small messages can be as large together.
         for _ in 0..LARGE {
             server.feed(WsMessage::text("y")).await.unwrap();
         }
@@ -286,7 +285,7 @@ mod tests {
             assert!(next(&mut server).await.is_pong(), "{name}");
             assert!(should_shrink(&mut server), "{name}");
 
-            // Not in the middle of the next one.
+            // Not in the middle of the next message.
             for part in [&before[..1], &before[1..before.len() - 1]] {
                 client.write_all(part).await.unwrap();
                 while next(&mut server).now_or_never().is_some() {}
@@ -298,7 +297,7 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever a client pauses, nothing of what it sends is lost by giving back.
+        /// Replacing the stream loses no data, wherever a client pauses.
         #[test]
         fn nothing_is_lost(
             messages in proptest::collection::vec((0..3_u8, 0..10_000_usize), 1..6),

@@ -26,24 +26,24 @@ use crate::{
     session::{attachment::Attachment, close_reason::CloseReason, driver::Driver, waiters::Ticket},
 };
 
-/// How many messages are read before the application gets its turn: empty ones never fill a queue.
+/// The most messages read before the handler runs: empty messages never fill a queue.
 const READS_PER_TURN: usize = 64;
 
-/// What the buffers of a quiet connection may keep of a burst.
+/// The most memory that the buffers of a quiet connection may keep after a burst.
 const MAX_KEPT: usize = 16 << 10;
 
-/// After so many turns without a large message a connection is quiet. A heartbeat counts as all of them: it leaves
-/// when there was no message for its time.
+/// A connection is quiet after this many polls without a large message. A heartbeat makes it quiet at once, since it
+/// is sent only after a time without messages.
 const QUIET: u8 = 64;
 
-/// How much is read and thrown away after the end, so that the close frame is not lost to a reset.
+/// The most bytes discarded after the end. Discarding prevents a reset that would lose the close frame.
 const MAX_DISCARD: u64 = 32 << 20;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) decode: decode::Limits,
     pub(super) max_message: usize,
-    /// What may go out in one frame.
+    /// The limit of one outgoing frame.
     pub(super) frame_bytes: usize,
     /// Whether heartbeats are on.
     pub(super) heartbeats: bool,
@@ -58,20 +58,20 @@ pub(super) trait MessageStream:
     /// The connection itself.
     fn io(&mut self) -> &mut Buffered<Self::Io>;
 
-    /// The message or frame that has come in part, by its number; each has another one.
+    /// The number of the message or frame that has arrived only in part; each has a different number.
     fn unfinished(&self) -> Option<u64>;
 
-    /// The code of the client's close frame as it came: the library replaces some.
+    /// The code of the client's close frame as received: the library replaces some codes.
     fn close_code(&self) -> Option<u16>;
 
-    /// Whether something has passed since the last call that takes much memory, as far as that is known.
+    /// Whether a large message has passed since the last call, as far as that is known.
     fn was_large(&mut self) -> bool;
 
-    /// Whether it has more memory than it needs, and holds nothing: all that has come in part has come whole and been
-    /// given out.
+    /// Whether the stream has more memory than it needs and holds no data: every message received in part is complete
+    /// and has been returned.
     fn should_shrink(&self) -> bool;
 
-    /// The same connection with little memory; it has yet to be polled.
+    /// The same connection with small buffers; the caller must poll it again.
     fn shrink(self) -> Option<Self>;
 }
 
@@ -106,8 +106,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> MessageStream for Framed<Buffered<Io>, 
     }
 }
 
-/// Moves messages between a connection and its session, and runs the application's handler between reading
-/// and writing, so that no message crosses a task.
+/// Moves messages between a connection and its session. It runs the handler between reading and writing, so that no
+/// message crosses tasks.
 pub(super) struct Socket<S> {
     transport: Transport,
     limits: Limits,
@@ -115,43 +115,42 @@ pub(super) struct Socket<S> {
     link: Option<Link<S>>,
 }
 
-/// The connection while there is one.
+/// The connection, while it exists.
 struct Link<S> {
     stream: S,
     attachment: Attachment,
-    /// A batch that waits for room in the session. Until it is taken, nothing more is read.
+    /// A batch that waits for room in the session. Nothing more is read until it is accepted.
     waiting: Vec<Message>,
     ticket: Ticket,
     stage: Stage,
-    /// For how many turns there was no large message, up to [`QUIET`].
+    /// The number of polls without a large message, up to [`QUIET`].
     quiet: u8,
-    /// The unfinished message that the session was told of.
+    /// The unfinished message last reported to the session.
     unfinished: Option<u64>,
     /// Whether reading has failed in the middle of a message.
     failed: bool,
-    /// Whether the close frame has left.
+    /// Whether the close frame has been sent.
     close_written: bool,
     /// Whether this side has closed its half of the connection.
     shut: bool,
-    /// Whether something waits for the peer to read.
+    /// Whether outgoing data waits for the peer to read.
     blocked: bool,
-    /// Whether a ping has gone out and nothing has come in since.
+    /// Whether a ping has been sent and no byte has arrived since.
     asked: bool,
 }
 
 enum Stage {
-    /// `o` is not yet on its way; the application waits for it.
+    /// `o` has not been sent yet; the handler waits for it.
     Opening,
     Open,
-    /// A close frame has been written; what still comes in is thrown away until the peer closes too, or the
-    /// session has gone.
+    /// A close frame has been written. Further input is discarded until the peer closes too, or the session ends.
     Closing {
-        /// How much had been read before.
+        /// The number of bytes read before.
         read: u64,
     },
 }
 
-/// The connection is done with.
+/// The connection has ended.
 struct Done;
 
 impl<S: MessageStream> Socket<S> {
@@ -179,7 +178,7 @@ impl<S: MessageStream> Socket<S> {
         Self { transport, limits, driver, link: Some(link) }
     }
 
-    /// Runs `step` on the connection, if there is one; at its end the session ends too.
+    /// Runs `step` on the connection, if there is one. At the connection's end the session ends too.
     fn with_link(&mut self, step: impl FnOnce(&mut Link<S>) -> Result<(), Done>) {
         if let Some(Err(Done)) = self.link.as_mut().map(step) {
             self.link = None;
@@ -195,13 +194,13 @@ impl<S: MessageStream> Future for Socket<S> {
         let Self { transport, limits, .. } = *this;
         this.with_link(|link| {
             link.stream.io().begin_turn();
-            // What the steps below do to each other, they see without being woken once more.
+            // The steps below see each other's effects without waking this task again.
             link.attachment.disarm(cx.waker());
-            // What the peer has done in time counts before the driver looks at the clock.
+            // The peer's progress counts before the driver checks the deadlines.
             if matches!(link.stage, Stage::Opening) || link.blocked {
                 link.poll_write(transport, limits, cx)?;
             }
-            // While the peer does not read, it is not read either: the answers to its pings would pile up.
+            // While the peer does not read, its input is not read either: the answers to its pings would accumulate.
             if !link.blocked || link.is_closing() {
                 link.poll_read(transport, limits, cx)?;
             }
@@ -217,7 +216,7 @@ impl<S: MessageStream> Future for Socket<S> {
         if this.driver.is_gone() {
             this.link = None;
         }
-        // What the application has just sent leaves with this wake-up.
+        // Messages that the handler has just sent leave in this poll.
         this.with_link(|link| {
             let was_closing = link.is_closing();
             link.poll_write(transport, limits, cx)?;
@@ -229,7 +228,7 @@ impl<S: MessageStream> Future for Socket<S> {
             cx.waker().wake_by_ref();
         }
         if this.link.is_none() && finished.is_pending() {
-            // The connection may have ended just now: the driver has yet to see it.
+            // The connection may have ended just now: the driver must see it.
             return this.driver.poll(true, cx);
         }
         finished
@@ -237,21 +236,21 @@ impl<S: MessageStream> Future for Socket<S> {
 }
 
 impl<S: MessageStream> Link<S> {
-    /// Whether the stream keeps the memory of a burst that is over.
+    /// Whether the stream keeps the memory of a past burst.
     fn should_shrink(&mut self, limits: Limits) -> bool {
         self.quiet = if self.stream.was_large() { 0 } else { QUIET.min(self.quiet + 1) };
-        // Without heartbeats there may be no other turn.
+        // Without heartbeats there may be no later poll.
         let quiet = self.quiet == QUIET || !limits.heartbeats;
         quiet && !self.blocked && !self.is_closing() && self.stream.should_shrink()
     }
 
-    /// The same link over a stream that keeps little memory.
+    /// The same link over a stream with small buffers.
     fn shrink(self) -> Option<Self> {
         let stream = self.stream.shrink()?;
         Some(Self { stream, quiet: 0, ..self })
     }
 
-    /// Tells the session which message is being read, if one has come in part.
+    /// Reports to the session the message that has arrived only in part.
     fn note_unfinished(&mut self) {
         let reads = !self.blocked && self.waiting.is_empty();
         let unfinished = self.stream.unfinished().filter(|_| reads);
@@ -261,7 +260,7 @@ impl<S: MessageStream> Link<S> {
         }
     }
 
-    /// Writes every frame that the session has, then flushes.
+    /// Writes every frame of the session, then flushes.
     fn poll_write(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
         while !self.is_closing() {
             match Pin::new(&mut self.stream).poll_ready(cx) {
@@ -296,7 +295,7 @@ impl<S: MessageStream> Link<S> {
         Ok(())
     }
 
-    /// Tells the session whether its peer reads what it is sent.
+    /// Reports to the session whether its peer reads.
     fn note_blocked(&mut self, blocked: bool) {
         if blocked != self.blocked {
             self.blocked = blocked;
@@ -346,19 +345,19 @@ impl<S: MessageStream> Link<S> {
         matches!(self.stage, Stage::Closing { .. })
     }
 
-    /// Reads until there is no more, or the session has no room.
+    /// Reads until there is no more data, or the session has no room.
     fn poll_read(&mut self, transport: Transport, limits: Limits, cx: &mut Context<'_>) -> Result<(), Done> {
         if self.is_closing() {
             return self.poll_discard(cx);
         }
         if self.failed {
-            // There is nothing more to read, and the peer has yet to be told why.
+            // No more data can be read, but the close frame is still to be sent.
             return Ok(());
         }
         for _ in 0..READS_PER_TURN {
             if !self.waiting.is_empty() {
                 match self.attachment.poll_accept(&mut self.waiting, &mut self.ticket, cx) {
-                    // A large batch leaves much room behind.
+                    // Frees the memory of a large batch.
                     Poll::Ready(_) => self.waiting = Vec::new(),
                     Poll::Pending => return Ok(()),
                 }
@@ -379,7 +378,7 @@ impl<S: MessageStream> Link<S> {
                 WsMessage::Close(frame) => {
                     let reason = closed_by_client(frame, self.stream.close_code());
                     self.attachment.end(reason);
-                    // The older protocol wants an answer too; RFC 6455's is already written, and refuses.
+                    // hixie-76 needs a close answer. RFC 6455's is already written, so this call fails there.
                     let _ = self.put(WsMessage::Close(None));
                     self.close();
                     return self.poll_discard(cx);
@@ -391,7 +390,7 @@ impl<S: MessageStream> Link<S> {
         Ok(())
     }
 
-    /// Ends the session for an error of the connection, which gives no more messages.
+    /// Ends the session after an error of the connection, which returns no more messages.
     fn fail(&mut self, error: &Error) -> Result<(), Done> {
         self.failed = true;
         match error {
@@ -403,18 +402,18 @@ impl<S: MessageStream> Link<S> {
         }
     }
 
-    /// Ends the session and tells the peer; the close frame leaves at the next write.
+    /// Ends the session; the close frame is sent with the next write.
     fn violate(&mut self, violation: CloseFrame) -> Result<(), Done> {
         self.attachment.end(CloseReason::ProtocolError(violation));
         Ok(())
     }
 
-    /// In the closing stage: waits for the peer's half, and throws away what comes before it.
+    /// In the closing stage: waits for the peer to close, and discards the data before.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<(), Done> {
         if !self.is_closing() {
             return Ok(());
         }
-        // Closing before the close frame is out would lose it.
+        // Closing before the close frame is sent would lose it.
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Ok(())) if !self.close_written => {
                 self.close_written = true;
@@ -424,7 +423,7 @@ impl<S: MessageStream> Link<S> {
             Poll::Ready(Err(_)) => return Err(Done),
             Poll::Pending => return Ok(()),
         }
-        // Behind an error there are no messages, and a stream may wait for some for ever.
+        // After an error there are no messages, and a stream might wait for one forever.
         for _ in 0..READS_PER_TURN {
             if self.failed {
                 break;
@@ -440,8 +439,8 @@ impl<S: MessageStream> Link<S> {
             cx.waker().wake_by_ref();
             return self.check_discarded();
         }
-        // An answer behind an error cannot be found, and is not waited for
-        // (RFC 6455, section 7.1.7: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7).
+        // An answer after an error cannot be found, so it is not awaited (RFC 6455, section 7.1.7:
+        // https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7).
         if !self.shut {
             match Pin::new(self.stream.io()).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => self.shut = true,
@@ -449,7 +448,7 @@ impl<S: MessageStream> Link<S> {
                 Poll::Pending => return Ok(()),
             }
         }
-        // What has come behind it has to be read, or the connection would be reset under the close frame.
+        // The remaining input must be read: otherwise a reset of the connection could lose the close frame.
         loop {
             let mut scratch = [0; 4 << 10];
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -461,7 +460,7 @@ impl<S: MessageStream> Link<S> {
         }
     }
 
-    /// Behind a turn of reading for nothing.
+    /// Checks the limit of discarded bytes.
     fn check_discarded(&mut self) -> Result<(), Done> {
         match self.stage {
             Stage::Closing { read } if self.stream.io().given() - read <= MAX_DISCARD => Ok(()),
