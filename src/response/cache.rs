@@ -1,4 +1,4 @@
-//! What may be kept by browsers and proxies: all of it for a year, or nothing.
+//! Cache headers for browsers and proxies: a year, or never.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use http::{
     header::{CACHE_CONTROL, EXPIRES},
 };
 
-/// To the letter what the suite compares with (`verify_not_cached`).
+/// The exact value that the suite expects (`verify_not_cached`).
 const NO_CACHE: HeaderValue =
     HeaderValue::from_static("no-store, no-cache, no-transform, must-revalidate, max-age=0");
 

@@ -1,4 +1,4 @@
-//! The client's script, served by the endpoint itself.
+//! The client script, served by the endpoint.
 
 use std::{fmt, io, path::Path};
 
@@ -11,10 +11,10 @@ use http::{
 
 use super::{cache, etag::ETag, rejection::Rejection, reply};
 
-/// A build of sockjs-client for the endpoint to serve, so that pages and the iframe page always load the
-/// same version: see [`Options::client_script`](crate::Options::client_script).
+/// A build of sockjs-client that the endpoint serves, so that pages and the iframe page always load the same version:
+/// see [`Options::client_script`](crate::Options::client_script).
 ///
-/// Take `dist/sockjs.min.js` of the npm package `sockjs-client`.
+/// Use `dist/sockjs.min.js` of the npm package `sockjs-client`.
 #[derive(Clone)]
 pub struct ClientScript {
     script: Bytes,
@@ -22,28 +22,28 @@ pub struct ClientScript {
 }
 
 impl ClientScript {
-    /// The script itself, for instance by `include_bytes!`.
+    /// Creates it from the script, for instance from `include_bytes!`.
     pub fn from_bytes(script: impl Into<Bytes>) -> Self {
         let script = script.into();
         Self { etag: ETag::of(&script), script }
     }
 
-    /// Reads the script from a file, once, now.
+    /// Reads the script from a file, once, immediately.
     ///
     /// # Errors
-    /// What reading the file fails with.
+    /// Returns the error of reading the file.
     pub fn from_file(path: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self::from_bytes(std::fs::read(path)?))
     }
 
-    /// The name of exactly this content, as it stands in the path `/sockjs-VERSION.min.js`.
+    /// Returns the version of this exact content, as in the path `/sockjs-VERSION.min.js`.
     #[must_use]
     pub fn version(&self) -> &str {
         self.etag.as_str()
     }
 
-    /// The script, or 304 for a browser that has it. Under a path with a version it may be kept for ever;
-    /// without one it is asked for anew each time, or after an update a page and its iframe would differ.
+    /// Returns the script, or 304 for a browser that has it. A path with a version may be cached for a year. Without
+    /// a version, browsers must revalidate each time: otherwise a page and its iframe could differ after an update.
     pub(crate) fn respond(&self, version: Option<&str>, request: &HeaderMap) -> Result<Response, Rejection> {
         if version.is_some_and(|version| version != self.version()) {
             return Err(Rejection::NotFound);

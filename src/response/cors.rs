@@ -10,19 +10,20 @@ use http::{
 
 use crate::util::headers::said;
 
-/// Who may read an answer.
+/// The origins that may read a response.
 #[derive(Debug)]
 pub(crate) enum AllowOrigin {
     /// The origin that the request names, `null` included, with credentials.
     Named(HeaderValue),
-    /// Whoever does not say who it is, and never with credentials: browsers refuse `*` with those.
+    /// Any page whose request has no `Origin`, but never with credentials: browsers reject `*` with those.
     Anyone,
     /// No page of another origin.
     Nobody,
 }
 
 impl AllowOrigin {
-    /// A copy for an answer that may wait for long: the request's own header keeps the connection's read buffer.
+    /// Copies the origin for a response that may wait for long: the request's own header would keep the connection's
+    /// read buffer.
     pub(crate) fn detached(self) -> Self {
         match self {
             Self::Named(origin) => {
@@ -47,7 +48,7 @@ impl AllowOrigin {
     }
 }
 
-/// What a preflight request is told beside [`AllowOrigin`]; good for a year.
+/// Adds the headers of a preflight response besides [`AllowOrigin`]; valid for a year.
 pub(crate) fn preflight(request: &HeaderMap, methods: &'static str, response: &mut HeaderMap) {
     let vary = "Access-Control-Request-Method, Access-Control-Request-Headers";
     response.append(VARY, HeaderValue::from_static(vary));

@@ -1,8 +1,8 @@
-//! Entity tags: whether a browser already has what it asks for.
+//! Entity tags, by which a browser checks its cached copy.
 
 use http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH};
 
-/// The name of some content, made from all its bytes: the same on every node and in every process.
+/// A hash of all bytes of some content, the same on every node and in every process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ETag {
     hex: String,
@@ -16,7 +16,7 @@ impl ETag {
         Self { hex, header }
     }
 
-    /// Sixteen letters and digits.
+    /// The hash as sixteen letters and digits.
     pub(crate) fn as_str(&self) -> &str {
         &self.hex
     }
@@ -25,7 +25,8 @@ impl ETag {
         self.header.clone()
     }
 
-    /// Weak comparison, as [RFC 9110, section 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2) says.
+    /// Whether a request names this tag, by weak comparison ([RFC 9110, section
+    /// 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2)).
     pub(crate) fn is_known(&self, request: &HeaderMap) -> bool {
         request
             .get_all(IF_NONE_MATCH)

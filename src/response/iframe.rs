@@ -1,4 +1,4 @@
-//! The iframe page, by which old browsers reach another origin.
+//! The iframe page, through which old browsers reach another origin.
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{
 
 use super::{cache, etag::ETag, reply};
 
-/// The page for one client URL, made once per endpoint.
+/// The page for one client URL, created once per endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct IframePage {
     html: Bytes,
@@ -23,7 +23,7 @@ impl IframePage {
         Self { etag: ETag::of(html.as_bytes()), html: html.into() }
     }
 
-    /// The page for any other to frame: itself, or 304 for a browser that has it (suite: `IframePage`).
+    /// Answers if any page may frame this one: with the page, or 304 for a browser that has it (suite: `IframePage`).
     pub(crate) fn respond(&self, request: &HeaderMap) -> Response {
         let mut response =
             if self.etag.is_known(request) { reply::empty(StatusCode::NOT_MODIFIED) } else { self.page() };
@@ -32,8 +32,8 @@ impl IframePage {
         response
     }
 
-    /// The page for some to frame. Not cached, since who asks is judged each time, and since browsers keep
-    /// the policy that came with what they have.
+    /// Answers if only some pages may frame this one. The response is not cached, since each request is checked, and
+    /// since browsers would keep the policy of the cached page.
     pub(crate) fn respond_within(&self, frame_ancestors: HeaderValue) -> Response {
         let mut response = self.page();
         cache::never(response.headers_mut());
@@ -55,7 +55,7 @@ fn escape_attribute(url: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Sites name this hash in their policies: a new one is a breaking change.
+    /// Sites use this hash in their policies: changing it is a breaking change.
     #[test]
     fn the_documented_hash_is_the_inline_scripts() {
         use sha2::Digest as _;

@@ -1,4 +1,4 @@
-//! `/info`: what a client asks before it chooses a transport.
+//! `/info`, which a client requests before it chooses a transport.
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{cache, reply};
 use crate::util::random;
 
-/// The answer to `GET /info`, but for the number that differs each time.
+/// The response to `GET /info`, except for the random number.
 pub(crate) struct InfoPage {
     start: Box<str>,
 }
@@ -23,7 +23,7 @@ impl InfoPage {
             info.insert("base_url".to_owned(), base_url.into());
         }
         let mut start = info.to_string();
-        // The object goes on.
+        // More fields follow in the object.
         start.truncate(start.len() - 1);
         start.push_str(",\"entropy\":");
         Self { start: start.into() }

@@ -1,4 +1,4 @@
-//! Everything about answers that no transport decides: status, header policies, fixed pages, refusal_log.
+//! Parts of responses that do not depend on a transport: status, header policies, fixed pages, rejections.
 //!
 //! Imports: util.
 

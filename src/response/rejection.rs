@@ -1,4 +1,4 @@
-//! Requests that are refused: a type that becomes a response.
+//! Rejections: a type that becomes a response.
 
 use axum::response::{IntoResponse, Response};
 use http::{
@@ -8,52 +8,52 @@ use http::{
 
 use super::{cache, reply};
 
-/// Why a request is refused, and with what it is told so.
+/// The reason for rejecting a request, with the data of its response.
 #[derive(Debug)]
 pub(crate) enum Rejection {
-    /// No such path, or the transport is off.
+    /// No such path, or the transport is disabled.
     NotFound,
     /// No such session.
     NoSession,
-    /// A page of an origin that may not use the endpoint.
+    /// The request's origin is not allowed.
     Origin,
-    /// A session that belongs to somebody else, which looks like none.
+    /// A session of another owner; the response is that for a session that does not exist.
     Identity,
-    /// Another method than the path's, which are these.
+    /// The method is not one of the path's, which are these.
     Method { allow: &'static str },
-    /// Not a proper WebSocket handshake.
+    /// An invalid WebSocket handshake.
     #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only sockets shake hands"))]
     Handshake(&'static str),
     /// A WebSocket handshake of another version, or on a connection that cannot be upgraded.
     #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only sockets shake hands"))]
     UpgradeRequired(&'static str),
-    /// The endpoint has as many sessions as it may.
+    /// The endpoint has reached its session limit.
     SessionsFull,
-    /// The peer has as many sessions as it may.
+    /// The peer has reached its session limit.
     PeerFull,
-    /// The endpoint shuts down.
+    /// The endpoint is shutting down.
     Shutdown,
-    /// The handler's extractors took too long.
+    /// The application's extractors took too long.
     OpenTimeout,
-    /// One of the application's extractors rejected the request with this.
+    /// An extractor of the application rejected the request with this response.
     Extractor(Box<Response>),
-    /// A body, a message in it or their number is over its limit.
+    /// A body, a message in it or the number of messages exceeds its limit.
     TooLarge(&'static str),
-    /// A body that cannot be read, or a parameter with something else in it than it may hold.
+    /// A malformed body or parameter.
     Malformed(&'static str),
-    /// A body that broke off, or was not well-formed HTTP.
+    /// A body that broke off or was not well-formed HTTP.
     BrokenBody,
-    /// A body that took too long to come.
+    /// A body that brought no complete message for a minute.
     SlowBody,
     /// The session has no room for more messages.
     QueueFull,
-    /// The session has as many sending requests under way as it may.
+    /// The session has reached its limit of sending requests in flight.
     SendsFull,
-    /// Any cause, told in a frame of the transport.
+    /// Any cause, sent in a frame of the transport.
     Framed(Cause, Box<Response>),
 }
 
-/// The kinds of refusal_log: counted, and named in logs and metrics.
+/// The causes of rejections: counted, and named in logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     NotFound,
@@ -143,7 +143,7 @@ impl Rejection {
         }
     }
 
-    /// Whether there is no room for a session now.
+    /// Whether the endpoint cannot open a session now.
     pub(crate) fn is_overload(&self) -> bool {
         matches!(self, Self::SessionsFull | Self::PeerFull | Self::Shutdown | Self::OpenTimeout)
     }
@@ -160,15 +160,15 @@ impl IntoResponse for Rejection {
                 cache::never(response.headers_mut());
                 response
             }
-            // Without a content type and a body (suite: `verify405`).
+            // Without content type and body (suite: `verify405`).
             Self::Method { allow } => {
                 let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
                 response
             }
             Self::Handshake(text) => reply::text(StatusCode::BAD_REQUEST, text),
-            // With the version that would do
-            // (RFC 6455, section 4.4: https://www.rfc-editor.org/rfc/rfc6455#section-4.4).
+            // Names the supported version (RFC 6455, section 4.4:
+            // https://www.rfc-editor.org/rfc/rfc6455#section-4.4).
             Self::UpgradeRequired(text) => {
                 let mut response = reply::text(StatusCode::UPGRADE_REQUIRED, text);
                 response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -189,7 +189,7 @@ impl IntoResponse for Rejection {
                 try_again_later(StatusCode::TOO_MANY_REQUESTS, "Too many requests send to one session.\n")
             }
             Self::TooLarge(text) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, text),
-            // What the suite wants for a payload or a callback that cannot be read.
+            // The status that the suite expects for a malformed payload or callback.
             Self::Malformed(text) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, text),
             Self::BrokenBody => reply::text(StatusCode::BAD_REQUEST, "Broken body.\n"),
             Self::SlowBody => reply::text(StatusCode::REQUEST_TIMEOUT, "Body too slow.\n"),

@@ -1,4 +1,4 @@
-//! The makers of answers: status, type, body.
+//! Constructors of responses: status, content type, body.
 
 use axum::{body::Body, response::Response};
 use http::{
@@ -8,14 +8,14 @@ use http::{
 
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 
-/// `status` without a body.
+/// Returns `status` without a body.
 pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
 }
 
-/// `status` with a body of the given type, which browsers are not to guess.
+/// Returns `status` with a body of the given type, which browsers must not guess.
 pub(crate) fn body(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -25,7 +25,7 @@ pub(crate) fn body(status: StatusCode, content_type: HeaderValue, body: impl Int
     response
 }
 
-/// `status` with a plain text.
+/// Returns `status` with a plain text.
 pub(crate) fn text(status: StatusCode, text: &'static str) -> Response {
     if text.is_empty() {
         let mut response = empty(status);
