@@ -1,4 +1,4 @@
-//! What the log says of refused requests: one line, then silence for a while.
+//! Logging of requests rejected by their origin: at most one line a minute.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,23 +10,23 @@ use tokio::time::Instant;
 
 use super::policy::{MAX_SHOWN, Refused};
 
-/// Pages that are refused may ask again and again: a line each would let anyone fill the log.
+/// Rejected pages may retry again and again: one line for each request would let anyone fill the log.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// The refused requests of one endpoint.
+/// The log of one endpoint's rejected requests.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     last_line: Option<Instant>,
-    /// Refused since then.
+    /// Rejected requests since then.
     untold: u64,
 }
 
 impl RefusalLog {
-    /// Says which origin was refused, and which option would let it in. Never the URL, which has the session
-    /// id in it.
+    /// Logs the rejected origin and the option that would allow it. Never logs the URL, which contains the session
+    /// id.
     pub(crate) fn log(&self, refused: &Refused, parts: &Parts) {
         let host = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
         let host = host.or(parts.headers.get(HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
@@ -43,7 +43,7 @@ impl RefusalLog {
         );
     }
 
-    /// How many refusal_log went without a line before this one, if it gets one.
+    /// Returns the number of rejections that were not logged since the last line, if a line may be logged now.
     fn next_line(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last_line.is_some_and(|last| now < last + SILENCE) {

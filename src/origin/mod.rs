@@ -1,15 +1,15 @@
-//! Which pages may use an endpoint: a request's headers in, a verdict out.
+//! The origin check: the headers of a request in, a verdict out.
 //!
-//! Browsers tell a server where a request comes from in three ways, which are asked in this order:
+//! Browsers reveal the origin of a request in three headers, which are checked in this order:
 //!
-//! 1. `Sec-Fetch-Site` ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)), of every browser since 2023,
-//!    to HTTPS and to localhost: the browser itself says whether page and server have one origin, whatever a
-//!    proxy has made of `Host`;
+//! 1. `Sec-Fetch-Site` ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)), sent by every browser since 2023 to
+//!    HTTPS and to localhost: the browser itself compares the origins of page and server, even if a proxy changes
+//!    `Host`;
 //! 2. `Origin` ([RFC 6454](https://www.rfc-editor.org/rfc/rfc6454)), with cross-origin XHR, every WebSocket and
 //!    nearly every `POST`;
-//! 3. `Referer`, with what is left: script elements, frames, the forms of old browsers.
+//! 3. `Referer`, with the rest: script elements, frames, the forms of old browsers.
 //!
-//! No page can set any of them, and what is not a browser can set all of them. So a verdict protects users
+//! No page can set any of them, but a client that is not a browser can set all of them. So a verdict protects users
 //! from foreign pages, and nothing else.
 //!
 //! Imports: response, util.

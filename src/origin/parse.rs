@@ -1,6 +1,6 @@
 //! Origins as text.
 
-/// What pages whose origin is hidden have in its place.
+/// The origin of pages that hide theirs.
 pub(super) const NULL: &str = "null";
 
 /// An origin, as in [RFC 6454, section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2).
@@ -8,7 +8,7 @@ pub(super) const NULL: &str = "null";
 pub(super) struct Origin<'a> {
     pub(super) scheme: &'a str,
     pub(super) host: &'a str,
-    /// `None` where the scheme knows no ports.
+    /// `None` if the scheme has no ports.
     pub(super) port: Option<u16>,
 }
 
@@ -20,9 +20,9 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Splits `host:port`; an empty port is none.
+/// Splits `host:port`; an empty port is `None`.
 pub(super) fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
-    // The colons of an address of IPv6 stand in brackets.
+    // The colons of an IPv6 address are in brackets.
     let end = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
@@ -42,7 +42,7 @@ pub(super) fn parse_port(digits: &str) -> Option<u16> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Whether this can be a name or an address. Only such characters as are safe in every header.
+/// Whether this can be a name or an address. Only characters that are safe in every header are allowed.
 pub(super) fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => {
@@ -61,7 +61,7 @@ pub(super) fn is_scheme(scheme: &str) -> bool {
 }
 
 pub(crate) fn default_port(scheme: &str) -> Option<u16> {
-    // Some clients that are no browsers write their WebSocket's scheme.
+    // Some clients that are not browsers write the scheme of their WebSocket URL.
     if ["http", "ws"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         Some(80)
     } else if ["https", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {

@@ -1,10 +1,10 @@
-//! What stands for origins in a list.
+//! Patterns for origins in a list.
 
 use std::fmt;
 
 use super::parse::{NULL, Origin, default_port, is_scheme, split_authority};
 
-/// A pattern that [`Origins::list`](crate::Origins::list) cannot take.
+/// The error of [`Origins::list`](crate::Origins::list) for an invalid pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidOrigin {
     pattern: String,
@@ -19,12 +19,12 @@ impl fmt::Display for InvalidOrigin {
 
 impl std::error::Error for InvalidOrigin {}
 
-/// What stands for origins in a list.
+/// A pattern for origins in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     scheme: Box<str>,
     host: Box<str>,
-    /// The host is what the names end with, behind a dot.
+    /// The pattern matches names that end with a dot and the host.
     below: bool,
     port: PortPattern,
 }
@@ -98,7 +98,7 @@ impl Pattern {
     }
 }
 
-/// As it was written, but for case and default ports; also a source of a content security policy.
+/// The pattern as written, except for case and default ports; also a source of a content security policy.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, below, port } = self;

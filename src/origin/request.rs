@@ -1,4 +1,4 @@
-//! What a request says of itself: where it comes from, and for whom it was meant.
+//! The origin of a request, and the origin that it was sent to.
 
 use std::borrow::Cow;
 
@@ -12,36 +12,36 @@ use super::parse::{NULL, Origin, default_port, parse_port, split_authority};
 use crate::util::headers::{first_element, readable, said, single};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// `Origin`, as version 8 of WebSocket calls it (Firefox 7, Chrome 14).
+/// The name of `Origin` in version 8 of WebSocket (Firefox 7, Chrome 14).
 pub(super) const SEC_WEBSOCKET_ORIGIN: HeaderName = HeaderName::from_static("sec-websocket-origin");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// What a request, and the endpoint, say of the request's origin.
+/// The input of the origin check: the request, and the endpoint's settings.
 #[derive(Debug)]
 pub(crate) struct OriginContext<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
-    /// Whether what proxies say of the browser's request is to be believed.
+    /// Whether a proxy's headers about the browser's request are trusted.
     pub(crate) trust_forwarded: bool,
-    /// The endpoint's own scheme, where the application has said it: `http` or `https`.
+    /// The endpoint's own scheme, if the application has set it: `http` or `https`.
     pub(crate) scheme: Option<&'a Scheme>,
     pub(crate) missing: MissingOrigin,
 }
 
-/// What becomes of a request that does not say where it comes from; from the least strict to the strictest.
+/// The rule for a request without an origin, from the least to the most strict.
 ///
-/// A browser can be made to leave `Referer` out (`Referrer-Policy: no-referrer`), sends no `Origin` with a `GET` for
-/// an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` to plain HTTP.
+/// A page can make its browser omit `Referer` (`Referrer-Policy: no-referrer`). Browsers send no `Origin` with a
+/// `GET` for an image, a script or `fetch` with `no-cors`, and no `Sec-Fetch-Site` over plain HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MissingOrigin {
-    /// No page of today's browsers can make it, or it changes nothing.
+    /// No page in today's browsers can make the request, or it changes nothing.
     Allowed,
-    /// A page can make it. With what the browser sends along for its user, the page would act in that user's name. The
-    /// headers tell no more: a page may set `Accept` to what an `EventSource` sends.
+    /// A page can make the request, and with its user's credentials it would act in that user's name. Other headers
+    /// do not help: a page may set `Accept` to the value of an `EventSource`.
     AllowedWithoutCredentials,
-    /// A page that hides its origin can make it.
+    /// A page that hides its origin can make the request.
     Refused,
 }
 
@@ -58,14 +58,14 @@ impl MissingOrigin {
 }
 
 impl OriginContext<'_> {
-    /// Whether an origin is that of the URL that was asked for: as browsers write it, or as only other clients do,
-    /// with a slash behind it or without a scheme.
+    /// Whether an origin is that of the requested URL, as browsers write it, or as only other clients do: with a
+    /// trailing slash or without a scheme.
     pub(super) fn is_own(&self, origin: &str) -> bool {
         let Some(own) = Own::of(self) else { return false };
         if let Some(origin) = Origin::parse(origin.strip_suffix('/').unwrap_or(origin)) {
             return own.is(&origin);
         }
-        // A host may have any name, but any page can have this origin.
+        // A host could have this name, but any page can have this origin.
         !origin.eq_ignore_ascii_case(NULL)
             && split_authority(origin).is_some_and(|(host, port)| {
                 let with = |scheme| Origin { scheme, host, port: port.or(default_port(scheme)) };
@@ -73,7 +73,7 @@ impl OriginContext<'_> {
             })
     }
 
-    /// The usual case of it, found with less work: `Origin` is `Host`, to the letter.
+    /// A faster check for the usual case: `Origin` equals `Host` exactly.
     pub(super) fn comes_from_host(&self) -> bool {
         if self.trust_forwarded || self.uri.authority().is_some() {
             return false;
@@ -92,19 +92,19 @@ impl OriginContext<'_> {
     }
 }
 
-/// How a browser says that a request and its page relate.
+/// The relation between a request and its page, as the browser states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Site {
     /// `same-origin`.
     Own,
-    /// `same-site` (a sibling's, another port's) or `cross-site`.
+    /// `same-site` (a sibling domain, another port) or `cross-site`.
     Foreign,
-    /// `none`: there is no page, the user has asked for it.
+    /// `none`: no page, the user made the request.
     User,
 }
 
 impl Site {
-    /// `None` if there is not exactly one value, or an unknown one.
+    /// `None` unless there is exactly one known value.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         match single(headers, &SEC_FETCH_SITE)?.as_bytes() {
             b"same-origin" => Some(Self::Own),
@@ -115,11 +115,11 @@ impl Site {
     }
 }
 
-/// Where a request says that it comes from.
+/// The origin that a request states.
 pub(super) enum Source<'a> {
-    /// As `Origin` has it, or the beginning of `Referer`.
+    /// The value of `Origin`, or the beginning of `Referer`.
     Origin(Cow<'a, str>),
-    /// Two origins, or none that can be read.
+    /// Several origins, or an unreadable one.
     Unreadable(Cow<'a, str>),
     Unknown,
 }
@@ -139,14 +139,14 @@ impl<'a> Source<'a> {
             None => Self::Unknown,
             Some(referer) => match origin_of_url(referer) {
                 Some(origin) => Self::Origin(origin.into()),
-                // The rest of an address may be nobody's business.
+                // The rest of a URL may be private.
                 None => Self::Unreadable("unreadable Referer".into()),
             },
         }
     }
 }
 
-/// The origin at the beginning of a URL, as browsers send it in `Referer`; what stands behind may be any bytes.
+/// The origin at the beginning of a URL, as browsers send it in `Referer`; the rest may be any bytes.
 pub(super) fn origin_of_url(url: &HeaderValue) -> Option<&str> {
     let url = url.as_bytes();
     let authority = url.windows(3).position(|bytes| bytes == b"://")? + 3;
@@ -155,7 +155,7 @@ pub(super) fn origin_of_url(url: &HeaderValue) -> Option<&str> {
     Origin::parse(origin).map(|_| origin)
 }
 
-/// The origin of the URL that was asked for, as far as it is known.
+/// The origin of the requested URL, as far as it is known.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Own<'a> {
     pub(crate) scheme: Option<&'a str>,
@@ -165,20 +165,21 @@ pub(crate) struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    /// `None` if the request does not say, or not readably.
+    /// `None` if the request does not state it, or not readably.
     pub(crate) fn of(request: &OriginContext<'a>) -> Option<Self> {
         let Forwarded { host, port: forwarded_port, proto } =
             if request.trust_forwarded { Forwarded::of(request.headers) } else { Forwarded::default() };
         let authority = match host {
             Some(host) => host,
-            // HTTP/2 has no other; and a request line with a whole URL goes before `Host` (RFC 9112, 3.2.2).
+            // HTTP/2 has no `Host`, and an absolute URL in the request line takes precedence over `Host` (RFC 9112,
+            // 3.2.2).
             None => match request.uri.authority() {
                 Some(authority) => authority.as_str().as_bytes(),
                 None => single(request.headers, &HOST)?.as_bytes(),
             },
         };
-        // A proxy may have ended the TLS, but hardly begun it: `http` says nothing. And what a proxy asks for is
-        // its own business once it says what the browser has asked for.
+        // A proxy may have terminated TLS but hardly added it, so `http` proves nothing. Once a proxy reports the
+        // browser's request, its own request does not matter.
         let asked =
             request.uri.scheme_str().filter(|scheme| host.is_none() && default_port(scheme) == Some(443));
         let scheme = match proto {
@@ -195,20 +196,20 @@ impl<'a> Own<'a> {
 
     fn is(&self, origin: &Origin<'_>) -> bool {
         let default_port = default_port(origin.scheme);
-        // A page of an app or an extension is never the server's, whatever its host is called.
+        // A page of an app or an extension is never the server's own, whatever its host is called.
         default_port.is_some()
-            // Some proxies call it `wss` where the origin says `https`.
+            // Some proxies write `wss` for an origin of `https`.
             && self.scheme.is_none_or(|scheme| self::default_port(scheme) == default_port)
             && self.host.eq_ignore_ascii_case(origin.host)
             && self.port.or(default_port) == origin.port
     }
 }
 
-/// What the first proxy has said of the browser's request; what is empty, it has not said.
+/// The first proxy's report of the browser's request; empty values are ignored.
 #[derive(Debug, Default)]
 struct Forwarded<'a> {
     host: Option<&'a [u8]>,
-    /// The port that goes with a host that names none. The standard's host has its port with it.
+    /// The port for a host without one. The host of `Forwarded` includes its port.
     port: Option<&'a [u8]>,
     proto: Option<&'a [u8]>,
 }
@@ -225,7 +226,7 @@ impl<'a> Forwarded<'a> {
         forwarded
     }
 
-    /// The first element of `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)).
+    /// Parses the first element of `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)).
     fn parse(value: &'a [u8]) -> Self {
         let mut forwarded = Self::default();
         let first = split_unquoted(value, b',').next().unwrap_or_default();
@@ -245,7 +246,7 @@ impl<'a> Forwarded<'a> {
     }
 }
 
-/// Splits where no quotes are open.
+/// Splits at separators outside quotes.
 fn split_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     text.split(move |&byte| {

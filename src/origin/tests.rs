@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{pattern::*, policy::*, request::*};
 
-/// Judges a request to `http://app.example/` with these headers, after `setting` has changed what it wants.
+/// Checks a request to `http://app.example/` with these headers, after `setting` has changed the context.
 fn judged<V: AsRef<[u8]>>(
     origins: &Origins,
     headers: &[(&'static str, V)],
@@ -37,7 +37,7 @@ fn list(patterns: &[&str]) -> Origins {
     Origins::list(patterns).unwrap()
 }
 
-/// Whether a request to `host` may come from `origin`, with nothing allowed but the endpoint's own.
+/// Whether a request from `origin` to `host` is allowed as the endpoint's own origin.
 fn is_own(host: &str, origin: &str) -> bool {
     lets_in(&Origins::same(), &[("host", host), ("origin", origin)])
 }
@@ -46,7 +46,7 @@ fn is_own(host: &str, origin: &str) -> bool {
 fn an_own_origin_has_the_host_and_the_port_of_the_request() {
     for (host, origin) in [
         ("app.example", "http://app.example"),
-        // A proxy may have ended the TLS.
+        // A proxy may have terminated TLS.
         ("app.example", "https://app.example"),
         ("app.example:80", "http://app.example"),
         ("app.example:443", "https://app.example"),
@@ -58,7 +58,7 @@ fn an_own_origin_has_the_host_and_the_port_of_the_request() {
         ("127.0.0.1:8081", "http://127.0.0.1:8081"),
         ("[::1]:8081", "http://[::1]:8081"),
         ("[2001:DB8::1]", "https://[2001:db8::1]"),
-        // As clients that are no browsers may write it.
+        // As clients that are not browsers may write it.
         ("app.example", "wss://app.example"),
         ("app.example", "https://app.example/"),
         ("app.example:8080", "http://app.example:8080/"),
@@ -130,19 +130,19 @@ fn what_only_other_clients_write_is_for_the_own_host_alone() {
         assert!(!lets_in(&listed, &headers), "{origin}");
         assert!(!lets_in(&Origins::custom(|_, _| true), &headers), "{origin}");
     }
-    // A browser that says where it comes from knows better.
+    // `Sec-Fetch-Site` takes precedence.
     for origin in ["http://app.example/", "app.example", "app.example:80"] {
         for (site, own) in [("cross-site", false), ("same-site", false), ("none", true), ("?", true)] {
             let headers = [("host", "app.example"), ("origin", origin), ("sec-fetch-site", site)];
             assert_eq!(lets_in(&Origins::same(), &headers), own, "{origin}, {site}");
         }
-        // Whatever the scheme is.
+        // The scheme does not matter.
         let old = [("host", "app.example"), ("sec-websocket-origin", origin)];
         assert!(lets_in(&Origins::same(), &old), "{origin}");
         let referer = [("host", "app.example"), ("referer", origin)];
         assert_eq!(lets_in(&Origins::same(), &referer), origin.contains("://"), "{origin}");
     }
-    // With the scheme known, its default port is.
+    // If the scheme is known, so is its default port.
     for (origin, own) in [("app.example:443", true), ("app.example", true), ("app.example:80", false)] {
         let headers = [("host", "app.example"), ("origin", origin)];
         let judged = judged(&Origins::same(), &headers, |request| request.scheme = Some(&Scheme::HTTPS));
@@ -233,9 +233,9 @@ fn a_known_scheme_counts() {
     assert!(with(&[host, ("origin", "https://app.example"), ("x-forwarded-proto", "https")]));
     assert!(with(&[host, ("origin", "https://app.example"), ("x-forwarded-proto", "wss")]));
     assert!(!with(&[host, ("origin", "http://app.example"), ("x-forwarded-proto", "https")]));
-    // Where a proxy says nothing, `Host` is what there is.
+    // Without a proxy's headers, `Host` decides.
     assert!(with(&[host, ("origin", "http://app.example")]));
-    // The standard's header comes first.
+    // `Forwarded` takes precedence.
     let both = [("forwarded", "host=a.example"), ("x-forwarded-host", "b.example"), ("host", "c.example")];
     for (origin, own) in
         [("http://a.example", true), ("http://b.example", false), ("http://c.example", false)]
@@ -255,16 +255,16 @@ fn a_forwarded_port_goes_with_a_host_that_names_none() {
         (&[host, to, proto, ("x-forwarded-port", "443")], "https://example.com", true),
         (&[host, to, ("x-forwarded-port", "8080")], "http://example.com:8080", true),
         (&[host, to, ("x-forwarded-port", " 8443 , 80")], "https://example.com:8443", true),
-        // The host's own port goes before it.
+        // The host's own port takes precedence.
         (&[("x-forwarded-host", "example.com:1"), ("x-forwarded-port", "2")], "http://example.com:1", true),
         (&[("x-forwarded-host", "example.com:1"), ("x-forwarded-port", "2")], "http://example.com:2", false),
         (&[("x-forwarded-host", "example.com:1"), ("x-forwarded-port", "?")], "http://example.com:1", true),
-        // It is that of `Host`, too.
+        // So does the port of `Host`.
         (&[host, ("x-forwarded-port", "8443")], "https://in:8443", true),
         (&[host, ("x-forwarded-port", "8443")], "https://in", false),
         (&[("host", "in:1"), ("x-forwarded-port", "8443")], "https://in:1", true),
         (&[("host", "in:"), ("x-forwarded-port", "8443")], "https://in:8443", true),
-        // The standard's host has its port with it.
+        // The host of `Forwarded` includes its port.
         (&[("forwarded", "host=example.com"), ("x-forwarded-port", "8443")], "https://example.com", true),
         (
             &[("forwarded", "host=example.com"), ("x-forwarded-port", "8443")],
@@ -272,12 +272,12 @@ fn a_forwarded_port_goes_with_a_host_that_names_none() {
             false,
         ),
         (&[("forwarded", "proto=https"), to, ("x-forwarded-port", "8443")], "https://example.com:8443", true),
-        // What cannot be read is not guessed.
+        // Unreadable values are not guessed.
         (&[host, to, ("x-forwarded-port", "x")], "https://example.com", false),
         (&[host, to, ("x-forwarded-port", "+443")], "https://example.com", false),
         (&[host, to, ("x-forwarded-port", "65979")], "https://example.com", false),
         (&[host, to, ("x-forwarded-port", "\u{e9}")], "https://example.com", false),
-        // What is empty has not been said.
+        // Empty values are ignored.
         (&[host, to, ("x-forwarded-port", "")], "https://example.com", true),
         (&[host, to, ("x-forwarded-port", " , 8443")], "https://example.com", true),
         (&[host, ("x-forwarded-host", "")], "https://in", true),
@@ -287,7 +287,7 @@ fn a_forwarded_port_goes_with_a_host_that_names_none() {
     ] {
         let headers = [headers, &[("origin", origin)]].concat();
         assert_eq!(with(&headers), own, "{headers:?}");
-        // Where the proxy is not trusted, `Host` is all that counts.
+        // If the proxy is not trusted, only `Host` counts.
         let alone = headers.iter().copied().filter(|(name, _)| !name.contains("forwarded"));
         let alone = lets_in(&Origins::same(), &alone.collect::<Vec<_>>());
         assert_eq!(lets_in(&Origins::same(), &headers), alone, "{headers:?}");
@@ -315,7 +315,7 @@ fn a_scheme_that_the_application_knows_counts() {
             assert!(!http(&headers(secure)), "{name} {secure} at {host}");
         }
     }
-    // A proxy that is trusted goes before it, and so does the request itself.
+    // A trusted proxy and the request itself take precedence.
     for (proto, origin) in [("http", "http://app.example"), ("https", "https://app.example")] {
         let headers = [("host", "app.example"), ("x-forwarded-proto", proto), ("origin", origin)];
         for scheme in [&Scheme::HTTP, &Scheme::HTTPS] {
@@ -339,14 +339,14 @@ fn a_scheme_that_the_application_knows_counts() {
         };
         assert_eq!(Origins::same().check(&request).is_ok(), own, "{origin}");
     }
-    // The browser's own word needs no scheme.
+    // `Sec-Fetch-Site` needs no scheme.
     assert!(https(&[("host", "a"), ("origin", "http://a"), ("sec-fetch-site", "same-origin")]));
 }
 
 #[test]
 fn bytes_above_ascii_cost_no_header_its_other_parts() {
     let host = ("host", &b"app.example"[..]);
-    // A page's path may have any, and its query.
+    // The path and query of a page may have any bytes.
     for own in [
         &b"http://app.example/caf\xc3\xa9"[..],
         b"https://app.example/caf\xe9?\xff",
@@ -370,7 +370,7 @@ fn bytes_above_ascii_cost_no_header_its_other_parts() {
             &[host, ("referer", foreign)]
         ));
     }
-    // An origin is used as a whole.
+    // An origin must be readable as a whole.
     for origin in
         [&b"http://app.example\xe9"[..], b"\xe9", b"http://app.example/\xc3\xa9", b"app.example\xa0"]
     {
@@ -379,7 +379,7 @@ fn bytes_above_ascii_cost_no_header_its_other_parts() {
             assert!(!lets_in(&Origins::custom(|_, _| true), &[host, (name, origin)]), "{origin:?}");
         }
     }
-    // Of what a proxy says, other parameters and elements are nobody's business.
+    // A proxy's other parameters and elements do not matter.
     let (inner, origin) = (("host", &b"in"[..]), ("origin", &b"https://app.example"[..]));
     for (name, value, own) in [
         ("forwarded", &b"for=\"caf\xc3\xa9\";host=app.example;proto=https"[..], true),
@@ -388,7 +388,7 @@ fn bytes_above_ascii_cost_no_header_its_other_parts() {
         ("forwarded", b"by=\"\xe9;\";host=\"app.example\";proto=https,\xff", true),
         ("x-forwarded-host", b"app.example, \xe9", true),
         ("x-forwarded-host", b"app.example,in\xff, in", true),
-        // What is used has to be readable, and is not replaced by anything else.
+        // Used values must be readable, and nothing replaces them.
         ("forwarded", b"host=app\xe9.example", false),
         ("forwarded", b"host=app.example;proto=\xe9", false),
         ("x-forwarded-host", b"app.example\xe9", false),
@@ -397,7 +397,7 @@ fn bytes_above_ascii_cost_no_header_its_other_parts() {
         let headers = [inner, origin, (name, value)];
         let trusted = judged(&Origins::same(), &headers, |request| request.trust_forwarded = true);
         assert_eq!(trusted, own, "{name}: {value:?}");
-        // Nor by `Host`.
+        // `Host` does not replace them either.
         let headers = [("host", &b"app.example"[..]), origin, (name, value)];
         let trusted = judged(&Origins::same(), &headers, |request| request.trust_forwarded = true);
         assert_eq!(trusted, own, "{name}: {value:?}");
@@ -426,10 +426,10 @@ fn the_browsers_word_goes_before_hosts() {
         assert!(lets_in(&list(&["https://www.example.com"]), &listed));
     }
     assert!(lets_in(&same, &[("host", "a.example"), ("sec-fetch-site", "none")]), "typed by the user");
-    // An extension's request, for one.
+    // For example an extension's request.
     assert!(!site("none", "chrome-extension://abc"));
     assert!(site("none", "http://upstream"));
-    // What no browser says is not heard.
+    // Unknown values are ignored.
     assert!(!site("Same-Origin", "https://app.example"));
     assert!(!site("", "https://app.example"));
     let twice =
@@ -504,7 +504,7 @@ fn https_in_the_url_of_a_request_counts() {
         ("https://app.example/", "https://app.example", true),
         ("https://app.example/", "http://app.example", false),
         ("https://app.example:8443/", "http://app.example:8443", false),
-        // A proxy may have ended the TLS.
+        // A proxy may have terminated TLS.
         ("http://app.example/", "https://app.example", true),
         ("http://app.example/", "http://app.example", true),
         ("/", "http://app.example", true),
@@ -521,7 +521,7 @@ fn https_in_the_url_of_a_request_counts() {
             missing: MissingOrigin::Allowed,
         };
         assert_eq!(Origins::same().check(&request).is_ok(), own, "{origin} at {url}");
-        // A trusted proxy knows better what its client has asked for.
+        // A trusted proxy's report takes precedence over its own request.
         let mut forwarded = headers.clone();
         forwarded.insert(X_FORWARDED_HOST, HeaderValue::from_static("app.example"));
         forwarded.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
