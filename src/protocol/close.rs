@@ -1,13 +1,13 @@
-//! Close frames: a code and a text, and those that this crate sends by itself.
+//! Close frames, and those that this crate sends by itself.
 
 use std::{borrow::Cow, fmt};
 
-/// Why a session ends, as the peer is told: a code and a text.
+/// The code and text that the peer gets when a session ends.
 ///
 /// The codes are those of WebSocket ([RFC 6455, section 7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)):
-/// 1000 for a normal closure, 3000–4999 for an application's own. SockJS carries any code and any text on
-/// every transport but the raw WebSocket: there, a code that RFC 6455 does not let on the wire is sent as
-/// 1000, and a reason is cut to 123 bytes.
+/// 1000 for a normal closure, 3000–4999 for an application's own. SockJS transmits any code and text on every
+/// transport except the raw WebSocket. There, a code that RFC 6455 forbids on the wire is sent as 1000, and a reason
+/// is cut to 123 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CloseFrame {
     code: u16,
@@ -15,18 +15,18 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// A close frame with `code` and `reason`.
+    /// Creates a close frame with `code` and `reason`.
     pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code, reason: reason.into() }
     }
 
-    /// The close code.
+    /// Returns the close code.
     #[must_use]
     pub fn code(&self) -> u16 {
         self.code
     }
 
-    /// The text beside the code; may be empty.
+    /// Returns the text, which may be empty.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -43,17 +43,17 @@ impl fmt::Display for CloseFrame {
     }
 }
 
-/// A second receiver came while the first still waits (suite: `test_close_request`).
+/// A second receiver arrived while the first was waiting (suite: `test_close_request`).
 pub(crate) const ANOTHER_CONNECTION: CloseFrame = CloseFrame::fixed(2010, "Another connection still open");
 /// A receiver was cut off (suite: `test_abort_xhr_streaming`).
 pub(crate) const INTERRUPTED: CloseFrame = CloseFrame::fixed(1002, "Connection interrupted");
 /// The endpoint has no room for a session.
 pub(crate) const TRY_AGAIN_LATER: CloseFrame = CloseFrame::fixed(1013, "Try again later");
-/// The client does not keep up with what it is sent.
+/// The client reads more slowly than the application sends.
 pub(crate) const TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Client too slow");
-/// A message came more slowly than is waited for.
+/// A message took too long to arrive.
 pub(crate) const MESSAGE_TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Message too slow");
-/// The application's handler returned or dropped the session.
+/// The handler returned or dropped the session.
 pub(crate) const NORMAL: CloseFrame = CloseFrame::fixed(1000, "Normal closure");
-/// The application's handler panicked.
+/// The handler panicked.
 pub(crate) const INTERNAL_ERROR: CloseFrame = CloseFrame::fixed(1011, "Internal error");

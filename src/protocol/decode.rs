@@ -1,9 +1,9 @@
-//! Reading what a client sends: a JSON array of strings.
+//! Decoding of a client's payload: a JSON array of strings.
 
 use super::message::Message;
 use super::quote::{SPECIAL, SPECIAL_OR_LEAD, has_mangled};
 
-/// Why a payload was refused.
+/// The reason for rejecting a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     /// Not a JSON array of strings in UTF-8.
@@ -14,17 +14,16 @@ pub(crate) enum DecodeError {
     TooManyMessages,
 }
 
-/// The bounds of one batch.
+/// The limits of one batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) message_bytes: usize,
     pub(crate) messages: usize,
 }
 
-/// Takes the strings out of a JSON array, whole or not at all.
+/// Decodes a JSON array of strings, completely or not at all.
 ///
-/// Everything that JSON allows in a string is accepted. A surrogate without its partner, which JavaScript
-/// can send and UTF-8 cannot hold, becomes U+FFFD.
+/// Every JSON string is accepted. A lone surrogate, which JavaScript can send and UTF-8 cannot hold, becomes U+FFFD.
 #[allow(dead_code, reason = "without the feature `websocket` only tests and benchmarks have whole arrays")]
 pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut array = ArrayDecoder::new(limits);
@@ -32,7 +31,7 @@ pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, Deco
     if length < payload.len() { Err(DecodeError::TooManyMessages) } else { Ok(messages) }
 }
 
-/// How many strings come to their end in a piece that begins outside of one: to see whether a slow client gets on.
+/// Counts the strings that end in a piece that begins outside of one, to check the progress of a slow client.
 pub(crate) fn strings_ended(piece: &[u8]) -> usize {
     let (mut quotes, mut escaped) = (0, false);
     for &byte in piece {
@@ -42,14 +41,14 @@ pub(crate) fn strings_ended(piece: &[u8]) -> usize {
     quotes / 2
 }
 
-/// Takes the strings out of a JSON array that comes in pieces, batch by batch.
+/// Decodes a JSON array of strings that arrives in pieces, batch by batch.
 #[derive(Debug)]
 pub(crate) struct ArrayDecoder {
     limits: Limits,
     expects: Expects,
 }
 
-/// What may come next, beside white space.
+/// The next expected token, besides white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expects {
     Array,
@@ -63,7 +62,7 @@ enum Expects {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) messages: Vec<Message>,
-    /// How much of the piece they take; the rest belongs in front of the next one.
+    /// The number of bytes that they take; the rest belongs before the next piece.
     pub(crate) length: usize,
 }
 
@@ -72,8 +71,8 @@ impl ArrayDecoder {
         Self { limits, expects: Expects::Array }
     }
 
-    /// Takes the messages that are whole from the beginning of a piece, up to the limit of a batch. `is_last` says
-    /// that nothing comes behind the piece.
+    /// Decodes the complete messages at the beginning of a piece, up to the limit of a batch. `is_last` means that
+    /// nothing follows the piece.
     pub(crate) fn take(&mut self, piece: &str, is_last: bool) -> Result<Batch, DecodeError> {
         let mut reader = Reader { payload: piece, at: 0, unescaped: String::new() };
         let mut messages = Vec::new();
@@ -114,12 +113,12 @@ impl ArrayDecoder {
     }
 }
 
-/// Why a string could not be read.
+/// The reason why a string could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadError {
     Malformed,
     TooLong,
-    /// The piece ends within it.
+    /// The piece ends within the string.
     Incomplete,
 }
 
@@ -132,7 +131,7 @@ impl From<ReadError> for DecodeError {
     }
 }
 
-/// [`decode`] for a WebSocket, on which one message may also stand alone, as a JSON string.
+/// Like [`decode`], for a WebSocket, where a single JSON string is one message.
 #[cfg(feature = "websocket")]
 pub(crate) fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut reader = Reader { payload, at: 0, unescaped: String::new() };
@@ -149,17 +148,17 @@ pub(crate) fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>,
 
 /// A JSON parser for one shape ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
 ///
-/// Of its own, because a general one takes longer for it, and leaves it to others to find out whether a string
-/// is [clean](super::quote::is_clean), which is half known here already.
+/// A general parser is slower for this shape. It also leaves open whether a string is
+/// [clean](super::quote::is_clean), which this one already half knows.
 struct Reader<'a> {
     payload: &'a str,
     at: usize,
-    /// Where strings with escapes are put together, so that a message gets memory of its exact size.
+    /// The buffer for strings with escapes, so that a message gets memory of its exact size.
     unescaped: String,
 }
 
 impl Reader<'_> {
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         loop {
             match self.payload.as_bytes().get(self.at) {
@@ -169,13 +168,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes on behind a byte, in another state.
+    /// Skips a byte and returns the next state.
     fn skip<T>(&mut self, then: T) -> T {
         self.at += 1;
         then
     }
 
-    /// Reads a string, at whose opening quote this stands.
+    /// Reads a string from its opening quote.
     fn string(&mut self, max_bytes: usize) -> Result<Message, ReadError> {
         self.at += 1;
         let start = self.at;
@@ -191,7 +190,7 @@ impl Reader<'_> {
                 let clean = !has_mangled(&bytes[lead..self.at]);
                 self.at += 1;
                 within(max_bytes, text)?;
-                // Copies: a shared slice would keep the buffer that the payload was read into alive.
+                // Copies the text: a shared slice would keep the payload's buffer alive.
                 Ok(if clean { Message::from_clean(text) } else { Message::from_text(text.into()) })
             }
             Some(b'\\') => {
@@ -205,8 +204,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the rest of a string that began at `start` and whose first escape has been reached, and puts it
-    /// together in `unescaped`.
+    /// Reads the rest of a string that began at `start`, from its first escape on, and assembles it in `unescaped`.
     fn unescape(&mut self, start: usize) -> Result<(), ReadError> {
         let bytes = self.payload.as_bytes();
         self.unescaped.clear();
@@ -242,7 +240,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads what follows `\u`; for a surrogate pair, that is both.
+    /// Reads the digits after `\u`; for a surrogate pair, both escapes.
     fn unicode_escape(&mut self) -> Result<char, ReadError> {
         let first = self.four_digits()?;
         if let (0xd800..0xdc00, Some(b"\\u")) = (first, self.payload.as_bytes().get(self.at..self.at + 2)) {
@@ -255,7 +253,7 @@ impl Reader<'_> {
             }
             self.at = behind_first;
         }
-        // What is no character is a surrogate.
+        // A value that is not a character is a surrogate.
         Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
@@ -402,7 +400,8 @@ mod tests {
         assert_eq!(check(r#"["a","b","c"]"#), Err(DecodeError::TooManyMessages));
     }
 
-    /// Decodes a payload that comes in pieces of these sizes, again and again, as a reader does who keeps what is left.
+    /// Decodes a payload that arrives in pieces of these sizes, repeated, and keeps the rest of each piece for the
+    /// next.
     fn in_pieces(payload: &str, sizes: &[usize], limits: Limits) -> Result<Vec<String>, DecodeError> {
         let mut array = ArrayDecoder::new(limits);
         let (mut held, mut rest) = (String::new(), payload);
@@ -454,7 +453,7 @@ mod tests {
         assert_eq!(decode(r#"["a"]"#, none).map(|m| m.len()), Err(DecodeError::TooManyMessages));
     }
 
-    /// What a browser makes of the same UTF-16, and how it sends it.
+    /// The JSON of UTF-16 text, as a browser sends it.
     fn utf16_json(units: &[u16]) -> String {
         units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
     }
@@ -486,7 +485,7 @@ mod tests {
             for text in [&payload, inner] {
                 let ours = decode_text(text, LIMITS)
                     .map(|messages| messages.iter().map(|m| m.as_str().unwrap().to_owned()).collect());
-                // An array around it makes one of a string, and nothing else of what is none.
+                // Wrapping in an array turns a string into one message, and nothing else into one.
                 let in_array = format!("[{text}]");
                 let alone = reference(&in_array).ok().filter(|texts| texts.len() == 1);
                 prop_assert_eq!(ours, alone.map_or_else(|| reference(text), Ok), "{:?}", text);
@@ -527,7 +526,7 @@ mod tests {
         }
     }
 
-    /// Texts that are nearly or really arrays of strings.
+    /// Texts that are arrays of strings or nearly so.
     fn any_payload() -> impl Strategy<Value = String> {
         let escape = prop_oneof![
             "\\\\[\"\\\\/bfnrtux ]",
@@ -559,9 +558,9 @@ mod tests {
         )
     }
 
-    /// What serde_json makes of a payload, with its WTF-8 brought into UTF-8.
+    /// The result of serde_json, with its WTF-8 converted to UTF-8.
     fn reference(payload: &str) -> Result<Vec<String>, DecodeError> {
-        // A string that is read as bytes may hold control characters; one that is skipped may not.
+        // A string read as bytes may have control characters; a skipped one may not.
         if serde_json::from_str::<Vec<serde::de::IgnoredAny>>(payload).is_err() {
             return Err(DecodeError::Malformed);
         }
@@ -570,7 +569,7 @@ mod tests {
             .map_err(|_| DecodeError::Malformed)
     }
 
-    /// A string, read as bytes, in which serde_json leaves a lone surrogate as three bytes (WTF-8).
+    /// A string read as bytes, in which serde_json leaves a lone surrogate as three bytes (WTF-8).
     struct Wtf8(String);
 
     impl<'de> serde::Deserialize<'de> for Wtf8 {

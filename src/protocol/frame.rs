@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{close::CloseFrame, message::Message, quote::quote};
 
-/// What one session hands to one receiver at a time.
+/// One frame from a session to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
     Open,
@@ -14,18 +14,18 @@ pub(crate) enum Frame {
 }
 
 impl Frame {
-    /// The frame as a text of its own.
+    /// The frame as text.
     #[cfg(any(feature = "websocket", test))]
     pub(crate) fn text(&self) -> Bytes {
         self.ending(b"")
     }
 
-    /// The frame and a line end.
+    /// The frame with a line end.
     pub(crate) fn line(&self) -> Bytes {
         self.ending(b"\n")
     }
 
-    /// One message has its line ready, for however many receivers; several are joined.
+    /// A single message has its line ready, shared by all its receivers; several are joined.
     fn ending(&self, end: &'static [u8]) -> Bytes {
         let ready = match self {
             Self::Open => Bytes::from_static(b"o\n"),
@@ -41,7 +41,7 @@ impl Frame {
         if end.is_empty() { ready.slice(..ready.len() - 1) } else { ready }
     }
 
-    /// Gives the frame's bytes to `put`, piece by piece.
+    /// Passes the frame's bytes to `put`, piece by piece.
     pub(crate) fn write(&self, mut put: impl FnMut(&[u8])) {
         match self {
             Self::Open => put(b"o"),
@@ -64,7 +64,7 @@ impl Frame {
         }
     }
 
-    /// How many bytes [`write`](Self::write) gives; of a close frame, about so many.
+    /// The number of bytes that [`write`](Self::write) passes; approximate for a close frame.
     pub(crate) fn size_hint(&self) -> usize {
         match self {
             Self::Open | Self::Heartbeat => 1,

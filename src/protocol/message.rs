@@ -1,4 +1,4 @@
-//! One message, shared and quoted once.
+//! A message, shared between sessions and quoted once.
 
 use std::{
     borrow::Cow,
@@ -11,19 +11,19 @@ use bytestring::ByteString;
 
 use super::quote::{is_clean, quote, quoted_len};
 
-/// What stands before and behind the text in a clean message's line.
+/// The text before and after a clean message in its line.
 const LINE_START: &str = "a[\"";
 const LINE_END: &str = "\"]\n";
 
 static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 
-/// A message from or to a client: text, or on the raw WebSocket also binary data.
+/// A message from or to a client: text, or binary data on the raw WebSocket.
 ///
-/// A clone costs no copy, and the form in which the text goes over the wire is made once, however many
-/// sessions it is sent to. Make one from a string (text) or from bytes (binary) with `From`: `"a"` is text, and
-/// `b"a"` is binary, which only the raw WebSocket carries.
+/// Clones share the memory, and the wire form of a text is made once for all its sessions. Create a message from a
+/// string (text) or from bytes (binary) with `From`: `"a"` is text, and `b"a"` is binary, which only the raw
+/// WebSocket supports.
 ///
-/// It has no `Display`, since binary data has no text: [`as_str`](Self::as_str) has what there is.
+/// It has no `Display`, since binary data has no text: use [`as_str`](Self::as_str).
 ///
 /// ```
 /// use axum_sockjs::Message;
@@ -38,9 +38,9 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 pub struct Message(Arc<Payload>);
 
 enum Payload {
-    /// Text in which nothing needs an escape, kept as its own line: see [`Message::line`].
+    /// Text without characters to escape, stored as its own line: see [`Message::line`].
     Clean(ByteString),
-    /// Any other text; its line is made when it first goes to a framed transport.
+    /// Any other text; its line is made when it is first sent to a framed transport.
     Text {
         text: ByteString,
         line: OnceLock<Bytes>,
@@ -49,13 +49,13 @@ enum Payload {
 }
 
 impl Message {
-    /// Text from a raw WebSocket, which is more likely to go back there than to a framed transport.
+    /// Creates text from a raw WebSocket, which is more likely to be sent back there than to a framed transport.
     #[cfg(feature = "websocket")]
     pub(crate) fn from_raw(text: &str) -> Self {
         Self::from_text(text.into())
     }
 
-    /// Text of which [`is_clean`] has been found to hold.
+    /// Creates text for which [`is_clean`] is true.
     pub(crate) fn from_clean(text: &str) -> Self {
         let mut line = String::with_capacity(LINE_START.len() + text.len() + LINE_END.len());
         line.push_str(LINE_START);
@@ -64,12 +64,12 @@ impl Message {
         Self(Arc::new(Payload::Clean(line.into())))
     }
 
-    /// Text of which [`is_clean`] does not hold, or has not been asked.
+    /// Creates text for which [`is_clean`] is false or unknown.
     pub(crate) fn from_text(text: ByteString) -> Self {
         Self(Arc::new(Payload::Text { text, line: OnceLock::new() }))
     }
 
-    /// The text, or `None` for binary data.
+    /// Returns the text, or `None` for binary data.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &*self.0 {
@@ -79,7 +79,7 @@ impl Message {
         }
     }
 
-    /// The binary data, or the text as UTF-8.
+    /// Returns the binary data, or the text as UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &*self.0 {
@@ -89,27 +89,27 @@ impl Message {
         }
     }
 
-    /// Whether this is binary data, which only the raw WebSocket carries.
+    /// Returns whether this is binary data, which only the raw WebSocket supports.
     #[must_use]
     pub fn is_binary(&self) -> bool {
         matches!(*self.0, Payload::Binary(_))
     }
 
-    /// The length of the text in UTF-8 or of the binary data, in bytes.
+    /// Returns the length in bytes, of the text in UTF-8 or of the binary data.
     #[must_use]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether the message has no bytes at all. An empty message is still a message.
+    /// Returns whether the message has no bytes. An empty message is still a message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The message as a frame of its own and a line end: `a["…"]` LF, escaped for SockJS.
+    /// The message as its own frame with a line end: `a["…"]` LF, escaped for SockJS.
     ///
-    /// Binary data never comes here: sending it to a framed transport is an error.
+    /// Never called for binary data: sending it to a framed transport is an error.
     pub(crate) fn line(&self) -> &Bytes {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes(),
@@ -118,13 +118,13 @@ impl Message {
         }
     }
 
-    /// The text between quotes, escaped for SockJS: what stands between `a[` and `]` in its line.
+    /// The quoted text, escaped for SockJS: the part of its line between `a[` and `]`.
     pub(crate) fn quoted(&self) -> &[u8] {
         let line = self.line();
         &line[2..line.len() - 2]
     }
 
-    /// The bytes that the message keeps once it has been sent, and its line made if that is `framed`.
+    /// The memory of the message once it has been sent, including its line if `framed`.
     pub(crate) fn held(&self, framed: bool) -> usize {
         match &*self.0 {
             Payload::Clean(line) => line.len(),
@@ -134,10 +134,10 @@ impl Message {
         }
     }
 
-    /// The text as UTF-8 or the binary data, without a copy: what comes back shares the message's memory.
+    /// Returns the text as UTF-8 or the binary data without a copy: the result shares the message's memory.
     ///
-    /// That lives as long as any of its owners, and may be more than these bytes: a text that is sent as it
-    /// stands is kept with its frame around it, 6 bytes more.
+    /// That memory lives as long as any of its owners, and may be larger than these bytes: a text without escapes is
+    /// stored with its frame, 6 bytes more.
     ///
     /// ```
     /// use axum_sockjs::Message;
@@ -161,7 +161,7 @@ fn quoted_line(text: &str) -> Bytes {
     line.extend_from_slice(b"a[");
     quote(text, &mut line);
     line.extend_from_slice(b"]\n");
-    // The length was a guess where characters outside of ASCII are escaped.
+    // The length was an estimate if there are characters to escape outside of ASCII.
     line.into_boxed_slice().into()
 }
 
@@ -263,7 +263,7 @@ impl<const N: usize> From<[u8; N]> for Message {
     }
 }
 
-/// The same memory: see [`Message::to_bytes`].
+/// Shares the memory: see [`Message::to_bytes`].
 impl From<Message> for Bytes {
     fn from(message: Message) -> Self {
         message.to_bytes()

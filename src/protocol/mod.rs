@@ -1,4 +1,4 @@
-//! The SockJS protocol: its vocabulary, and pure functions over bytes. No IO, no clock, no runtime.
+//! The SockJS protocol: its types, and pure functions over bytes. No IO, no clock, no runtime.
 //!
 //! Imports: nothing.
 

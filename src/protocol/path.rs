@@ -1,11 +1,11 @@
-//! What a path below the endpoint's prefix names.
+//! Parsing of paths below the endpoint's prefix.
 
-/// The longest session or server id, in bytes as they stand in the path.
+/// The longest session or server id, in bytes of the raw path.
 ///
-/// The browser client sends 8 and 3; the bound keeps a peer from storing kilobytes under a name.
+/// sockjs-client uses 8 and 3 bytes; the limit keeps a peer from storing kilobytes as an id.
 pub(crate) const MAX_ID: usize = 128;
 
-/// A path below the prefix, understood.
+/// A parsed path below the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Path<'a> {
     /// The prefix itself, with or without a slash.
@@ -16,13 +16,13 @@ pub(crate) enum Path<'a> {
     Iframe,
     /// `/websocket`.
     RawWebSocket,
-    /// `/sockjs.min.js` or, with the version that the file has, `/sockjs-VERSION.min.js`.
+    /// `/sockjs.min.js`, or `/sockjs-VERSION.min.js` with the version of the file.
     Client { version: Option<&'a str> },
-    /// `/SERVER/SESSION/TRANSPORT`; the server part only steers load balancers and is ignored.
+    /// `/SERVER/SESSION/TRANSPORT`; only load balancers use the server part, and this crate ignores it.
     Session { session: Span, transport: &'a str },
 }
 
-/// A part of a path: what is kept of it needs no memory of its own.
+/// The position of a part of a path, so that storing it needs no allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     start: usize,
@@ -35,14 +35,14 @@ impl Span {
         &path[self.start..self.end]
     }
 
-    /// The same part of a path that has so much more at its beginning.
+    /// The same part in a path with a longer beginning.
     pub(crate) fn behind(self, prefix: usize) -> Self {
         Self { start: self.start + prefix, end: self.end + prefix }
     }
 }
 
-/// Reads the raw path, still percent-encoded: an encoded dot or slash is a part of an id, and the id as it
-/// was sent is the key of the session.
+/// Parses the raw path without percent-decoding: an encoded dot or slash is a part of an id, and the raw id is the
+/// key of the session.
 pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
     let rest = match path {
         "" | "/" => return Some(Path::Greeting),
@@ -66,7 +66,7 @@ pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
     }
 }
 
-/// What stands between slashes. `str::split` looks for them in a way that pays for longer texts.
+/// The parts between slashes. `str::split` uses a search that is faster only for longer texts.
 struct Parts<'a> {
     rest: Option<&'a str>,
 }

@@ -1,23 +1,23 @@
-//! How text is escaped on its way out.
+//! Escaping of outgoing text.
 //!
-//! [`quote`] makes the JSON strings of an `a[…]` frame; the other two escape a whole frame once more for
-//! the transports that wrap it in a script or in an event stream.
+//! [`quote`] makes the JSON strings of an `a[…]` frame. The other two functions escape a whole frame again, for the
+//! transports that wrap it in a script or in an event stream.
 
 use super::scan::{BLOCK, ByteSet};
 
-/// What cannot simply be copied between a string and its JSON form, but for what [`has_mangled`] looks for.
+/// Bytes that differ between a string and its JSON form, except for those that [`has_mangled`] finds.
 pub(super) const SPECIAL: ByteSet<2> = ByteSet { below: 0x20, others: *b"\"\\" };
 
-/// The first bytes of the characters that [`mangled_by_browsers`] tells apart.
+/// The first bytes of the characters that [`mangled_by_browsers`] recognizes.
 const LEADS: ByteSet<2> = ByteSet { below: 0, others: [0xe2, 0xef] };
 
-/// Both.
+/// Both sets.
 pub(super) const SPECIAL_OR_LEAD: ByteSet<4> = ByteSet { below: 0x20, others: *b"\"\\\xe2\xef" };
 
 /// Appends `text` to `out` as a JSON string.
 ///
-/// Beside what JSON demands, the characters U+200C–200F, U+2028–202F, U+2060–206F and U+FFF0–FFFF are
-/// written as `\uXXXX`, because browsers change them on the way (suite: `test_xhr_server_encodes`).
+/// In addition to the escapes that JSON requires, U+200C–200F, U+2028–202F, U+2060–206F and U+FFF0–FFFF are written
+/// as `\uXXXX`, because browsers alter them (suite: `test_xhr_server_encodes`).
 pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"\x08b\tt\nn\x0cf\rr\"\"\\\\").by_hand_below(0x20);
     const WITH_LEADS: Pairs = PAIRS.by_hand(0xe2).by_hand(0xef);
@@ -48,9 +48,9 @@ pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How much [`quote`] appends for `text`, if there are no characters to escape outside of ASCII.
+/// The number of bytes that [`quote`] appends for `text`, if there are no characters to escape outside of ASCII.
 pub(crate) fn quoted_len(text: &str) -> usize {
-    // In pieces whose sum fits a byte, for the sake of vector instructions.
+    // Chunks whose sum fits into a byte allow vector instructions.
     let added = text.as_bytes().chunks(32).map(|piece| {
         let added = piece.iter().fold(0_u8, |sum, &byte| {
             let control = byte < 0x20;
@@ -65,18 +65,18 @@ pub(crate) fn quoted_len(text: &str) -> usize {
 
 /// Whether [`quote`] has nothing to escape in `text`.
 pub(crate) fn is_clean(text: &str) -> bool {
-    // Most texts need one pass.
+    // Most texts need only one pass.
     let rest = &text.as_bytes()[SPECIAL_OR_LEAD.prefix_without(text.as_bytes())..];
     SPECIAL.prefix_without(rest) == rest.len() && !has_mangled(rest)
 }
 
-/// Whether one of the characters is in a text that browsers are known to alter.
+/// Whether a text has a character that browsers are known to alter.
 pub(super) fn has_mangled(utf8: &[u8]) -> bool {
     let mut rest = utf8;
-    // The two bytes behind a block complete the characters that begin at its end.
+    // The two bytes after a block complete the characters that begin at its end.
     while let Some(block) = rest.first_chunk::<{ BLOCK + 2 }>() {
         if LEADS.is_in_block(block.first_chunk().unwrap_or(&[0; BLOCK])) {
-            // [`mangled_by_browsers`] at each place, in a form that can be vectorised.
+            // [`mangled_by_browsers`] at each position, in a form that can be vectorised.
             let found = (0..BLOCK).fold(false, |found, at| {
                 let (a, b, c) = (block[at], block[at + 1], block[at + 2]);
                 let joiners = (b == 0x80) & ((c & 0xfc == 0x8c) | (c & 0xf8 == 0xa8));
@@ -93,7 +93,7 @@ pub(super) fn has_mangled(utf8: &[u8]) -> bool {
     rest.windows(3).any(|utf8| mangled_by_browsers(utf8).is_some())
 }
 
-/// The code point of the three bytes that `utf8` begins with, if browsers are known to alter it.
+/// The code point of the first three bytes of `utf8`, if browsers are known to alter it.
 fn mangled_by_browsers(utf8: &[u8]) -> Option<u16> {
     match *utf8 {
         [a @ 0xe2, b @ 0x80, c @ (0x8c..=0x8f | 0xa8..=0xaf), ..]
@@ -112,10 +112,10 @@ fn push_unicode_escape(code: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
 }
 
-/// Appends `frame` as the inside of a JavaScript string in an HTML script element.
+/// Appends `frame` as the content of a JavaScript string in an HTML script element.
 ///
-/// `<`, `>` and `&` are escaped too, so that no message can end the script. A frame holds no control
-/// character and no U+2028 or U+2029: [`quote`] has escaped them.
+/// `<`, `>` and `&` are escaped too, so that no message can end the script. A frame has no control characters and no
+/// U+2028 or U+2029: [`quote`] has escaped them.
 pub(crate) fn escape_script(frame: &[u8], out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"\"\"\\\\").by_hand(b'<').by_hand(b'>').by_hand(b'&');
     escape(frame, out, ByteSet { below: 0, others: *b"\"\\<>&" }, &PAIRS, |rest, out| {
@@ -126,8 +126,8 @@ pub(crate) fn escape_script(frame: &[u8], out: &mut Vec<u8>) {
 
 /// Appends `frame` for an event stream, whose client percent-decodes what it receives.
 ///
-/// CR, LF and NUL cannot occur in a frame; they are escaped all the same, since a raw one would let a
-/// message forge an event.
+/// CR, LF and NUL cannot occur in a frame. They are escaped anyway, since a raw one would let a message forge an
+/// event.
 pub(crate) fn escape_event(frame: &[u8], out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"").by_hand(b'%').by_hand(b'\r').by_hand(b'\n').by_hand(0);
     escape(frame, out, ByteSet { below: 0, others: *b"%\r\n\0" }, &PAIRS, |rest, out| {
@@ -141,18 +141,18 @@ pub(crate) fn escape_event(frame: &[u8], out: &mut Vec<u8>) {
     });
 }
 
-/// What is written for each byte: itself, a backslash and a letter, or by hand.
+/// The output for each byte: itself, a backslash and a letter, or a custom escape.
 struct Pairs([Pair; 256]);
 
 #[derive(Clone, Copy)]
 struct Pair {
     bytes: [u8; 2],
-    /// How many of the bytes are meant; 0 is by hand.
+    /// The number of bytes to write; 0 means a custom escape.
     len: u8,
 }
 
 impl Pairs {
-    /// Of bytes, each with its letter.
+    /// Takes pairs of a byte and its letter.
     const fn new(escapes: &[u8]) -> Self {
         let mut pairs = [Pair { bytes: [0; 2], len: 1 }; 256];
         let mut byte = 0;
@@ -173,7 +173,7 @@ impl Pairs {
         self
     }
 
-    /// Those below a bound that have no letter.
+    /// Marks bytes below a bound that have no letter.
     const fn by_hand_below(mut self, bound: usize) -> Self {
         let mut byte = 0;
         while byte < bound {
@@ -186,11 +186,11 @@ impl Pairs {
     }
 }
 
-/// Appends `bytes` with all of `set` escaped: by `pairs`, or by `hand`, which gets the bytes from that one on
-/// and says how many it has dealt with.
+/// Appends `bytes` with all of `set` escaped: by `pairs`, or by `hand`, which gets the bytes from that position on
+/// and returns the number of bytes it has handled.
 ///
-/// A block with none of the set in it is copied. In others each byte is looked up, without a branch that
-/// depends on it: in JSON text every fourth or fifth byte is a quote, and nobody can foresee which.
+/// A block without a byte of the set is copied. Otherwise each byte is looked up without a branch that depends on it:
+/// in JSON text every fourth or fifth byte is a quote, at positions that a branch predictor cannot foresee.
 #[inline(always)]
 fn escape<const N: usize>(
     bytes: &[u8],
@@ -227,7 +227,7 @@ fn escape<const N: usize>(
             let mut least = 1;
             for &byte in half {
                 let pair = pairs.0[usize::from(byte)];
-                // The remainder tells the compiler that the place is within the array; it always is.
+                // The remainder shows the compiler that the index is within the array; it always is.
                 let place = len % BLOCK;
                 escaped[place] = pair.bytes[0];
                 escaped[place + 1] = pair.bytes[1];
@@ -237,7 +237,7 @@ fn escape<const N: usize>(
             if least == 0 {
                 at = one_by_one(at, at + HALF, out);
             } else {
-                // Where there is room, a copy of a fixed length, of which the end is cut off.
+                // If there is room, copies a fixed length and truncates the rest.
                 let end = out.len() + len;
                 let copied = if out.capacity() - out.len() >= BLOCK { BLOCK } else { len };
                 out.extend_from_slice(&escaped[..copied]);
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(out, b"%2541 %25zz%0D%0A%00");
     }
 
-    /// Text in which much needs an escape, in runs of every length.
+    /// Text with many characters to escape, in runs of every length.
     fn mixed_text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             "[a-z]{1,100}",

@@ -1,15 +1,15 @@
-//! Finding the few bytes in a text that need work, many bytes at a step.
+//! A search for the few bytes in a text that need work, many bytes at a time.
 //!
-//! Most of a text needs none, and its length decides how long a message takes. So [`ByteSet`] looks at whole
-//! blocks: in the form below compilers make vector instructions of the loop, on every target that has them.
+//! Most bytes need none, and their number decides how long a message takes. So [`ByteSet`] checks whole blocks, in
+//! loops that compilers turn into vector instructions on every target that has them.
 
-/// A word of bytes, which ends short runs: in it, the first byte of the set is found without a loop.
+/// A word of bytes, for the end of runs: its first byte of the set is found without a loop.
 const WORD: usize = 8;
 
-/// A block of bytes, which long runs are made of.
+/// A block of bytes, for long runs.
 pub(crate) const BLOCK: usize = 32;
 
-/// A run is long beyond this.
+/// A run longer than this is searched by blocks.
 const WORDS_FIRST: usize = 4 * WORD;
 
 /// The bytes that need work: all below a bound, and some others.
@@ -24,11 +24,11 @@ impl<const N: usize> ByteSet<N> {
         byte < self.below || self.others.contains(&byte)
     }
 
-    /// Whether one of the set is in a block.
+    /// Whether a block has a byte of the set.
     #[inline(always)]
     pub(crate) fn is_in_block(&self, block: &[u8; BLOCK]) -> bool {
-        // Each of these terms is 0 for one of the set. Comparisons would say the same, but compilers make tests
-        // and branches of those, byte by byte.
+        // Each of these terms is 0 for a byte of the set. Comparisons are equivalent, but compilers turn them into
+        // tests and branches, byte by byte.
         let least = block.iter().fold(u8::MAX, |least, &byte| {
             let low = if self.below > 0 { byte.saturating_sub(self.below - 1) } else { u8::MAX };
             self.others.iter().fold(least.min(low), |least, &other| least.min(byte ^ other))
@@ -41,7 +41,7 @@ impl<const N: usize> ByteSet<N> {
     fn find_in_word(&self, word: [u8; WORD]) -> Option<usize> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = 0x8080_8080_8080_8080;
-        // Sets the high bit of each byte that is less than `bound`, and maybe of others behind it.
+        // Sets the high bit of each byte that is less than `bound`, and possibly of others after it.
         let less = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGH;
         let word = u64::from_le_bytes(word);
         let found = self
@@ -51,11 +51,11 @@ impl<const N: usize> ByteSet<N> {
         (found != 0).then_some(found.trailing_zeros() as usize / 8)
     }
 
-    /// How many bytes stand before the first of the set.
+    /// The number of bytes before the first byte of the set.
     #[inline]
     pub(crate) fn prefix_without(&self, bytes: &[u8]) -> usize {
         let mut at = 0;
-        // Where there is one such byte there are often more, and a block would be looked at for nothing.
+        // Bytes of the set often come in groups, so checking a block first would be wasted.
         let near = bytes.len().min(WORDS_FIRST);
         while let Some(word) = bytes[at..near].first_chunk() {
             if let Some(found) = self.find_in_word(*word) {
@@ -82,7 +82,7 @@ impl<const N: usize> ByteSet<N> {
     #[inline]
     pub(crate) fn copy_without(&self, text: &str, at: usize, out: &mut String) -> usize {
         let mut scanned = at;
-        // To copy a whole word and cut off what is too much is quicker than to copy a few bytes.
+        // Copying a whole word and truncating it is faster than copying a few bytes.
         if let Some(word) = text.get(at..at + WORD) {
             let found = word.as_bytes().first_chunk().and_then(|word| self.find_in_word(*word));
             if let Some(found) = found {

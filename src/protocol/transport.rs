@@ -1,21 +1,21 @@
-//! The transports by name, and which of them are switched on.
+//! The transports, and the set of enabled ones.
 
 use std::fmt;
 
-/// How a client talks to the server.
+/// A transport between client and server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
     /// A WebSocket with SockJS frames, at `/SERVER/SESSION/websocket`.
     WebSocket,
-    /// A WebSocket without SockJS frames, at `/websocket`: for clients that are no browsers. The only
-    /// transport with binary messages.
+    /// A WebSocket without SockJS frames, at `/websocket`, for clients that are not browsers. The only transport with
+    /// binary messages.
     RawWebSocket,
     /// One long response to a `POST`, at `xhr_streaming`.
     XhrStreaming,
     /// Server-sent events, at `eventsource`.
     EventSource,
-    /// A page that goes on loading in a hidden iframe, at `htmlfile`.
+    /// A page that keeps loading in a hidden iframe, at `htmlfile`.
     HtmlFile,
     /// One response to a `POST` per frame, at `xhr`.
     XhrPolling,
@@ -35,7 +35,7 @@ impl Transport {
         Self::JsonpPolling,
     ];
 
-    /// The name by which sockjs-client calls it; `websocket-raw` for the raw WebSocket.
+    /// Returns the name of the transport in sockjs-client; `websocket-raw` for the raw WebSocket.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -53,12 +53,12 @@ impl Transport {
         matches!(self, Self::WebSocket | Self::RawWebSocket)
     }
 
-    /// Whether its requests come from script elements, frames and forms, and so without an `Origin`.
+    /// Whether its requests come from script elements, frames and forms, and therefore have no `Origin`.
     pub(crate) fn is_legacy(self) -> bool {
         matches!(self, Self::HtmlFile | Self::JsonpPolling)
     }
 
-    /// Whether each of its responses brings one frame.
+    /// Whether each response carries one frame.
     pub(crate) fn is_polling(self) -> bool {
         matches!(self, Self::XhrPolling | Self::JsonpPolling)
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// The transports that are switched on.
+/// The enabled transports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TransportSet(u8);
 
@@ -90,11 +90,11 @@ impl TransportSet {
     }
 
     pub(crate) fn contains(self, transport: Transport) -> bool {
-        // Without the feature there is nothing to switch on.
+        // Without the feature, no socket can be enabled.
         self.0 & 1 << transport as u8 != 0 && (cfg!(feature = "websocket") || !transport.is_socket())
     }
 
-    /// What `/info` tells clients.
+    /// The value for `websocket` in `/info`.
     pub(crate) fn has_websocket(self) -> bool {
         self.contains(Transport::WebSocket)
     }
