@@ -1,6 +1,6 @@
-//! Every parser of what a client sends, for any bytes: what must hold, whatever they are.
+//! Checks of every parser of client input, which must hold for any bytes.
 //!
-//! The targets of `fuzz/` call these; the tests below run them on the targets' seeds and on random input.
+//! The targets of `fuzz/` call these functions. The tests below run them on the targets' seeds and on random input.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -36,7 +36,7 @@ pub fn parse_path(data: &[u8]) {
     }
 }
 
-/// The callback in a query: what is let through can do nothing in a script.
+/// The callback in a query: an accepted one is harmless in a script.
 pub fn parse_callback(data: &[u8]) {
     let Ok(query) = std::str::from_utf8(data) else { return };
     if let Ok(callback) = Callback::from_query(Some(query)) {
@@ -46,7 +46,7 @@ pub fn parse_callback(data: &[u8]) {
     }
 }
 
-/// An array of messages: taken exactly if serde_json takes it, but for lone surrogates.
+/// An array of messages: accepted exactly if serde_json accepts it, except for lone surrogates.
 pub fn decode_messages(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let limits = Limits { message_bytes: usize::MAX, messages: usize::MAX };
@@ -59,7 +59,7 @@ pub fn decode_messages(data: &[u8]) {
         (Err(error), Ok(_)) => assert!(text.to_ascii_lowercase().contains("\\ud"), "taken, despite {error}"),
         (Err(_), Err(_)) => {}
     }
-    // Pieces make no difference.
+    // The result does not depend on the pieces.
     let (mut array, mut taken, mut held, mut end) = (ArrayDecoder::new(limits), Vec::new(), 0, 0);
     let in_pieces = loop {
         end = (end + 7).min(text.len());
@@ -78,14 +78,14 @@ pub fn decode_messages(data: &[u8]) {
         }
     };
     assert_eq!(in_pieces, ours);
-    // Over a WebSocket, one string may stand alone.
+    // On a WebSocket, a single string is valid too.
     #[cfg(feature = "websocket")]
     match (serde_json::from_str::<String>(text), decode::decode_text(text, limits)) {
         (Ok(theirs), Ok(ours)) => assert!(ours.len() == 1 && ours[0] == *theirs),
         (Ok(theirs), Err(error)) => panic!("{error:?} for {theirs:?}"),
         (Err(_), lone) => assert!(lone == ours || text.to_ascii_lowercase().contains("\\ud")),
     }
-    // Limits only ever refuse.
+    // Limits can only reject.
     let limits = Limits { message_bytes: 16, messages: 2 };
     if let Ok(messages) = decode::decode(text, limits) {
         assert!(messages.len() <= 2 && messages.iter().all(|message| message.len() <= 16));
@@ -93,7 +93,7 @@ pub fn decode_messages(data: &[u8]) {
     }
 }
 
-/// A message, and a close reason, on its way out by every transport.
+/// A message and a close reason, sent by every transport.
 pub fn quote_text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut quoted = Vec::new();
@@ -117,7 +117,7 @@ pub fn quote_text(data: &[u8]) {
     }
 }
 
-/// The payload in the form of a sending request: its first byte chooses the sizes of the chunks that it comes in.
+/// The payload in the form of a sending request. Its first byte chooses the sizes of the chunks.
 pub fn find_form_payload(data: &[u8]) {
     let Some((&choice, body)) = data.split_first() else { return };
     let decode = |chunk: usize, room: usize| {
@@ -127,7 +127,7 @@ pub fn find_form_payload(data: &[u8]) {
                 let before = json.len();
                 let read = form.decode(rest, room, &mut json);
                 let made = json.len() - before;
-                // What turns out to be no escape is two bytes at once.
+                // An invalid escape produces two bytes at once.
                 assert!(read + made > 0 && made <= room + 1);
                 rest = &rest[read..];
             }
@@ -140,7 +140,7 @@ pub fn find_form_payload(data: &[u8]) {
     assert_eq!(decode(usize::from(choice % 16) + 1, usize::from(choice / 16) + 1), whole);
 }
 
-/// The affinity cookie that comes back.
+/// The echoed affinity cookie.
 pub fn reflect_cookie(data: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in data.split(|&byte| byte == b'\n') {
@@ -160,7 +160,7 @@ pub fn reflect_cookie(data: &[u8]) {
     assert!(!bare.is_empty() && bare.iter().all(fits), "{value:?}");
 }
 
-/// The headers of a request for a WebSocket, old and new: a line each, after the target.
+/// The headers of a WebSocket request, old and new: one per line, after the target.
 #[cfg(feature = "websocket")]
 pub fn judge_handshake(data: &[u8]) {
     let mut lines = data.split(|&byte| byte == b'\n');
@@ -185,13 +185,13 @@ pub fn judge_handshake(data: &[u8]) {
     }
 }
 
-/// The frames of hixie-76: the same messages, however the bytes come.
+/// The frames of hixie-76: the messages do not depend on the pieces.
 #[cfg(feature = "websocket")]
 pub fn decode_hixie76(data: &[u8]) {
     let whole = decode_in_pieces(data, usize::MAX);
     for step in [1, 3] {
         let pieces = decode_in_pieces(data, step);
-        // A message that is too long is found so earlier, with another length in its error.
+        // In pieces, a message that is too long is detected earlier, with another length in its error.
         assert_eq!(pieces.len(), whole.len());
         for (one, other) in pieces.iter().zip(&whole) {
             assert!(one == other || (one.is_err() && other.is_err()), "{one:?}, {other:?}");
@@ -206,7 +206,7 @@ mod tests {
 
     type Check = fn(&[u8]);
 
-    /// Each check under the name of its target.
+    /// Each check by the name of its target.
     const CHECKS: &[(&str, Check)] = &[
         ("path", parse_path),
         ("callback", parse_callback),
@@ -229,7 +229,7 @@ mod tests {
             let mut count = 0;
             for file in files {
                 let bytes = std::fs::read(file.unwrap().path()).unwrap();
-                // A seed, and all that is cut off it.
+                // Each seed, and all its prefixes.
                 for end in 0..=bytes.len() {
                     check(&bytes[..end]);
                 }
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    /// Bytes, many of them of those that mean something to a parser.
+    /// Bytes, many of which have a meaning for a parser.
     fn input() -> impl Strategy<Value = Vec<u8>> {
         let special: Vec<u8> = b"/.%&=;,:\"\\[]{}ud8 \r\n\t\0\xff\xe2\x80\xa8+c1-".to_vec();
         let piece = prop_oneof![

@@ -1,4 +1,4 @@
-//! Bodies that nobody wants.
+//! Request bodies that are not used.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,28 +8,27 @@ use http_body_util::BodyExt as _;
 
 use super::timeout::timeout;
 
-/// How much of a body that nobody wants is read, so that its sender gets to see the answer and can go on
-/// using the connection.
+/// The most bytes read from an unused body. Reading it lets its sender see the response and reuse the connection.
 pub(crate) const MAX_DISCARD: u64 = 32 << 20;
 
-/// How long a body that nobody wants is read.
+/// The longest time for reading an unused body.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
-/// Why a body could not be read.
+/// The reason why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// There is more in it that is not wanted than is read.
+    /// The unused part of the body exceeds its limit.
     TooLarge,
-    /// It broke off, or was not well-formed.
+    /// The body broke off or was not well-formed.
     Broken,
-    /// It did not come in time.
+    /// The body did not arrive in time.
     TooSlow,
 }
 
-/// Reads a body and throws it away, within bounds. Beyond them the connection is closed by the server.
+/// Reads a body and discards it, within limits. Beyond them the server closes the connection.
 ///
-/// Without this a client that sends a body to the wrong place would have its connection reset before it
-/// reads the answer, and a parked request would hide that its client has gone.
+/// Without this, a client that sends a body to the wrong place would have its connection reset before it reads the
+/// response, and a waiting request would hide a client disconnect.
 pub(crate) async fn discard_body<B>(body: B)
 where
     B: Body<Data = Bytes>,
@@ -37,7 +36,7 @@ where
     if body.is_end_stream() {
         return;
     }
-    // Few requests come here: it is not to make all of them larger.
+    // Boxed, since few requests need it and it would make all of them larger.
     let discard = Box::pin(async {
         let mut body = pin!(body);
         let mut discarded = 0;
@@ -48,6 +47,6 @@ where
             }
         }
     });
-    // What matters is that it ends; the answer is the same either way.
+    // The response is the same whether or not the body ended in time.
     let _ = timeout(DISCARD_TIME, discard).await;
 }

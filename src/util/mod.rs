@@ -1,4 +1,4 @@
-//! What has nothing to do with SockJS.
+//! Helpers that are independent of SockJS.
 //!
 //! Imports: nothing.
 

@@ -1,5 +1,5 @@
-//! Randomness from the operating system, fetched for many uses at once: a system call for each would cost more
-//! than what it is for.
+//! Random bytes from the operating system, fetched for many uses at once: a system call for each would cost more than
+//! its use.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ thread_local! {
     static UNUSED: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL], left: 0 }) };
 }
 
-/// Random bytes of which the first `left` have not been given out.
+/// Random bytes, of which the first `left` are unused.
 struct Pool {
     bytes: [u8; POOL],
     left: usize,
@@ -21,25 +21,25 @@ impl Pool {
     fn take<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= POOL) };
         if self.left < N {
-            // As everywhere, without randomness nothing can go on safely.
+            // Nothing can continue safely without randomness.
             getrandom::fill(&mut self.bytes).expect("the operating system gives random bytes");
             self.left = POOL;
         }
         let given = &mut self.bytes[self.left - N..self.left];
         let mut taken = [0; N];
-        // Each is given once, and leaves nothing behind.
+        // Each byte is returned once and erased here.
         taken.swap_with_slice(given);
         self.left -= N;
         taken
     }
 }
 
-/// Bytes that no one else gets.
+/// Returns random bytes that no other caller gets.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     UNUSED.with_borrow_mut(Pool::take)
 }
 
-/// A version 4 UUID ([RFC 9562, section 5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
+/// Returns a version 4 UUID ([RFC 9562, section 5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
 pub(crate) fn uuid() -> Uuid {
     Builder::from_random_bytes(bytes()).into_uuid()
 }

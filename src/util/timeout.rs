@@ -1,4 +1,4 @@
-//! A bound on the time that something takes.
+//! A timeout that creates its timer only when needed.
 
 use std::{
     future::{Future, poll_fn},
@@ -9,8 +9,8 @@ use std::{
 
 use tokio::time::error::Elapsed;
 
-/// [`tokio::time::timeout`], with a timer only where there is something to wait for. Mostly there is not, and a task
-/// that might have one is smaller without it.
+/// Like [`tokio::time::timeout`], but creates a timer only if the future has to wait. Most do not, and a task is
+/// smaller without the timer.
 pub(crate) async fn timeout<F: Future + Unpin>(limit: Duration, mut future: F) -> Result<F::Output, Elapsed> {
     match poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await {
         Poll::Ready(output) => Ok(output),
