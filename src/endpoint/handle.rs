@@ -38,8 +38,8 @@ impl SockJsHandle {
 
     /// Returns the numbers of the endpoint: its sessions, their traffic and the rejected requests.
     ///
-    /// It takes one short lock per session and adds no cost to messages: sessions count for themselves. Call it every
-    /// few seconds, not for every request.
+    /// A call takes one short lock per session and adds no cost to messages: sessions count for themselves. Call it
+    /// every few seconds, not for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::new(&self.registry().totals(), self.sessions.rejections().collect())
@@ -63,8 +63,8 @@ impl SockJsHandle {
     /// - Every session ends with [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Messages that the
     ///   application has already sent still reach the client, then the close frame with `code` and `reason`: at once
     ///   on streams, waiting polls and WebSockets, otherwise with the client's next poll.
-    /// - It waits until every client has its close frame (for a WebSocket, until its client has closed too) and every
-    ///   handler has returned.
+    /// - The call waits until every client has its close frame (for a WebSocket, until its client has closed too) and
+    ///   every handler has returned.
     /// - Messages that clients send meanwhile are handled as after any close: 204, and discarded.
     /// - When `grace` is over, the remaining sessions are cut off. Handlers are not: the report has their number.
     ///

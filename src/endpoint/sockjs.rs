@@ -73,11 +73,12 @@ impl<S> SockJs<S> {
 
     /// Binds each session to the identity that its opening request proves, for instance a user.
     ///
-    /// `identify` is an `async fn` of extractors that returns a comparable value: see [`Identify`]. It runs for every
-    /// request of a session, on every transport. It runs after the checks of origin, method, callback and handshake,
-    /// and before the session lookup, the reading of messages and the handler's extractors. If one of its extractors
-    /// rejects, that rejection is the response, and reveals nothing about any session. A later request must prove the
-    /// identity of the session's opening request. Any other request gets 404, and the session does not notice.
+    /// `identify` is an `async fn` of extractors that returns a comparable value: see [`Identify`]. The function runs
+    /// for every request of a session, on every transport: after the checks of origin, method, callback and
+    /// handshake, and before the session lookup, the reading of messages and the handler's extractors. If one of its
+    /// extractors rejects, that rejection is the response, and reveals nothing about any session. A later request
+    /// must prove the identity of the session's opening request. Any other request gets 404, and the session does not
+    /// notice.
     ///
     /// So a foreign user cannot read from, send to or end the session, even with its id. Sending requests get the
     /// response for a session that does not exist. Receiving requests do not, since a free id would open a session: a

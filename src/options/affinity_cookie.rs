@@ -9,7 +9,7 @@ const MAX_VALUE: usize = 256;
 
 /// A cookie by which load balancers keep a session on one server: see [`Cookie::named`](crate::Cookie::named).
 ///
-/// It has the value that the request sent, unchanged. If the request sent none, it has its own value, for the
+/// Its value is the one that the request sent, unchanged. If the request sent none, it has its own value, for the
 /// balancer to replace. Only this cookie is echoed, and only if its value has 1 to 256 bytes. All bytes must be
 /// cookie octets ([RFC 6265, section 4.1.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1)) or above 0x7f; two
 /// double quotes may enclose them. If the request has several cookies of this name, the first valid one counts. If it

@@ -268,7 +268,7 @@ impl Options {
     /// (apps and clients in Java do) must also send an `Origin`: the endpoint's own, or one that
     /// [`origins`](Self::origins) allows.
     ///
-    /// It has no effect with [`Origins::any`].
+    /// This option has no effect with [`Origins::any`].
     pub fn require_origin_with_credentials(mut self, require: bool) -> Self {
         self.require_origin_with_credentials = require;
         self
@@ -479,7 +479,7 @@ impl Options {
     }
 
     /// Accepts the WebSocket handshake from before RFC 6455, "hixie-76", and its framing, for browsers like Safari 5.
-    /// It has no binary data, no ping and no close code.
+    /// The protocol has no binary data, no ping and no close code.
     #[cfg(feature = "websocket")]
     pub fn hixie76(mut self, accept: bool) -> Self {
         self.hixie76 = accept;

@@ -1,6 +1,6 @@
 //! Whether this crate or an outer layer answers cross-origin requests.
 
-/// Who answers cross-origin requests.
+/// Whether this crate or an outer layer answers cross-origin requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Cors {
