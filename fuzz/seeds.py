@@ -1,8 +1,18 @@
 #!/usr/bin/env python3
-"""Writes the seeds: what each target begins with. Run it after a change here."""
-import pathlib
+"""Writes seeds.txt, the inputs that each target begins with:
 
-here = pathlib.Path(__file__).parent
+    fuzz/seeds.py [FILE...]
+
+The seeds below replace those of the last time; the files, of corpus/TARGET/ or artifacts/TARGET/, are added.
+"""
+import base64
+import hashlib
+import pathlib
+import re
+import sys
+
+ARCHIVE = pathlib.Path(__file__).with_name("seeds.txt")
+HEAD = "# TARGET/NAME and the input in base64, written by seeds.py.\n"
 KEYS = "Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00"
 RFC = "Upgrade: websocket\nConnection: keep-alive, Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -48,12 +58,35 @@ SEEDS = {
         http("GET", "/websocket", old) + b"12345678" + 99 * (b"\0" + b"x" * 100 + b"\xff"),
     ],
 }
-for target, seeds in SEEDS.items():
-    folder = here / target
-    folder.mkdir(exist_ok=True)
-    for number, seed in enumerate(seeds):
-        seed = seed if isinstance(seed, bytes) else seed.encode()
-        # The service's first byte says how the others are cut up, and whether the client reads.
-        if target == "service":
-            seed = (b"\xfe" if len(seed) > 2000 else b"\xff") + seed
-        (folder / f"{number:02}").write_bytes(seed)
+
+def read():
+    """The seeds of the archive, each under TARGET/NAME."""
+    lines = ARCHIVE.read_text().splitlines() if ARCHIVE.exists() else []
+    seeds = (line.partition(" ") for line in lines if not line.startswith("#"))
+    return {name: base64.b64decode(text) for name, _, text in seeds}
+
+
+def made():
+    """The seeds above, numbered."""
+    for target, seeds in SEEDS.items():
+        for number, seed in enumerate(seeds):
+            seed = seed if isinstance(seed, bytes) else seed.encode()
+            # The service's first byte says how the others are cut up, and whether the client reads.
+            if target == "service":
+                seed = (b"\xfe" if len(seed) > 2000 else b"\xff") + seed
+            yield f"{target}/{number:02}", seed
+
+
+def found(files):
+    """Inputs that runs have found, named by their hashes as libFuzzer names them."""
+    for file in map(pathlib.Path, files):
+        seed = file.read_bytes()
+        yield f"{file.resolve().parent.name}/{hashlib.sha1(seed).hexdigest()}", seed
+
+
+is_made = re.compile(r"[a-z0-9]+/\d\d").fullmatch
+seeds = {name: seed for name, seed in read().items() if not is_made(name)}
+seeds.update(made())
+seeds.update(found(sys.argv[1:]))
+lines = (f"{name} {base64.b64encode(seed).decode()}".rstrip() for name, seed in sorted(seeds.items()))
+ARCHIVE.write_text(HEAD + "".join(f"{line}\n" for line in lines))
