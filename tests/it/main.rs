@@ -1,27 +1,14 @@
-//! Tests from outside: one binary, one file per topic.
+//! Tests from outside: one binary, in folders by what they show.
+//!
+//! - `session`: the rules of a session, in process, mostly under a paused clock;
+//! - `wire`: the same on real sockets, where bytes, framing and HTTP matter;
+//! - `policy`: origins, identities, limits, cookies, and what has gone wrong in other servers;
+//! - `operating`: shutdown, statistics, logs, layers, faults;
+//! - `docs`: texts of the documentation that name what is here.
 
-mod api;
-mod faults;
-mod guides;
-#[cfg(feature = "websocket")]
-mod hixie76;
-mod hostile;
-#[cfg(feature = "http2")]
-mod http2;
-mod identity;
-mod layers;
-mod limits;
-#[cfg(feature = "metrics")]
-mod metrics;
-mod model;
-mod origin;
-mod protocol;
-mod security;
-mod sending;
-mod service;
-mod sessions;
-mod shutdown;
-mod slow;
-mod soak;
-mod stats;
+mod docs;
+mod operating;
+mod policy;
+mod session;
 mod support;
+mod wire;

@@ -66,7 +66,7 @@ const UNKNOWN: &[&str] = &[
 const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"];
 
 /// Every URL with every method and the status that is due; each with a session id of its own.
-pub(super) fn every_request() -> impl Iterator<Item = (&'static str, String, u16)> {
+pub(crate) fn every_request() -> impl Iterator<Item = (&'static str, String, u16)> {
     let known = URLS.iter().map(|url| (url.name, Some(url.answers)));
     let unknown = UNKNOWN.iter().map(|&name| (name, None));
     known.chain(unknown).flat_map(|(name, answers)| {
@@ -83,7 +83,7 @@ pub(super) fn every_request() -> impl Iterator<Item = (&'static str, String, u16
 }
 
 /// Sends a request and reads its answer: whole, or of a stream the head only.
-pub(super) async fn answer(server: &Server, request: &Request) -> Response {
+pub(crate) async fn answer(server: &Server, request: &Request) -> Response {
     let mut connection = server.connect().await;
     connection.send(request).await;
     let mut head = connection.head().await;

@@ -1290,7 +1290,7 @@ async fn an_endpoint_holds_as_many_sessions_as_it_may() {
     for transport in http_transports() {
         let (method, name) = receiving_url(transport);
         let response = stage.endpoint.client("c").call(method, name, "").await;
-        // That of an `EventSource` is a close frame: see `limits::max_sessions`.
+        // That of an `EventSource` is a close frame: see `policy::limits::max_sessions`.
         let event_source = transport == Transport::EventSource;
         let expected = if event_source { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         assert_eq!(response.status(), expected, "{transport}");

@@ -1,6 +1,6 @@
 //! The feature `metrics`: the example with its Prometheus endpoint, and the dashboard that goes with it.
 
-#[path = "../../examples/metrics/scrape.rs"]
+#[path = "../../../examples/metrics/scrape.rs"]
 mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,7 +80,7 @@ async fn a_scrape_tells_the_traffic_and_has_all_that_the_dashboard_shows() {
     assert!(value("sockjs_send_queue_peak_bytes", "") > 0.0);
 
     // Every metric of the dashboard is in the scrape, and each that is there has been described.
-    let dashboard = include_str!("../../examples/metrics/dashboard.json");
+    let dashboard = include_str!("../../../examples/metrics/dashboard.json");
     serde_json::from_str::<serde_json::Value>(dashboard).expect("the dashboard is JSON");
     let scraped: BTreeSet<&str> =
         series.keys().map(|series| series.split('{').next().expect("a name comes first")).collect();

@@ -44,7 +44,7 @@ fn poll_way() -> &'static Way {
 
 /// The rows below a heading of the documentation that begin with `mark`.
 fn documented(heading: &str, mark: &str) -> Vec<Vec<String>> {
-    let rows = include_str!("../../src/docs/operating.md").lines().skip_while(|&line| line != heading);
+    let rows = include_str!("../../../src/docs/operating.md").lines().skip_while(|&line| line != heading);
     rows.skip(1)
         .take_while(|line| !line.starts_with('#'))
         .filter(|line| line.starts_with(mark))
@@ -187,11 +187,11 @@ async fn refusals_are_counted_by_cause() {
     );
     ask("shutdown", poll("b", ""), 503).await;
 
-    // The one that takes a minute is in `faults::a_body_that_drips_is_told_408_and_brings_nothing`.
+    // The one that takes a minute is in `operating::faults::a_body_that_drips_is_told_408_and_brings_nothing`.
     refusals.causes.push("slow-body");
     // Those that take several requests at once are in `limits`.
     refusals.causes.push("sends-full");
-    // This endpoint's sessions belong to nobody: `identity::refusals_are_counted`.
+    // This endpoint's sessions belong to nobody: `policy::identity::refusals_are_counted`.
     refusals.causes.push("identity");
     #[cfg(not(feature = "websocket"))]
     refusals.causes.push("handshake");

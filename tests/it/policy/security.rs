@@ -13,7 +13,6 @@ use axum::{Router, http::HeaderMap};
 use axum_sockjs::{Cookie, Options, Origins, Session, SockJs};
 
 use crate::{
-    hostile::{answer, every_request},
     support::{
         apps::{self, Endpoint, Stage},
         client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, percent_encode},
@@ -23,6 +22,7 @@ use crate::{
         server::Server,
         until,
     },
+    wire::hostile::{answer, every_request},
 };
 
 #[tokio::test]
@@ -629,6 +629,6 @@ fn dependencies_are_few_and_their_advisories_are_checked() {
     let crates = String::from_utf8_lossy(&tree.stdout);
     let crates: HashSet<&str> = crates.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(crates.contains("tokio") && crates.len() <= MAX_CRATES, "{}: {crates:?}", crates.len());
-    let script = include_str!("../../scripts/test");
+    let script = include_str!("../../../scripts/test");
     assert!(script.contains("cargo deny --workspace --log-level error check advisories"));
 }

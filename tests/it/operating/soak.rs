@@ -1,6 +1,6 @@
 //! Churn over every transport, for a while: what is left afterwards must be nothing, and memory must not grow.
 //!
-//! `SOAK_SECONDS=600 cargo test --all-features --test it -- --ignored --exact soak::churn_leaves_nothing
+//! `SOAK_SECONDS=600 cargo test --all-features --test it -- --ignored --exact operating::soak::churn_leaves_nothing
 //! --nocapture` runs it for ten minutes, alone in its process; `scripts/test` runs one.
 
 use std::{

@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 #[cfg(feature = "websocket")]
 use crate::support::apps::Endpoint;
 use crate::{
-    service::soon,
+    session::service::soon,
     support::{
         client::{Kind, WAYS, Way, on_each},
         fresh_id,

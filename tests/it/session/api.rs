@@ -28,7 +28,7 @@ use http_body_util::{Empty, Full};
 use tokio::sync::mpsc;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt};
 
-use crate::service::{Client, call, get, header, http_transports, receiving_url, soon, text};
+use crate::session::service::{Client, call, get, header, http_transports, receiving_url, soon, text};
 use crate::support::apps::open_to_all;
 #[cfg(feature = "websocket")]
 use crate::support::{server::Server, ws};
@@ -717,7 +717,7 @@ async fn the_client_script_is_served_where_the_iframe_page_loads_it() {
 
 #[test]
 fn a_client_script_comes_from_a_file_or_says_why_not() {
-    let this_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/api.rs");
+    let this_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/session/api.rs");
     let script = ClientScript::from_file(this_file).unwrap();
     assert_eq!(script.version(), ClientScript::from_bytes(include_bytes!("api.rs").as_slice()).version());
     assert!(ClientScript::from_file("no/such/file.js").is_err());

@@ -122,7 +122,7 @@ fn the_readme_lists_a_test_for_each_of_the_69_rules() {
         ("websocket.rs", include_str!("websocket.rs")),
         ("xhr.rs", include_str!("xhr.rs")),
     ];
-    let readme = include_str!("../../../protocol-tests/README.md");
+    let readme = include_str!("../../../../protocol-tests/README.md");
     let mut rules = Vec::new();
     for row in readme.lines().filter(|line| line.starts_with("| `") && line.contains(".test_")) {
         let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();

@@ -21,7 +21,7 @@ use axum_sockjs::{CloseReason, Options, Session, SockJs, SockJsHandle};
 use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
 use crate::{
-    service,
+    session::service,
     support::{
         apps::{Stage, open_to_all},
         client::{Client, Kind, WAYS, Way, http_ways, on_each},

@@ -1,0 +1,9 @@
+//! What an operator sees and does.
+
+mod faults;
+mod layers;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod shutdown;
+mod soak;
+mod stats;

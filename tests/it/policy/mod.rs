@@ -1,0 +1,6 @@
+//! Who may do what, and how much of it.
+
+mod identity;
+mod limits;
+mod origin;
+mod security;
