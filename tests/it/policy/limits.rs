@@ -4,7 +4,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::FromRequestParts, http::request::Parts};
+use axum::{Router, body::Body};
 use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, Session, SockJs, Transport};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,7 +14,7 @@ use tokio::{
 use tower::ServiceExt as _;
 
 use crate::support::{
-    apps::{Endpoint, Reporting, Stage, open_to_all},
+    apps::{Endpoint, Reporting, Stage},
     client::{Client, Frame, Kind, WAYS, Way, on_each},
     fresh_id,
     http::{Connection, Request, Response},
@@ -159,30 +159,6 @@ async fn receive_queue_bytes_and_receive_timeout() {
         // Each of these takes 100 bytes and 128 for its place.
         let text = "x".repeat(100);
         fills_up(way, Options::new().receive_queue_bytes(2 * 228), &[&text, &text], "").await;
-    })
-    .await;
-}
-
-/// A handler that never receives holds no request for long, and its queue ends at its bound.
-#[tokio::test]
-async fn a_handler_that_hangs_holds_no_request_for_long() {
-    on_each(http(), async |way| {
-        let options = Options::new().receive_queue_bytes(10_000).receive_timeout(SHORT);
-        let hang = |session: Session| async move {
-            std::future::pending::<()>().await;
-            drop(session);
-        };
-        let endpoint = Endpoint::start(hang, options).await;
-        let mut client = Client::open(&endpoint, way).await;
-        let payload = serde_json::to_string(&["x".repeat(1000)]).unwrap();
-        let mut answers = Vec::new();
-        for _ in 0..12 {
-            answers.push(client.up.post(payload.as_bytes()).await.status);
-        }
-        // 8 of 1,128 bytes each fit.
-        assert!(answers[..8].iter().all(|status| *status < 300), "{answers:?}");
-        assert_eq!(answers[8..], [503; 4]);
-        assert!(endpoint.handle.stats().receive_queue_peak_bytes <= 10_000);
     })
     .await;
 }
@@ -464,27 +440,6 @@ async fn open_many(endpoint: &SockJs, count: usize) {
     }
 }
 
-/// The documented default, with sessions that are opened by one poll and left.
-#[tokio::test]
-async fn max_sessions_is_65536_by_default() {
-    const LIMIT: usize = 65_536;
-    let wait = |session: Session| async move { drop(session.closed().await) };
-    let options = open_to_all(Options::new().disconnect_delay(NEVER));
-    let endpoint = SockJs::new(wait).options(options.clone());
-    let handle = endpoint.handle();
-    open_many(&endpoint, LIMIT).await;
-    assert_eq!(handle.len(), LIMIT);
-    let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
-    for way in WAYS {
-        let (refused, _) = opening(&server, way, None).await;
-        expect_overload(way, &refused, 503);
-    }
-    assert_eq!((handle.len(), handle.stats().handlers), (LIMIT, LIMIT));
-    // Those that are there go on.
-    let way = WAYS.iter().find(|way| way.transport == Transport::XhrPolling).expect("it is in the table");
-    way.expect_taken(&server.ask(&way.sending("65535", r#"["a"]"#)).await);
-}
-
 #[tokio::test]
 async fn max_sessions_can_be_switched_off() {
     let options = Options::new().max_sessions(usize::MAX).disconnect_delay(NEVER);
@@ -605,35 +560,6 @@ async fn max_sessions_per_peer_by_a_key_on_every_transport() {
     .await;
 }
 
-/// An extractor that takes as long as the request says.
-struct Slow;
-
-impl<S: Sync> FromRequestParts<S> for Slow {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        if parts.headers.contains_key("x-slow") {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        Ok(Self)
-    }
-}
-
-#[tokio::test]
-async fn open_timeout() {
-    on_each(WAYS, async |way| {
-        let handler = |_: Slow, session: Session| async move { drop(session.closed().await) };
-        let endpoint = Endpoint::start(handler, Options::new().open_timeout(SHORT)).await;
-        let (refused, _) = opening(&endpoint.server, way, Some(("X-Slow", "yes"))).await;
-        expect_overload(way, &refused, 503);
-        let ok = if way.kind == Kind::Socket { 101 } else { 200 };
-        assert_eq!(opening(&endpoint.server, way, None).await.0.status, ok);
-        assert_eq!(endpoint.handle.stats().rejected["open-timeout"], 1);
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn session_and_server_ids() {
     on_each(WAYS.iter().filter(|way| way.framed), async |way| {
@@ -654,22 +580,6 @@ async fn session_and_server_ids() {
             connection.send(&request).await;
             let status = connection.head().await.status;
             assert_eq!(status != 404, found, "{} {}: {status}", server.len(), id.len());
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn callbacks() {
-    let with_callback = WAYS.iter().filter(|way| way.receive.ends_with("?c=callback"));
-    on_each(with_callback, async |way| {
-        let endpoint = Endpoint::start(crate::support::apps::echo, Options::new()).await;
-        let name = way.receive.trim_end_matches("callback");
-        for (length, expected) in [(31, 200), (32, 200), (33, 500)] {
-            let target = Endpoint::path(&fresh_id(), &format!("{name}{}", "x".repeat(length)));
-            let mut connection = endpoint.server.connect().await;
-            connection.send(&Request::get(target)).await;
-            assert_eq!(connection.head().await.status, expected, "{length}");
         }
     })
     .await;

@@ -446,59 +446,6 @@ async fn a_foreign_page_does_nothing_with_its_visitors_cookies_cve_2025_41254_cv
     }
 }
 
-/// JSONP, HtmlFile, the iframe page: nothing reliable says where their requests come from.
-#[tokio::test]
-async fn transports_without_an_origin_are_off_together_with_strict_origins() {
-    let list = Origins::list(["https://www.example.com"]).expect("this is an origin");
-    for (options, is_off) in [
-        (Options::new(), true),
-        (Options::new().origins(list.clone()), true),
-        (Options::new().origins(Origins::any()), false),
-    ] {
-        let endpoint = SockJs::new(apps::echo).options(options);
-        let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
-        for path in ["/app/iframe.html", "/app/iframe-1.6.1.html", "/app/000/x/jsonp?c=f"] {
-            assert_eq!(server.get(path).await.status == 404, is_off, "{path}");
-        }
-        let mut connection = server.connect().await;
-        connection.send(&Request::get("/app/000/y/htmlfile?c=f")).await;
-        assert_eq!(connection.head().await.status == 404, is_off);
-        let response = server.post("/app/000/x/jsonp_send", "[]").await;
-        assert_eq!(response.status == 404, is_off, "{response}");
-    }
-    // Switched on, they take a request that hides where it comes from for a foreign one.
-    let endpoint = SockJs::new(apps::echo).options(Options::new().origins(list).legacy_transports(true));
-    let server = Server::start(Router::new().nest_service("/app", endpoint)).await;
-    for path in ["/app/iframe.html", "/app/000/x/htmlfile?c=f", "/app/000/x/jsonp?c=f"] {
-        assert_eq!(server.get(path).await.status, 403, "{path}");
-    }
-    let form = Request::post("/app/000/x/jsonp_send").body("d=%5B%5D");
-    assert_eq!(server.ask(&form).await.status, 403);
-}
-
-/// Whoever knows a session's id can read and send in other servers.
-#[tokio::test]
-async fn the_id_of_a_session_is_not_enough_to_take_it_over() {
-    on_each(http_ways(), async |way| {
-        let who = |headers: HeaderMap| async move { headers.get("cookie").cloned() };
-        let echo = SockJs::new(apps::echo).identity(who).options(apps::open_to_all(Options::new()));
-        let server = Server::start(Router::new().nest_service("/app", echo)).await;
-        let id = fresh_id();
-        let as_user = |request: Request, user: &str| request.header("Cookie", format!("login={user}"));
-        let mut owner = server.connect().await;
-        owner.send(&as_user(way.receiving(&id), "ada")).await;
-        assert_eq!(owner.head().await.status, 200);
-        for thief in http_ways() {
-            for request in [thief.receiving(&id), thief.sending(&id, r#"["forged"]"#)] {
-                assert_eq!(server.ask(&as_user(request.clone(), "eve")).await.status, 404);
-                assert_eq!(server.ask(&request).await.status, 404);
-            }
-        }
-        way.expect_taken(&server.ask(&as_user(way.sending(&id, "[]"), "ada")).await);
-    })
-    .await;
-}
-
 /// What happens to sessions in a busy hour, all of it seen by the log.
 #[tokio::test]
 async fn ids_of_sessions_stay_out_of_the_log() {

@@ -336,26 +336,6 @@ async fn a_heartbeat_comes_after_exactly_25_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn heartbeats_count_from_the_last_frame() {
-    for transport in STREAMS {
-        let (mut down, session) = Stage::new(Options::new()).open(transport).await;
-        sleep(Duration::from_secs(20)).await;
-        session.try_send("a").unwrap();
-        assert_eq!(down.frame().await, r#"a["a"]"#);
-        let start = Instant::now();
-        assert_eq!(down.frame().await, "h");
-        assert_eq!(start.elapsed(), HEARTBEAT, "{transport}");
-    }
-    for transport in POLLS {
-        let (mut down, _session) = Stage::new(Options::new()).open(transport).await;
-        sleep(Duration::from_secs(3)).await;
-        let start = Instant::now();
-        assert_eq!(down.frame().await, "h");
-        assert_eq!(start.elapsed(), HEARTBEAT, "{transport}: a poll's own time counts");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_heartbeat_of_zero_is_none() {
     for transport in http_transports() {
         let (mut down, session) = Stage::new(Options::new().heartbeat(Duration::ZERO)).open(transport).await;
@@ -410,30 +390,7 @@ async fn a_stream_that_ended_at_its_limit_has_the_delay_to_come_back() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_receiver_that_comes_within_the_delay_keeps_the_session() {
-    let (_stage, client, session) = polling().await;
-    for _ in 0..3 {
-        pass(DELAY - TICK).await;
-        assert_eq!(client.poll().await, "h", "it waits as long as it likes");
-    }
-    assert_eq!(session.close_reason(), None);
-}
-
 // The end.
-
-#[tokio::test(start_paused = true)]
-async fn what_was_sent_before_a_close_comes_before_it() {
-    for transport in http_transports() {
-        let (mut down, session) = Stage::new(Options::new()).open(transport).await;
-        session.try_send("a").unwrap();
-        session.try_send("b").unwrap();
-        session.close(3000, "Go away!");
-        assert_eq!(down.frame().await, r#"a["a","b"]"#, "{transport}");
-        assert_eq!(down.frame().await, r#"c[3000,"Go away!"]"#, "{transport}");
-        assert_eq!(session.close_reason(), Some(server(3000, "Go away!")));
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_close_frame_ends_a_stream() {
@@ -741,68 +698,6 @@ async fn a_stream_ends_exactly_at_its_limit() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn pending_messages_leave_together_within_the_limit() {
-    // Each letter takes 4 bytes, with its quotes and comma.
-    for transport in http_transports() {
-        for (limit, frames) in [
-            (1 << 10, vec![r#"a["a","b","c","d","e"]"#]),
-            (11, vec![r#"a["a","b"]"#, r#"a["c","d"]"#, r#"a["e"]"#]),
-            (1, vec![r#"a["a"]"#, r#"a["b"]"#, r#"a["c"]"#, r#"a["d"]"#, r#"a["e"]"#]),
-        ] {
-            let (mut down, session) = Stage::new(Options::new().response_limit(limit)).open(transport).await;
-            for text in ["a", "b", "c", "d", "e"] {
-                session.try_send(text).unwrap();
-            }
-            for frame in frames {
-                assert_eq!(down.frame().await, frame, "{transport}, {limit}");
-            }
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn messages_keep_their_order_both_ways() {
-    for transport in http_transports() {
-        let options = Options::new().response_limit(300).send_queue_bytes(500).receive_queue_messages(4);
-        let endpoint = Endpoint::new(echo, options);
-        let client = endpoint.client("a");
-        let mut down = Down { client: client.clone(), transport, current: None };
-        assert_eq!(down.frame().await, "o");
-        let sent: Vec<String> =
-            (0..200).map(|n| format!("message {n} \"é\u{2028}\" %41 </script>")).collect();
-        let up = tokio::spawn({
-            let sent = sent.clone();
-            async move {
-                let mut rest = &sent[..];
-                for size in (0..7).cycle() {
-                    let (batch, behind) = rest.split_at(rest.len().min(size));
-                    let json = serde_json::to_string(batch).unwrap();
-                    let (name, status) = match transport {
-                        Transport::JsonpPolling => ("jsonp_send", StatusCode::OK),
-                        _ => ("xhr_send", StatusCode::NO_CONTENT),
-                    };
-                    assert_eq!(client.call("POST", name, json).await.status(), status);
-                    if behind.is_empty() {
-                        break;
-                    }
-                    rest = behind;
-                }
-            }
-        });
-        let mut received: Vec<String> = Vec::new();
-        while received.len() < sent.len() {
-            let frame = down.frame().await;
-            // What sockjs-client does with an event; nothing else has been escaped twice.
-            let frame = if transport == Transport::EventSource { frame.replace("%25", "%") } else { frame };
-            let array = frame.strip_prefix('a').expect("messages");
-            received.extend(serde_json::from_str::<Vec<String>>(array).unwrap());
-        }
-        assert_eq!(received, sent, "{transport}");
-        done(up).await;
-    }
-}
-
 // The handler's ways out.
 
 #[tokio::test(start_paused = true)]
@@ -833,35 +728,6 @@ async fn dropping_senders_closes_nothing() {
         drop(sender.clone());
     }
     assert_eq!(client.poll().await, "h");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_panic_closes_that_session_only_and_is_logged() {
-    async fn fragile(mut session: Session) {
-        while let Some(message) = session.recv().await {
-            assert_ne!(message, "panic", "as you wish");
-            session.send(message).await.ok();
-        }
-    }
-    let log = Log::start(tracing::Level::ERROR);
-    let endpoint = Endpoint::new(fragile, Options::new());
-    let [first, second] = ["a", "b"].map(|id| endpoint.client(id));
-    for client in [&first, &second] {
-        assert_eq!(client.poll().await, "o");
-    }
-    assert_eq!(first.send(r#"["before","panic","after"]"#).await, StatusCode::NO_CONTENT);
-    assert_eq!(first.poll().await, r#"a["before"]"#);
-    for _ in 0..2 {
-        assert_eq!(first.poll().await, r#"c[1011,"Internal error"]"#);
-    }
-    assert_eq!(second.send(r#"["still here"]"#).await, StatusCode::NO_CONTENT);
-    assert_eq!(second.poll().await, r#"a["still here"]"#);
-    let third = endpoint.client("c");
-    assert_eq!(third.poll().await, "o");
-
-    let log = log.text();
-    assert!(log.contains("ERROR") && log.contains("panicked") && log.contains("as you wish"), "{log}");
-    assert_eq!(log.lines().count(), 1, "{log}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -905,28 +771,6 @@ async fn nothing_is_sent_after_a_close() {
     assert_eq!(client.poll().await, r#"c[3000,"Go away!"]"#);
     drop(session);
     assert_eq!(client.poll().await, r#"c[3000,"Go away!"]"#, "hanging up afterwards is no second close");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_log_tells_of_each_session_but_not_its_secret() {
-    let log = Log::start(tracing::Level::TRACE);
-    let mut stage = Stage::new(Options::new());
-    let client = stage.endpoint.client("s3cret");
-    assert_eq!(client.poll().await, "o");
-    let session = stage.session().await;
-    assert_eq!(client.send(r#"["a"]"#).await, StatusCode::NO_CONTENT);
-    session.close(3000, "Go away!");
-    assert_eq!(client.poll().await, r#"c[3000,"Go away!"]"#);
-    pass(DELAY).await;
-    let log = log.text();
-    let id = session.id().to_string();
-    let ours =
-        |line: &&str| line.contains("axum_sockjs") && line.contains(&id) && line.contains("xhr-polling");
-    let lines: Vec<_> = log.lines().filter(ours).collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(lines[0].contains("session opened") && lines[1].contains("session closed"), "{log}");
-    assert!(lines[1].contains("closed by the server: 3000"), "{log}");
-    assert!(!log.contains("s3cret"), "{log}");
 }
 
 /// Its headers share the buffer that the connection is read into.
@@ -1078,45 +922,6 @@ async fn try_recv_takes_what_is_there() {
 }
 
 // Messages to the client.
-
-#[tokio::test(start_paused = true)]
-async fn a_full_queue_gives_the_message_back_or_waits() {
-    // One message of a letter is kept as `a["…"]` and a line end, and 128 are for its place.
-    let (_stage, client, session) = polling_with(Options::new().send_queue_bytes(2 * 135)).await;
-    for text in ["a", "b"] {
-        session.try_send(text).unwrap();
-    }
-    assert_eq!(session.try_send("c"), Err(SendError::Full("c".into())));
-    assert!(session.send("dropped").now_or_never().is_none());
-    let sending = tokio::spawn({
-        let sender = session.sender();
-        async move { sender.send("d").await }
-    });
-    settle().await;
-    assert!(!sending.is_finished());
-    assert_eq!(client.poll().await, r#"a["a","b"]"#);
-    done(sending).await.unwrap();
-    assert_eq!(client.poll().await, r#"a["d"]"#);
-    let long = "x".repeat(1000);
-    session.try_send(&long).unwrap();
-    assert_eq!(session.try_send(""), Err(SendError::Full("".into())));
-    assert_eq!(client.poll().await, format!("a[{long:?}]"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waiting_send_learns_of_the_end() {
-    let (_stage, client, session) = polling_with(Options::new().send_queue_bytes(1)).await;
-    session.try_send("a").unwrap();
-    let sending = tokio::spawn({
-        let sender = session.sender();
-        async move { sender.send("b").await }
-    });
-    settle().await;
-    session.close(3000, "");
-    assert_eq!(done(sending).await, Err(SendError::Closed("b".into())));
-    assert_eq!(client.poll().await, r#"a["a"]"#);
-    assert_eq!(client.poll().await, r#"c[3000,""]"#);
-}
 
 #[tokio::test(start_paused = true)]
 async fn many_senders_each_keep_their_order() {

@@ -493,16 +493,6 @@ impl Down {
         self.way.read(&text)
     }
 
-    /// Reads the next frame that the running response has; `None` at its end.
-    pub(crate) async fn frame_of_this_response(&mut self) -> Option<Frame> {
-        let way = self.way;
-        let frame = way.streamed(self.requests().connection().await).await;
-        if frame.is_none() {
-            self.requests().running = false;
-        }
-        frame.map(|frame| way.read(&frame))
-    }
-
     pub(crate) async fn messages(&mut self, count: usize) -> Vec<String> {
         let mut all = Vec::new();
         while all.len() < count {

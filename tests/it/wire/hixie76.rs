@@ -353,17 +353,6 @@ async fn an_application_may_close_with_any_code() {
 }
 
 #[tokio::test]
-async fn it_is_off_by_default() {
-    let stage = Stage::start(Options::new()).await;
-    for (_, target) in targets() {
-        let response = stage.endpoint.server.ask(&handshake(&target, &EXAMPLES[0])).await;
-        assert_eq!(response.status, 426, "{response}");
-        assert_eq!(response.header("sec-websocket-version"), Some("13"));
-    }
-    assert_eq!(stage.endpoint.handle.len(), 0);
-}
-
-#[tokio::test]
 async fn keys_that_are_none_are_refused() {
     let stage = Stage::start(options()).await;
     let Example { key1, key2, .. } = EXAMPLES[0];
@@ -443,17 +432,6 @@ async fn an_unfinished_frame_has_a_minute() {
         }
     }
     reporting.endpoint.is_left_empty().await;
-}
-
-#[tokio::test]
-async fn a_lone_string_is_a_message() {
-    let endpoint = Endpoint::start(apps::echo, options()).await;
-    let [(_, target), _] = targets();
-    let mut connection = connect(&endpoint, true, &target).await;
-    for (payload, echoed) in [("\"a\"", "a[\"a\"]"), (" \n\"\" ", "a[\"\"]"), ("[\"b\"]", "a[\"b\"]")] {
-        connection.write(frame(payload)).await;
-        expect(&mut connection, echoed).await;
-    }
 }
 
 #[tokio::test]

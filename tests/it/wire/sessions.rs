@@ -143,26 +143,6 @@ async fn the_open_frame_is_with_the_client_before_the_application_works() {
     .await;
 }
 
-#[tokio::test]
-async fn sockets_may_share_an_id() {
-    on_each(sockets(), async |way| {
-        let mut stage = Stage::start(Options::new()).await;
-        let mut pairs = Vec::new();
-        for _ in 0..3 {
-            let client = Client::open_as(&stage.endpoint, way, "shared").await;
-            pairs.push((client, stage.session().await));
-        }
-        assert_eq!(stage.endpoint.handle.len(), 3);
-        for (number, (_, session)) in pairs.iter().enumerate() {
-            session.send(number.to_string()).await.unwrap();
-        }
-        for (number, (client, _)) in pairs.iter_mut().enumerate() {
-            assert_eq!(client.messages(1).await, [number.to_string()]);
-        }
-    })
-    .await;
-}
-
 // Messages.
 
 #[tokio::test]
@@ -221,52 +201,6 @@ async fn messages_arrive_in_order_and_once_both_ways() {
 }
 
 #[tokio::test]
-async fn a_batch_is_taken_whole_or_not_at_all() {
-    let options = || Options::new().max_message_bytes(10).max_batch_messages(3);
-    let cases = [
-        ("[\"a\",2]", 500, 1007),
-        ("[\"a\",\"b\"", 500, 1007),
-        ("[\"a\",\"b\"]]", 500, 1007),
-        ("[\"a\",\"\\ud800\\x\"]", 500, 1007),
-        ("[\"a\",\"12345678901\"]", 413, 1009),
-        ("[\"a\",\"12345\\u00e91234\"]", 413, 1009),
-    ];
-    on_each(http_ways(), async |way| {
-        let mut stage = Stage::start(options()).await;
-        let mut client = Client::open(&stage.endpoint, way).await;
-        let mut session = stage.session().await;
-        for (payload, status, _) in cases {
-            assert_eq!(client.up.post(payload.as_bytes()).await.status, status, "{payload}");
-        }
-        // The session goes on, up to the limits themselves.
-        client.send(&["1234567890", "12345678é", ""]).await;
-        for message in ["1234567890", "12345678é", ""] {
-            assert_eq!(within("a message", session.recv()).await.unwrap(), message);
-        }
-        assert_eq!(session.close_reason(), None);
-    })
-    .await;
-    on_each(sockets(), async |way| {
-        for (payload, _, code) in cases {
-            // The raw WebSocket has no batches, only messages: each of these but the first two is too long.
-            let code = if way.framed { code } else { 1009 };
-            if !way.framed && payload.len() <= 10 {
-                continue;
-            }
-            let mut stage = Stage::start(options()).await;
-            let mut client = Client::open(&stage.endpoint, way).await;
-            let mut session = stage.session().await;
-            client.up.send_payload(payload).await;
-            let Frame::Goodbye(told, reason) = client.frame().await else { panic!("{payload}") };
-            assert_eq!(told, code, "{payload}");
-            let expected = CloseReason::ProtocolError(CloseFrame::new(code, reason));
-            assert_eq!(end_of(&mut session).await, expected, "{payload}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn waiting_messages_leave_together_within_the_response_limit() {
     on_each(WAYS.iter().filter(|way| way.framed), async |way| {
         let mut stage = Stage::start(Options::new().response_limit(4096)).await;
@@ -298,34 +232,6 @@ async fn waiting_messages_leave_together_within_the_response_limit() {
 }
 
 #[tokio::test]
-async fn a_stream_carries_no_more_than_its_limit_and_one_message() {
-    on_each(http_ways().filter(|way| way.kind == Kind::Stream), async |way| {
-        let mut stage = Stage::start(Options::new().response_limit(4096)).await;
-        let mut client = Client::open(&stage.endpoint, way).await;
-        let session = stage.session().await;
-        let message = "m".repeat(500);
-        for _ in 0..20 {
-            session.try_send(&message).unwrap();
-        }
-        let mut received = 0;
-        while received < 20 {
-            client.down.request().await;
-            let mut of_this_response = 0;
-            while let Some(frame) = client.down.frame_of_this_response().await {
-                let Frame::Messages(messages) = frame else { panic!("{frame:?}") };
-                of_this_response += messages.len();
-                if received + of_this_response == 20 {
-                    break;
-                }
-            }
-            assert!(of_this_response * 500 <= 4096 + 500, "{of_this_response} messages in one response");
-            received += of_this_response;
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn every_code_point_and_lone_surrogates_survive() {
     let all: Vec<char> = ('\0'..=char::MAX).collect();
     let escaped = |text: &str| {
@@ -349,21 +255,6 @@ async fn every_code_point_and_lone_surrogates_survive() {
             // JavaScript can send these, and UTF-8 cannot hold them.
             client.up.send_payload(r#"["a\ud800","\uDFFFb\udc00\ud800","\ud83d\ude00"]"#).await;
             assert_eq!(client.messages(3).await, ["a\u{fffd}", "\u{fffd}b\u{fffd}\u{fffd}", "😀"]);
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn messages_of_64_kib_pass() {
-    on_each(WAYS, async |way| {
-        let endpoint = Endpoint::start(apps::echo, Options::new().response_limit(4096)).await;
-        let mut client = Client::open(&endpoint, way).await;
-        for message in
-            ["x".repeat(64 << 10), "\"".repeat(64 << 10), "€".repeat((64 << 10) / 3), "%\n".repeat(32 << 10)]
-        {
-            client.send(&[&message]).await;
-            assert!(client.messages(1).await == [message.as_str()], "{:?}", &message[..3]);
         }
     })
     .await;
@@ -453,23 +344,6 @@ async fn race(mut one: Down, mut two: Down) -> (Frame, Down) {
 const ANOTHER: &str = "Another connection still open";
 const INTERRUPTED: &str = "Connection interrupted";
 
-#[tokio::test]
-async fn a_second_receiver_is_told_2010_and_the_first_goes_on() {
-    on_each(http_ways(), async |way| {
-        let mut stage = Stage::start(one_frame_per_response()).await;
-        let id = fresh_id();
-        let client = Client::open_as(&stage.endpoint, way, &id).await;
-        let session = stage.session().await;
-        let second = Down::new(stage.endpoint.server.addr, way, &id);
-        let (refused, mut first) = race(client.down, second).await;
-        assert_eq!(refused, Frame::Close(2010, ANOTHER.to_owned()));
-        assert_eq!(session.close_reason(), None);
-        session.send("still here").await.unwrap();
-        assert_eq!(first.messages(1).await, ["still here"]);
-    })
-    .await;
-}
-
 /// Asks for the next frame on another connection as soon as the last one is there, which is before the end
 /// of its response can be.
 async fn hammer(way: &'static Way) {
@@ -502,13 +376,8 @@ async fn hammer(way: &'static Way) {
     assert_eq!(session.close_reason(), None);
 }
 
-#[tokio::test]
-async fn a_receiver_lets_go_before_its_last_byte_leaves() {
-    on_each(http_ways(), hammer).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_lets_go_before_its_last_byte_leaves_on_two_threads() {
+async fn a_receiver_lets_go_before_its_last_byte_leaves() {
     on_each(http_ways(), hammer).await;
 }
 
@@ -552,33 +421,9 @@ async fn cut_off_200_times(way: &'static Way) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_is_cut_off_ends_its_session() {
     on_each(WAYS, cut_off_200_times).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_is_cut_off_ends_its_session_on_two_threads() {
-    on_each(WAYS, cut_off_200_times).await;
-}
-
-#[tokio::test]
-async fn a_session_whose_open_frame_nobody_saw_is_forgotten() {
-    // The first request is written and cut off at once; whether it was read or not, nothing stays.
-    on_each(http_ways(), async |way| {
-        let stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
-        for _ in 0..50 {
-            let mut connection = stage.endpoint.server.connect().await;
-            connection.write(way.receiving(&fresh_id()).to_bytes()).await;
-            connection.abort();
-        }
-        // A poll is answered as soon as it is read, and its session lives until the delay ends.
-        if way.kind != Kind::Poll {
-            stage.endpoint.is_left_empty().await;
-        }
-        stage.endpoint.still_serves().await;
-    })
-    .await;
 }
 
 // Closing.
@@ -597,40 +442,6 @@ async fn what_was_sent_before_a_close_arrives_before_it() {
         assert_eq!(client.frame().await, Frame::close(way, 3001, "Good bye"));
         let expected = CloseReason::Server(CloseFrame::new(3001, "Good bye"));
         assert_eq!(end_of(&mut session).await, expected);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_waiting_receiver_gets_the_close_at_once() {
-    on_each(WAYS, async |way| {
-        let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
-        let mut client = Client::open(&stage.endpoint, way).await;
-        let session = stage.session().await;
-        if way.kind != Kind::Socket {
-            client.down.request().await;
-        }
-        session.close(3001, "Good bye");
-        assert_eq!(client.frame().await, Frame::close(way, 3001, "Good bye"));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn every_poll_after_a_close_gets_the_same_frame_until_the_delay_ends() {
-    on_each(http_ways(), async |way| {
-        let mut stage = Stage::start(Options::new().disconnect_delay(NEVER)).await;
-        let mut client = Client::open(&stage.endpoint, way).await;
-        let session = stage.session().await;
-        session.close(3001, "Good bye");
-        session.close(3002, "The first one counts");
-        for _ in 0..3 {
-            assert_eq!(client.frame().await, Frame::Close(3001, "Good bye".to_owned()));
-        }
-        pass(NEVER).await;
-        until("the end of its memory", || stage.endpoint.handle.stats().total().closed == 0).await;
-        assert_eq!(client.frame().await, Frame::Open);
-        assert_ne!(stage.session().await.id(), session.id());
     })
     .await;
 }
@@ -696,52 +507,6 @@ async fn a_panic_before_the_first_await_is_a_close_too() {
 // What the application sees of the end: one reason, once.
 
 #[tokio::test]
-async fn the_application_sees_its_own_close_and_its_own_return() {
-    on_each(WAYS, async |way| {
-        let mut reporting = Reporting::start(Options::new()).await;
-        for (request, code, reason) in [("close", 4001, "as you wish"), ("return", 1000, "Normal closure")] {
-            let mut client = Client::open(&reporting.endpoint, way).await;
-            client.send(&[request]).await;
-            assert_eq!(client.frame().await, Frame::close(way, code, reason));
-            assert_eq!(reporting.end().await, CloseReason::Server(CloseFrame::new(code, reason)));
-            // What happens to the connection then is no news.
-            client.abort(true);
-        }
-        reporting.endpoint.is_left_empty().await;
-        assert!(reporting.has_no_more());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_application_sees_a_lost_connection() {
-    on_each(WAYS, async |way| {
-        let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
-        let id = fresh_id();
-        let client = Client::open_as(&reporting.endpoint, way, &id).await;
-        wait_attached(client, &reporting.endpoint, &id).await.abort(false);
-        assert_eq!(reporting.end().await, CloseReason::ConnectionLost);
-        reporting.endpoint.is_left_empty().await;
-        assert!(reporting.has_no_more());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_application_sees_a_time_out() {
-    on_each(http_ways(), async |way| {
-        let options = one_frame_per_response().disconnect_delay(Duration::from_millis(30));
-        let mut reporting = Reporting::start(options).await;
-        let client = Client::open(&reporting.endpoint, way).await;
-        assert_eq!(reporting.end().await, CloseReason::TimedOut);
-        client.abort(true);
-        reporting.endpoint.is_left_empty().await;
-        assert!(reporting.has_no_more());
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn the_application_sees_a_shutdown_and_new_sessions_open_after_it() {
     on_each(WAYS, async |way| {
         let mut reporting = Reporting::start(Options::new()).await;
@@ -765,49 +530,10 @@ async fn the_application_sees_a_shutdown_and_new_sessions_open_after_it() {
 
 #[cfg(feature = "websocket")]
 mod of_sockets {
-    use tokio_tungstenite::tungstenite::{
-        Message as WsMessage,
-        protocol::{CloseFrame as WsCloseFrame, frame::coding::CloseCode},
-    };
+    use tokio_tungstenite::tungstenite::Message as WsMessage;
 
     use super::*;
     use crate::support::ws;
-
-    #[tokio::test]
-    async fn a_client_that_closes_gets_the_answer_and_then_the_end() {
-        on_each(sockets(), async |way| {
-            let endpoint = Endpoint::start(apps::echo, Options::new().disconnect_delay(NEVER)).await;
-            for close in [None, Some((1000, "")), Some((1001, "leaving")), Some((4999, "é"))] {
-                let mut client = Client::open(&endpoint, way).await;
-                let frame = close.map(|(code, reason)| WsCloseFrame {
-                    code: CloseCode::from(code),
-                    reason: reason.into(),
-                });
-                client.up.send_ws(WsMessage::Close(frame)).await;
-                let Frame::Goodbye(code, _) = client.frame().await else { panic!("no answer to {close:?}") };
-                assert_eq!(code, close.map_or(1005, |close| close.0));
-                assert_eq!(client.frame().await, Frame::Gone);
-            }
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn a_close_code_that_is_forbidden_is_a_protocol_error() {
-        on_each(sockets(), async |way| {
-            let mut stage = Stage::start(Options::new()).await;
-            let target =
-                if way.framed { Endpoint::path("id", "websocket") } else { "/app/websocket".to_owned() };
-            let mut connection = stage.endpoint.server.connect().await;
-            let close = ws::frame(ws::FIN | ws::CLOSE, &ws::close_payload(999, "no such code"));
-            connection.write([ws::handshake(target).to_bytes(), close].concat()).await;
-            assert_eq!(connection.head().await.status, 101);
-            let mut session = stage.session().await;
-            let CloseReason::ProtocolError(frame) = end_of(&mut session).await else { panic!("not told") };
-            assert_eq!(frame.code(), 1002);
-        })
-        .await;
-    }
 
     #[tokio::test]
     async fn a_broken_rule_ends_the_connection_as_soon_as_the_client_has_answered() {
@@ -840,27 +566,6 @@ mod of_sockets {
             let mut session = stage.session().await;
             assert_eq!(within("a message", session.recv()).await.expect("it was accepted"), "a");
             assert_eq!(end_of(&mut session).await, CloseReason::Client(Some(CloseFrame::new(1000, "done"))));
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn the_application_sees_how_the_client_closes() {
-        on_each(sockets(), async |way| {
-            let mut reporting = Reporting::start(Options::new().disconnect_delay(NEVER)).await;
-            let longest = "é".repeat(61) + "!";
-            for close in [None, Some((1000, "")), Some((1001, "leaving")), Some((4999, longest.as_str()))] {
-                let mut client = Client::open(&reporting.endpoint, way).await;
-                let frame = close.map(|(code, reason)| WsCloseFrame {
-                    code: CloseCode::from(code),
-                    reason: reason.into(),
-                });
-                client.up.send_ws(WsMessage::Close(frame)).await;
-                let seen = close.map(|(code, reason)| CloseFrame::new(code, reason.to_owned()));
-                assert_eq!(reporting.end().await, CloseReason::Client(seen));
-            }
-            reporting.endpoint.is_left_empty().await;
-            assert!(reporting.has_no_more());
         })
         .await;
     }
@@ -924,23 +629,6 @@ mod of_sockets {
             stage.session().await.close(3001, "Good bye");
             assert_eq!(ws::read_close(&mut connection).await, Some(CloseFrame::new(3001, "Good bye")));
             connection.expect_end().await;
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn the_application_sees_a_broken_rule() {
-        on_each(sockets(), async |way| {
-            let mut reporting = Reporting::start(Options::new().max_message_bytes(100)).await;
-            let (payload, code) =
-                if way.framed { ("nonsense".to_owned(), 1007) } else { ("x".repeat(101), 1009) };
-            let mut client = Client::open(&reporting.endpoint, way).await;
-            client.up.send_payload(payload).await;
-            let Frame::Goodbye(told, reason) = client.frame().await else { panic!("no close frame") };
-            assert_eq!(told, code);
-            assert_eq!(reporting.end().await, CloseReason::ProtocolError(CloseFrame::new(code, reason)));
-            reporting.endpoint.is_left_empty().await;
-            assert!(reporting.has_no_more());
         })
         .await;
     }
@@ -1077,29 +765,6 @@ async fn http_1_0_is_told_that_a_rejection_of_unknown_length_ends_with_its_conne
         assert_eq!(connection_options(&endpoint.server.ask(&request).await), [""; 0]);
     })
     .await;
-}
-
-#[tokio::test]
-async fn one_connection_carries_all_requests_of_a_session() {
-    on_each(http_ways(), async |way| {
-        let endpoint = Endpoint::start(apps::echo, one_frame_per_response()).await;
-        let id = fresh_id();
-        let mut connection = endpoint.server.connect().await;
-        let opened = connection.ask(&way.receiving(&id)).await;
-        for number in 0..20 {
-            let sent = connection.ask(&way.sending(&id, format!("[\"{number}\"]"))).await;
-            way.expect_taken(&sent);
-            let received = connection.ask(&way.receiving(&id)).await;
-            // The prelude is the same each time.
-            let prelude = common_prefix(opened.text(), received.text());
-            assert!(received.text()[prelude..].contains(&number.to_string()), "{received}");
-        }
-    })
-    .await;
-}
-
-fn common_prefix(one: &str, two: &str) -> usize {
-    one.bytes().zip(two.bytes()).take_while(|(a, b)| a == b).count()
 }
 
 #[tokio::test]
