@@ -6,6 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use axum_sockjs::SockJs;
+
+use crate::support::{apps::echo, docs::documented};
+
 /// The guides, and the modules whose every test one of them has to name.
 const GUIDES: &[&str] = &["SECURITY.md", "docs/faults.md"];
 const NAMED_WHOLE: &[&str] = &["operating::faults::", "policy::security::"];
@@ -110,4 +114,46 @@ fn the_guides_name_the_versions_that_are_tested() {
         let version = locked(name);
         assert!(read(guide).contains(&format!("{name} {version}")), "{guide} does not name {name} {version}");
     }
+}
+
+#[tokio::test]
+async fn the_documented_causes_are_the_real_ones() {
+    let documented = documented("### Refused requests", "| `");
+    let documented: BTreeSet<&str> = documented.iter().map(|row| row[1].as_str()).collect();
+    let stats = SockJs::<()>::new(echo).handle().stats();
+    assert_eq!(documented, stats.rejected.into_keys().collect());
+}
+
+/// The table in `protocol-tests/README.md` is complete, and names tests that exist.
+#[test]
+fn the_readme_lists_a_test_for_each_of_the_69_rules() {
+    let sources = [
+        ("cookie.rs", include_str!("wire/protocol/cookie.rs")),
+        ("eventsource.rs", include_str!("wire/protocol/eventsource.rs")),
+        ("htmlfile.rs", include_str!("wire/protocol/htmlfile.rs")),
+        ("http_versions.rs", include_str!("wire/protocol/http_versions.rs")),
+        ("jsonp.rs", include_str!("wire/protocol/jsonp.rs")),
+        ("pages.rs", include_str!("wire/protocol/pages.rs")),
+        ("sessions.rs", include_str!("wire/protocol/sessions.rs")),
+        ("websocket.rs", include_str!("wire/protocol/websocket.rs")),
+        ("xhr.rs", include_str!("wire/protocol/xhr.rs")),
+    ];
+    let readme = include_str!("../../protocol-tests/README.md");
+    let mut rules = Vec::new();
+    for row in readme.lines().filter(|line| line.starts_with("| `") && line.contains(".test_")) {
+        let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let ["", rule, file, name, ""] = cells[..] else { panic!("not a row of three cells: {row}") };
+        let (_, source) = sources.iter().find(|(known, _)| *known == file).expect(row);
+        // The rule stands in the doc comment right above the test.
+        let function = source.find(&format!("async fn {name}()")).expect(row);
+        let doc = &source[source[..function].rfind("\n\n").unwrap_or(0)..function];
+        assert!(doc.contains(&format!("`{rule}`")), "{row}: the doc comment names another rule: {doc}");
+        assert!(doc.contains("#[tokio::test"), "{row}: no test: {doc}");
+        rules.push(rule);
+    }
+    rules.sort_unstable();
+    rules.dedup();
+    assert_eq!(rules.len(), 69);
+    let tests: usize = sources.iter().map(|(_, source)| source.matches("#[tokio::test").count()).sum();
+    assert_eq!(tests, 69, "a test that the table does not list");
 }

@@ -4,6 +4,8 @@ mod faults;
 mod layers;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mounting;
+mod options;
 mod shutdown;
 mod soak;
 mod stats;

@@ -27,7 +27,7 @@ use tokio::{
 use crate::support::{
     PATIENCE,
     apps::{Endpoint, Stage, open_to_all},
-    client::{Client, Down, Frame, Kind, WAYS, Way, http_ways, on_each},
+    client::{Client, Down, Frame, Kind, WAYS, Way, http_ways, on_each, poll_way},
     fresh_id,
     http::Request,
     pass,
@@ -134,7 +134,7 @@ async fn refuses_to_open(endpoint: &Endpoint, way: &Way) {
 #[tokio::test]
 async fn nothing_opens_any_more_and_info_says_so() {
     let mut stage = Stage::start(Options::new()).await;
-    let poll = http_ways().find(|way| way.kind == Kind::Poll).expect("there is one");
+    let poll = poll_way();
     let mut client = Client::open(&stage.endpoint, poll).await;
     let session = stage.session().await;
     session.try_send("still here").expect("there is room");
@@ -314,7 +314,7 @@ async fn handlers_are_waited_for_and_counted_where_they_hang() {
 async fn it_may_be_called_again_and_dropped() {
     let stage = Stage::start(Options::new()).await;
     // One that is not told before it asks.
-    let poll = http_ways().find(|way| way.kind == Kind::Poll).expect("there is one");
+    let poll = poll_way();
     let mut client = Client::open(&stage.endpoint, poll).await;
     let handle = stage.endpoint.handle.clone();
     let dropped = tokio::time::timeout(Duration::ZERO, handle.shutdown(4001, "restarting", PATIENCE)).await;

@@ -10,47 +10,24 @@ use std::{
 };
 
 use axum::{
-    Router,
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use axum_sockjs::{Handler, Options, Session, SockJs, SockJsHandle, Stats, Transport, TransportStats};
+use axum_sockjs::{Options, Session, SockJsHandle, Stats, Transport, TransportStats};
 use futures_util::future::join_all;
 
 use crate::support::{
     PATIENCE,
-    apps::{Endpoint, Stage, echo},
-    client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each},
+    apps::{Endpoint, Stage, echo, for_its_own_pages},
+    client::{Client, Frame, Kind, WAYS, http_ways, on_each, poll_way},
+    docs::documented,
     fresh_id,
     http::Request,
     log::Log,
-    pass,
-    server::Server,
-    until, within,
+    pass, until, within,
 };
 
 const SHORT: Duration = Duration::from_millis(50);
-
-/// An endpoint at `/app` for pages of its own origin.
-async fn for_its_own_pages<T: 'static>(handler: impl Handler<T, ()>, options: Options) -> Endpoint {
-    let sockjs = SockJs::new(handler).options(options);
-    let handle = sockjs.handle();
-    Endpoint { server: Server::start(Router::new().nest_service("/app", sockjs)).await, handle }
-}
-
-fn poll_way() -> &'static Way {
-    http_ways().find(|way| way.kind == Kind::Poll).expect("there is one")
-}
-
-/// The rows below a heading of the documentation that begin with `mark`.
-fn documented(heading: &str, mark: &str) -> Vec<Vec<String>> {
-    let rows = include_str!("../../../src/docs/operating.md").lines().skip_while(|&line| line != heading);
-    rows.skip(1)
-        .take_while(|line| !line.starts_with('#'))
-        .filter(|line| line.starts_with(mark))
-        .map(|line| line.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect())
-        .collect()
-}
 
 #[tokio::test]
 async fn sessions_are_counted_by_transport_and_state() {
@@ -187,9 +164,9 @@ async fn refusals_are_counted_by_cause() {
     );
     ask("shutdown", poll("b", ""), 503).await;
 
-    // The one that takes a minute is in `operating::faults::a_body_that_drips_is_told_408_and_brings_nothing`.
+    // The one that takes a minute is in `operating::faults::stalls::a_body_that_drips_is_told_408_and_brings_nothing`.
     refusals.causes.push("slow-body");
-    // Those that take several requests at once are in `limits`.
+    // Those that take several requests at once are in `policy::limits`.
     refusals.causes.push("sends-full");
     // This endpoint's sessions belong to nobody: `policy::identity::refusals_are_counted`.
     refusals.causes.push("identity");
@@ -198,14 +175,6 @@ async fn refusals_are_counted_by_cause() {
     let tested: BTreeSet<&str> = refusals.causes.into_iter().collect();
     let all: BTreeSet<&str> = refusals.seen.into_keys().collect();
     assert_eq!(tested, all, "every cause has a request here");
-}
-
-#[tokio::test]
-async fn the_documented_causes_are_the_real_ones() {
-    let documented = documented("### Refused requests", "| `");
-    let documented: BTreeSet<&str> = documented.iter().map(|row| row[1].as_str()).collect();
-    let stats = SockJs::<()>::new(echo).handle().stats();
-    assert_eq!(documented, stats.rejected.into_keys().collect());
 }
 
 #[tokio::test]

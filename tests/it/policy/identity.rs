@@ -26,7 +26,7 @@ use crate::support::{
     until,
 };
 #[cfg(feature = "websocket")]
-use crate::support::{client::WAYS, ws};
+use crate::support::{client::sockets, ws};
 
 /// Who sends `X-User`; anyone else is told to log in.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,15 +227,12 @@ async fn an_id_is_free_for_others_after_its_session() {
 #[tokio::test]
 async fn a_websocket_is_judged_too() {
     let (server, handle) = private().await;
-    for way in WAYS.iter().filter(|way| way.kind == Kind::Socket) {
-        let path = || {
-            if way.framed { Endpoint::path(&fresh_id(), "websocket") } else { "/app/websocket".to_owned() }
-        };
-        let response = server.ask(&ws::handshake(path())).await;
+    for way in sockets() {
+        let response = server.ask(&ws::handshake(ws::target(way))).await;
         assert_eq!((response.status, response.text()), (401, "log in"), "{response}");
         assert!(handle.is_empty());
         let mut connection = server.connect().await;
-        connection.send(&by("ada", ws::handshake(path()))).await;
+        connection.send(&by("ada", ws::handshake(ws::target(way)))).await;
         assert_eq!(connection.head().await.status, 101);
         until("the session", || handle.len() == 1).await;
         drop(connection);

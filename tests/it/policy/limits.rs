@@ -1,6 +1,6 @@
 //! Every limit, at, under and over its bound, on each transport that it concerns; over real sockets.
 //!
-//! What happens to clients that are slow or dead is in `slow.rs`.
+//! What happens to clients that are slow or dead is in `session::slow`.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,8 +14,9 @@ use tokio::{
 use tower::ServiceExt as _;
 
 use crate::support::{
+    NEVER,
     apps::{Endpoint, Reporting, Stage},
-    client::{Client, Frame, Kind, WAYS, Way, on_each},
+    client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, poll_way, ways},
     fresh_id,
     http::{Connection, Request, Response},
     pass,
@@ -23,19 +24,8 @@ use crate::support::{
     until, within,
 };
 
-/// Long enough for nothing to end by itself while a test runs.
-const NEVER: Duration = Duration::from_secs(600);
-
 /// Short enough to wait for.
 const SHORT: Duration = Duration::from_millis(200);
-
-fn of_kind(kinds: &[Kind]) -> impl Iterator<Item = &'static Way> {
-    WAYS.iter().filter(|way| kinds.contains(&way.kind))
-}
-
-fn http() -> impl Iterator<Item = &'static Way> {
-    of_kind(&[Kind::Stream, Kind::Poll])
-}
 
 fn array(messages: &[&str]) -> String {
     serde_json::to_string(messages).expect("strings are JSON")
@@ -97,12 +87,12 @@ async fn max_batch_messages() {
     let options = || Options::new().max_batch_messages(3);
     let at: [&[&str]; 2] = [&["a", "b"], &["a", "b", "c"]];
     let beyond = ["a", "b", "c", "d", "e", "f", "g"];
-    on_each(of_kind(&[Kind::Socket]).filter(|way| way.framed), async |way| {
+    on_each(ways(Kind::Socket).filter(|way| way.framed), async |way| {
         within_and_beyond(way, options(), &at, &beyond).await;
     })
     .await;
     // A request has as many batches as it needs.
-    on_each(http(), async |way| {
+    on_each(http_ways(), async |way| {
         let reporting = Reporting::start(options()).await;
         let mut client = Client::open(&reporting.endpoint, way).await;
         for messages in at.into_iter().chain([&beyond[..]]) {
@@ -205,7 +195,7 @@ async fn send_when_there_is_room(client: &mut Client, payload: &str) {
 
 #[tokio::test]
 async fn max_pending_sends_by_bodies_that_do_not_come() {
-    on_each(http(), async |way| {
+    on_each(http_ways(), async |way| {
         let mut stage = Stage::start(Options::new().max_pending_sends(2).disconnect_delay(NEVER)).await;
         let id = fresh_id();
         let mut client = Client::open_as(&stage.endpoint, way, &id).await;
@@ -230,7 +220,7 @@ async fn max_pending_sends_by_bodies_that_do_not_come() {
 
 #[tokio::test]
 async fn max_pending_sends_by_messages_that_wait() {
-    on_each(http(), async |way| {
+    on_each(http_ways(), async |way| {
         let options = Options::new()
             .max_pending_sends(2)
             .receive_queue_messages(1)
@@ -344,7 +334,7 @@ async fn send_queue_bytes_and_send_overflow() {
 /// What a client gets to see whose queue overflowed, once it reads.
 #[tokio::test]
 async fn who_could_not_keep_up_is_told() {
-    on_each(http(), async |way| {
+    on_each(http_ways(), async |way| {
         let options =
             Options::new().send_queue_bytes(1000).send_overflow(Overflow::Close).disconnect_delay(NEVER);
         let mut stage = Stage::start(options).await;
@@ -521,7 +511,7 @@ async fn status_from(from: &str, server: &Server, request: &Request) -> io::Resu
 async fn max_sessions_per_peer_by_address() {
     let options = Options::new().max_sessions_per_peer(2).disconnect_delay(NEVER);
     let endpoint = Endpoint::start(crate::support::apps::echo, options).await;
-    let polling = of_kind(&[Kind::Poll]).next().unwrap();
+    let polling = poll_way();
     let open =
         async |from| status_from(from, &endpoint.server, &polling.receiving(&fresh_id())).await.unwrap();
     for _ in 0..2 {

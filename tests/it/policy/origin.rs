@@ -1,95 +1,22 @@
 //! One policy of origins over every URL: what pages of other origins get, and what their headers say.
 
 use axum::{Router, http::uri::Scheme};
-use axum_sockjs::{ClientScript, Cors, Options, Origins, SockJs, Transport};
+use axum_sockjs::{Options, Origins, SockJs, Transport};
 
 use crate::support::{
     apps::{self, Endpoint},
-    client::{WAYS, Way},
     fresh_id,
-    http::{Connection, Request, Response},
+    http::{Connection, Request},
     log::Log,
+    origins::{
+        ALLOWED, FOREIGN, ask, expect_verdict, is_legacy, is_refusal, modern_requests, requests, requests_to,
+        start, strict,
+    },
     server::Server,
     within,
 };
 #[cfg(feature = "websocket")]
-use crate::support::{client::Kind, ws};
-
-/// Listed by [`strict`].
-const ALLOWED: &str = "https://www.example.com";
-const FOREIGN: &str = "https://evil.example";
-
-/// All that is judged, and not what any page may have.
-fn strict() -> Options {
-    let origins = Origins::list([ALLOWED, "https://*.example.org"]).expect("these are origins");
-    Options::new().origins(origins).legacy_transports(true)
-}
-
-async fn start(options: Options) -> Server {
-    Server::start(Router::new().nest_service("/app", SockJs::new(apps::echo).options(options))).await
-}
-
-/// A request to each kind of URL that is judged, a new session each time, and the status that it gets if it is
-/// let in. `Host` is `localhost`.
-fn requests() -> Vec<(String, Request, u16)> {
-    let mut requests = vec![
-        ("info".to_owned(), Request::get("/app/info"), 200),
-        ("preflight of info".to_owned(), Request::new("OPTIONS", "/app/info"), 204),
-        ("iframe".to_owned(), Request::get("/app/iframe.html"), 200),
-    ];
-    for way in WAYS {
-        requests.push((way.transport.to_string(), receiving(way), if is_socket(way) { 101 } else { 200 }));
-    }
-    for name in ["xhr", "xhr_streaming", "xhr_send", "eventsource"] {
-        let request = Request::new("OPTIONS", Endpoint::path(&fresh_id(), name));
-        requests.push((format!("preflight of {name}"), request, 204));
-    }
-    for name in ["xhr_send", "jsonp_send"] {
-        // Nobody knows the session.
-        requests.push((name.to_owned(), Request::post(Endpoint::path(&fresh_id(), name)).body("[]"), 404));
-    }
-    requests
-}
-
-/// The request that opens a session.
-fn receiving(way: &Way) -> Request {
-    #[cfg(feature = "websocket")]
-    if is_socket(way) {
-        let id = fresh_id();
-        let path = if way.framed { Endpoint::path(&id, way.receive) } else { "/app/websocket".to_owned() };
-        return ws::handshake(path);
-    }
-    way.receiving(&fresh_id())
-}
-
-fn is_socket(way: &Way) -> bool {
-    matches!(way.transport, Transport::WebSocket | Transport::RawWebSocket)
-}
-
-/// Whether only browsers ask for this, without an `Origin`.
-fn is_legacy(name: &str) -> bool {
-    matches!(name, "iframe" | "htmlfile" | "jsonp-polling" | "jsonp_send")
-}
-
-/// Asks with these headers, and reads the head of the answer.
-async fn ask(server: &Server, request: &Request, headers: &[(&str, &str)]) -> Response {
-    let request =
-        headers.iter().fold(request.clone(), |request, (name, value)| request.header(*name, *value));
-    let mut connection = server.connect().await;
-    connection.send(&request).await;
-    connection.head().await
-}
-
-fn is_refusal(response: &Response) -> bool {
-    if response.status != 403 {
-        return false;
-    }
-    assert!(response.header("cache-control").is_some_and(|value| value.contains("no-store")), "{response}");
-    assert_eq!(response.header("access-control-allow-origin"), None, "{response}");
-    assert_eq!(response.header("access-control-allow-credentials"), None, "{response}");
-    assert_eq!(response.header("set-cookie"), None, "{response}");
-    true
-}
+use crate::support::{client::sockets, ws};
 
 /// What a request says of where it comes from, and whether it is let in: with a list that has [`ALLOWED`].
 const CASES: &[(&[(&str, &str)], bool)] = &[
@@ -247,57 +174,6 @@ async fn a_proxys_word_counts_where_it_is_trusted() {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_is_named_with_credentials_and_no_other_answer_is_readable() {
-    let named = ["info", "xhr-streaming", "eventsource", "xhr-polling", "xhr_send"];
-    for (options, cross_origin) in [(strict(), true), (strict().cors(Cors::External), false)] {
-        let server = start(options).await;
-        // A request of the same origin may have no `Origin`: nobody else is to read its answer.
-        for (header, expected) in [
-            (("Origin", ALLOWED), (Some(ALLOWED), Some("true"))),
-            (("Sec-Fetch-Site", "same-origin"), (None, None)),
-        ] {
-            for (name, request, _) in requests() {
-                let is_preflight = name.starts_with("preflight");
-                let is_named = cross_origin && (named.contains(&name.as_str()) || is_preflight);
-                let response = ask(&server, &request, &[header]).await;
-                let allow = response.header("access-control-allow-origin");
-                let credentials = response.header("access-control-allow-credentials");
-                let expected = if is_named { expected } else { (None, None) };
-                assert_eq!((allow, credentials), expected, "{name}, {header:?}: {response}");
-                assert_eq!(response.headers("vary").contains(&"Origin"), is_named, "{name}: {response}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_layer_that_answers_for_cors_does_not_let_anyone_in() {
-    let server = start(strict().cors(Cors::External)).await;
-    for (name, request, status) in requests() {
-        let preflight = name.starts_with("preflight");
-        let response = ask(&server, &request, &[("Origin", ALLOWED)]).await;
-        assert_eq!(response.status, if preflight { 405 } else { status }, "{name}: {response}");
-        let response = ask(&server, &request, &[("Origin", FOREIGN)]).await;
-        assert!(is_refusal(&response), "{name}: {response}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_the_same_for_all_is_for_all() {
-    let server = start(strict().client_script(ClientScript::from_bytes("script"))).await;
-    for path in ["/app", "/app/sockjs.min.js"] {
-        for headers in [&[("Origin", FOREIGN)][..], &[("Sec-Fetch-Site", "cross-site")], &[]] {
-            let response = ask(&server, &Request::get(path), headers).await;
-            assert_eq!(response.status, 200, "{path}, {headers:?}: {response}");
-            assert_eq!(response.header("access-control-allow-credentials"), None, "{response}");
-        }
-    }
-    // For the `integrity` of a script element.
-    let response = ask(&server, &Request::get("/app/sockjs.min.js"), &[("Origin", FOREIGN)]).await;
-    assert_eq!(response.header("access-control-allow-origin"), Some("*"), "{response}");
-}
-
-#[tokio::test]
 async fn legacy_transports_go_together() {
     let list = || Origins::list([ALLOWED]).expect("this is an origin");
     for (options, on) in [
@@ -408,65 +284,6 @@ async fn a_line_about_a_refusal_has_a_bounded_length() {
     assert!(text.contains("host=xxx") && text.len() < 1000, "{text}");
 }
 
-// What old browsers, proxies and other clients write.
-
-/// Asks every URL with these headers of any bytes, and expects the same verdict for each.
-async fn expect_verdict(
-    server: &Server,
-    requests: impl Fn() -> Vec<(String, Request, u16)>,
-    headers: &[(&str, &[u8])],
-    let_in: bool,
-) {
-    for (name, request, status) in requests() {
-        let with =
-            |request: Request, (header, value): &(&str, &[u8])| request.header_of_bytes(*header, *value);
-        let request = headers.iter().fold(request.clone(), with);
-        let response = ask(server, &request, &[]).await;
-        if let_in {
-            assert_eq!(response.status, status, "{name}, {headers:?}: {response}");
-        } else {
-            assert!(is_refusal(&response), "{name}, {headers:?}: {response}");
-        }
-    }
-}
-
-/// The URLs that are there by default.
-fn modern_requests() -> Vec<(String, Request, u16)> {
-    requests().into_iter().filter(|(name, ..)| !is_legacy(name)).collect()
-}
-
-/// As [`modern_requests`], to another host.
-fn requests_to(host: &str) -> Vec<(String, Request, u16)> {
-    modern_requests().into_iter().map(|(name, request, status)| (name, request.host(host), status)).collect()
-}
-
-#[tokio::test]
-async fn an_empty_origin_is_none_in_the_answer_too() {
-    for (options, anyone) in
-        [(strict(), None), (Options::new().origins(Origins::any()), Some("*")), (Options::new(), None)]
-    {
-        let server = start(options).await;
-        for (name, request, status) in modern_requests() {
-            let response = ask(&server, &request, &[("Origin", "")]).await;
-            assert_eq!(response.status, status, "{name}: {response}");
-            let is_named = !is_socket_name(&name);
-            let allow = response.header("access-control-allow-origin");
-            assert_eq!(allow, anyone.filter(|_| is_named), "{name}: {response}");
-            assert_eq!(response.header("access-control-allow-credentials"), None, "{name}: {response}");
-        }
-    }
-    // Where only browsers ask, it says as little as none.
-    let server = start(strict()).await;
-    for (name, request, _) in requests().into_iter().filter(|(name, ..)| is_legacy(name)) {
-        let response = ask(&server, &request, &[("Origin", "")]).await;
-        assert!(is_refusal(&response), "{name}: {response}");
-    }
-}
-
-fn is_socket_name(name: &str) -> bool {
-    name.starts_with("websocket")
-}
-
 #[tokio::test]
 async fn a_server_that_ends_tls_itself_knows_its_scheme() {
     for (scheme, own, foreign) in [
@@ -564,83 +381,12 @@ async fn a_form_of_a_page_that_hides_sends_nothing_if_the_option_asks_for_an_ori
     assert_eq!(polled.text(), "a[\"own\"]\n");
 }
 
-// Asking beforehand.
-
-/// The URLs that other origins may read, with their methods.
-fn readable_urls() -> Vec<(String, &'static str)> {
-    let session =
-        ["xhr", "xhr_streaming", "xhr_send"].map(|name| (Endpoint::path(&fresh_id(), name), "OPTIONS, POST"));
-    let mut urls = session.to_vec();
-    urls.push((Endpoint::path(&fresh_id(), "eventsource"), "OPTIONS, GET"));
-    urls.push(("/app/info".to_owned(), "OPTIONS, GET"));
-    urls.push(("/app/sockjs.min.js".to_owned(), "OPTIONS, GET"));
-    urls
-}
-
-#[tokio::test]
-async fn every_url_that_other_origins_may_read_can_be_asked_for_beforehand() {
-    let server = start(strict().client_script(ClientScript::from_bytes("script"))).await;
-    for (path, methods) in readable_urls() {
-        for lines in [
-            &["cache-control"][..],
-            &["cache-control", "last-event-id, x-requested-with"],
-            &["cache-control", "", "x-one", "x-two"],
-            &[],
-        ] {
-            let request = Request::new("OPTIONS", &path).header("Access-Control-Request-Method", "GET");
-            let headers = lines.iter().map(|&line| ("Access-Control-Request-Headers", line));
-            let headers: Vec<_> = headers.chain([("Origin", ALLOWED)]).collect();
-            let response = ask(&server, &request, &headers).await;
-            assert_eq!(response.status, 204, "{path}, {lines:?}: {response}");
-            let asked: Vec<_> = lines.iter().copied().filter(|line| !line.is_empty()).collect();
-            assert_eq!(response.headers("access-control-allow-headers"), asked, "{path}: {response}");
-            assert_eq!(response.header("access-control-allow-methods"), Some(methods), "{path}");
-            let everyone = path.ends_with(".js");
-            let allowed = Some(if everyone { "*" } else { ALLOWED });
-            assert_eq!(response.header("access-control-allow-origin"), allowed, "{path}: {response}");
-            assert!(response.header("access-control-max-age").is_some(), "{path}: {response}");
-        }
-        // Nobody else may.
-        let foreign = ask(&server, &Request::new("OPTIONS", &path), &[("Origin", FOREIGN)]).await;
-        assert!(path.ends_with(".js") || is_refusal(&foreign), "{path}: {foreign}");
-    }
-}
-
-#[tokio::test]
-async fn a_405_lists_options_where_that_is_served() {
-    let script = || ClientScript::from_bytes("script");
-    for (cors, answers) in [(Cors::BuiltIn, true), (Cors::External, false)] {
-        let server = start(strict().client_script(script()).cors(cors)).await;
-        for (path, methods) in readable_urls() {
-            let pages = [".js", "/info"].iter().any(|end| path.ends_with(end));
-            let methods = if answers { methods } else { &methods["OPTIONS, ".len()..] };
-            let allow = if pages { format!("{methods}, HEAD") } else { methods.to_owned() };
-            let others = if answers { &["DELETE", "PUT"][..] } else { &["DELETE", "PUT", "OPTIONS"] };
-            for method in others {
-                let response = ask(&server, &Request::new(*method, &path), &[("Origin", ALLOWED)]).await;
-                assert_eq!(response.status, 405, "{method} {path}: {response}");
-                assert_eq!(response.header("allow"), Some(&*allow), "{method} {path}: {response}");
-                assert_eq!(response.header("content-type"), None, "{method} {path}: {response}");
-                assert_eq!(response.header("content-length"), Some("0"), "{method} {path}: {response}");
-            }
-        }
-        for name in ["jsonp?c=f", "htmlfile?c=f", "jsonp_send"] {
-            let path = Endpoint::path(&fresh_id(), name);
-            let response = ask(&server, &Request::new("OPTIONS", path), &[("Origin", ALLOWED)]).await;
-            assert_eq!(response.status, 405, "{name}: {response}");
-            assert!(!response.header("allow").is_some_and(|allow| allow.contains("OPTIONS")), "{response}");
-        }
-    }
-}
-
 #[cfg(feature = "websocket")]
 #[tokio::test]
 async fn clients_that_are_no_browsers_open_websockets_as_ever() {
     let server = start(Options::new()).await;
-    for way in WAYS.iter().filter(|way| way.kind == Kind::Socket) {
-        let path =
-            if way.framed { Endpoint::path(&fresh_id(), way.receive) } else { "/app/websocket".to_owned() };
-        let mut socket = ws::open(server.addr, &path).await;
+    for way in sockets() {
+        let mut socket = ws::open(server.addr, &ws::target(way)).await;
         if way.framed {
             assert_eq!(ws::text(&mut socket).await, "o");
         }

@@ -12,17 +12,15 @@ use std::{
 use axum::{Router, http::HeaderMap};
 use axum_sockjs::{Cookie, Options, Origins, Session, SockJs};
 
-use crate::{
-    support::{
-        apps::{self, Endpoint, Stage},
-        client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, percent_encode},
-        fresh_id,
-        http::{Request, Response},
-        log::Log,
-        server::Server,
-        until,
-    },
-    wire::hostile::{answer, every_request},
+use crate::support::{
+    apps::{self, Endpoint, Stage},
+    client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, percent_encode},
+    fresh_id,
+    http::{Request, Response},
+    log::Log,
+    server::Server,
+    until,
+    urls::{answer, every_request},
 };
 
 #[tokio::test]

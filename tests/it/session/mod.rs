@@ -1,6 +1,15 @@
 //! The rules of a session, in process.
 
-mod api;
+mod bodies;
+mod closing;
+mod delays;
+mod handlers;
+mod logging;
 mod model;
-pub(crate) mod service;
+mod opening;
+mod receivers;
+mod receiving;
+mod sending;
 mod slow;
+#[cfg(feature = "websocket")]
+mod slow_sockets;

@@ -157,3 +157,24 @@ impl Reporting {
         self.try_end().is_none()
     }
 }
+
+/// An endpoint at `/app` for pages of its own origin.
+pub(crate) async fn for_its_own_pages<T: 'static>(
+    handler: impl Handler<T, ()>,
+    options: Options,
+) -> Endpoint {
+    let sockjs = SockJs::new(handler).options(options);
+    let handle = sockjs.handle();
+    Endpoint { server: Server::start(Router::new().nest_service("/app", sockjs)).await, handle }
+}
+
+/// Streams end with every frame, as polls do.
+pub(crate) fn one_frame_per_response() -> Options {
+    Options::new().response_limit(1)
+}
+
+/// The end of a session, as its application sees it.
+pub(crate) async fn end_of(session: &mut Session) -> CloseReason {
+    assert_eq!(within("the end of the messages", session.recv()).await, None);
+    within("the reason of the end", session.closed()).await
+}

@@ -185,6 +185,20 @@ pub(crate) fn http_ways() -> impl Iterator<Item = &'static Way> {
     WAYS.iter().filter(|way| way.kind != Kind::Socket)
 }
 
+#[cfg(feature = "websocket")]
+pub(crate) fn sockets() -> impl Iterator<Item = &'static Way> {
+    ways(Kind::Socket)
+}
+
+pub(crate) fn ways(kind: Kind) -> impl Iterator<Item = &'static Way> {
+    WAYS.iter().filter(move |way| way.kind == kind)
+}
+
+/// One that polls.
+pub(crate) fn poll_way() -> &'static Way {
+    ways(Kind::Poll).next().expect("there is one")
+}
+
 /// Runs `check` for each transport; when one fails, the output names it.
 pub(crate) async fn on_each(ways: impl IntoIterator<Item = &'static Way>, check: impl AsyncFn(&'static Way)) {
     struct Name(Transport);
@@ -565,6 +579,14 @@ pub(crate) fn percent_encode(bytes: &[u8]) -> String {
         }
     }
     encoded
+}
+
+/// The most messages of a batch, by default.
+pub(crate) const BATCH: usize = 1000;
+
+/// The payload of a batch.
+pub(crate) fn array(messages: &[String]) -> Vec<u8> {
+    serde_json::to_vec(messages).expect("strings are JSON")
 }
 
 #[test]

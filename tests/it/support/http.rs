@@ -9,6 +9,8 @@ use tokio::{
 
 use super::within;
 
+pub(crate) const MEGABYTE: usize = 1_000_000;
+
 /// A request to be written to a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -333,5 +335,27 @@ fn extent(head: &Response) -> Extent {
         (None, Some(length)) => Extent::Length(length.parse().expect("a length is a number")),
         (None, None) => Extent::UntilClose,
         (Some(_), Some(_)) => panic!("two ways to find the end of the body: {head}"),
+    }
+}
+
+/// How a client goes away.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Exit {
+    Close,
+    Reset,
+    /// Says that it will send no more, and waits for the server to hang up.
+    HalfClose,
+}
+
+pub(crate) const EXITS: [Exit; 3] = [Exit::Close, Exit::Reset, Exit::HalfClose];
+
+pub(crate) async fn leave(mut connection: Connection, exit: Exit) {
+    match exit {
+        Exit::Close => drop(connection),
+        Exit::Reset => connection.abort(),
+        Exit::HalfClose => {
+            connection.finish_writing().await;
+            connection.until_gone().await;
+        }
     }
 }

@@ -4,26 +4,43 @@
 //! - [`http`]: requests as bytes, responses piece by piece, connections that can be cut off;
 //! - [`ws`]: a WebSocket client, and single WebSocket frames as bytes;
 //! - [`client`]: one client for all transports, made from a table with a row for each;
-//! - [`apps`]: the applications that tests talk to.
+//! - [`apps`]: the applications that tests talk to;
+//! - [`in_process`]: an endpoint without sockets, and its clients;
+//! - [`pipe`]: an endpoint behind connections in process, whose buffers are small;
+//! - [`log`]: what is logged; [`docs`]: what the documentation says;
+//! - [`suite`], [`urls`], [`origins`], [`mounts`], [`scene`]: what the files of one topic have in common.
 //!
 //! Every wait ends after [`PATIENCE`] with a panic that says what was missing.
 
 pub(crate) mod apps;
 pub(crate) mod client;
+pub(crate) mod docs;
 pub(crate) mod http;
+pub(crate) mod in_process;
 pub(crate) mod log;
+pub(crate) mod mounts;
+pub(crate) mod origins;
+pub(crate) mod pipe;
+pub(crate) mod scene;
 pub(crate) mod server;
+pub(crate) mod suite;
+pub(crate) mod urls;
 #[cfg(feature = "websocket")]
 pub(crate) mod ws;
 
 use std::{fmt::Display, future::Future, time::Duration};
 
+use tokio::{task::yield_now, time::timeout};
+
 /// How long a test waits for anything: far more than it takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Long enough for nothing to end by itself while a test runs.
+pub(crate) const NEVER: Duration = Duration::from_secs(600);
+
 /// Waits for `future`, but not for ever.
 pub(crate) async fn within<T>(what: impl Display, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match timeout(PATIENCE, future).await {
         Ok(value) => value,
         Err(_) => panic!("not within {PATIENCE:?}: {what}"),
     }
@@ -52,7 +69,7 @@ pub(crate) async fn pass(time: Duration) {
 pub(crate) async fn as_time_passes<T>(what: impl Display, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     for _ in 0..500 {
-        if let Ok(value) = tokio::time::timeout(Duration::from_millis(20), &mut future).await {
+        if let Ok(value) = timeout(Duration::from_millis(20), &mut future).await {
             return value;
         }
         pass(Duration::from_secs(60)).await;
@@ -75,4 +92,19 @@ pub(crate) fn fresh_id() -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("session{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits for what must come without anyone's help; on the paused clock a day is over at once.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(Duration::from_secs(86_400), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("it never comes: {what}"),
+    }
+}
+
+/// Lets every task run until it waits for something; no time passes.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
 }

@@ -8,6 +8,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use super::{
+    apps::Endpoint,
+    client::Way,
+    fresh_id,
     http::{Connection, Request},
     within,
 };
@@ -132,4 +135,18 @@ pub(crate) async fn read_close(connection: &mut Connection) -> Option<CloseFrame
             return Some(CloseFrame::new(u16::from_be_bytes(*code), reason));
         }
     }
+}
+
+/// All that a WebSocket brings until its end.
+pub(crate) async fn until_closed(mut socket: Socket) -> String {
+    let mut seen = String::new();
+    while let Some(Ok(message)) = within("a message or the end", socket.next()).await {
+        seen += &message.to_string();
+    }
+    seen
+}
+
+/// A URL of its own for a new session.
+pub(crate) fn target(way: &Way) -> String {
+    if way.framed { Endpoint::path(&fresh_id(), "websocket") } else { "/app/websocket".to_owned() }
 }

@@ -6,14 +6,11 @@ use axum::http::uri::Scheme;
 use axum_sockjs::{CloseFrame, CloseReason, Options};
 
 use crate::support::{
-    PATIENCE,
-    apps::{self, Endpoint, Reporting, Stage},
+    NEVER, PATIENCE, apps,
+    apps::{Endpoint, Reporting, Stage},
     as_time_passes, fresh_id,
     http::{Connection, Request, Response},
 };
-
-/// Long enough for nothing to end by itself while a test runs.
-const NEVER: Duration = Duration::from_secs(600);
 
 /// What both sides say last.
 const GOODBYE: &[u8] = b"\xff\x00";

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{expect_no_cookie, session_of, stream};
 use crate::support::{
     apps,
     http::{Request, Response},
+    suite::{expect_no_cookie, session_of, stream},
 };
 
 /// The name and value of the cookie that was set for all paths.

@@ -1,7 +1,10 @@
 //! The transport `eventsource`.
 
-use super::{content_type, expect_not_cached, session_of, stream, xhr_send};
-use crate::support::{apps, http::Request};
+use crate::support::{
+    apps,
+    http::Request,
+    suite::{content_type, expect_not_cached, session_of, stream, xhr_send},
+};
 
 /// Suite: `EventSource.test_transport`.
 #[tokio::test]

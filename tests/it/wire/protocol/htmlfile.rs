@@ -1,7 +1,10 @@
 //! The transport `htmlfile`.
 
-use super::{checksum, content_type, expect_not_cached, session_of, stream, xhr_send};
-use crate::support::{apps, http::Request};
+use crate::support::{
+    apps,
+    http::Request,
+    suite::{checksum, content_type, expect_not_cached, session_of, stream, xhr_send},
+};
 
 /// Length and checksum of the page's head before and after the name of the callback.
 const HEAD_BEFORE: (usize, u64) = (256, 0x780a_f5e5_29d9_accb);

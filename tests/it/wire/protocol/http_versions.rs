@@ -1,7 +1,6 @@
 //! HTTP/1.0 and 1.1: how the end of a response is marked, and connections that are used again.
 
-use super::session_of;
-use crate::support::{apps, http::Request};
+use crate::support::{apps, http::Request, suite::session_of};
 
 /// Suite: `Http10.test_synchronous`.
 #[tokio::test]

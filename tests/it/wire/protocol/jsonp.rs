@@ -1,11 +1,11 @@
 //! The transport `jsonp`, and its `jsonp_send`.
 
-use super::{content_type, expect_not_cached, session_of};
 use crate::support::{
     apps,
     client::percent_encode,
     http::{Request, Response},
     server::Server,
+    suite::{content_type, expect_not_cached, session_of},
 };
 
 /// Posts a form, whatever is in it.

@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
-use super::{
-    checksum, content_type, expect_cached_for_long, expect_cors, expect_no_cookie, expect_not_cached,
-    expect_preflight,
+use crate::support::{
+    apps,
+    http::Request,
+    server::Server,
+    suite::{
+        checksum, content_type, expect_cached_for_long, expect_cors, expect_no_cookie, expect_not_cached,
+        expect_preflight,
+    },
 };
-use crate::support::{apps, http::Request, server::Server};
 
 /// Suite: `BaseUrlGreeting.test_greeting`.
 #[tokio::test]

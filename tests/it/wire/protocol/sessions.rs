@@ -1,10 +1,10 @@
 //! Session URLs, frames, encoding and closing, shown with the xhr transports.
 
-use super::{session_of, stream, xhr_send};
 use crate::support::{
     apps,
     http::{Connection, Request, Response},
     server::Server,
+    suite::{session_of, stream, xhr_send},
 };
 
 /// One poll.

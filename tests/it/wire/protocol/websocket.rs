@@ -1,9 +1,9 @@
 //! The WebSocket endpoints, framed and raw.
 
-use super::session_of;
 use crate::support::{
     apps,
     http::{Request, Response},
+    suite::session_of,
     ws::{self, expect_end, send, text},
 };
 

@@ -1,7 +1,10 @@
 //! The transports `xhr` and `xhr_streaming`, and `xhr_send` for both.
 
-use super::{content_type, expect_cors, expect_not_cached, expect_preflight, session_of, stream, xhr_send};
-use crate::support::{apps, http::Request};
+use crate::support::{
+    apps,
+    http::Request,
+    suite::{content_type, expect_cors, expect_not_cached, expect_preflight, session_of, stream, xhr_send},
+};
 
 /// Suite: `XhrPolling.test_options`.
 #[tokio::test]

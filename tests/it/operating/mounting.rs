@@ -1,0 +1,101 @@
+//! Ways to mount an endpoint.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+    response::Response,
+    routing::get as on_get,
+};
+use axum_sockjs::SockJs;
+use bytes::Bytes;
+use http_body_util::{Empty, Full};
+use tower::{Layer as _, Service, ServiceBuilder, ServiceExt};
+
+use crate::support::{
+    apps::echo,
+    in_process::{Client, expect_message, get, info, none, text},
+    mounts::{Mount, mounts},
+};
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_works_wherever_it_is_mounted() {
+    for (number, Mount { prefix, greetings, app }) in mounts(|| SockJs::new(echo)).into_iter().enumerate() {
+        let what = format!("mount {number}, at {prefix:?}");
+        for uri in greetings {
+            let response = get(&app, uri).await;
+            assert_eq!(response.status(), StatusCode::OK, "{what}: {uri}");
+            assert_eq!(text(response).await, "Welcome to SockJS!\n", "{what}: {uri}");
+        }
+        assert_eq!(info(&app, prefix).await["origins"][0], "*:*", "{what}");
+        for missing in ["/nothing", "//", "//info", "/a/b/c", "/x/y/xhr/"] {
+            let response = get(&app, &format!("{prefix}{missing}")).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{what}: {missing}");
+        }
+        for id in ["x", "a%2Fb", "%61%2e", "é"] {
+            let id = id.replace('é', "%C3%A9");
+            let client = Client::new(&app, prefix, &id);
+            assert_eq!(client.poll().await, "o", "{what}: {id}");
+            let payload = format!("[{id:?}]");
+            assert_eq!(client.send(&payload).await, StatusCode::NO_CONTENT, "{what}: {id}");
+            assert_eq!(client.poll().await, format!("a{payload}"), "{what}: {id}");
+        }
+        // The id as it stands in the URL is the key.
+        assert_eq!(Client::new(&app, prefix, "a%2fb").send("[]").await, StatusCode::NOT_FOUND, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_takes_its_prefix_and_nothing_else() {
+    let inner = tower::service_fn(|request: Request<Body>| async move {
+        // A body of another type, and an error type of the service's own.
+        if request.uri().path() == "/error" {
+            return Err("the service's own error");
+        }
+        Ok(Response::new(Full::new(Bytes::from(format!("inner {}", request.uri())))))
+    });
+    let service = ServiceBuilder::new()
+        .layer(SockJs::new(none).layer("/prefix"))
+        .layer(SockJs::new(echo).layer("/prefix-2/b/"))
+        .service(inner);
+    let ask = |uri: &str| service.clone().oneshot(Request::get(uri).body(Body::empty()).unwrap());
+    for uri in
+        ["/", "/prefixed", "/prefi", "/prefixed/info?a=b", "/x/prefix", "/prefix-2", "/PREFIX", "//prefix"]
+    {
+        assert_eq!(text(ask(uri).await.unwrap()).await, format!("inner {uri}"), "{uri}");
+    }
+    for uri in ["/prefix", "/prefix/", "/prefix?a=b", "/prefix-2/b", "/prefix-2/b/"] {
+        assert_eq!(text(ask(uri).await.unwrap()).await, "Welcome to SockJS!\n", "{uri}");
+    }
+    for uri in ["/prefix//info", "/prefix/prefix", "/prefix/prefix/info"] {
+        assert_eq!(ask(uri).await.unwrap().status(), StatusCode::NOT_FOUND, "{uri}");
+    }
+    assert_eq!(ask("/error").await.unwrap_err(), "the service's own error");
+    let app = Router::new().fallback_service(
+        SockJs::new(none).layer("/prefix").layer(Router::new().route("/prefix/info", on_get("hidden"))),
+    );
+    expect_message(&Client::new(&app, "/prefix", "x"), "none").await;
+    assert_eq!(info(&app, "/prefix").await["cookie_needed"], false, "the endpoint comes first");
+}
+
+#[test]
+#[should_panic(expected = "must begin with `/`")]
+fn a_layers_prefix_begins_with_a_slash() {
+    drop(SockJs::new(none).layer("prefix"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_is_a_plain_service() {
+    let endpoint = SockJs::new(echo);
+    let poll = || Request::post("/000/x/xhr").body(Empty::<Bytes>::new()).unwrap();
+    let answer = text(endpoint.clone().oneshot(poll()).await.unwrap()).await;
+    assert_eq!(answer, "o\n");
+    // Any body will do; a clone is the same endpoint.
+    let send = Request::post("/000/x/xhr_send").body(Full::new(Bytes::from(r#"["a"]"#))).unwrap();
+    assert_eq!(endpoint.clone().oneshot(send).await.unwrap().status(), StatusCode::NO_CONTENT);
+    let mut endpoint = endpoint;
+    let ready: &mut SockJs = ServiceExt::<Request<Empty<Bytes>>>::ready(&mut endpoint).await.unwrap();
+    assert_eq!(text(ready.call(poll()).await.unwrap()).await, "a[\"a\"]\n");
+    let absolute = Request::get("http://host/info?t=1").body(Body::empty()).unwrap();
+    assert_eq!(endpoint.oneshot(absolute).await.unwrap().status(), StatusCode::OK);
+}

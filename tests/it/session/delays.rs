@@ -1,0 +1,77 @@
+//! Heartbeats and the disconnect delay.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum_sockjs::{CloseReason, Options};
+use tokio::time::{Instant, timeout};
+
+use crate::support::{
+    in_process::{DELAY, HEARTBEAT, POLLS, STREAMS, Stage, http_transports, next, pass, polling_with},
+    soon,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_comes_after_exactly_25_seconds() {
+    for transport in http_transports() {
+        let (mut down, _session) = Stage::new(Options::new()).open(transport).await;
+        for _ in 0..3 {
+            let start = Instant::now();
+            assert_eq!(down.frame().await, "h", "{transport}");
+            assert_eq!(start.elapsed(), HEARTBEAT, "{transport}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_of_zero_is_none() {
+    for transport in http_transports() {
+        let (mut down, session) = Stage::new(Options::new().heartbeat(Duration::ZERO)).open(transport).await;
+        assert!(timeout(Duration::from_secs(3600), down.frame()).await.is_err(), "{transport}");
+        drop(down);
+        assert_eq!(session.close_reason(), Some(CloseReason::ConnectionLost));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_are_for_ever() {
+    let options = Options::new()
+        .heartbeat(Duration::MAX)
+        .disconnect_delay(Duration::MAX)
+        .receive_timeout(Duration::MAX)
+        .open_timeout(Duration::MAX);
+    let (_stage, client, mut session) = polling_with(options).await;
+    pass(Duration::from_secs(3600)).await;
+    assert_eq!(client.send(r#"["a"]"#).await, StatusCode::NO_CONTENT);
+    assert_eq!(next(&mut session).await.unwrap(), "a");
+    session.close(3000, "Go away!");
+    pass(Duration::from_secs(3600)).await;
+    assert_eq!(client.poll().await, r#"c[3000,"Go away!"]"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_without_a_receiver_times_out_after_exactly_5_seconds() {
+    for transport in POLLS {
+        let mut stage = Stage::new(Options::new());
+        let (down, mut session) = stage.open(transport).await;
+        let start = Instant::now();
+        assert_eq!(soon("the end", session.closed()).await, CloseReason::TimedOut);
+        assert_eq!(start.elapsed(), DELAY);
+        assert_eq!(next(&mut session).await, None);
+        assert!(stage.endpoint.handle.is_empty());
+        assert_eq!(down.client.send(r#"["late"]"#).await, StatusCode::NOT_FOUND);
+        assert_eq!(down.client.frame(transport).await, "o", "the id is free again");
+        assert_ne!(stage.session().await.id(), session.id());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ended_at_its_limit_has_the_delay_to_come_back() {
+    for transport in STREAMS {
+        let mut stage = Stage::new(Options::new().response_limit(1));
+        let (_down, session) = stage.open(transport).await;
+        let start = Instant::now();
+        assert_eq!(soon("the end", session.closed()).await, CloseReason::TimedOut);
+        assert_eq!(start.elapsed(), DELAY, "{transport}");
+    }
+}
