@@ -12,46 +12,25 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes},
     http::StatusCode,
 };
-use axum_sockjs::{CloseReason, Options, Session, SockJs, SockJsHandle};
-use tokio::{sync::mpsc, time::Instant};
+use axum_sockjs::{CloseReason, Options, Session, Transport};
+use tokio::time::Instant;
 
 use crate::support::{
     NEVER,
-    apps::open_to_all,
     client::{BATCH, array},
-    fresh_id, in_process, settle, soon,
+    in_process::{Client, Receiving, Stage},
+    settle, soon,
 };
 
-/// An endpoint in process, whose application is the test.
-struct Scene {
-    app: Router,
-    handle: SockJsHandle,
-    sessions: mpsc::UnboundedReceiver<Session>,
-}
-
-impl Scene {
-    fn new(options: Options) -> Self {
-        let (sender, sessions) = mpsc::unbounded_channel();
-        let endpoint = SockJs::new(move |session: Session| async move {
-            sender.send(session).ok();
-        });
-        let endpoint = endpoint.options(open_to_all(options));
-        let handle = endpoint.handle();
-        Self { app: Router::new().nest_service("/app", endpoint), handle, sessions }
-    }
-
-    /// A session, and the client with the response that receives.
-    async fn open(&mut self) -> (in_process::Client, in_process::Receiving, Session) {
-        let client = in_process::Client::new(&self.app, "/app", &fresh_id());
-        let mut receiving = client.receive(axum_sockjs::Transport::XhrStreaming).await;
-        assert_eq!(receiving.frame().await.as_deref(), Some("o"));
-        let session = soon("a session", self.sessions.recv()).await.expect("the endpoint is alive");
-        (client, receiving, session)
-    }
+/// A session, and its client with the response that receives.
+async fn receiving(options: Options) -> (Stage, Client, Receiving, Session) {
+    let mut stage = Stage::new(options);
+    let (down, session) = stage.open(Transport::XhrStreaming).await;
+    let receiving = down.current.expect("a stream goes on");
+    (stage, down.client, receiving, session)
 }
 
 /// The URLs that take messages; without a form, `jsonp_send` takes the array itself.
@@ -62,8 +41,8 @@ async fn a_request_waits_as_long_as_the_application_needs() {
     let messages: Vec<String> = (0..3 * BATCH).map(|n| n.to_string()).collect();
     for name in SENDING {
         // Nobody reads heartbeats here.
-        let mut scene = Scene::new(Options::new().heartbeat(Duration::ZERO));
-        let (client, _receiving, mut session) = scene.open().await;
+        let (_stage, client, _receiving, mut session) =
+            receiving(Options::new().heartbeat(Duration::ZERO)).await;
         let work = async {
             for (number, message) in messages.iter().enumerate() {
                 if number % BATCH == 0 {
@@ -122,8 +101,7 @@ const ENDS: [(&str, bool); 4] =
 async fn a_body_dies_with_its_session() {
     for name in SENDING {
         for (end, is_discarding) in ENDS {
-            let mut scene = Scene::new(Options::new().response_limit(100));
-            let (client, receiving, session) = scene.open().await;
+            let (stage, client, receiving, session) = receiving(Options::new().response_limit(100)).await;
             let held = Arc::new(AtomicUsize::new(0));
             let body = Body::new(Stalled(Some(Counted::bytes(b"[\"never whole", &held))));
             let request = {
@@ -147,7 +125,7 @@ async fn a_body_dies_with_its_session() {
                     }
                     "closed" => session.close(3000, "enough"),
                     _ => {
-                        let handle = scene.handle.clone();
+                        let handle = stage.endpoint.handle.clone();
                         tokio::spawn(async move { handle.shutdown(3001, "down", NEVER).await });
                     }
                 }
@@ -172,8 +150,7 @@ async fn a_body_dies_with_its_session() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_waits_for_room_dies_with_its_session() {
     for name in SENDING {
-        let mut scene = Scene::new(Options::new().receive_queue_messages(1));
-        let (client, receiving, session) = scene.open().await;
+        let (_stage, client, receiving, session) = receiving(Options::new().receive_queue_messages(1)).await;
         assert_eq!(client.send("[\"fills the queue\"]").await, StatusCode::NO_CONTENT);
         let held = Arc::new(AtomicUsize::new(0));
         let many = array(&vec!["waits".to_owned(); 2 * BATCH]);
@@ -201,8 +178,8 @@ async fn slowly(chunks: Vec<String>) -> Body {
 #[tokio::test(start_paused = true)]
 async fn a_slow_link_may_take_as_long_as_it_needs_for_many_messages_and_not_for_one() {
     for name in SENDING {
-        let mut scene = Scene::new(Options::new().heartbeat(Duration::ZERO));
-        let (client, _receiving, mut session) = scene.open().await;
+        let (_stage, client, _receiving, mut session) =
+            receiving(Options::new().heartbeat(Duration::ZERO)).await;
         let start = Instant::now();
         // A message is whole each half a minute.
         let mut chunks = vec!["[\"0".to_owned()];

@@ -22,8 +22,7 @@ use crate::support::{
     NEVER, apps,
     client::{on_each, sockets},
     http::Request,
-    ws,
-    ws::{CONTINUATION, FIN, PING, PONG, TEXT, frame, target},
+    ws::{self, CONTINUATION, FIN, PING, PONG, TEXT, frame, target},
 };
 
 /// A peer that always has more, up to a bound, and takes whatever it is sent.

@@ -6,8 +6,8 @@ use axum::http::uri::Scheme;
 use axum_sockjs::{CloseFrame, CloseReason, Options};
 
 use crate::support::{
-    NEVER, PATIENCE, apps,
-    apps::{Endpoint, Reporting, Stage},
+    NEVER, PATIENCE,
+    apps::{self, Endpoint, Reporting, Stage},
     as_time_passes, fresh_id,
     http::{Connection, Request, Response},
 };

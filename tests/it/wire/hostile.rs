@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum_sockjs::{ClientScript, Cookie, Options};
 
 use crate::support::{
-    NEVER, apps,
-    apps::{Endpoint, Stage},
+    NEVER,
+    apps::{self, Endpoint, Stage},
     client::{Client, Frame, Kind, WAYS, http_ways, on_each},
     fresh_id,
     http::{EXITS, MEGABYTE, Request, leave},

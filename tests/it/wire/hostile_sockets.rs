@@ -3,14 +3,14 @@
 use axum_sockjs::{CloseFrame, CloseReason, Options};
 
 use crate::support::{
-    NEVER, apps,
-    apps::{Endpoint, Reporting},
+    NEVER,
+    apps::{self, Endpoint, Reporting},
     client::{Client, Way, http_ways, on_each, sockets},
     fresh_id,
     http::{Connection, EXITS, MEGABYTE, Request, leave},
     urls::answer,
-    within, ws,
-    ws::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, close_payload, frame, target},
+    within,
+    ws::{self, BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, close_payload, frame, target},
 };
 
 #[tokio::test]

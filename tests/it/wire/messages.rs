@@ -7,8 +7,8 @@ use futures_util::{FutureExt as _, SinkExt as _};
 use tokio::task::coop;
 
 use crate::support::{
-    NEVER, PATIENCE, apps,
-    apps::{Endpoint, Stage},
+    NEVER, PATIENCE,
+    apps::{self, Endpoint, Stage},
     client::{Client, Frame, Kind, WAYS, on_each},
     until, within,
 };

@@ -6,8 +6,8 @@ use axum_sockjs::{CloseReason, Options};
 use futures_util::future::join_all;
 
 use crate::support::{
-    NEVER, apps,
-    apps::{Endpoint, Stage, end_of, one_frame_per_response},
+    NEVER,
+    apps::{self, Endpoint, Stage, end_of, one_frame_per_response},
     client::{Client, Down, Frame, Kind, WAYS, Way, http_ways, on_each},
     fresh_id, pass, within,
 };

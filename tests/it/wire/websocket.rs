@@ -11,12 +11,12 @@ use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs};
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
 use crate::support::{
-    NEVER, apps,
-    apps::{Endpoint, Stage, end_of},
+    NEVER,
+    apps::{self, Endpoint, Stage, end_of},
     client::{Client, Frame, on_each, sockets},
     server::Server,
-    within, ws,
-    ws::until_closed,
+    within,
+    ws::{self, until_closed},
 };
 
 #[tokio::test]
