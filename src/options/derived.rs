@@ -8,7 +8,10 @@ use super::builder::Options;
 use crate::{
     origin::request::{MissingOrigin, OriginContext},
     protocol::{decode::Limits, transport::Transport},
-    session::{connection::Connection, core::settings::Settings},
+    session::{
+        connection::Connection,
+        core::{kind::Kind, settings::Settings},
+    },
 };
 
 impl Options {
@@ -50,6 +53,14 @@ impl Options {
     pub(crate) fn settings(&self, connection: &Connection) -> Settings {
         let Connection { transport, pings, .. } = *connection;
         let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
+        let kind = if transport.is_socket() {
+            let pong_timeout = unless_zero(self.pong_timeout).filter(|_| pings);
+            Kind::Socket { framed: transport.is_framed(), pong_timeout }
+        } else if transport.is_polling() {
+            Kind::Poll
+        } else {
+            Kind::Stream
+        };
         Settings {
             heartbeat: unless_zero(self.heartbeat),
             disconnect_delay: self.disconnect_delay,
@@ -58,10 +69,7 @@ impl Options {
             send_queue_bytes: self.send_queue_bytes,
             send_overflow: self.send_overflow,
             write_timeout: unless_zero(self.write_timeout),
-            pong_timeout: unless_zero(self.pong_timeout).filter(|_| pings),
-            resumable: !transport.is_socket(),
-            polling: transport.is_polling(),
-            framed: transport.is_framed(),
+            kind,
         }
     }
 

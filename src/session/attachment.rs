@@ -13,7 +13,7 @@ use std::task::Waker;
 #[cfg(feature = "websocket")]
 use super::{close_reason::CloseReason, state::Closed, waiters::Ticket};
 use super::{
-    core::{AttachError, ReceiverId},
+    core::{AttachError, receiver::ReceiverId},
     shared::Shared,
 };
 #[cfg(feature = "websocket")]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::core::Farewell;
+use super::core::close_delivery::Farewell;
 
 /// What keeps an endpoint from being shut down.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ pub struct ShutdownReport {
 impl ShutdownReport {
     pub(crate) fn add(&mut self, session: Option<(Farewell, u64)>) {
         match session {
-            Some((Farewell::Told, _)) => self.closed += 1,
+            Some((Farewell::Delivered, _)) => self.closed += 1,
             Some((Farewell::Lost, messages)) => {
                 self.lost += 1;
                 self.messages_lost += messages;

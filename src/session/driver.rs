@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     close_reason::CloseReason,
     connection::Connection,
+    core::inbox::Accepted,
     limits::SessionPermit,
     opened::{HandlerFuture, Opened},
     registry::Registered,
@@ -23,8 +24,8 @@ use super::{
 };
 use crate::protocol::close::{CloseFrame, INTERNAL_ERROR, NORMAL};
 
-/// A deadline that has moved away by more sets the timer, which then need not ring in between.
-const FAR: Duration = Duration::from_secs(1);
+/// The timer is set again only if the deadline has moved later by more than this.
+const REARM_THRESHOLD: Duration = Duration::from_secs(1);
 
 /// Runs one session until it is over and the application's handler has returned.
 ///
@@ -36,8 +37,8 @@ pub(crate) struct Driver {
     span: Span,
     registered: Option<Registered>,
     handler: Handler,
-    /// How many of the batches from the client the handler has had its turn with.
-    attended: u64,
+    /// With how many of the batches from the client the handler has had its turn.
+    attended: Accepted,
     sleep: Pin<Box<Sleep>>,
     /// Given back last: a session counts against the limits while its handler runs.
     _permit: Option<SessionPermit>,
@@ -65,7 +66,15 @@ impl Driver {
         let span = span(&registered.shared.connection, span_level);
         let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
         let permit = registered.take_permit();
-        Self { id, span, registered: Some(registered), handler, attended: 0, sleep, _permit: permit }
+        Self {
+            id,
+            span,
+            registered: Some(registered),
+            handler,
+            attended: Accepted::default(),
+            sleep,
+            _permit: permit,
+        }
     }
 
     /// Whether the session is over for its client: nothing will be sent or received any more.
@@ -87,10 +96,10 @@ impl Driver {
                 let status = registered.shared.drive(cx);
                 let Some(deadline) = status.deadline else { break status };
                 let deadline = Instant::from_std(deadline);
-                // One that has moved a little, as each frame moves the heartbeat, is looked at when the timer
-                // rings at the old time: to set a timer for every message would cost more.
+                // Each frame moves the heartbeat's deadline a little. The timer then fires in vain at the old time,
+                // which costs less than to set it for every message.
                 let set = self.sleep.deadline();
-                if deadline < set || deadline > set + FAR || self.sleep.is_elapsed() {
+                if deadline < set || deadline > set + REARM_THRESHOLD || self.sleep.is_elapsed() {
                     self.sleep.as_mut().reset(deadline);
                 }
                 if self.sleep.as_mut().poll(cx).is_pending() {
@@ -98,14 +107,14 @@ impl Driver {
                 }
             };
             accepted = status.accepted;
-            if status.ended && !status.begun && matches!(self.handler, Handler::Waiting { .. }) {
-                // It ended before its client was told that it had begun.
+            if status.ended && !status.handler_due && matches!(self.handler, Handler::Waiting { .. }) {
+                // The session ended before its client got the open frame.
                 self.handler = Handler::Done;
             }
             if status.gone {
                 self.leave();
             }
-            if status.begun && may_start {
+            if status.handler_due && may_start {
                 self.start();
             }
         }

@@ -34,7 +34,8 @@ pub(crate) mod tests {
     use super::{
         connection::Connection,
         core::{
-            ReceiverId,
+            kind::Kind,
+            receiver::ReceiverId,
             settings::{Overflow, Settings},
         },
         limits::LiveSession,
@@ -51,10 +52,7 @@ pub(crate) mod tests {
         send_queue_bytes: 1 << 20,
         send_overflow: Overflow::Wait,
         write_timeout: None,
-        pong_timeout: None,
-        resumable: true,
-        polling: false,
-        framed: true,
+        kind: Kind::Stream,
     };
 
     /// A session over XHR streaming whose client has its `o`.

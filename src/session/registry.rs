@@ -105,7 +105,7 @@ impl Registry {
                 let shared = Arc::clone(shared);
                 maps.remove(&Key::Name(id.into()), Some(&shared));
                 // Without a handler it gives its permit back as soon as it comes: to this one.
-                max_sessions = max_sessions.saturating_add(usize::from(!shared.has_begun()));
+                max_sessions = max_sessions.saturating_add(usize::from(!shared.handler_due()));
             }
             None => {}
         }
@@ -185,7 +185,7 @@ impl Registry {
     /// before their close frame.
     pub(crate) fn end_shutdown(&self) -> ShutdownReport {
         let sessions = self.maps().sessions();
-        sessions.iter().filter(|shared| shared.is_leaving()).for_each(|shared| shared.go());
+        sessions.iter().filter(|shared| shared.is_leaving()).for_each(|shared| shared.discard());
         let maps = self.maps();
         let mut report = maps.report;
         for shared in maps.sessions() {
@@ -352,8 +352,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.shared.end(CloseReason::ConnectionLost);
-        self.shared.go();
+        self.shared.discard();
         if let Some(key) = &self.key {
             // A new session may have opened under the same name since.
             self.registry.maps().remove(key, Some(&self.shared));
@@ -366,7 +365,7 @@ impl Drop for Registered {
             reason = self.shared.close_reason().map(tracing::field::display),
             received = traffic.messages_received,
             sent = traffic.messages_sent,
-            dropped = traffic.dropped,
+            dropped = traffic.dropped(),
             "session closed"
         );
     }

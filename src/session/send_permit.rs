@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use super::{close_reason::CloseReason, shared::Shared, state::Closed};
+use super::{close_reason::CloseReason, core::inbox::Accepted, shared::Shared, state::Closed};
 use crate::protocol::message::Message;
 
 /// Given back when dropped.
@@ -10,7 +10,7 @@ use crate::protocol::message::Message;
 pub(crate) struct SendPermit {
     shared: Arc<Shared>,
     /// The last batch, if the application is to have its turn with it before the request is answered.
-    batch: Option<u64>,
+    batch: Option<Accepted>,
 }
 
 impl SendPermit {

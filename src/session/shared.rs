@@ -23,13 +23,16 @@ use super::{
     close_reason::CloseReason,
     connection::Connection,
     core::{
-        AttachError, Core, Farewell, Next, ReceiverId, Refused,
+        AttachError, Core, Next, Refused,
+        close_delivery::Farewell,
         events::{Events, Line},
+        inbox::Accepted,
         queue::{MESSAGE_OVERHEAD, Room},
+        receiver::ReceiverId,
         settings::Settings,
     },
     limits::{LiveSession, PendingSends},
-    state::{Closed, State, note, now},
+    state::{Closed, State, now, set_waker},
     traffic::{Sample, Traffic},
     waiters::Ticket,
 };
@@ -51,7 +54,7 @@ impl Shared {
         settings: Settings,
         live: LiveSession,
     ) -> (Arc<Self>, ReceiverId) {
-        let (core, receiver) = Core::new(settings, now());
+        let (core, receiver) = Core::new(&settings, now());
         let state = State::new(core, live);
         let pending_sends = PendingSends::default();
         (Arc::new(Self { connection, pending_sends, state: Mutex::new(state) }), receiver)
@@ -128,19 +131,19 @@ impl Shared {
             Next::Frame(frame) => Poll::Ready(Some(frame)),
             Next::End => Poll::Ready(None),
             Next::Wait => {
-                state.replaced = note(&mut state.frame, cx.waker());
+                state.replaced = set_waker(&mut state.frame, cx.waker());
                 Poll::Pending
             }
         })
     }
 
-    /// Takes back the wake-ups that the caller's own task is noted for: it is about to look for frames and to
-    /// let the application look for messages, and notes itself again where there is nothing.
+    /// Clears this task's own wakers, so that its own events do not wake it again: it is about to look for frames and
+    /// to let the application look for messages, and sets them again where there is nothing.
     #[cfg(feature = "websocket")]
     pub(super) fn disarm(&self, waker: &Waker) {
         let _dropped_after_the_lock = {
             let mut state = self.lock();
-            let own = |noted: &mut Option<Waker>| noted.take_if(|noted| noted.will_wake(waker));
+            let own = |set: &mut Option<Waker>| set.take_if(|set| set.will_wake(waker));
             (own(&mut state.frame), own(&mut state.message))
         };
     }
@@ -191,15 +194,15 @@ impl Shared {
         self.update(|state| state.accept(batch, ticket, cx.waker()))
     }
 
-    /// Takes the batch when there is room for it, and drains it then. Tells its number by `number`: none if a receiver
-    /// is there for what the application says to it.
+    /// Takes the batch when there is room for it, and drains it then. Tells by `number` how many have been accepted with
+    /// it: none if a receiver is there for what the application says to it.
     ///
     /// # Cancel safety
     /// Until it is ready, nothing is taken.
     pub(super) fn accept<'a>(
         &'a self,
         batch: &'a mut Vec<Message>,
-        number: &'a mut Option<u64>,
+        number: &'a mut Option<Accepted>,
     ) -> impl Future<Output = Result<(), Closed>> + Unpin {
         self.waiting(|state, ticket, waker| {
             let accepted = state.accept(batch, ticket, waker);
@@ -207,10 +210,10 @@ impl Shared {
         })
     }
 
-    /// Completes when the application has had its turn with the batch of this number, or need not: a receiver is there
-    /// for what it says to it.
-    pub(super) fn attended(&self, batch: u64) -> impl Future<Output = ()> + Unpin {
-        self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(batch)))
+    /// Completes when the application has had its turn with so many batches, or need not: a receiver is there for what
+    /// it says to them.
+    pub(super) fn attended(&self, accepted: Accepted) -> impl Future<Output = ()> + Unpin {
+        self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(accepted)))
     }
 
     /// Whether what the client sends is thrown away, since this side has closed.
@@ -231,7 +234,7 @@ impl Shared {
                 Ok(Some(message)) => Poll::Ready(Some(message)),
                 Err(_) => Poll::Ready(None),
                 Ok(None) => {
-                    state.replaced = note(&mut state.message, cx.waker());
+                    state.replaced = set_waker(&mut state.message, cx.waker());
                     Poll::Pending
                 }
             })
@@ -316,9 +319,9 @@ impl Shared {
         self.update(|state| {
             let now = now();
             state.core.on_deadline(now);
-            state.replaced = note(&mut state.driver, cx.waker());
+            state.replaced = set_waker(&mut state.driver, cx.waker());
             Status {
-                begun: state.core.begun(),
+                handler_due: state.core.handler_due(),
                 ended: state.core.close_reason().is_some(),
                 gone: state.core.is_gone(),
                 deadline: state.core.arm(now),
@@ -328,7 +331,7 @@ impl Shared {
     }
 
     /// The application has had its turn since so many batches were accepted.
-    pub(super) fn attend(&self, accepted: u64) {
+    pub(super) fn attend(&self, accepted: Accepted) {
         self.update(|state| state.core.attend(accepted));
     }
 
@@ -355,8 +358,7 @@ impl Shared {
     pub(super) fn farewell(&self) -> Option<(Farewell, u64)> {
         let state = self.lock();
         // What made room for newer messages, before or since, is no loss of the shutdown's.
-        let lost = state.core.traffic().dropped - state.core.dropped();
-        state.core.farewell().map(|farewell| (farewell, lost))
+        state.core.farewell().map(|farewell| (farewell, state.core.traffic().abandoned))
     }
 
     /// Shows how the session stands. `look` runs under the lock.
@@ -374,9 +376,9 @@ impl Shared {
         *self.lock().core.traffic()
     }
 
-    /// Forgets the session; no receiver can attach any more.
-    pub(crate) fn go(&self) {
-        self.update(|state| state.core.go());
+    /// Forgets the session, which ends if it has not: no receiver can attach any more.
+    pub(crate) fn discard(&self) {
+        self.update(|state| state.core.discard(now()));
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -384,20 +386,21 @@ impl Shared {
     }
 
     /// Whether the application has it, or is about to.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.lock().core.begun()
+    pub(crate) fn handler_due(&self) -> bool {
+        self.lock().core.handler_due()
     }
 }
 
 /// What the driver has to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Status {
-    pub(super) begun: bool,
+    /// The client has its open frame, and had it before the end: the handler has to run.
+    pub(super) handler_due: bool,
     pub(super) ended: bool,
     pub(super) gone: bool,
     pub(super) deadline: Option<Instant>,
     /// How many batches wait for the application to have had its turn, or have waited.
-    pub(super) accepted: u64,
+    pub(super) accepted: Accepted,
 }
 
 /// Takes part in the runtime's cooperative scheduling: an application whose calls never have to wait, one that

@@ -186,10 +186,10 @@ impl Wakes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-/// Notes who waits at a place for one, and gives the waker that was there and is another.
-pub(super) fn note(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    match place {
-        Some(noted) if noted.will_wake(waker) => None,
-        _ => place.replace(waker.clone()),
+/// Sets the waker of an event for which one task waits, and gives back the one that it replaces, unless that is the same.
+pub(super) fn set_waker(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match slot {
+        Some(set) if set.will_wake(waker) => None,
+        _ => slot.replace(waker.clone()),
     }
 }

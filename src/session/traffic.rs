@@ -10,7 +10,10 @@ pub(crate) struct Traffic {
     pub(crate) bytes_received: u64,
     pub(crate) messages_sent: u64,
     pub(crate) bytes_sent: u64,
-    pub(crate) dropped: u64,
+    /// Messages to the client that made room for newer ones.
+    pub(crate) overflowed: u64,
+    /// Messages to the client that had not left when the session ended or went.
+    pub(crate) abandoned: u64,
     pub(crate) receive_queue_peak: usize,
     pub(crate) send_queue_peak: usize,
 }
@@ -19,6 +22,11 @@ impl Traffic {
     pub(crate) fn received(&mut self, messages: usize, bytes: usize) {
         self.messages_received += messages as u64;
         self.bytes_received += bytes as u64;
+    }
+
+    /// Messages that the application has sent and that never left.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.overflowed + self.abandoned
     }
 
     pub(crate) fn sent(&mut self, messages: &[Message]) {
@@ -91,7 +99,7 @@ impl Totals {
         stats.bytes_received += traffic.bytes_received;
         stats.messages_sent += traffic.messages_sent;
         stats.bytes_sent += traffic.bytes_sent;
-        stats.messages_dropped += traffic.dropped;
+        stats.messages_dropped += traffic.dropped();
         if let Some(end) = end {
             self.closed[end.index()] += 1;
         }

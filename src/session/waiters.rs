@@ -69,12 +69,12 @@ impl Waiters {
         if self.in_line[line as usize] == 0 { Turn::Free } else { Turn::Behind }
     }
 
-    /// Notes a task that waits for an event.
+    /// Adds a task that waits for an event.
     pub(super) fn wait_for(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
-        self.note(WaitsFor::Event(event), ticket, waker)
+        self.enqueue(WaitsFor::Event(event), ticket, waker)
     }
 
-    /// Notes a task that waits for room, behind those that do so already.
+    /// Adds a task that waits for room, behind those that do so already.
     pub(super) fn line_up(
         &mut self,
         line: Line,
@@ -82,11 +82,11 @@ impl Waiters {
         ticket: &mut Ticket,
         waker: &Waker,
     ) -> Option<Waker> {
-        self.note(WaitsFor::Room(line, room), ticket, waker)
+        self.enqueue(WaitsFor::Room(line, room), ticket, waker)
     }
 
     /// The waker that another has taken the place of has to be dropped without the session's lock.
-    fn note(&mut self, waits_for: WaitsFor, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
+    fn enqueue(&mut self, waits_for: WaitsFor, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
         if let Some(at) = self.find(*ticket) {
             let waiter = &mut self.list[at];
             debug_assert_eq!(std::mem::discriminant(&waiter.waits_for), std::mem::discriminant(&waits_for));

@@ -27,6 +27,18 @@ impl Events {
     /// A receiver has taken all that was sent, or nothing of it is left.
     pub(crate) const FLUSHED: Self = Self(256);
 
+    /// What concerns everybody but those who wait for a receiver to go.
+    pub(super) const OF_THE_END: Self = Self(
+        Self::FRAME.0
+            | Self::MESSAGE.0
+            | Self::DRIVER.0
+            | Self::WRITABLE.0
+            | Self::ROOM.0
+            | Self::ENDED.0
+            | Self::ATTENDED.0
+            | Self::FLUSHED.0,
+    );
+
     pub(crate) fn contains(self, event: Self) -> bool {
         self.0 & event.0 != 0
     }

@@ -1,4 +1,4 @@
-//! The messages that wait, on the way in or out.
+//! The messages that wait in one direction, and the memory that they take.
 
 use std::collections::VecDeque;
 
@@ -28,9 +28,8 @@ impl Room {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) messages: VecDeque<Message>,
+    /// What all of them cost.
     pub(super) bytes: usize,
-    /// What is kept free for tasks that have waited for it.
-    pub(super) promised: Room,
 }
 
 impl Queue {
@@ -38,44 +37,15 @@ impl Queue {
         self.messages.is_empty()
     }
 
-    /// Whether there is so much room within `bound`. An empty queue has room for anything.
-    pub(super) fn fits(&self, room: Room, bound: Room) -> bool {
-        let taken = |queued: usize, promised: usize, room: usize| {
-            queued.saturating_add(promised).saturating_add(room)
-        };
-        self.is_empty() && self.promised == Room::default()
-            || taken(self.bytes, self.promised.bytes, room.bytes) <= bound.bytes
-                && taken(self.messages.len(), self.promised.messages, room.messages) <= bound.messages
-    }
-
-    /// Takes messages from the front while their lengths on the wire stay within `max_bytes`, and at least
-    /// one; tells the sum of their lengths.
-    pub(super) fn take(&mut self, max_bytes: usize, framed: bool) -> (Vec<Message>, usize) {
-        let mut taken = 0;
-        let mut bytes = 0;
-        for message in &self.messages {
-            let length = wire_length(message, framed);
-            if taken > 0 && bytes + length > max_bytes {
-                break;
-            }
-            taken += 1;
-            bytes += length;
-            self.bytes -= message.held(framed) + MESSAGE_OVERHEAD;
-        }
-        let messages = self.messages.drain(..taken).collect();
-        self.give_back();
-        (messages, bytes)
-    }
-
-    /// A queue that was long keeps its room only while it is in use.
-    pub(super) fn give_back(&mut self) {
+    /// Frees the memory of a queue that was long and is empty.
+    pub(super) fn shrink(&mut self) {
         if self.messages.is_empty() && self.messages.capacity() > KEPT {
             self.messages = VecDeque::new();
         }
     }
 }
 
-/// What a message takes on the wire, the comma included.
-pub(super) fn wire_length(message: &Message, framed: bool) -> usize {
-    if framed { message.quoted().len() + 1 } else { message.len() }
+/// Whether so much more stays within a bound, beside what is queued and what is kept free for others.
+pub(super) fn is_within(bound: usize, queued: usize, promised: usize, more: usize) -> bool {
+    queued.saturating_add(promised).saturating_add(more) <= bound
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::kind::Kind;
+
 /// What happens to a message that finds the queue to its client full: see [`Options::send_overflow`](crate::Options::send_overflow).
 ///
 /// | | `send().await` | `try_send` | as a `Sink` |
@@ -40,12 +42,5 @@ pub(crate) struct Settings {
     pub(crate) send_queue_bytes: usize,
     pub(crate) send_overflow: Overflow,
     pub(crate) write_timeout: Option<Duration>,
-    /// How long a socket has to answer a heartbeat; `None` where it cannot be asked.
-    pub(crate) pong_timeout: Option<Duration>,
-    /// Whether a session outlives its receiver: true for the HTTP transports, false for sockets.
-    pub(crate) resumable: bool,
-    /// Whether a receiver leaves with each frame, and another comes for the next.
-    pub(crate) polling: bool,
-    /// Whether messages leave quoted inside frames; false only for the raw WebSocket.
-    pub(crate) framed: bool,
+    pub(crate) kind: Kind,
 }

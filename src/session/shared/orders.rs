@@ -160,7 +160,7 @@ fn a_send_is_answered_after_the_handlers_turn() {
                 let status = shared.drive(cx);
                 shared.try_receive();
                 shared.attend(status.accepted);
-                if status.accepted == 1 { Poll::Ready(()) } else { Poll::Pending }
+                if status.accepted != Accepted::default() { Poll::Ready(()) } else { Poll::Pending }
             }));
         }],
     );

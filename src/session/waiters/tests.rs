@@ -16,7 +16,7 @@ use crate::{
     protocol::{frame::Frame, message::Message},
     session::{
         close_reason::CloseReason,
-        core::{ReceiverId, Refused, queue::MESSAGE_OVERHEAD, settings::Settings},
+        core::{Refused, queue::MESSAGE_OVERHEAD, receiver::ReceiverId, settings::Settings},
         send_permit::SendPermit,
         sender::Sender,
         shared::Shared,

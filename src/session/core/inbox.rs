@@ -1,0 +1,109 @@
+//! Which messages wait for the application, is there room for more, and which batches has it seen?
+//!
+//! The queue is bounded in messages and in bytes. An empty one takes a batch of any size, unless room is promised to
+//! others: the size of a batch has a limit of its own.
+
+use super::{
+    queue::{MESSAGE_OVERHEAD, Queue, Room, is_within},
+    settings::Settings,
+};
+use crate::protocol::message::Message;
+
+/// How many batches a session had accepted at one moment: their senders wait until the application has had its turn
+/// with all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Accepted(u64);
+
+#[derive(Debug)]
+pub(super) struct Inbox {
+    queue: Queue,
+    /// What is kept free for tasks that have waited for it.
+    promised: Room,
+    bound: Room,
+    accepted: Accepted,
+    /// With how many of them the application has had its turn.
+    attended: Accepted,
+}
+
+impl Inbox {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            queue: Queue::default(),
+            promised: Room::default(),
+            bound: Room { bytes: settings.receive_queue_bytes, messages: settings.receive_queue_messages },
+            accepted: Accepted::default(),
+            attended: Accepted::default(),
+        }
+    }
+
+    /// What the queued messages cost.
+    pub(super) fn bytes(&self) -> usize {
+        self.queue.bytes
+    }
+
+    pub(super) fn fits(&self, room: Room) -> bool {
+        let Self { queue, promised, bound, .. } = self;
+        queue.is_empty() && *promised == Room::default()
+            || is_within(bound.bytes, queue.bytes, promised.bytes, room.bytes)
+                && is_within(bound.messages, queue.messages.len(), promised.messages, room.messages)
+    }
+
+    /// Takes a batch, which [fits](Self::fits) as it needs this room.
+    pub(super) fn take(&mut self, batch: &mut Vec<Message>, room: Room) {
+        self.queue.messages.extend(batch.drain(..));
+        self.queue.bytes += room.bytes;
+    }
+
+    /// Counts a batch whose sender waits for the application's turn.
+    pub(super) fn count_batch(&mut self) {
+        self.accepted.0 += 1;
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        let message = self.queue.messages.pop_front()?;
+        self.queue.bytes -= message.len() + MESSAGE_OVERHEAD;
+        self.queue.shrink();
+        Some(message)
+    }
+
+    /// Throws away what nobody can receive any more.
+    pub(super) fn clear(&mut self) {
+        self.promised = Room::default();
+        self.queue = Queue::default();
+    }
+
+    /// Keeps room free for a task that waits for it, if there is so much.
+    pub(super) fn promise(&mut self, room: Room) -> bool {
+        let fits = self.fits(room);
+        if fits {
+            self.promised.bytes += room.bytes;
+            self.promised.messages += room.messages;
+        }
+        fits
+    }
+
+    /// Ends a promise.
+    pub(super) fn withdraw(&mut self, room: Room) {
+        // `clear` has ended all promises.
+        self.promised.bytes = self.promised.bytes.saturating_sub(room.bytes);
+        self.promised.messages = self.promised.messages.saturating_sub(room.messages);
+    }
+
+    pub(super) fn accepted(&self) -> Accepted {
+        self.accepted
+    }
+
+    /// The application has had its turn since so many batches were accepted; says whether that is news.
+    pub(super) fn attend(&mut self, accepted: Accepted) -> bool {
+        let is_news = accepted > self.attended;
+        self.attended = self.attended.max(accepted);
+        is_news
+    }
+
+    pub(super) fn has_attended(&self, accepted: Accepted) -> bool {
+        self.attended >= accepted
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! What a history of a connection says of it, from its latest moments back.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+const HEARTBEAT: Duration = Duration::from_secs(25);
+const PONG: Duration = Duration::from_secs(7);
+const TICK: Duration = Duration::from_millis(1);
+
+/// With a heartbeat that is due and taken.
+fn asked(pong_timeout: Option<Duration>) -> (Liveness, Instant) {
+    let start = Instant::now();
+    let mut liveness = Liveness::new(Some(HEARTBEAT), pong_timeout, start);
+    let now = start + HEARTBEAT;
+    assert_eq!(liveness.deadline(false), Some(now));
+    assert_eq!(liveness.on_deadline(false, now), Due::Heartbeat);
+    assert_eq!(liveness.heartbeat_due(), Some(now));
+    liveness.heartbeat_left(now);
+    (liveness, now)
+}
+
+#[test]
+fn a_peer_that_can_be_asked_has_the_pong_timeout() {
+    let (mut liveness, now) = asked(Some(PONG));
+    assert_eq!(liveness.deadline(false), Some(now + PONG));
+    assert_eq!(liveness.deadline(true), Some(now + HEARTBEAT), "the ping may be in a full buffer");
+    liveness.progress(now + TICK);
+    assert_eq!(liveness.deadline(false), Some(now + TICK + PONG));
+    assert_eq!(liveness.on_deadline(false, now + TICK + PONG), Due::PongTimeout);
+    let (liveness, now) = asked(None);
+    assert_eq!(liveness.deadline(false), Some(now + HEARTBEAT));
+}
+
+#[test]
+fn whatever_is_heard_is_an_answer_and_an_end_waits_for_none() {
+    let answers: [fn(&mut Liveness); 5] = [
+        Liveness::heard,
+        |liveness| liveness.heard_messages(true),
+        |liveness| liveness.heard_messages(false),
+        Liveness::session_ended,
+        Liveness::receiver_detached,
+    ];
+    for answer in answers {
+        let (mut liveness, now) = asked(Some(PONG));
+        answer(&mut liveness);
+        assert_eq!(liveness.deadline(false), Some(now + HEARTBEAT));
+        liveness.progress(now + TICK);
+        assert_eq!(liveness.deadline(false), Some(now + HEARTBEAT), "progress asks nobody");
+    }
+}
+
+#[test]
+fn a_late_heartbeat_begins_the_interval_and_a_prompt_one_keeps_it() {
+    for (late, counts_from) in [(PROMPT, Duration::ZERO), (PROMPT + TICK, PROMPT + TICK)] {
+        let due = Instant::now();
+        let mut liveness = Liveness::new(Some(HEARTBEAT), None, due - HEARTBEAT);
+        liveness.on_deadline(false, due);
+        liveness.heartbeat_left(due + late);
+        assert_eq!(liveness.deadline(false), Some(due + counts_from + HEARTBEAT));
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_message_that_is_read_has_its_time() {
+    let now = Instant::now();
+    let mut liveness = Liveness::new(None, None, now);
+    liveness.set_unfinished(Some(1), now);
+    let end = liveness.deadline(true).unwrap();
+    assert_eq!(liveness.on_deadline(true, end), Due::MessageTooSlow);
+    liveness.set_unfinished(None, now);
+    assert_eq!(liveness.deadline(true), None);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Attached,
+    Detached,
+    /// The driver was told that a heartbeat is due, or that it is time to listen anew.
+    HeartbeatDue,
+    Listening,
+    FrameLeft,
+    HeartbeatLeft,
+    Progress,
+    Heard,
+    Messages {
+        fit: bool,
+    },
+}
+
+/// All that has happened, and when.
+struct History {
+    heartbeat: Option<Duration>,
+    pong_timeout: Option<Duration>,
+    past: Vec<(Event, Instant)>,
+}
+
+impl History {
+    /// The latest of these, and when it was.
+    fn last(&self, events: &[Event]) -> Option<(Event, Instant)> {
+        self.past.iter().rev().find(|(event, _)| events.contains(event)).copied()
+    }
+
+    /// Since when a heartbeat waits.
+    fn waiting(&self) -> Option<Instant> {
+        use Event::{Detached, FrameLeft, HeartbeatDue, HeartbeatLeft};
+        match self.last(&[HeartbeatDue, FrameLeft, HeartbeatLeft, Detached]) {
+            Some((HeartbeatDue, at)) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// When the interval to the next heartbeat began.
+    fn last_frame(&self) -> Instant {
+        use Event::{Attached, FrameLeft, HeartbeatDue, HeartbeatLeft};
+        let (event, at) = self.last(&[Attached, FrameLeft, HeartbeatLeft]).unwrap();
+        if event == HeartbeatLeft {
+            let due = self.last(&[HeartbeatDue]).unwrap().1;
+            let next_is_due = self.heartbeat.is_some_and(|interval| due + interval <= at);
+            return if at <= due + Duration::from_secs(1) && !next_is_due { due } else { at };
+        }
+        at
+    }
+
+    /// What has been heard since the peer was last listened to anew, and since when that is.
+    fn listening(&self) -> (bool, Instant) {
+        use Event::{Heard, HeartbeatLeft, Listening, Messages};
+        let is_start = |event| matches!(event, HeartbeatLeft | Listening);
+        let start = self.past.iter().rposition(|(event, _)| is_start(*event)).unwrap_or(0);
+        let heard = self.past[start..].iter().any(|(event, _)| matches!(event, Heard | Messages { .. }));
+        (heard, self.past[start].1)
+    }
+
+    /// When the answer to a ping is overdue.
+    fn pong(&self) -> Option<Instant> {
+        use Event::{Detached, Heard, HeartbeatLeft, Messages, Progress};
+        let answered = self
+            .past
+            .iter()
+            .rposition(|(event, _)| matches!(event, Heard | Messages { .. } | Detached))
+            .map_or(0, |at| at + 1);
+        let full = self.past.iter().rev().find(|(event, _)| matches!(event, Messages { .. }));
+        let paused = full.is_some_and(|(event, _)| *event == Messages { fit: false });
+        let since = &self.past[answered..];
+        let ping = since.iter().position(|(event, _)| *event == HeartbeatLeft).filter(|_| !paused)?;
+        let from = since[ping..].iter().rev().find(|(event, _)| *event == Progress).unwrap_or(&since[ping]);
+        Some(from.1 + self.pong_timeout?)
+    }
+
+    fn next_heartbeat(&self) -> Option<Instant> {
+        let (_, listening) = self.listening();
+        let listens = self.pong_timeout.is_some();
+        let from = if listens { self.last_frame().min(listening) } else { self.last_frame() };
+        Some(from + self.heartbeat?).filter(|_| self.waiting().is_none())
+    }
+
+    fn deadline(&self, is_blocked: bool) -> Option<Instant> {
+        let pong = self.pong().filter(|_| !is_blocked);
+        pong.into_iter().chain(self.next_heartbeat()).min()
+    }
+
+    fn due(&self, is_blocked: bool, now: Instant) -> Due {
+        let is_quiet = self.heartbeat.is_some_and(|interval| self.last_frame() + interval <= now);
+        match (self.pong(), self.listening()) {
+            (Some(pong), _) if pong <= now && !is_blocked => Due::PongTimeout,
+            (_, (true, _)) if !is_quiet => Due::Listening,
+            _ => Due::Heartbeat,
+        }
+    }
+}
+
+fn an_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => Just(Event::FrameLeft),
+        6 => Just(Event::HeartbeatLeft),
+        2 => Just(Event::Progress),
+        2 => Just(Event::Heard),
+        3 => any::<bool>().prop_map(|fit| Event::Messages { fit }),
+        1 => Just(Event::Detached),
+        8 => Just(Event::HeartbeatDue),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn is_what_its_history_says(
+        heartbeat in prop_oneof![1 => Just(None), 1 => Just(Some(PROMPT / 2)), 4 => Just(Some(HEARTBEAT))],
+        pong_timeout in prop_oneof![1 => Just(None), 3 => Just(Some(PONG))],
+        events in vec((an_event(), prop_oneof![0..900_u64, 0..9000_u64, Just(25_000)], any::<bool>()), 1..60),
+    ) {
+        let mut now = Instant::now();
+        let mut liveness = Liveness::new(heartbeat, pong_timeout, now);
+        let mut history = History { heartbeat, pong_timeout, past: vec![(Event::Attached, now)] };
+        for (event, millis, is_blocked) in events {
+            now += Duration::from_millis(millis);
+            match event {
+                Event::HeartbeatDue => {
+                    // As the driver does: what is due is done, until nothing is.
+                    while is_due(liveness.deadline(is_blocked), now) {
+                        let due = liveness.on_deadline(is_blocked, now);
+                        prop_assert_eq!(due, history.due(is_blocked, now));
+                        history.past.push(match due {
+                            Due::Heartbeat => (Event::HeartbeatDue, now),
+                            Due::Listening => (Event::Listening, now),
+                            Due::PongTimeout | Due::MessageTooSlow => return Ok(()),
+                        });
+                    }
+                    continue;
+                }
+                Event::HeartbeatLeft if history.waiting().is_none() => continue,
+                Event::HeartbeatLeft => liveness.heartbeat_left(now),
+                Event::FrameLeft => liveness.frame_left(now),
+                Event::Progress => liveness.progress(now),
+                Event::Heard => liveness.heard(),
+                Event::Messages { fit } => liveness.heard_messages(fit),
+                Event::Detached => {
+                    liveness.receiver_detached();
+                    history.past.push((event, now));
+                    liveness.receiver_attached(now);
+                    history.past.push((Event::Attached, now));
+                    continue;
+                }
+                Event::Attached | Event::Listening => continue,
+            }
+            history.past.push((event, now));
+            prop_assert_eq!(liveness.heartbeat_due(), history.waiting());
+            for is_blocked in [false, true] {
+                prop_assert_eq!(liveness.deadline(is_blocked), history.deadline(is_blocked));
+            }
+            let soon = heartbeat.into_iter().chain(pong_timeout).min();
+            prop_assert_eq!(liveness.after_heartbeat(now), soon.map(|soon| now + soon));
+        }
+    }
+}

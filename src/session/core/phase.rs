@@ -1,0 +1,141 @@
+//! How far is a session: which of its frames have been taken, why has it ended, and can anybody attach?
+
+use super::super::{close_reason::CloseReason, traffic::State};
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The open frame has yet to be taken.
+    Opening,
+    Open,
+    Ended(End),
+}
+
+/// The end of a session, and how far that is.
+#[derive(Debug)]
+pub(super) struct End {
+    reason: CloseReason,
+    open_frame: OpenFrame,
+    stage: Stage,
+}
+
+/// What has become of the open frame of a session that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpenFrame {
+    /// It was taken before the end.
+    InTime,
+    /// It has yet to be taken: a client gets no close frame before it.
+    Pending,
+    /// It was taken after the end, of which the application does not hear.
+    Late,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The close frame has yet to be taken.
+    Closing,
+    /// It has been, and every receiver that comes gets it again.
+    Closed,
+    /// Nobody can attach any more.
+    Gone,
+}
+
+impl Phase {
+    pub(super) fn is_open_frame_taken(&self) -> bool {
+        match self {
+            Self::Opening => false,
+            Self::Open => true,
+            Self::Ended(end) => end.open_frame != OpenFrame::Pending,
+        }
+    }
+
+    pub(super) fn take_open_frame(&mut self) {
+        match self {
+            Self::Opening => *self = Self::Open,
+            Self::Open => {}
+            Self::Ended(end) if end.open_frame == OpenFrame::Pending => end.open_frame = OpenFrame::Late,
+            Self::Ended(_) => {}
+        }
+    }
+
+    /// Whether the open frame was taken before the session ended, so that the handler has to run.
+    pub(super) fn is_handler_due(&self) -> bool {
+        matches!(self, Self::Open | Self::Ended(End { open_frame: OpenFrame::InTime, .. }))
+    }
+
+    /// Ends the session, which has not ended.
+    pub(super) fn end(&mut self, reason: CloseReason) {
+        let open_frame = match self {
+            Self::Opening => OpenFrame::Pending,
+            Self::Open => OpenFrame::InTime,
+            Self::Ended(_) => return,
+        };
+        *self = Self::Ended(End { reason, open_frame, stage: Stage::Closing });
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended(_))
+    }
+
+    pub(super) fn reason(&self) -> Option<&CloseReason> {
+        match self {
+            Self::Opening | Self::Open => None,
+            Self::Ended(end) => Some(&end.reason),
+        }
+    }
+
+    /// Says whether it is taken for the first time.
+    pub(super) fn take_close_frame(&mut self) -> bool {
+        self.advance(Stage::Closing, Stage::Closed)
+    }
+
+    fn advance(&mut self, from: Stage, to: Stage) -> bool {
+        match self {
+            Self::Ended(end) if end.stage == from => {
+                end.stage = to;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the close frame has been taken, and the session is remembered.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Ended(End { stage: Stage::Closed, .. }))
+    }
+
+    /// Forgets a session that has ended, and says whether that is news.
+    pub(super) fn discard(&mut self) -> bool {
+        self.advance(Stage::Closing, Stage::Gone) || self.advance(Stage::Closed, Stage::Gone)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Ended(End { stage: Stage::Gone, .. }))
+    }
+
+    /// Whether what the client sends is thrown away: this side has closed and no longer reads, which the client has yet
+    /// to learn from its receiver. A refusal would hide that close frame behind a sending error.
+    pub(super) fn discards_messages(&self) -> bool {
+        use CloseReason::{SendQueueFull, Server, Shutdown, WriteTimeout};
+        !self.is_gone()
+            && matches!(self.reason(), Some(Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout))
+    }
+
+    pub(super) fn state(&self, is_attached: bool) -> State {
+        match self {
+            Self::Opening => State::Opening,
+            Self::Open if is_attached => State::Attached,
+            Self::Open => State::Detached,
+            Self::Ended(End { stage: Stage::Closing, .. }) => State::Closing,
+            Self::Ended(End { stage: Stage::Closed | Stage::Gone, .. }) => State::Closed,
+        }
+    }
+}
+
+/// Whether what was sent before a session ended so still leaves.
+pub(super) fn keeps_queue(reason: &CloseReason) -> bool {
+    matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_))
+}
+
+#[cfg(test)]
+mod tests;
