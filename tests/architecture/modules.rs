@@ -25,7 +25,7 @@ impl Module {
         if segments.last().is_some_and(|last| last == "mod") {
             segments.pop();
         }
-        let is_test = segments.last().is_some_and(|last| last == "tests" || last == "orders");
+        let is_test = segments.iter().any(|segment| segment == "tests" || segment == "orders");
         if segments == ["lib"] || is_test {
             return None;
         }

@@ -12,6 +12,7 @@ pub(crate) enum Farewell {
     Lost,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct CloseDelivery {
     frame: Frame,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 /// slow client empties large buffers below before it is seen to read.
 pub(super) const SLOW_READER: Duration = Duration::from_secs(60);
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Expiry {
     disconnect_delay: Duration,

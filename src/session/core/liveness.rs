@@ -18,6 +18,7 @@ use super::{
 /// A heartbeat that leaves this soon after its time counts as having left on time.
 pub(super) const PROMPT: Duration = Duration::from_secs(1);
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Liveness {
     /// The interval between heartbeats.

@@ -94,6 +94,7 @@ pub(crate) enum Next {
     End,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct Core {
     receivers: Receivers,

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::protocol::message::Message;
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Outbox {
     queue: Queue,

@@ -2,6 +2,7 @@
 
 use super::super::{close_reason::CloseReason, traffic::State};
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) enum Phase {
     /// The open frame has yet to be taken.
@@ -11,6 +12,7 @@ pub(super) enum Phase {
 }
 
 /// The end of a session, and how far that is.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct End {
     reason: CloseReason,

@@ -25,6 +25,7 @@ impl Room {
     }
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) messages: VecDeque<Message>,

@@ -13,6 +13,7 @@ const SLOW_LINK: usize = 16 << 10;
 pub(crate) struct ReceiverId(u32);
 
 /// The receiver that is attached, or the last one that was.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Receiver {
     write_timeout: Option<Duration>,

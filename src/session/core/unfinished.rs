@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use super::settings::READ_TIME;
 
 /// The last message that a socket has had in part.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Unfinished {
     message: u64,
     time: Time,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 enum Time {
     /// The rest is being read, and has to be there by then.

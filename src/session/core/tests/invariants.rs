@@ -1,0 +1,777 @@
+//! What holds of every session after each step, whatever happens to it.
+//!
+//! Nothing of the state machine is repeated here: each check compares what went in and came out, or asks a copy of the
+//! core what it would do.
+
+use std::collections::VecDeque;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Attach,
+    /// `back` counts from the receiver that came last: 0 is that one, others come too late.
+    Next {
+        back: usize,
+        max_bytes: usize,
+    },
+    Release {
+        back: usize,
+    },
+    Interrupt {
+        back: usize,
+    },
+    /// A part of a frame leaves.
+    Progress {
+        back: usize,
+    },
+    /// A socket cannot write, or can again.
+    #[cfg(feature = "websocket")]
+    Block {
+        back: usize,
+        blocked: bool,
+    },
+    /// A socket's peer gives a sign of life.
+    #[cfg(feature = "websocket")]
+    Hear,
+    /// A socket reads the rest of a message, or has all of it.
+    #[cfg(feature = "websocket")]
+    Unfinished(Option<u64>),
+    /// A socket has written its close frame.
+    #[cfg(feature = "websocket")]
+    CloseWritten,
+    /// The sizes of a batch's messages, beyond the number that each begins with.
+    Accept(Vec<usize>),
+    Send(usize),
+    Push(usize),
+    /// A waiter is granted room for a message of so many bytes.
+    Promise(Line, usize),
+    /// The first waiter that was granted room uses it, or goes.
+    Withdraw(Line),
+    Receive,
+    StopReceiving,
+    /// The application has had its turn with all that was accepted.
+    Attend,
+    End(CloseReason),
+    /// The endpoint shuts down.
+    Leave,
+    /// The registry drops a session.
+    Discard,
+    Wait(Duration),
+    /// What a driver does when it wakes.
+    Drive,
+}
+
+fn an_op() -> impl Strategy<Value = Op> {
+    let back = || prop_oneof![4 => Just(0), 1 => 1..3_usize];
+    let size = || prop_oneof![4 => 0..4_usize, 1 => 20..60_usize];
+    let line = || prop_oneof![Just(Line::In), Just(Line::Out)];
+    let max_bytes = prop_oneof![0..30_usize, Just(100), Just(usize::MAX)];
+    let wait = prop_oneof![
+        8 => 0..2000_u64,
+        2 => Just(3000),
+        1 => prop_oneof![Just(4999_u64), Just(5000), Just(7000), Just(10_000), Just(25_000), Just(60_000)],
+    ];
+    let reason = proptest::sample::select(all_reasons().map(|(reason, _)| reason).to_vec());
+    prop_oneof![
+        6 => Just(Op::Attach),
+        12 => (back(), max_bytes).prop_map(|(back, max_bytes)| Op::Next { back, max_bytes }),
+        4 => back().prop_map(|back| Op::Release { back }),
+        1 => back().prop_map(|back| Op::Interrupt { back }),
+        1 => back().prop_map(|back| Op::Progress { back }),
+        2 => on_a_socket(back()),
+        6 => vec(size(), 0..4).prop_map(Op::Accept),
+        8 => size().prop_map(Op::Send),
+        1 => size().prop_map(Op::Push),
+        2 => (line(), size()).prop_map(|(line, size)| Op::Promise(line, size)),
+        2 => line().prop_map(Op::Withdraw),
+        8 => Just(Op::Receive),
+        4 => Just(Op::Attend),
+        2 => prop_oneof![6 => reason.prop_map(Op::End), 2 => Just(Op::Leave), 1 => Just(Op::Discard)],
+        16 => prop_oneof![
+            40 => wait.prop_map(|millis| Op::Wait(Duration::from_millis(millis))),
+            40 => Just(Op::Drive),
+            1 => Just(Op::StopReceiving)
+        ],
+    ]
+}
+
+#[cfg(feature = "websocket")]
+fn on_a_socket(back: impl Strategy<Value = usize>) -> impl Strategy<Value = Op> {
+    prop_oneof![
+        (back, any::<bool>()).prop_map(|(back, blocked)| Op::Block { back, blocked }),
+        Just(Op::Hear),
+        Just(Op::CloseWritten),
+        proptest::option::of(0..3_u64).prop_map(Op::Unfinished),
+    ]
+}
+
+#[cfg(not(feature = "websocket"))]
+fn on_a_socket(back: impl Strategy<Value = usize>) -> impl Strategy<Value = Op> {
+    back.prop_map(|back| Op::Progress { back })
+}
+
+fn any_kind() -> impl Strategy<Value = Kind> {
+    let pong_timeout =
+        prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(PONG)), Just(Some(Duration::MAX))];
+    prop_oneof![
+        2 => Just(Kind::Stream),
+        2 => Just(Kind::Poll),
+        2 => (prop::bool::weighted(0.8), pong_timeout)
+            .prop_map(|(framed, pong_timeout)| Kind::Socket { framed, pong_timeout }),
+    ]
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let heartbeat =
+        prop_oneof![Just(None), Just(Some(secs(3))), Just(Some(HEARTBEAT)), Just(Some(Duration::MAX))];
+    let delay = prop_oneof![1 => Just(Duration::ZERO), 8 => Just(DELAY), 2 => Just(Duration::MAX)];
+    let queues =
+        (prop_oneof![Just(300), Just(600), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(700)]);
+    let overflow = prop_oneof![
+        4 => Just(Overflow::Wait),
+        1 => Just(Overflow::Close),
+        2 => Just(Overflow::DropOldest),
+    ];
+    let write = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(WRITE)), Just(Some(Duration::MAX))];
+    (heartbeat, delay, queues, overflow, write, any_kind()).prop_map(
+        |(heartbeat, disconnect_delay, queues, send_overflow, write_timeout, kind)| Settings {
+            heartbeat,
+            disconnect_delay,
+            receive_queue_bytes: queues.0,
+            receive_queue_messages: queues.1,
+            send_queue_bytes: queues.2,
+            send_overflow,
+            write_timeout,
+            kind,
+        },
+    )
+}
+
+/// A message that tells its place in the order; some of its letters grow on the wire.
+fn numbered(number: usize, size: usize) -> String {
+    format!("{number}:") + &"x\"\u{2028}".chars().cycle().take(size).collect::<String>()
+}
+
+/// A time that can come.
+fn finite(time: Option<Duration>) -> Option<Duration> {
+    time.filter(|&time| time < Duration::MAX)
+}
+
+/// What a copy of the core would do, to all who might wait for it.
+fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instant) -> Vec<(Events, bool)> {
+    let copy = || core.clone();
+    let has_frame = receiver.is_none_or(|id| copy().next_frame(id, 1, || now) != Next::Wait);
+    let ended = core.close_reason().is_some();
+    let mut ready = vec![
+        (Events::FRAME, has_frame),
+        (Events::MESSAGE, copy().receive() != Ok(None)),
+        (Events::DETACHED, !core.attached()),
+        (Events::ENDED, ended),
+        (Events::ATTENDED, core.has_attended(batch)),
+        (Events::FLUSHED, core.flushed()),
+    ];
+    for size in [0, 40] {
+        let message = Message::from(numbered(100, size));
+        let [room_out, room_in] = [core.room_for(&message), Room::of_batch(&[message.clone()])];
+        ready.push((Events::WRITABLE, core.writable(room_out.bytes) != Ok(false)));
+        // Of those that have to wait: with other policies nobody has.
+        let waits = core.writable(usize::MAX) == Ok(false);
+        ready.push((Events::WRITABLE, ended || !waits || copy().promise(Line::Out, room_out)));
+        ready.push((Events::ROOM, copy().accept(&mut vec![message]) != Err(Refused::Full)));
+        ready.push((Events::ROOM, ended || copy().promise(Line::In, room_in)));
+    }
+    ready
+}
+
+/// A session and all that has been seen of it.
+struct Witness {
+    core: Core,
+    settings: Settings,
+    now: Instant,
+    ids: Vec<ReceiverId>,
+    attached: Option<usize>,
+    frames: Vec<Frame>,
+    /// Sent and not yet taken, accepted and not yet read.
+    to_client: VecDeque<String>,
+    to_app: VecDeque<String>,
+    /// How many have been queued, taken and accepted, in all.
+    sent: u64,
+    taken: u64,
+    accepted: u64,
+    /// The numbers that messages carry.
+    numbers: usize,
+    /// The room that has been promised and not been withdrawn.
+    promises: [Vec<Room>; 2],
+    /// A message or a batch that is larger than its whole queue, or a `push`, has gone beyond a bound.
+    overfull: [bool; 2],
+    armed: Option<Instant>,
+    first_reason: Option<CloseReason>,
+    ended_at: Option<Instant>,
+    /// Whether `o` was taken before the end.
+    opened_in_time: bool,
+    /// Whether messages went with a receiver that was cut off after the end.
+    lost_before_close: bool,
+    close_delivered: bool,
+    pending_at_shutdown: bool,
+    /// The last time at which each of these was seen.
+    detached_at: Instant,
+    got_on_at: Instant,
+    frame_at: Instant,
+    heard_at: Instant,
+    /// The receiver has found nothing since it took its last frame.
+    at_rest: bool,
+    blocked: bool,
+}
+
+impl Witness {
+    fn new(settings: Settings) -> Self {
+        let now = Instant::now();
+        let (core, first) = Core::new(&settings, now);
+        Self {
+            core,
+            settings,
+            now,
+            ids: vec![first],
+            attached: Some(0),
+            frames: Vec::new(),
+            to_client: VecDeque::new(),
+            to_app: VecDeque::new(),
+            sent: 0,
+            taken: 0,
+            accepted: 0,
+            numbers: 0,
+            promises: [Vec::new(), Vec::new()],
+            overfull: [false; 2],
+            armed: None,
+            first_reason: None,
+            ended_at: None,
+            opened_in_time: false,
+            lost_before_close: false,
+            close_delivered: false,
+            pending_at_shutdown: false,
+            detached_at: now,
+            got_on_at: now,
+            frame_at: now,
+            heard_at: now,
+            at_rest: false,
+            blocked: false,
+        }
+    }
+
+    fn resumes(&self) -> bool {
+        !matches!(self.settings.kind, Kind::Socket { .. })
+    }
+
+    fn receiver(&self) -> Option<ReceiverId> {
+        self.attached.map(|attached| self.ids[attached])
+    }
+
+    fn next_text(&mut self, size: usize) -> String {
+        self.numbers += 1;
+        numbered(self.numbers, size)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.core.close_reason().is_some()
+    }
+
+    fn close_frames(&self) -> impl Iterator<Item = &CloseFrame> {
+        self.frames
+            .iter()
+            .filter_map(|frame| if let Frame::Close(close) = frame { Some(close) } else { None })
+    }
+
+    fn step(&mut self, op: &Op) {
+        let before = self.core.clone();
+        let (receiver, frames) = (self.receiver(), self.frames.len());
+        let ready_before = ready(&before, receiver, before.accepted(), self.now);
+        let closed_before = self.close_frames().next().is_some();
+        self.run(op);
+        self.follow_end(op, &before);
+        self.check_queues();
+        self.check_answers();
+        self.check_times(op, &before);
+
+        let events = self.core.take_events();
+        let ready_after = ready(&self.core, self.receiver(), before.accepted(), self.now);
+        for ((event, before), (_, after)) in ready_before.into_iter().zip(ready_after) {
+            // A receiver that comes or goes needs no waking, as it asks.
+            let concerned = event != Events::FRAME || receiver == self.receiver();
+            assert!(
+                !concerned || before || !after || events.contains(event),
+                "waiters for {event:?} sleep on"
+            );
+        }
+        let new_frames = &self.frames[frames..];
+        let told = !closed_before && self.close_frames().next().is_some() && self.pending_at_shutdown;
+        let wake_driver = new_frames.contains(&Frame::Open)
+            || told
+            || before.close_reason() != self.core.close_reason()
+            || before.is_gone() != self.core.is_gone()
+            || before.accepted() != self.core.accepted()
+            || self.core.deadline().is_some_and(|at| self.armed.is_none_or(|armed| at < armed));
+        assert_eq!(events.contains(Events::DRIVER), wake_driver, "waking the driver");
+    }
+
+    /// Runs an operation of the receiver that came so far back, and notes what came out.
+    fn run(&mut self, op: &Op) {
+        let now = self.now;
+        let last = self.ids.len() - 1;
+        let id = |back: usize| last.saturating_sub(back);
+        match *op {
+            Op::Attach => self.attach(),
+            Op::Next { back, max_bytes } => self.next(id(back), max_bytes),
+            Op::Release { back } => self.of_receiver(id(back), |core, id| core.release(id, now), true),
+            Op::Interrupt { back } => {
+                let id = id(back);
+                let is_attached = self.attached == Some(id);
+                let opened = !self.frames.is_empty();
+                self.of_receiver(id, |core, id| core.interrupt(id, now), true);
+                if is_attached {
+                    assert!(self.has_ended(), "what it has taken may be lost");
+                    assert!(self.core.is_gone() || opened && self.resumes(), "nobody can be told");
+                }
+            }
+            Op::Progress { back } => {
+                self.of_receiver(id(back), |core, id| core.progress(id, now), false);
+                self.got_on_at = if self.attached == Some(id(back)) { now } else { self.got_on_at };
+            }
+            #[cfg(feature = "websocket")]
+            Op::Block { back, blocked } => {
+                self.of_receiver(id(back), |core, id| core.set_blocked(id, blocked, now), false);
+                if self.attached == Some(id(back)) && self.blocked != blocked {
+                    (self.blocked, self.got_on_at) = (blocked, now);
+                }
+            }
+            #[cfg(feature = "websocket")]
+            Op::Hear => {
+                self.core.heard();
+                self.heard_at = now;
+            }
+            #[cfg(feature = "websocket")]
+            Op::Unfinished(message) => self.core.set_unfinished(message, now),
+            #[cfg(feature = "websocket")]
+            Op::CloseWritten => {
+                self.core.close_written(now);
+                self.close_delivered |= self.close_frames().next().is_some() && !self.core.is_gone();
+            }
+            Op::Accept(ref sizes) => self.accept(sizes),
+            Op::Send(size) => self.send(size, false),
+            Op::Push(size) => self.send(size, true),
+            Op::Promise(line, size) => self.promise(line, size),
+            Op::Withdraw(line) => self.withdraw(line),
+            Op::Receive => {
+                let expected = match self.to_app.pop_front() {
+                    Some(text) => Ok(Some(Message::from(text))),
+                    None => self.core.close_reason().cloned().map_or(Ok(None), Err),
+                };
+                assert_eq!(self.core.receive(), expected, "each once, in order, and then the end");
+            }
+            // A `Session` that is dropped ends first.
+            Op::StopReceiving => {
+                if self.has_ended() {
+                    self.core.stop_receiving();
+                    self.to_app.clear();
+                }
+            }
+            Op::Attend => self.core.attend(self.core.accepted()),
+            Op::End(ref reason) => {
+                let news = !self.has_ended();
+                assert_eq!(self.core.end(reason.clone(), now), news);
+                assert!(!news || self.core.close_reason() == Some(reason));
+            }
+            Op::Leave => {
+                let had_ended = self.has_ended();
+                self.core.leave(&restart(), now);
+                assert!(had_ended || self.core.close_reason() == Some(&CloseReason::Shutdown(restart())));
+                let is_own = matches!(
+                    self.core.close_reason(),
+                    Some(CloseReason::Server(_) | CloseReason::Shutdown(_))
+                );
+                self.pending_at_shutdown |= is_own && !self.close_delivered && !self.core.is_gone();
+            }
+            Op::Discard => {
+                self.core.discard(now);
+                assert!(self.core.is_gone() && self.has_ended());
+            }
+            Op::Wait(time) => self.now += time,
+            Op::Drive => {
+                self.core.on_deadline(now);
+                assert!(self.core.deadline().is_none_or(|at| at > now), "all is done that was due");
+                let after = format!("{:?}", self.core);
+                self.core.on_deadline(now);
+                assert_eq!(format!("{:?}", self.core), after, "a second call does nothing");
+                let deadline = self.core.deadline();
+                self.armed = self.core.arm(now);
+                assert!(deadline.is_none_or(|at| self.armed.is_some_and(|armed| armed <= at)), "no later");
+                assert!(self.armed.is_none_or(|armed| armed > now), "the driver would spin");
+            }
+        }
+    }
+
+    fn attach(&mut self) {
+        let expected = match self.attached {
+            _ if self.core.is_gone() => Err(AttachError::Gone),
+            Some(_) => Err(AttachError::Busy),
+            None => Ok(()),
+        };
+        let attached = self.core.attach(self.now);
+        assert_eq!(attached.map(drop), expected, "one receiver at a time");
+        if let Ok(id) = attached {
+            assert!(!self.ids.contains(&id));
+            self.attached = Some(self.ids.len());
+            self.ids.push(id);
+            (self.got_on_at, self.frame_at) = (self.now, self.now);
+            (self.at_rest, self.blocked) = (false, false);
+        }
+    }
+
+    /// What comes too late, from a receiver that is not attached, changes nothing.
+    fn of_receiver(&mut self, id: usize, call: impl FnOnce(&mut Core, ReceiverId), leaves: bool) {
+        let is_attached = self.attached == Some(id);
+        let before = (!is_attached).then(|| format!("{:?}", self.core));
+        call(&mut self.core, self.ids[id]);
+        if let Some(before) = before {
+            assert_eq!(format!("{:?}", self.core), before, "it is too late");
+        } else if leaves {
+            self.attached = None;
+            self.detached_at = self.now;
+        }
+    }
+
+    fn next(&mut self, id: usize, max_bytes: usize) {
+        let now = self.now;
+        let had_ended = self.has_ended();
+        let next = self.core.next_frame(self.ids[id], max_bytes, || now);
+        let receives = self.attached == Some(id) && !self.core.is_gone();
+        assert_eq!(next == Next::End, !receives, "one receiver");
+        let frame = match next {
+            Next::Frame(frame) => frame,
+            Next::Wait => {
+                assert!(!self.frames.is_empty() && self.to_client.is_empty() && !had_ended);
+                self.at_rest = true;
+                return;
+            }
+            Next::End => return,
+        };
+        assert_eq!(frame == Frame::Open, self.frames.is_empty(), "`o` first, and once: {frame:?}");
+        if let Some(close) = self.close_frames().next() {
+            assert_eq!(frame, Frame::Close(close.clone()), "nothing else after the end");
+        }
+        match &frame {
+            Frame::Open => self.opened_in_time = !had_ended,
+            Frame::Messages(messages) => {
+                assert!(!messages.is_empty());
+                self.taken += messages.len() as u64;
+                for message in messages {
+                    let expected = self.to_client.pop_front().expect("it was sent");
+                    assert_eq!(*message, expected.as_str(), "each once, in order");
+                }
+            }
+            Frame::Close(close) => {
+                assert!(self.to_client.is_empty(), "all before it has come");
+                let reason = self.core.close_reason().expect("an end has a reason");
+                let whole = all_reasons().into_iter().find(|(known, _)| known == reason);
+                let expected = match whole {
+                    _ if self.lost_before_close => INTERRUPTED,
+                    Some((_, frame)) => frame,
+                    None => restart(),
+                };
+                assert_eq!(*close, expected);
+                self.close_delivered |= self.resumes();
+            }
+            Frame::Heartbeat => assert!(!had_ended && self.to_client.is_empty()),
+        }
+        if !matches!(frame, Frame::Close(_)) {
+            self.frame_at = now;
+            self.at_rest = false;
+            self.got_on_at = if self.blocked { self.got_on_at } else { now };
+        }
+        self.frames.push(frame);
+    }
+
+    fn accept(&mut self, sizes: &[usize]) {
+        let texts: Vec<_> = sizes.iter().map(|&size| self.next_text(size)).collect();
+        let mut batch: Vec<_> = texts.iter().map(Message::from).collect();
+        let room = Room::of_batch(&batch);
+        let is_ours = self.core.close_reason().is_some_and(is_ours) && !self.core.is_gone();
+        let fits = self.fits(Line::In, room);
+        let batches = self.core.accepted();
+        let result = self.core.accept(&mut batch);
+        if self.has_ended() {
+            assert_eq!(result, if is_ours { Ok(()) } else { Err(Refused::Closed) });
+            assert_eq!(batch.len(), texts.len(), "nobody reads it");
+        } else if texts.is_empty() {
+            assert_eq!(result, Ok(()));
+        } else {
+            self.heard_at = self.now;
+            assert_eq!(result, if fits { Ok(()) } else { Err(Refused::Full) });
+            assert_eq!(batch.len(), if fits { 0 } else { texts.len() }, "whole or not at all");
+            let is_counted = fits && self.resumes();
+            assert_eq!(self.core.accepted() > batches, is_counted);
+            assert!(!is_counted || !self.core.has_attended(self.core.accepted()));
+            if fits {
+                self.overfull[0] |= room.bytes > self.settings.receive_queue_bytes
+                    || room.messages > self.settings.receive_queue_messages;
+                self.accepted += texts.len() as u64;
+                self.to_app.extend(texts);
+            }
+        }
+    }
+
+    fn send(&mut self, size: usize, push: bool) {
+        let text = self.next_text(size);
+        let (message, now) = (Message::from(&text), self.now);
+        let room = self.core.room_for(&message);
+        let (ended, fits) = (self.has_ended(), self.fits(Line::Out, room));
+        let writable = self.core.writable(room.bytes);
+        let dropped = self.core.dropped();
+        let result = if push { self.core.push(&message, || now) } else { self.core.send(&message, || now) };
+        let dropped = self.core.dropped() - dropped;
+        let expected = match self.settings.send_overflow {
+            _ if ended => Err(Refused::Closed),
+            _ if fits => Ok(()),
+            Overflow::Wait if !push => Err(Refused::Full),
+            Overflow::Close => Err(Refused::Closed),
+            Overflow::Wait | Overflow::DropOldest => Ok(()),
+        };
+        assert_eq!(result, expected);
+        let waits = self.settings.send_overflow == Overflow::Wait && !fits;
+        assert_eq!(writable, if ended { Err(Refused::Closed) } else { Ok(!waits) });
+        assert!(dropped == 0 || !fits && self.settings.send_overflow == Overflow::DropOldest);
+        for _ in 0..dropped {
+            self.to_client.pop_front().expect("the oldest of those that have not left");
+        }
+        if result.is_ok() {
+            self.sent += 1;
+            self.to_client.push_back(text);
+            self.overfull[1] |= push && waits || room.bytes > self.settings.send_queue_bytes;
+        }
+    }
+
+    /// What is queued and what is promised, and how much there may be of both.
+    fn filling(&self, line: Line) -> (Room, Room) {
+        let cost = |text: &String| self.core.room_for(&text.into()).bytes;
+        let (bytes, messages, bound) = match line {
+            Line::In => {
+                let Settings { receive_queue_bytes: bytes, receive_queue_messages: messages, .. } =
+                    self.settings;
+                let queued = self.to_app.iter().map(|text| text.len() + MESSAGE_OVERHEAD).sum();
+                (queued, self.to_app.len(), Room { bytes, messages })
+            }
+            Line::Out => {
+                let bound = Room { bytes: self.settings.send_queue_bytes, messages: usize::MAX };
+                (self.to_client.iter().map(cost).sum::<usize>(), self.to_client.len(), bound)
+            }
+        };
+        let promises = &self.promises[line as usize];
+        let promised = promises.iter().map(|room| room.bytes).sum::<usize>();
+        let promised_messages = promises.iter().map(|room| room.messages).sum::<usize>();
+        (Room { bytes: bytes + promised, messages: messages + promised_messages }, bound)
+    }
+
+    /// Whether a queue has room for more, beside what is promised.
+    fn fits(&self, line: Line, more: Room) -> bool {
+        let (full, bound) = self.filling(line);
+        let within =
+            full.bytes + more.bytes <= bound.bytes && full.messages + more.messages <= bound.messages;
+        within || full == Room::default()
+    }
+
+    fn promise(&mut self, line: Line, size: usize) {
+        // Nobody waits for a session that has ended, nor for a queue to the client that never lets wait.
+        if self.has_ended() || line == Line::Out && self.settings.send_overflow != Overflow::Wait {
+            return;
+        }
+        let message = Message::from(numbered(100, size));
+        let room = if line == Line::In { Room::of_batch(&[message]) } else { self.core.room_for(&message) };
+        let fits = self.fits(line, room);
+        assert_eq!(self.core.promise(line, room), fits, "room is promised that is not there, or not");
+        if fits {
+            let (full, bound) = self.filling(line);
+            self.overfull[line as usize] |= full.bytes + room.bytes > bound.bytes;
+            self.promises[line as usize].push(room);
+        }
+    }
+
+    fn withdraw(&mut self, line: Line) {
+        if self.has_ended() || self.promises[line as usize].is_empty() {
+            return;
+        }
+        let room = self.promises[line as usize].remove(0);
+        self.core.withdraw(line, room);
+        let is_there = self.core.clone().promise(line, room);
+        assert!(is_there || self.overfull[line as usize], "what was promised is there");
+    }
+
+    /// What became of the messages that were queued, and of a session that has ended just now.
+    fn follow_end(&mut self, op: &Op, before: &Core) {
+        let had_ended = before.close_reason().is_some();
+        let abandoned = self.core.traffic().abandoned - before.traffic().abandoned;
+        let reason = self.core.close_reason();
+        let keeps = matches!(reason, Some(CloseReason::Server(_) | CloseReason::Shutdown(_)));
+        let is_cut =
+            had_ended && matches!(op, Op::Interrupt { .. }) && before.attached() && !self.core.attached();
+        let is_over = !had_ended && reason.is_some() && !keeps || !before.is_gone() && self.core.is_gone();
+        if is_cut || is_over {
+            assert_eq!(abandoned, self.to_client.len() as u64, "all that has not left");
+            self.lost_before_close |= is_cut && abandoned > 0;
+            self.to_client.clear();
+        } else {
+            assert_eq!(abandoned, 0, "no message is lost");
+        }
+        if !had_ended && reason.is_some() {
+            self.first_reason = reason.cloned();
+            self.ended_at = Some(self.now);
+            self.promises.iter_mut().for_each(Vec::clear);
+        }
+        assert_eq!(self.core.close_reason(), self.first_reason.as_ref(), "the first reason stays");
+        assert!(self.core.is_gone() || !before.is_gone(), "no session comes back");
+    }
+
+    fn check_queues(&mut self) {
+        for (line, queued) in [(Line::In, self.core.inbox.bytes()), (Line::Out, self.core.outbox.bytes())] {
+            let (full, bound) = self.filling(line);
+            let promised = self.promises[line as usize].iter().map(|room| room.bytes).sum::<usize>();
+            assert_eq!(queued + promised, full.bytes, "{line:?}");
+            let is_within = full.bytes <= bound.bytes && full.messages <= bound.messages;
+            assert!(is_within || self.overfull[line as usize], "{line:?} is beyond its bound");
+            self.overfull[line as usize] &= !is_within;
+        }
+        assert_eq!(self.core.flushed(), self.to_client.is_empty());
+        let traffic = self.core.traffic();
+        let gone = traffic.messages_sent + traffic.dropped();
+        assert_eq!(self.sent, gone + self.to_client.len() as u64, "each is somewhere");
+        assert_eq!((traffic.messages_sent, traffic.messages_received), (self.taken, self.accepted));
+        assert_eq!(self.core.dropped(), traffic.overflowed);
+        assert!(traffic.send_queue_peak >= self.core.outbox.bytes());
+        assert!(traffic.receive_queue_peak >= self.core.inbox.bytes());
+    }
+
+    /// What the core says of itself.
+    fn check_answers(&self) {
+        let core = &self.core;
+        let (ended, gone) = (self.has_ended(), core.is_gone());
+        assert_eq!(core.attached(), self.attached.is_some() && !gone);
+        assert_eq!(core.handler_due(), self.opened_in_time);
+        assert_eq!(core.is_discarding(), core.close_reason().is_some_and(is_ours) && !gone);
+        assert!(!ended || core.has_attended(core.accepted()));
+        let whole = self.close_delivered && !self.lost_before_close;
+        let farewell = if whole { Farewell::Delivered } else { Farewell::Lost };
+        assert_eq!(core.farewell(), self.pending_at_shutdown.then_some(farewell));
+        let is_pending = self.pending_at_shutdown && !self.close_delivered;
+        assert_eq!(core.is_leaving(), !gone && (is_pending || !self.resumes()));
+        let state = match (ended, self.frames.is_empty()) {
+            (true, _) if gone || self.close_frames().next().is_some() => State::Closed,
+            (true, _) => State::Closing,
+            (false, true) => State::Opening,
+            (false, false) if self.attached.is_some() => State::Attached,
+            (false, false) => State::Detached,
+        };
+        assert_eq!(core.state(), state);
+    }
+
+    /// Nothing happens too early, and there is a time for all that has to.
+    fn check_times(&self, op: &Op, before: &Core) {
+        let Settings { heartbeat, write_timeout, disconnect_delay, kind, .. } = self.settings;
+        let for_ever = Duration::MAX;
+        let since = |at: Instant| self.now - at;
+        if matches!(op, Op::Drive) && before.close_reason().is_none() {
+            match self.core.close_reason() {
+                Some(CloseReason::TimedOut) => {
+                    assert!(self.attached.is_none() && since(self.detached_at) >= disconnect_delay);
+                }
+                Some(CloseReason::WriteTimeout) => {
+                    assert!(since(self.got_on_at) >= write_timeout.unwrap_or(for_ever));
+                }
+                Some(CloseReason::PongTimeout) => {
+                    let Kind::Socket { pong_timeout, .. } = kind else { panic!("nobody was asked") };
+                    let quiet = since(self.heard_at).min(since(self.got_on_at));
+                    assert!(!self.blocked && quiet >= pong_timeout.unwrap_or(for_ever));
+                }
+                Some(CloseReason::ProtocolError(frame)) => assert_eq!(*frame, MESSAGE_TOO_SLOW),
+                None => {}
+                other => panic!("a clock has no {other:?}"),
+            }
+        }
+        let goes_by_time = matches!(op, Op::Drive) && !before.is_gone() && self.core.is_gone();
+        if goes_by_time && before.close_reason().is_some() {
+            assert!(self.ended_at.is_some_and(|at| since(at) >= disconnect_delay));
+        }
+
+        let Some(id) = self.receiver().filter(|_| !self.has_ended()) else {
+            // Nobody is there, or it is over: the session goes, unless it has.
+            let goes = !self.core.is_gone() && disconnect_delay < for_ever;
+            let latest = disconnect_delay.saturating_add(2 * SLOW_READER);
+            assert_eq!(self.core.deadline().is_some(), goes);
+            assert!(self.core.deadline().is_none_or(|at| at <= self.now + latest));
+            return;
+        };
+        let within = |time: Duration| self.core.deadline().is_some_and(|at| at <= self.now + time);
+        let mut copy = self.core.clone();
+        let mut lying = 0;
+        let mut next = copy.next_frame(id, usize::MAX, || self.now);
+        while matches!(next, Next::Frame(Frame::Open | Frame::Messages(_))) {
+            lying += 1;
+            next = copy.next_frame(id, usize::MAX, || self.now);
+        }
+        // A frame takes the place of a heartbeat that is due: before it, that can be waiting unseen.
+        let is_waiting = next == Next::Frame(Frame::Heartbeat) || lying > 0;
+        if let Some(heartbeat) = finite(heartbeat).filter(|_| !is_waiting) {
+            assert!(within(heartbeat), "an idle session has no heartbeat to come");
+        }
+        if let Some(timeout) = finite(write_timeout) {
+            let is_stuck = self.blocked || !self.at_rest && is_waiting;
+            let at = self.got_on_at + timeout;
+            assert!(
+                !is_stuck || self.core.deadline().is_some_and(|deadline| deadline <= at),
+                "stuck for ever"
+            );
+        }
+        if matches!(op, Op::Drive) && next == Next::Frame(Frame::Heartbeat) && lying == 0 {
+            let heartbeat = heartbeat.expect("nobody wants one");
+            let mut was_due = before.clone();
+            let is_new = was_due.next_frame(id, 1, || self.now) == Next::Wait;
+            let quiet = since(self.frame_at).max(since(self.heard_at)) + PROMPT;
+            let asks = matches!(kind, Kind::Socket { pong_timeout: Some(_), .. });
+            assert!(!is_new || quiet >= heartbeat || asks, "a heartbeat comes too early");
+        }
+    }
+
+    /// Reads both queues empty: nothing is left behind. Then nobody comes any more, and the session goes.
+    fn finish(&mut self) {
+        for _ in 0..=self.to_app.len() {
+            self.step(&Op::Receive);
+        }
+        self.step(&Op::Attach);
+        while !self.core.is_gone() && (self.frames.is_empty() || !self.to_client.is_empty()) {
+            self.step(&Op::Next { back: 0, max_bytes: 50 });
+        }
+        assert_eq!((self.core.inbox.bytes(), self.core.outbox.bytes()), (0, 0));
+        self.step(&Op::Drive);
+        self.step(&Op::Release { back: 0 });
+        for _ in 0..3 {
+            if let Some(deadline) = self.core.deadline() {
+                self.step(&Op::Wait(deadline.saturating_duration_since(self.now)));
+                self.step(&Op::Drive);
+            }
+        }
+        assert!(self.core.is_gone() || self.settings.disconnect_delay == Duration::MAX, "it stays for ever");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(384))]
+
+    #[test]
+    fn hold_after_each_step(settings in any_settings(), ops in vec(an_op(), 1..100)) {
+        let mut witness = Witness::new(settings);
+        for op in &ops {
+            witness.step(op);
+        }
+        witness.finish();
+    }
+}
