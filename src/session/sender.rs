@@ -13,7 +13,7 @@ use futures_sink::Sink;
 use uuid::Uuid;
 
 use super::{
-    close_reason::CloseReason, core::Refused, send_error::SendError, shared::Shared, state::Closed,
+    close_reason::CloseReason, core::queue::Refused, send_error::SendError, shared::Shared, state::Closed,
     waiters::Ticket,
 };
 use crate::protocol::{

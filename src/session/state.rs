@@ -9,9 +9,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     core::{
-        Core, Refused,
+        Core,
         events::{Events, Line},
-        queue::Room,
+        queue::{Refused, Room},
     },
     limits::LiveSession,
     waiters::{Ticket, Turn, Waiters},

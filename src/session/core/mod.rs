@@ -23,7 +23,8 @@
 //! | [`Expiry`] | when the session is forgotten: the disconnect delay |
 //! | [`CloseDelivery`] | which close frame the client is sent, and what a shutdown waits for |
 //!
-//! Each part has its rules and its tests to itself; [`Core`] makes transitions of them, and raises the events.
+//! Each part has its rules and its tests to itself; [`Core`] makes transitions of them, and raises the events. What
+//! the clock does is in [`timing`], and what only asks in [`queries`].
 //!
 //! The driver has one deadline at a time, the nearest of those above. What a message does to them is to move them
 //! away, at which no timer is set.
@@ -37,37 +38,31 @@ pub(crate) mod kind;
 mod liveness;
 mod outbox;
 mod phase;
+mod queries;
 pub(crate) mod queue;
 pub(crate) mod receiver;
 pub(crate) mod settings;
+mod timing;
 #[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "only a socket reads messages in parts"))]
 mod unfinished;
 
 use std::time::Instant;
 
 use self::{
-    close_delivery::{CloseDelivery, Farewell},
-    deadline::{earlier, is_due},
+    close_delivery::CloseDelivery,
     events::{Events, Line},
     expiry::{Expiry, Linger},
     inbox::{Accepted, Inbox},
     kind::Receivers,
-    liveness::{Due, Liveness},
+    liveness::Liveness,
     outbox::{Full, Outbox},
     phase::{Phase, keeps_queue},
-    queue::{MESSAGE_OVERHEAD, Room},
-    receiver::{Receiver, ReceiverId},
+    queue::{MESSAGE_OVERHEAD, Refused, Room},
+    receiver::{Next, Receiver, ReceiverId},
     settings::Settings,
 };
-use super::{
-    close_reason::CloseReason,
-    traffic::{State, Traffic},
-};
-use crate::protocol::{
-    close::{CloseFrame, MESSAGE_TOO_SLOW},
-    frame::Frame,
-    message::Message,
-};
+use super::{close_reason::CloseReason, traffic::Traffic};
+use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttachError {
@@ -75,23 +70,6 @@ pub(crate) enum AttachError {
     Busy,
     /// The session is over and forgotten.
     Gone,
-}
-
-/// Why messages were not taken; none of them was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Full,
-    Closed,
-}
-
-/// What a receiver gets when it asks for its next frame.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    Frame(Frame),
-    /// Nothing yet.
-    Wait,
-    /// Never again: the session has gone, or the receiver is not attached any more.
-    End,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -286,10 +264,6 @@ impl Core {
         }
     }
 
-    pub(crate) fn attached(&self) -> bool {
-        self.receiver.is_attached() && !self.phase.is_gone()
-    }
-
     fn detach(&mut self, id: ReceiverId) -> bool {
         let was_attached = self.receiver.detach(id);
         if was_attached {
@@ -324,11 +298,6 @@ impl Core {
             self.events |= Events::DRIVER;
         }
         Ok(())
-    }
-
-    /// Whether what the client sends is thrown away, since this side has closed.
-    pub(crate) fn is_discarding(&self) -> bool {
-        self.phase.discards_messages()
     }
 
     /// Ends the session and says whether that was news: the first reason stays.
@@ -397,11 +366,6 @@ impl Core {
         }
     }
 
-    /// What a message takes of the queue to the client.
-    pub(crate) fn room_for(&self, message: &Message) -> Room {
-        Room { bytes: self.outbox.cost(message), messages: 1 }
-    }
-
     /// Keeps room in a queue for a task that waits for it, if there is so much; nobody else gets it until it is
     /// [withdrawn](Self::withdraw).
     pub(crate) fn promise(&mut self, line: Line, room: Room) -> bool {
@@ -425,24 +389,6 @@ impl Core {
         self.events |= line.event();
     }
 
-    /// Whether sending a message that costs this much would not wait now.
-    pub(crate) fn writable(&self, cost: usize) -> Result<bool, Refused> {
-        if self.phase.has_ended() {
-            return Err(Refused::Closed);
-        }
-        Ok(self.outbox.takes_at_once(cost))
-    }
-
-    /// How many messages have made room for newer ones.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.traffic.overflowed
-    }
-
-    /// Whether all that was sent has been taken by a receiver.
-    pub(crate) fn flushed(&self) -> bool {
-        self.outbox.is_empty()
-    }
-
     /// The next message from the client; `Err` when the session has ended and all accepted ones are read.
     pub(crate) fn receive(&mut self) -> Result<Option<Message>, CloseReason> {
         if let Some(message) = self.inbox.pop() {
@@ -460,11 +406,6 @@ impl Core {
         self.inbox.clear();
     }
 
-    /// How many batches have been accepted.
-    pub(crate) fn accepted(&self) -> Accepted {
-        self.inbox.accepted()
-    }
-
     /// The application has had its turn since so many were.
     pub(crate) fn attend(&mut self, accepted: Accepted) {
         if self.inbox.attend(accepted) {
@@ -472,25 +413,7 @@ impl Core {
         }
     }
 
-    /// Whether the application has had its turn since so many were, or never will.
-    pub(crate) fn has_attended(&self, accepted: Accepted) -> bool {
-        self.inbox.has_attended(accepted) || self.phase.has_ended()
-    }
-
-    pub(crate) fn close_reason(&self) -> Option<&CloseReason> {
-        self.phase.reason()
-    }
-
     // The driver's side.
-
-    /// Whether the open frame was taken before the session ended, so that the handler has to run.
-    pub(crate) fn handler_due(&self) -> bool {
-        self.phase.is_handler_due()
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.phase.is_gone()
-    }
 
     /// Forgets the session: no receiver can attach any more. One that has not ended does so.
     pub(crate) fn discard(&mut self, now: Instant) {
@@ -513,104 +436,9 @@ impl Core {
         }
     }
 
-    /// Whether a shutdown has something to wait for: a client to be told, or a socket to close. A client of
-    /// the HTTP transports that has been told never comes back, and what it still sends is thrown away.
-    pub(crate) fn is_leaving(&self) -> bool {
-        let is_pending = || self.close_delivery.concerns_shutdown() && !self.close_delivery.is_delivered();
-        !self.phase.is_gone() && (!self.receivers.resume() || is_pending())
-    }
-
-    /// What came of the close frame that was pending when the endpoint shut down.
-    pub(crate) fn farewell(&self) -> Option<Farewell> {
-        self.close_delivery.farewell()
-    }
-
-    pub(crate) fn traffic(&self) -> &Traffic {
-        &self.traffic
-    }
-
-    pub(crate) fn state(&self) -> State {
-        self.phase.state(self.receiver.is_attached())
-    }
-
     /// Gives up what has not left.
     fn abandon_outbox(&mut self) {
         self.traffic.abandoned += self.outbox.clear();
-    }
-
-    /// Does what is due at `now`; a call that comes early or twice does nothing.
-    pub(crate) fn on_deadline(&mut self, now: Instant) {
-        // One thing may be due because of another: a receiver that leaves a heartbeat lying is long overdue.
-        while is_due(self.deadline(), now) {
-            self.do_next(now);
-        }
-    }
-
-    fn do_next(&mut self, now: Instant) {
-        if !self.expiry.is_held() {
-            self.end(CloseReason::TimedOut, now);
-            self.discard(now);
-        } else if is_due(self.write_deadline(), now) {
-            self.end(CloseReason::WriteTimeout, now);
-            if !self.receivers.resume() {
-                // A socket that cannot be written to brings no close frame either.
-                self.discard(now);
-            }
-        } else {
-            match self.liveness.on_deadline(self.receiver.is_blocked(), now) {
-                Due::Heartbeat => self.events |= Events::FRAME,
-                Due::Listening => {}
-                Due::PongTimeout => _ = self.end(CloseReason::PongTimeout, now),
-                Due::MessageTooSlow => _ = self.end(CloseReason::ProtocolError(MESSAGE_TOO_SLOW), now),
-            }
-        }
-    }
-
-    /// When [`on_deadline`](Self::on_deadline) has something to do next. May have changed after any call.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        if self.phase.is_gone() {
-            None
-        } else if self.expiry.is_held() {
-            earlier(self.write_deadline(), self.liveness.deadline(self.receiver.is_blocked()))
-        } else {
-            self.expiry.deadline()
-        }
-    }
-
-    fn write_deadline(&self) -> Option<Instant> {
-        let has_frame = !self.phase.is_open_frame_taken()
-            || !self.outbox.is_empty()
-            || self.liveness.heartbeat_due().is_some();
-        self.receiver.write_deadline(has_frame)
-    }
-
-    /// Notes what the driver will sleep until, so that it is only woken for something earlier.
-    pub(crate) fn arm(&mut self, now: Instant) -> Option<Instant> {
-        let polling = self.receivers == Receivers::ForEachFrame;
-        // A heartbeat that is about to leave brings the deadlines for its answer, for the next one, and for the
-        // poll after this one.
-        let soon = self.liveness.heartbeat_due().filter(|_| self.expiry.is_held()).and_then(|due| {
-            let next_poll = polling.then(|| self.expiry.after_delay(due));
-            earlier(self.liveness.after_heartbeat(due), next_poll.flatten()).filter(|&at| at > now)
-        });
-        let next = earlier(self.deadline(), soon);
-        // Polling alternates between two deadlines. Keep the timer at the earlier: re-arming costs two timer updates
-        // per message, a spurious wake-up one per disconnect delay.
-        let fires_before = |next| polling && self.armed.is_some_and(|armed| now < armed && armed <= next);
-        if !next.is_some_and(fires_before) {
-            self.armed = next;
-        }
-        self.armed
-    }
-
-    /// What has happened since the last call.
-    pub(crate) fn take_events(&mut self) -> Events {
-        if let Some(deadline) = self.deadline() {
-            if self.armed.is_none_or(|armed| deadline < armed) {
-                self.events |= Events::DRIVER;
-            }
-        }
-        std::mem::take(&mut self.events)
     }
 }
 

@@ -46,6 +46,13 @@ impl Queue {
     }
 }
 
+/// Why messages were not taken; none of them was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
+}
+
 /// Whether so much more stays within a bound, beside what is queued and what is kept free for others.
 pub(super) fn is_within(bound: usize, queued: usize, promised: usize, more: usize) -> bool {
     queued.saturating_add(promised).saturating_add(more) <= bound

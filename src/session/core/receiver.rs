@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::expiry::SLOW_READER;
+use crate::protocol::frame::Frame;
 
 /// The slowest link that is waited for when a response has been handed over whole, in bytes per second.
 const SLOW_LINK: usize = 16 << 10;
@@ -11,6 +12,16 @@ const SLOW_LINK: usize = 16 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(Default))]
 pub(crate) struct ReceiverId(u32);
+
+/// What a receiver gets when it asks for its next frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Frame(Frame),
+    /// Nothing yet.
+    Wait,
+    /// Never again: the session has gone, or the receiver is not attached any more.
+    End,
+}
 
 /// The receiver that is attached, or the last one that was.
 #[cfg_attr(test, derive(Clone))]

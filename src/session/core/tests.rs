@@ -5,13 +5,17 @@ mod invariants;
 use std::time::Duration;
 
 use super::{
+    close_delivery::Farewell,
     expiry::SLOW_READER,
     kind::Kind,
     liveness::PROMPT,
     settings::{Overflow, READ_TIME},
     *,
 };
-use crate::protocol::close::{INTERRUPTED, TOO_SLOW};
+use crate::{
+    protocol::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_SLOW},
+    session::traffic::State,
+};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

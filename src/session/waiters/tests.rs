@@ -16,7 +16,11 @@ use crate::{
     protocol::{frame::Frame, message::Message},
     session::{
         close_reason::CloseReason,
-        core::{Refused, queue::MESSAGE_OVERHEAD, receiver::ReceiverId, settings::Settings},
+        core::{
+            queue::{MESSAGE_OVERHEAD, Refused},
+            receiver::ReceiverId,
+            settings::Settings,
+        },
         send_permit::SendPermit,
         sender::Sender,
         shared::Shared,

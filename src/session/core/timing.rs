@@ -1,0 +1,90 @@
+//! What becomes of a session by time alone, and when its driver has to look.
+
+use std::time::Instant;
+
+use super::super::close_reason::CloseReason;
+use super::{
+    Core,
+    deadline::{earlier, is_due},
+    events::Events,
+    kind::Receivers,
+    liveness::Due,
+};
+use crate::protocol::close::MESSAGE_TOO_SLOW;
+
+impl Core {
+    /// Does what is due at `now`; a call that comes early or twice does nothing.
+    pub(crate) fn on_deadline(&mut self, now: Instant) {
+        // One thing may be due because of another: a receiver that leaves a heartbeat lying is long overdue.
+        while is_due(self.deadline(), now) {
+            self.do_next(now);
+        }
+    }
+
+    fn do_next(&mut self, now: Instant) {
+        if !self.expiry.is_held() {
+            self.end(CloseReason::TimedOut, now);
+            self.discard(now);
+        } else if is_due(self.write_deadline(), now) {
+            self.end(CloseReason::WriteTimeout, now);
+            if !self.receivers.resume() {
+                // A socket that cannot be written to brings no close frame either.
+                self.discard(now);
+            }
+        } else {
+            match self.liveness.on_deadline(self.receiver.is_blocked(), now) {
+                Due::Heartbeat => self.events |= Events::FRAME,
+                Due::Listening => {}
+                Due::PongTimeout => _ = self.end(CloseReason::PongTimeout, now),
+                Due::MessageTooSlow => _ = self.end(CloseReason::ProtocolError(MESSAGE_TOO_SLOW), now),
+            }
+        }
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) has something to do next. May have changed after any call.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.phase.is_gone() {
+            None
+        } else if self.expiry.is_held() {
+            earlier(self.write_deadline(), self.liveness.deadline(self.receiver.is_blocked()))
+        } else {
+            self.expiry.deadline()
+        }
+    }
+
+    fn write_deadline(&self) -> Option<Instant> {
+        let has_frame = !self.phase.is_open_frame_taken()
+            || !self.outbox.is_empty()
+            || self.liveness.heartbeat_due().is_some();
+        self.receiver.write_deadline(has_frame)
+    }
+
+    /// Notes what the driver will sleep until, so that it is only woken for something earlier.
+    pub(crate) fn arm(&mut self, now: Instant) -> Option<Instant> {
+        let polling = self.receivers == Receivers::ForEachFrame;
+        // A heartbeat that is about to leave brings the deadlines for its answer, for the next one, and for the
+        // poll after this one.
+        let soon = self.liveness.heartbeat_due().filter(|_| self.expiry.is_held()).and_then(|due| {
+            let next_poll = polling.then(|| self.expiry.after_delay(due));
+            earlier(self.liveness.after_heartbeat(due), next_poll.flatten()).filter(|&at| at > now)
+        });
+        let next = earlier(self.deadline(), soon);
+        // Polling alternates between two deadlines. Keep the timer at the earlier: re-arming costs two timer updates
+        // per message, a spurious wake-up one per disconnect delay.
+        let fires_before = |next| polling && self.armed.is_some_and(|armed| now < armed && armed <= next);
+        if !next.is_some_and(fires_before) {
+            self.armed = next;
+        }
+        self.armed
+    }
+
+    /// What has happened since the last call.
+    pub(crate) fn take_events(&mut self) -> Events {
+        if let Some(deadline) = self.deadline() {
+            if self.armed.is_none_or(|armed| deadline < armed) {
+                self.events |= Events::DRIVER;
+            }
+        }
+        std::mem::take(&mut self.events)
+    }
+}
