@@ -102,7 +102,7 @@ impl Receiver {
     }
 
     /// Whether the connection accepts no bytes, and whether that is new.
-    #[cfg(feature = "websocket")]
+    #[cfg(any(test, feature = "websocket"))]
     pub(super) fn set_blocked(&mut self, blocked: bool) -> bool {
         let is_news = self.blocked != blocked;
         self.blocked = blocked;

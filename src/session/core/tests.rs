@@ -4,13 +4,10 @@ mod invariants;
 
 use std::time::Duration;
 
+#[cfg(feature = "websocket")]
+use super::settings::READ_TIME;
 use super::{
-    close_delivery::Farewell,
-    expiry::SLOW_READER,
-    kind::Kind,
-    liveness::PROMPT,
-    settings::{Overflow, READ_TIME},
-    *,
+    close_delivery::Farewell, expiry::SLOW_READER, kind::Kind, liveness::PROMPT, settings::Overflow, *,
 };
 use crate::{
     protocol::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_SLOW},

@@ -73,6 +73,14 @@ fn a_message_that_is_read_has_its_time() {
     assert_eq!(liveness.deadline(true), None);
 }
 
+#[cfg(feature = "websocket")]
+#[test]
+fn a_dead_peer_is_not_told_that_it_is_slow() {
+    let (mut liveness, now) = asked(Some(PONG));
+    liveness.set_unfinished(Some(1), now);
+    assert_eq!(liveness.on_deadline(false, now + HEARTBEAT * 10), Due::PongTimeout);
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Attached,

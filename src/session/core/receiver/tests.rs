@@ -24,7 +24,6 @@ fn a_new_receiver_inherits_nothing() {
     let now = Instant::now();
     let mut receiver = Receiver::new(Some(TIMEOUT), now);
     receiver.took_frame(1 << 20, now);
-    #[cfg(feature = "websocket")]
     receiver.set_blocked(true);
     receiver.found_nothing();
     receiver.detach(receiver.id());
@@ -52,7 +51,6 @@ enum Op {
     FindNothing,
     TakeFrame,
     MakeProgress,
-    #[cfg(feature = "websocket")]
     SetBlocked(bool),
     Attach,
 }
@@ -62,7 +60,6 @@ fn an_op() -> impl Strategy<Value = Op> {
         Just(Op::FindNothing),
         Just(Op::TakeFrame),
         Just(Op::MakeProgress),
-        #[cfg(feature = "websocket")]
         any::<bool>().prop_map(Op::SetBlocked),
         Just(Op::Attach),
     ]
@@ -94,8 +91,7 @@ proptest! {
                     receiver.made_progress(now);
                     progress = now;
                 }
-                #[cfg(feature = "websocket")]
-                Op::SetBlocked(to) => {
+                            Op::SetBlocked(to) => {
                     prop_assert_eq!(receiver.set_blocked(to), to != blocked);
                     blocked = to;
                 }

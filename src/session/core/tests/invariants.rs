@@ -175,7 +175,7 @@ fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instan
     ];
     for size in [0, 40] {
         let message = Message::from(numbered(100, size));
-        let [room_out, room_in] = [core.room_for(&message), Room::of_batch(&[message.clone()])];
+        let [room_out, room_in] = [core.room_for(&message), Room::of_batch(std::slice::from_ref(&message))];
         ready.push((Events::WRITABLE, core.writable(room_out.bytes) != Ok(false)));
         // Of those that have to wait: with other policies nobody has.
         let waits = core.writable(usize::MAX) == Ok(false);
