@@ -262,6 +262,18 @@ fn going_takes_the_session_from_its_receiver() {
     assert!(session.core.take_events().is_empty(), "it goes once");
 }
 
+#[test]
+fn discarding_a_session_that_has_ended_wakes_its_receiver_and_its_driver() {
+    let (mut session, _) = Timed::open(SETTINGS);
+    session.end(server());
+    session.settle();
+    session.core.discard(session.now);
+    let events = session.core.take_events();
+    for event in [Events::FRAME, Events::DRIVER, Events::DETACHED, Events::FLUSHED] {
+        assert!(events.contains(event), "{event:?}");
+    }
+}
+
 // Letting go, and the disconnect delay.
 
 #[test]
@@ -596,6 +608,15 @@ fn a_slow_reader_gets_all_as_long_as_it_reads() {
     }
     session.wait(SLOW_READER - TICK).on_deadline();
     assert_eq!(session.next(first), Next::Frame(Frame::Close(go_away())));
+    assert_eq!(session.deadline(), Some(DELAY));
+}
+
+#[test]
+fn a_slow_reader_that_is_cut_off_has_the_delay_to_come_back() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    session.send("a").unwrap();
+    session.end(server());
+    session.wait(secs(1)).interrupt(first);
     assert_eq!(session.deadline(), Some(DELAY));
 }
 
