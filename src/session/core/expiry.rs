@@ -41,10 +41,12 @@ impl Expiry {
         Self { disconnect_delay, state: State::Held }
     }
 
+    #[inline]
     pub(super) fn hold(&mut self) {
         self.state = State::Held;
     }
 
+    #[inline]
     pub(super) fn is_held(&self) -> bool {
         self.state == State::Held
     }
@@ -80,6 +82,7 @@ impl Expiry {
         since.checked_add(self.disconnect_delay)
     }
 
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Held => None,

@@ -38,10 +38,12 @@ impl Inbox {
     }
 
     /// What the queued messages cost.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes
     }
 
+    #[inline]
     pub(super) fn fits(&self, room: Room) -> bool {
         let Self { queue, promised, bound, .. } = self;
         queue.is_empty() && *promised == Room::default()
@@ -50,6 +52,7 @@ impl Inbox {
     }
 
     /// Takes a batch, which [fits](Self::fits) as it needs this room.
+    #[inline]
     pub(super) fn take(&mut self, batch: &mut Vec<Message>, room: Room) {
         self.queue.messages.extend(batch.drain(..));
         self.queue.bytes += room.bytes;
@@ -60,6 +63,7 @@ impl Inbox {
         self.accepted.0 += 1;
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Message> {
         let message = self.queue.messages.pop_front()?;
         self.queue.bytes -= message.len() + MESSAGE_OVERHEAD;

@@ -83,11 +83,13 @@ impl Liveness {
     }
 
     /// Since when a heartbeat waits for the receiver.
+    #[inline]
     pub(super) fn heartbeat_due(&self) -> Option<Instant> {
         self.heartbeat_due
     }
 
     /// A frame of another kind has left, which serves as the heartbeat that was due.
+    #[inline]
     pub(super) fn frame_left(&mut self, now: Instant) {
         self.heartbeat_due = None;
         self.last_frame = now;
@@ -124,6 +126,7 @@ impl Liveness {
 
     /// The peer has sent messages. Where the queue to the application has no room for them, its socket is not read
     /// until there is.
+    #[inline]
     pub(super) fn heard_messages(&mut self, there_is_room: bool) {
         self.heard();
         self.reads_paused = !there_is_room;
@@ -139,6 +142,7 @@ impl Liveness {
     }
 
     /// When [`on_deadline`](Self::on_deadline) has something to do, with a receiver attached that is blocked or not.
+    #[inline]
     pub(super) fn deadline(&self, is_blocked: bool) -> Option<Instant> {
         let gives_up = earlier(self.pong_deadline(is_blocked), self.unfinished.deadline());
         earlier(gives_up, self.heartbeat_deadline())

@@ -40,16 +40,19 @@ impl Outbox {
         }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// What the queued messages cost.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes
     }
 
     /// What a message takes of the queue.
+    #[inline]
     pub(super) fn cost(&self, message: &Message) -> usize {
         message.held(self.framed) + MESSAGE_OVERHEAD
     }
@@ -60,11 +63,13 @@ impl Outbox {
     }
 
     /// Whether a message that costs so much would not have to wait.
+    #[inline]
     pub(super) fn takes_at_once(&self, cost: usize) -> bool {
         self.overflow != Overflow::Wait || self.fits(cost)
     }
 
     /// Does with a full queue what the policy says; tells how many older messages had to go.
+    #[inline]
     pub(super) fn make_room(&mut self, message: &Message) -> Result<u64, Full> {
         let cost = self.cost(message);
         if self.fits(cost) {
@@ -86,6 +91,7 @@ impl Outbox {
     }
 
     /// Queues a message, whether or not there is room.
+    #[inline]
     pub(super) fn push(&mut self, message: Message) {
         self.queue.bytes += self.cost(&message);
         self.queue.messages.push_back(message);
@@ -93,6 +99,7 @@ impl Outbox {
 
     /// Takes messages from the front while their lengths on the wire stay within `max_bytes`, and at least
     /// one; tells the sum of their lengths.
+    #[inline]
     pub(super) fn take(&mut self, max_bytes: usize) -> (Vec<Message>, usize) {
         let mut taken = 0;
         let mut length = 0;

@@ -42,6 +42,7 @@ enum Stage {
 }
 
 impl Phase {
+    #[inline]
     pub(super) fn is_open_frame_taken(&self) -> bool {
         match self {
             Self::Opening => false,
@@ -74,10 +75,12 @@ impl Phase {
         *self = Self::Ended(End { reason, open_frame, stage: Stage::Closing });
     }
 
+    #[inline]
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Ended(_))
     }
 
+    #[inline]
     pub(super) fn reason(&self) -> Option<&CloseReason> {
         match self {
             Self::Opening | Self::Open => None,
@@ -111,6 +114,7 @@ impl Phase {
         self.advance(Stage::Closing, Stage::Gone) || self.advance(Stage::Closed, Stage::Gone)
     }
 
+    #[inline]
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Ended(End { stage: Stage::Gone, .. }))
     }

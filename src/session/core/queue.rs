@@ -34,11 +34,13 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Frees the memory of a queue that was long and is empty.
+    #[inline]
     pub(super) fn shrink(&mut self) {
         if self.messages.is_empty() && self.messages.capacity() > KEPT {
             self.messages = VecDeque::new();
@@ -54,6 +56,7 @@ pub(crate) enum Refused {
 }
 
 /// Whether so much more stays within a bound, beside what is queued and what is kept free for others.
+#[inline]
 pub(super) fn is_within(bound: usize, queued: usize, promised: usize, more: usize) -> bool {
     queued.saturating_add(promised).saturating_add(more) <= bound
 }

@@ -58,11 +58,13 @@ impl Receiver {
         self.id
     }
 
+    #[inline]
     pub(super) fn is_attached(&self) -> bool {
         self.is_attached
     }
 
     /// Whether this one is attached.
+    #[inline]
     pub(super) fn is(&self, id: ReceiverId) -> bool {
         self.is_attached && self.id == id
     }
@@ -81,11 +83,13 @@ impl Receiver {
     }
 
     /// The receiver has asked for a frame, and there is none.
+    #[inline]
     pub(super) fn found_nothing(&mut self) {
         self.at_rest = true;
     }
 
     /// The receiver has taken a frame, with so many bytes of messages.
+    #[inline]
     pub(super) fn took_frame(&mut self, bytes: usize, now: Instant) {
         self.taken += bytes;
         self.at_rest = false;
@@ -109,6 +113,7 @@ impl Receiver {
         is_news
     }
 
+    #[inline]
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked
     }
@@ -120,6 +125,7 @@ impl Receiver {
 
     /// When an attached receiver that does not get on is given up: there is a frame for it or it is blocked, and it
     /// neither takes the one nor writes what it has.
+    #[inline]
     pub(super) fn write_deadline(&self, has_frame: bool) -> Option<Instant> {
         let waits = self.blocked || (!self.at_rest && has_frame);
         let timeout = self.write_timeout.filter(|_| waits)?;

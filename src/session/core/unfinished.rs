@@ -29,6 +29,7 @@ impl Unfinished {
         Self { message: 0, time: Time::Left(READ_TIME) }
     }
 
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.time {
             Time::Until(end) => Some(end),
