@@ -1,7 +1,7 @@
 //! A page to see every transport at work: `cargo run --release --example demo`, then open
 //! `http://127.0.0.1:8081`. Another address: `cargo run --release --example demo -- --addr 127.0.0.1:9000`.
 //!
-//! The page, `static/demo.html`, chats over the transport that is chosen, opens all transports side by side,
+//! The page, `page/index.html`, chats over the transport that is chosen, opens all transports side by side,
 //! and lets a proxy of the demo's own misbehave, to see how the client falls back: see `network.rs`. The
 //! client script comes from a local `npm install sockjs-client`, here or in `tests/node`, or else from the
 //! CDN. Ctrl-C says goodbye to every session before it stops the server.
@@ -49,13 +49,13 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// The files of the page: path, type, content.
 const FILES: [(&str, &str, &str); 7] = [
-    ("/", "text/html; charset=utf-8", include_str!("../../static/demo.html")),
-    ("/demo/style.css", "text/css; charset=utf-8", include_str!("../../static/demo/style.css")),
-    ("/demo/tap.js", JAVASCRIPT, include_str!("../../static/demo/tap.js")),
-    ("/demo/common.js", JAVASCRIPT, include_str!("../../static/demo/common.js")),
-    ("/demo/chat.js", JAVASCRIPT, include_str!("../../static/demo/chat.js")),
-    ("/demo/transports.js", JAVASCRIPT, include_str!("../../static/demo/transports.js")),
-    ("/demo/network.js", JAVASCRIPT, include_str!("../../static/demo/network.js")),
+    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
+    ("/demo/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
+    ("/demo/tap.js", JAVASCRIPT, include_str!("page/tap.js")),
+    ("/demo/common.js", JAVASCRIPT, include_str!("page/common.js")),
+    ("/demo/chat.js", JAVASCRIPT, include_str!("page/chat.js")),
+    ("/demo/transports.js", JAVASCRIPT, include_str!("page/transports.js")),
+    ("/demo/network.js", JAVASCRIPT, include_str!("page/network.js")),
 ];
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
