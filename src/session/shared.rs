@@ -339,7 +339,7 @@ impl Shared {
 
     /// Ends the session because the endpoint shuts down, which waits for `count` to be dropped.
     pub(super) fn leave(&self, frame: &CloseFrame, count: TaskTrackerToken) {
-        // Not dropped under the lock, here or below: it takes the registry's.
+        // Not dropped under the lock, here or below: dropping the last one wakes whoever waits for the shutdown.
         let mut count = Some(count);
         self.update(|state| {
             state.core.leave(frame, now());

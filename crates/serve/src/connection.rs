@@ -6,9 +6,7 @@ use axum::{
     extract::{ConnectInfo, Request},
     response::Response,
 };
-use hyper::body::Incoming;
-#[cfg(feature = "http2")]
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -50,30 +48,11 @@ impl Settings {
             request
         };
         let service = TowerToHyperService::new(app.map_request(with_peer));
-        let io = TokioIo::new(tcp);
-        #[cfg(not(feature = "http2"))]
-        let http = {
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(self.header_read_timeout)
-                .half_close(self.half_close);
-            http
-        };
-        #[cfg(feature = "http2")]
-        let http = {
-            let mut http = auto::Builder::new(TokioExecutor::new());
-            http.http1()
-                .timer(TokioTimer::new())
-                .header_read_timeout(self.header_read_timeout)
-                .half_close(self.half_close);
-            http.http2().timer(TokioTimer::new()).enable_connect_protocol();
-            http
-        };
-        #[cfg(not(feature = "http2"))]
-        let connection = http.serve_connection(io, service).with_upgrades();
-        #[cfg(feature = "http2")]
-        let connection = http.serve_connection_with_upgrades(io, service);
-        let mut connection = pin!(connection);
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.header_read_timeout)
+            .half_close(self.half_close);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(tcp), service).with_upgrades());
         // An error is the client's: it has broken off, or sent no HTTP.
         tokio::select! {
             _ = connection.as_mut() => return,

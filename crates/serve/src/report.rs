@@ -11,7 +11,8 @@ use axum_sockjs::ShutdownReport;
 pub struct Report {
     /// One for each [endpoint](crate::Server::endpoint), in the order in which they were given.
     pub endpoints: Vec<ShutdownReport>,
-    /// Connections that were cut off in the middle of a request or an answer.
+    /// Connections that were cut off in the middle of a request or an answer. A WebSocket counts as long as its
+    /// handshake takes.
     pub connections_cut_off: usize,
 }
 

@@ -11,7 +11,7 @@ use tower::Service;
 
 use crate::{connection::Settings, report::Report};
 
-/// An HTTP server for an app with SockJS endpoints.
+/// An HTTP/1.1 server for an app with SockJS endpoints.
 ///
 /// | setting | default |
 /// |---|---|
@@ -19,7 +19,7 @@ use crate::{connection::Settings, report::Report};
 /// | [`half_close`](Self::half_close) | off |
 /// | [`tcp_user_timeout`](Self::tcp_user_timeout) | the system's |
 /// | [`close`](Self::close) | 1001 "Going away" |
-/// | [`grace`](Self::grace) | 10 s |
+/// | [`grace`](Self::grace) | 8 s |
 /// | [`last_bytes`](Self::last_bytes) | 1 s |
 #[derive(Debug, Clone)]
 #[must_use]
@@ -43,7 +43,7 @@ impl Default for Server {
             endpoints: Vec::new(),
             code: 1001,
             reason: "Going away".into(),
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(8),
             last_bytes: Duration::from_secs(1),
         }
     }
@@ -90,8 +90,9 @@ impl Server {
         self
     }
 
-    /// How long a stop waits for clients to fetch what they have coming, and for handlers to return. Keep it below the
-    /// time after which your supervisor kills: 90 s for systemd, 30 s for Kubernetes, 10 s for Docker.
+    /// How long a stop waits for clients to fetch what they have coming, and for handlers to return. Together with
+    /// [`last_bytes`](Self::last_bytes), keep it below the time after which your supervisor kills: 90 s for systemd,
+    /// 30 s for Kubernetes, 10 s for Docker.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -109,16 +110,17 @@ impl Server {
     ///    meanwhile, since a client that polls comes by a new request.
     /// 2. No more connections are accepted. Idle ones are closed, and requests under way get their answers, within
     ///    [`last_bytes`](Self::last_bytes).
-    /// 3. What is left is cut off, and counted.
+    /// 3. Connections that are left are cut off, and counted. A WebSocket is no longer one of them after its handshake:
+    ///    those of the endpoints given here have been closed, others are the app's to close.
     ///
     /// Handlers find the peer's address by [`Session::peer_addr`](axum_sockjs::Session::peer_addr), and extractors as
     /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo).
     ///
-    /// An error of accepting is logged; where the process has no file descriptors left, accepting goes on after a
-    /// second, as with `axum::serve`.
+    /// Where the process has no file descriptors left, that is logged, and accepting goes on within a second.
     ///
     /// # Cancel safety
-    /// Dropping it cuts every connection off but WebSockets, and shuts no endpoint down.
+    /// Dropping it cuts every connection off but WebSockets. Before `stop` completes, that shuts no endpoint down;
+    /// afterwards, the endpoints stay shut.
     pub async fn serve<S>(self, mut listener: TcpListener, app: S, stop: impl Future<Output = ()>) -> Report
     where
         S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -144,8 +146,11 @@ impl Server {
         stopping.cancel();
         let all_ended = async { while connections.join_next().await.is_some() {} };
         let _ = timeout(self.last_bytes, all_ended).await;
-        let connections_cut_off = connections.len();
-        connections.shutdown().await;
+        connections.abort_all();
+        let mut connections_cut_off = 0;
+        while let Some(ended) = connections.join_next().await {
+            connections_cut_off += usize::from(ended.is_err_and(|error| error.is_cancelled()));
+        }
         Report { endpoints, connections_cut_off }
     }
 

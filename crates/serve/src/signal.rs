@@ -3,7 +3,7 @@
 /// Completes when the process gets SIGTERM, or Ctrl-C; elsewhere than on Unix, Ctrl-C alone.
 ///
 /// # Panics
-/// If the operating system refuses a handler for SIGTERM.
+/// If the operating system refuses a handler for one of them: a server that cannot be told to stop should not start.
 ///
 /// # Cancel safety
 /// Safe: a signal that comes while nobody waits is lost, and has no other effect any more.
@@ -14,10 +14,10 @@ pub async fn terminated() {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminated = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set");
         tokio::select! {
-            _ = interrupted => {}
+            interrupted = interrupted => interrupted.expect("a handler for Ctrl-C can be set"),
             _ = terminated.recv() => {}
         }
     }
     #[cfg(not(unix))]
-    interrupted.await.ok();
+    interrupted.await.expect("a handler for Ctrl-C can be set");
 }

@@ -172,19 +172,3 @@ async fn a_half_closed_connection_is_answered_where_that_is_on() {
     running.request("GET", "/now").await;
     assert!(read_to_end(&mut later).await.ends_with("later"));
 }
-
-/// The preface of HTTP/2 and empty settings are answered by settings.
-#[cfg(feature = "http2")]
-#[tokio::test]
-async fn http2_is_spoken_with_web_sockets_over_it() {
-    let running = Running::start(|server| server).await;
-    let mut tcp = running.connect().await;
-    tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut settings = [0; 9];
-    tcp.read_exact(&mut settings).await.unwrap();
-    assert_eq!(settings[3], 4);
-    let mut payload = vec![0; usize::from(settings[2])];
-    tcp.read_exact(&mut payload).await.unwrap();
-    // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, section 3).
-    assert!(payload.chunks(6).any(|setting| setting == [0, 8, 0, 0, 0, 1]), "{payload:?}");
-}
