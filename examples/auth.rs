@@ -29,7 +29,7 @@ const SECRETS: [(&str, &str); 2] = [("for-people", "Ada"), ("for-robots", "R2")]
 struct App;
 
 /// Somebody known.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq, Hash)]
 struct User(&'static str);
 
 #[derive(Deserialize)]

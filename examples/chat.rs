@@ -8,20 +8,19 @@ use std::{
 };
 
 use axum::{Router, extract::State, serve::ListenerExt};
-use axum_sockjs::{Message, SendError, Sender, Session, SockJs};
+use axum_sockjs::{ConnectionId, Message, SendError, Sender, Session, SockJs};
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 /// Everyone in the room.
 #[derive(Clone, Default)]
 struct Room {
-    seats: Arc<Mutex<HashMap<Uuid, Sender>>>,
+    seats: Arc<Mutex<HashMap<ConnectionId, Sender>>>,
 }
 
 /// A place in the room; given up when dropped.
 struct Seat {
     room: Room,
-    id: Uuid,
+    id: ConnectionId,
 }
 
 impl Room {
@@ -42,7 +41,7 @@ impl Room {
         });
     }
 
-    fn with_seats<R>(&self, f: impl FnOnce(&mut HashMap<Uuid, Sender>) -> R) -> R {
+    fn with_seats<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
         f(&mut self.seats.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -108,10 +108,7 @@ async fn publish(room: Room) {
 }
 
 async fn serve(args: Args) -> Result<()> {
-    let options = Options::new()
-        .send_queue_bytes(args.queue)
-        .write_timeout(Duration::ZERO)
-        .pong_timeout(Duration::ZERO);
+    let options = Options::new().send_queue_bytes(args.queue).write_timeout(None).pong_timeout(None);
     let room = Room::default();
     tokio::spawn(publish(room.clone()));
     let join = move |session: Session| {

@@ -37,12 +37,11 @@ use std::{
 
 use axum::{Router, extract::State, routing::get, serve::ListenerExt};
 use axum_sockjs::{
-    ClientScript, CloseReason, Cookie, Message, Options, Origins, Sender, Session, SockJs, SockJsHandle,
-    Transport,
+    ClientScript, CloseReason, ConnectionId, Cookie, Message, Options, Origins, Sender, Session, SockJs,
+    SockJsHandle, Transport,
 };
 use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
-use uuid::Uuid;
 
 const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--max-message BYTES] [--workers N] [--static DIR] [--client FILE]";
 
@@ -125,10 +124,10 @@ async fn amplify(mut session: Session) {
 
 /// The sessions of `/broadcast`.
 #[derive(Clone, Default)]
-struct Peers(Arc<Mutex<HashMap<Uuid, Sender>>>);
+struct Peers(Arc<Mutex<HashMap<ConnectionId, Sender>>>);
 
 impl Peers {
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<Uuid, Sender>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -154,7 +153,7 @@ fn refused(endpoints: &[SockJsHandle]) -> String {
 }
 
 /// Where the ends of `/commands` sessions are told.
-type Ends = broadcast::Sender<(Uuid, String)>;
+type Ends = broadcast::Sender<(ConnectionId, String)>;
 
 async fn commands(State(ends): State<Ends>, mut session: Session) {
     let mut name = "-".to_owned();
@@ -188,7 +187,7 @@ async fn commands(State(ends): State<Ends>, mut session: Session) {
     ends.send((session.id(), format!("ended {} {name} {reason}", session.transport()))).ok();
 }
 
-fn watch(mut ends: broadcast::Receiver<(Uuid, String)>, session: &Session) {
+fn watch(mut ends: broadcast::Receiver<(ConnectionId, String)>, session: &Session) {
     let watcher = session.sender();
     tokio::spawn(async move {
         loop {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 #[cfg(feature = "websocket")]
 use crate::{
     options::builder::Options,
-    response::rejection::Cause,
+    response::cause::RejectionCause,
     transport::websocket::{handshake::Upgrade, hixie76::decode_in_pieces},
 };
 use crate::{
@@ -181,7 +181,7 @@ pub fn judge_handshake(data: &[u8]) {
         let Err(answer) = Upgrade::from_request(&mut parts, &options) else {
             panic!("there is no connection to upgrade");
         };
-        assert_eq!(answer.cause(), Cause::Handshake, "{answer:?}");
+        assert_eq!(answer.cause(), RejectionCause::Handshake, "{answer:?}");
     }
 }
 

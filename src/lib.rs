@@ -117,6 +117,8 @@ mod session;
 mod transport;
 mod util;
 
+#[cfg(feature = "websocket")]
+pub use self::endpoint::raw_websocket::RawWebSocket;
 #[doc(hidden)]
 pub use self::session::{opened::Opened, owner::Owner};
 pub use self::{
@@ -133,13 +135,21 @@ pub use self::{
         builder::Options,
         cookie::Cookie,
         cors::Cors,
+        validate::InvalidOptions,
     },
     origin::{pattern::InvalidOrigin, policy::Origins},
     protocol::{close::CloseFrame, message::Message, transport::Transport},
-    response::client::ClientScript,
+    response::{cause::RejectionCause, client::ClientScript},
     session::{
-        close_reason::CloseReason, core::settings::Overflow, drain::ShutdownReport, send_error::SendError,
-        sender::Sender, session::Session, traffic::TransportStats,
+        close_kind::CloseKind,
+        close_reason::CloseReason,
+        connection_id::{ConnectionId, InvalidConnectionId},
+        core::settings::Overflow,
+        drain::ShutdownReport,
+        send_error::SendError,
+        sender::{Sender, WeakSender},
+        session::Session,
+        traffic::TransportStats,
     },
 };
 

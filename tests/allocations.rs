@@ -88,7 +88,7 @@ impl Scene {
         let app = Router::new()
             .nest_service("/echo", echo_endpoint())
             .nest_service("/sink", SockJs::new(sink))
-            .nest_service("/unasked", SockJs::new(sink).options(Options::new().heartbeat(Duration::ZERO)))
+            .nest_service("/unasked", SockJs::new(sink).options(Options::new().heartbeat(None)))
             .nest_service("/broadcast", SockJs::new(broadcast).with_state(Room::default()));
         Self::serving(|listener| axum::serve(listener, app).into_future())
     }

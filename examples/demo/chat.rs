@@ -6,10 +6,9 @@ use std::{
 };
 
 use axum::extract::State;
-use axum_sockjs::{Message, Sender, Session};
+use axum_sockjs::{ConnectionId, Message, Sender, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
-use uuid::Uuid;
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -37,12 +36,12 @@ impl From<ToPage<'_>> for Message {
 
 #[derive(Clone, Default)]
 pub(crate) struct Room {
-    people: Arc<Mutex<HashMap<Uuid, Sender>>>,
+    people: Arc<Mutex<HashMap<ConnectionId, Sender>>>,
 }
 
 impl Room {
     /// Changes who is in the room, and says how many there are then.
-    fn change(&self, change: impl FnOnce(&mut HashMap<Uuid, Sender>)) -> usize {
+    fn change(&self, change: impl FnOnce(&mut HashMap<ConnectionId, Sender>)) -> usize {
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut people);
         people.len()
@@ -60,9 +59,9 @@ impl Room {
 }
 
 pub(crate) async fn chat(State(room): State<Room>, mut session: Session) {
-    let uuid = session.id();
-    let id = &uuid.simple().to_string()[..6];
-    let people = room.change(|people| drop(people.insert(uuid, session.sender())));
+    let connection = session.id();
+    let id = &connection.to_string()[..6];
+    let people = room.change(|people| drop(people.insert(connection, session.sender())));
     session.send(ToPage::Hello { id, transport: session.transport().name(), people }).await.ok();
     room.tell(ToPage::Joined { id, people });
     while let Some(message) = session.recv().await {
@@ -72,7 +71,7 @@ pub(crate) async fn chat(State(room): State<Room>, mut session: Session) {
             Err(_) => {}
         }
     }
-    let people = room.change(|people| drop(people.remove(&uuid)));
+    let people = room.change(|people| drop(people.remove(&connection)));
     room.tell(ToPage::Left { id, people });
 }
 

@@ -1,12 +1,15 @@
 //! Control over an endpoint as a whole.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, hash::Hash, sync::Arc, time::Duration};
 
 use super::stats::Stats;
 use crate::{
     protocol::close::CloseFrame,
     service::endpoint::Sessions,
-    session::{drain::ShutdownReport, registry::Registry},
+    session::{
+        close_reason::CloseReason, connection_id::ConnectionId, drain::ShutdownReport, owner::Owner,
+        registry::Registry, sender::Sender,
+    },
 };
 
 /// A cloneable handle to all sessions of one endpoint: see [`SockJs::handle`](crate::SockJs::handle).
@@ -43,6 +46,61 @@ impl SockJsHandle {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::new(&self.registry().totals(), self.sessions.rejections().collect())
+    }
+
+    /// Returns the sender of an open session, or `None` if it has ended or is none of this endpoint's.
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<Sender> {
+        self.registry().by_id(id).map(Sender::new)
+    }
+
+    /// Returns the senders of all open sessions, in no order. A call takes one short lock per session.
+    #[must_use]
+    pub fn senders(&self) -> Vec<Sender> {
+        self.registry().open_sessions().into_iter().map(Sender::new).collect()
+    }
+
+    /// Returns the senders of the open sessions of one identity, in no order: those for whose opening request
+    /// [`SockJs::identity`](crate::SockJs::identity) returned an equal value of the same type. The cost is that of
+    /// these sessions, however many others there are.
+    ///
+    /// ```
+    /// # use axum_sockjs::SockJsHandle;
+    /// /// Sends a text to all tabs of a user.
+    /// fn notify(handle: &SockJsHandle, user: u64, text: &str) -> usize {
+    ///     handle.senders_of(&user).iter().filter(|tab| tab.try_send(text).is_ok()).count()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn senders_of<I: Eq + Hash + 'static>(&self, identity: &I) -> Vec<Sender> {
+        let sessions = self.registry().by_owner_hash(Owner::hash_of(identity));
+        let senders = sessions.into_iter().map(Sender::new);
+        senders.filter(|sender| sender.identity() == Some(identity)).collect()
+    }
+
+    /// Closes the open sessions for which `is_meant` returns `true` with a code and a text, and returns their number.
+    /// Their handlers see [`CloseReason::Server`](crate::CloseReason::Server), and their clients get all messages sent
+    /// before, then the close frame.
+    ///
+    /// ```
+    /// # use axum_sockjs::SockJsHandle;
+    /// /// Closes all tabs of a user, who has logged out.
+    /// fn log_out(handle: &SockJsHandle, user: u64) -> usize {
+    ///     handle.close_where(4001, "logged out", |sender| sender.identity() == Some(&user))
+    /// }
+    /// ```
+    ///
+    /// The function runs once per session, under no lock. A session that opens meanwhile may be missed.
+    pub fn close_where(
+        &self,
+        code: u16,
+        reason: impl Into<Cow<'static, str>>,
+        mut is_meant: impl FnMut(&Sender) -> bool,
+    ) -> usize {
+        let reason = CloseReason::Server(CloseFrame::new(code, reason));
+        let sessions = self.registry().open_sessions().into_iter();
+        let senders = sessions.map(Sender::new).filter(|sender| is_meant(sender));
+        senders.filter(|sender| sender.end(reason.clone())).count()
     }
 
     /// Closes every open session with a code and a text, and returns their number. The endpoint still accepts new

@@ -1,6 +1,6 @@
 //! The owner of a session: an identity that the application derives from each request and that is compared.
 
-use std::{future::Future, marker::PhantomData, sync::Arc};
+use std::{any::TypeId, future::Future, hash::Hash, marker::PhantomData, sync::Arc};
 
 use axum::{extract::FromRequestParts, response::IntoResponse as _};
 use http::request::Parts;
@@ -13,7 +13,7 @@ use crate::{
 /// An `async fn` that returns the identity behind a request: see [`SockJs::identity`](crate::SockJs::identity).
 ///
 /// Its arguments are one to eight extractors that implement [`FromRequestParts`], as in a
-/// [`Handler`](crate::Handler). Its result is compared by [`PartialEq`]: a user's id, a cookie's value, or an
+/// [`Handler`](crate::Handler). Its result is compared by [`Eq`] and [`Hash`](std::hash::Hash): a user's id, a cookie's value, or an
 /// `Option` of it if login is optional.
 ///
 /// The trait is implemented for all such functions; do not implement it yourself.
@@ -21,10 +21,13 @@ use crate::{
     message = "`{Self}` cannot tell whose a SockJS session is",
     label = "not an `async fn` of extractors that returns something comparable",
     note = "its arguments, one to eight, must implement `axum::extract::FromRequestParts<S>`",
-    note = "what it returns must be `PartialEq + Send + Sync + 'static`",
+    note = "what it returns must be `Eq + Hash + Send + Sync + 'static`",
     note = "the function and its future must be `Send + 'static`, and the function `Clone + Sync`"
 )]
 pub trait Identify<T, S>: Clone + Send + Sync + Sized + 'static {
+    #[doc(hidden)]
+    type Identity: 'static;
+
     /// Runs the extractors on a request, then the function on them.
     #[doc(hidden)]
     fn identify(self, parts: Parts, state: S) -> IdentifyFuture;
@@ -37,10 +40,12 @@ macro_rules! impl_identify {
         where
             F: FnOnce($($extractor,)*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output = I> + Send + 'static,
-            I: PartialEq + Send + Sync + 'static,
+            I: Eq + Hash + Send + Sync + 'static,
             S: Send + Sync + 'static,
             $($extractor: FromRequestParts<S> + Send + 'static,)*
         {
+            type Identity = I;
+
             fn identify(self, mut parts: Parts, state: S) -> IdentifyFuture {
                 Box::pin(async move {
                     $(
@@ -77,6 +82,10 @@ impl<F, T> Erased<F, T> {
 }
 
 impl<F: Identify<T, S>, T: 'static, S> ErasedIdentify<S> for Erased<F, T> {
+    fn identity_type(&self) -> TypeId {
+        TypeId::of::<F::Identity>()
+    }
+
     fn identify(&self, parts: Parts, state: S) -> IdentifyFuture {
         self.identify.clone().identify(parts, state)
     }
@@ -89,6 +98,10 @@ pub(crate) struct WithState<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> ErasedIdentify<()> for WithState<S> {
+    fn identity_type(&self) -> TypeId {
+        self.identify.identity_type()
+    }
+
     fn identify(&self, parts: Parts, (): ()) -> IdentifyFuture {
         self.identify.identify(parts, self.state.clone())
     }

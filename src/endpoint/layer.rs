@@ -14,6 +14,7 @@ use http::Request;
 use tower::{BoxError, Layer, Service};
 
 use super::sockjs::{ResponseFuture, SockJs};
+use crate::service::head::Mount;
 
 impl SockJs {
     /// Returns a layer that puts the endpoint in front of any service, at `prefix` (`""` or `"/"` for all paths).
@@ -109,7 +110,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let SockJsLayer { prefix, sockjs } = &self.layer;
         MiddlewareFuture(if self.serves(request.uri().path()) {
-            Answer::Endpoint(sockjs.call_behind(Some(prefix.len()), request))
+            Answer::Endpoint(sockjs.call_at(Mount::Prefix(prefix.len()), request))
         } else {
             let response = self.inner.call(request);
             Answer::Inner(Box::pin(async move { Ok(response.await?.map(Body::new)) }))

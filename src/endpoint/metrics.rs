@@ -70,7 +70,7 @@ impl SockJsHandle {
 
 fn record(stats: &Stats, endpoint: &str) {
     let endpoint = || endpoint.to_owned();
-    for transport in Transport::ALL {
+    for &transport in Transport::ALL {
         let now = stats.transport(transport);
         let states = [
             ("opening", now.opening),
@@ -97,10 +97,10 @@ fn record(stats: &Stats, endpoint: &str) {
         }
     }
     for (&reason, &total) in &stats.closed {
-        counter!(CLOSED, "endpoint" => endpoint(), "reason" => reason).absolute(total);
+        counter!(CLOSED, "endpoint" => endpoint(), "reason" => reason.name()).absolute(total);
     }
     for (&cause, &total) in &stats.rejected {
-        counter!(REJECTED, "endpoint" => endpoint(), "cause" => cause).absolute(total);
+        counter!(REJECTED, "endpoint" => endpoint(), "cause" => cause.name()).absolute(total);
     }
     counter!(FALLBACKS, "endpoint" => endpoint()).absolute(stats.fallbacks);
     gauge!(HANDLERS, "endpoint" => endpoint()).set(stats.handlers as f64);

@@ -1,6 +1,6 @@
 //! The endpoint that an application mounts, its handler and its handle.
 //!
-//! Imports: service, options, session, protocol.
+//! Imports: service, options, response, session, protocol.
 
 pub(crate) mod handle;
 pub(crate) mod handler;
@@ -8,5 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod layer;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "websocket")]
+pub(crate) mod raw_websocket;
 pub(crate) mod sockjs;
 pub(crate) mod stats;

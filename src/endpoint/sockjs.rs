@@ -1,6 +1,7 @@
 //! The endpoint that an application mounts.
 
 use std::{
+    any::TypeId,
     convert::Infallible,
     fmt,
     future::Future,
@@ -21,7 +22,12 @@ use super::{
 };
 use crate::{
     options::builder::Options,
-    service::{dispatch, endpoint::Endpoint, erased::ErasedIdentify, head::Head},
+    service::{
+        dispatch,
+        endpoint::Endpoint,
+        erased::ErasedIdentify,
+        head::{Head, Mount},
+    },
 };
 
 /// A SockJS endpoint: a [`Service`] that answers every path below its mount point.
@@ -59,15 +65,25 @@ impl<S> SockJs<S> {
         S: 'static,
     {
         let handler = Arc::new(Erased::new(handler));
-        let endpoint = Endpoint::new(Options::default(), Arc::default());
-        Self { service: dispatch::Service { handler, identity: None, endpoint } }
+        let endpoint = Arc::new(Endpoint::new(Options::default(), Arc::default()));
+        Self { service: dispatch::Service { handler, identity: None, identity_limit: None, endpoint } }
     }
 
-    /// Sets the endpoint's options. Call it before mounting the endpoint.
+    /// Sets the endpoint's options, before it is cloned and mounted.
+    ///
+    /// # Panics
+    /// If the options cannot work: see [`Options::validate`]. And if the endpoint has clones: they would keep other
+    /// options for the same sessions.
     #[must_use]
+    #[track_caller]
     pub fn options(mut self, options: Options) -> Self {
-        let sessions = Arc::clone(&self.service.endpoint.sessions);
-        self.service.endpoint = Endpoint::new(options, sessions);
+        if let Err(invalid) = options.validate() {
+            panic!("{invalid}");
+        }
+        let endpoint = Arc::get_mut(&mut self.service.endpoint);
+        let endpoint = endpoint.expect("an endpoint's options must be set before it is cloned");
+        let sessions = Arc::clone(&endpoint.sessions);
+        *endpoint = Endpoint::new(options, sessions);
         self
     }
 
@@ -122,6 +138,51 @@ impl<S> SockJs<S> {
         S: 'static,
     {
         self.service.identity = Some(Arc::new(identity::Erased::new(identify)));
+        self.service.identity_limit = None;
+        self
+    }
+
+    /// Limits the sessions of one [identity](Self::identity), counted as for
+    /// [`Options::max_sessions`]. `limit` returns the number for an identity, or `None` for no limit. Beyond it, an
+    /// opening request gets 429 with `Retry-After: 5`, before the handler's extractors run.
+    ///
+    /// All sessions with the same identity count together. If login is optional and visitors without one have the
+    /// same identity, give it no limit:
+    ///
+    /// ```
+    /// use axum::http::HeaderMap;
+    /// use axum_sockjs::{Session, SockJs};
+    ///
+    /// async fn who(headers: HeaderMap) -> Option<String> {
+    ///     Some(headers.get("x-user")?.to_str().ok()?.to_owned())
+    /// }
+    ///
+    /// async fn serve(session: Session) {
+    ///     session.closed().await;
+    /// }
+    ///
+    /// let endpoint: SockJs = SockJs::new(serve)
+    ///     .identity(who)
+    ///     .max_sessions_per_identity(|user: &Option<String>| user.is_some().then_some(10));
+    /// ```
+    ///
+    /// The function runs for every session that opens, so it must be fast.
+    ///
+    /// # Panics
+    /// If the endpoint has no [`identity`](Self::identity) yet, or one that returns another type.
+    #[must_use]
+    #[track_caller]
+    pub fn max_sessions_per_identity<I, F>(mut self, limit: F) -> Self
+    where
+        I: 'static,
+        F: Fn(&I) -> Option<usize> + Send + Sync + 'static,
+    {
+        let identity = self.service.identity.as_ref().map(|identity| identity.identity_type());
+        assert!(
+            identity == Some(TypeId::of::<I>()),
+            "`max_sessions_per_identity` must come after `identity`, and take a reference to what that returns"
+        );
+        self.service.identity_limit = Some(Arc::new(move |owner| limit(owner.identity()?)));
         self
     }
 
@@ -131,13 +192,13 @@ impl<S> SockJs<S> {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let dispatch::Service { handler, identity, endpoint } = self.service;
+        let dispatch::Service { handler, identity, identity_limit, endpoint } = self.service;
         let identity = identity.map(|identify| {
             let with_state = identity::WithState { identify, state: state.clone() };
             Arc::new(with_state) as Arc<dyn ErasedIdentify<()>>
         });
         let handler = Arc::new(WithState { handler, state });
-        SockJs { service: dispatch::Service { handler, identity, endpoint } }
+        SockJs { service: dispatch::Service { handler, identity, identity_limit, endpoint } }
     }
 
     /// Returns a handle to the endpoint's sessions.
@@ -175,20 +236,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        self.call_behind(None, request)
+        self.call_at(Mount::Nested, request)
     }
 }
 
 impl SockJs {
-    /// Answers a request. `prefix` is the length of the endpoint's own prefix in the path, as a layer has found it;
-    /// `None` if the prefix is already removed.
-    pub(crate) fn call_behind<B>(&self, prefix: Option<usize>, request: Request<B>) -> ResponseFuture
+    /// Answers a request.
+    pub(crate) fn call_at<B>(&self, mount: Mount, request: Request<B>) -> ResponseFuture
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
     {
         let service = self.service.clone();
         let (parts, body) = request.into_parts();
-        let head = Box::new(Head::new(parts, prefix));
+        let head = Box::new(Head::new(parts, mount));
         ResponseFuture(Box::pin(async move { service.respond(head, body).await }))
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     protocol::transport::Transport,
+    response::cause::RejectionCause,
     session::{
-        close_reason::CloseReason,
+        close_kind::CloseKind,
         traffic::{Totals, TransportStats},
     },
 };
@@ -19,15 +20,15 @@ use crate::{
 #[non_exhaustive]
 pub struct Stats {
     transports: [TransportStats; Transport::ALL.len()],
-    /// Total of ended sessions, by [`CloseReason::name`]. Every name is present.
-    pub closed: BTreeMap<&'static str, u64>,
+    /// Total of ended sessions, by the kind of their end. Every kind is present.
+    pub closed: BTreeMap<CloseKind, u64>,
     /// Total of rejected requests, by cause. Every cause is present: [the
     /// list](crate::guide::operating#refused-requests).
-    pub rejected: BTreeMap<&'static str, u64>,
+    pub rejected: BTreeMap<RejectionCause, u64>,
     /// Total of sessions opened over an HTTP transport although WebSocket is enabled.
     ///
     /// sockjs-client tries WebSocket first, so most of these are clients whose WebSocket failed: in the browser, at a
-    /// proxy, or at this server (see `rejected["handshake"]`). A server cannot distinguish them from clients
+    /// proxy, or at this server (see [`RejectionCause::Handshake`]). A server cannot distinguish them from clients
     /// configured without WebSocket.
     pub fallbacks: u64,
     /// The peak of bytes that waited for the application in any one session, counted as by
@@ -41,10 +42,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn new(totals: &Totals, rejected: BTreeMap<&'static str, u64>) -> Self {
+    pub(crate) fn new(totals: &Totals, rejected: BTreeMap<RejectionCause, u64>) -> Self {
         Self {
             transports: totals.transports,
-            closed: CloseReason::NAMES.into_iter().zip(totals.closed).collect(),
+            closed: CloseKind::ALL.iter().copied().zip(totals.closed).collect(),
             rejected,
             fallbacks: totals.fallbacks,
             receive_queue_peak_bytes: totals.receive_queue_peak,

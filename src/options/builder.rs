@@ -1,10 +1,12 @@
 //! The settings of an endpoint.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use http::{HeaderMap, uri::Scheme};
+use http::uri::Scheme;
 use tracing::Level;
 
+#[cfg(feature = "websocket")]
+use super::subprotocols::Subprotocols;
 use super::{cookie::Cookie, cors::Cors, peer_key::PeerKey};
 use crate::{
     origin::policy::Origins,
@@ -31,7 +33,7 @@ use crate::{
 #[must_use]
 pub struct Options {
     pub(crate) transports: TransportSet,
-    pub(crate) heartbeat: Duration,
+    pub(crate) heartbeat: Option<Duration>,
     pub(crate) disconnect_delay: Duration,
     pub(crate) response_limit: usize,
     pub(crate) client_url: String,
@@ -49,26 +51,28 @@ pub struct Options {
     pub(crate) max_batch_messages: usize,
     pub(crate) receive_queue_bytes: usize,
     pub(crate) receive_queue_messages: usize,
-    pub(crate) receive_timeout: Duration,
+    pub(crate) receive_timeout: Option<Duration>,
     pub(crate) max_pending_sends: usize,
     pub(crate) send_queue_bytes: usize,
     pub(crate) send_overflow: Overflow,
-    pub(crate) write_timeout: Duration,
-    pub(crate) pong_timeout: Duration,
-    pub(crate) max_sessions: usize,
-    pub(crate) max_sessions_per_peer: usize,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) pong_timeout: Option<Duration>,
+    pub(crate) max_sessions: Option<usize>,
+    pub(crate) max_sessions_per_peer: Option<usize>,
     pub(crate) peer_key: PeerKey,
     pub(crate) open_timeout: Duration,
     pub(crate) span_level: Level,
     #[cfg(feature = "websocket")]
     pub(crate) hixie76: bool,
+    #[cfg(feature = "websocket")]
+    pub(crate) subprotocols: Subprotocols,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             transports: TransportSet::ALL,
-            heartbeat: Duration::from_secs(25),
+            heartbeat: Some(Duration::from_secs(25)),
             disconnect_delay: Duration::from_secs(5),
             response_limit: 128 << 10,
             client_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js".to_owned(),
@@ -86,19 +90,21 @@ impl Default for Options {
             max_batch_messages: 1000,
             receive_queue_bytes: 1 << 20,
             receive_queue_messages: 1000,
-            receive_timeout: Duration::MAX,
+            receive_timeout: None,
             max_pending_sends: 8,
             send_queue_bytes: 1 << 20,
             send_overflow: Overflow::Wait,
-            write_timeout: Duration::from_secs(10),
-            pong_timeout: Duration::from_secs(10),
-            max_sessions: 65_536,
-            max_sessions_per_peer: usize::MAX,
+            write_timeout: Some(Duration::from_secs(10)),
+            pong_timeout: Some(Duration::from_secs(10)),
+            max_sessions: Some(65_536),
+            max_sessions_per_peer: None,
             peer_key: PeerKey::Address,
             open_timeout: Duration::from_secs(5),
             span_level: Level::INFO,
             #[cfg(feature = "websocket")]
             hixie76: false,
+            #[cfg(feature = "websocket")]
+            subprotocols: Subprotocols::None,
         }
     }
 }
@@ -123,20 +129,20 @@ impl Options {
     }
 
     /// Sends a heartbeat after this long without a frame: `h`, and on a WebSocket also a ping. The ping is also sent
-    /// after this long without data from the client. Zero disables heartbeats.
+    /// after this long without data from the client. `None` disables heartbeats.
     ///
     /// A WebSocket's peer must answer within [`pong_timeout`](Self::pong_timeout). On the other transports, the
-    /// heartbeat lets the operating system detect a vanished client, once it gives up sending; with zero, only a
-    /// message does. The value must stay below the idle timeout of proxies. With JSONP polling it must also stay
+    /// heartbeat lets the operating system detect a vanished client, once it gives up sending; without heartbeats,
+    /// only a message does. The value must stay below the idle timeout of proxies. With JSONP polling it must also stay
     /// below 35 s, since the client gives up a JSONP poll then.
-    pub fn heartbeat(mut self, after: Duration) -> Self {
-        self.heartbeat = after;
+    pub fn heartbeat(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.heartbeat = after.into();
         self
     }
 
     /// Ends a session after this long without a receiving request, and forgets a closed session after this long. A
-    /// WebSocket has this long to answer a close frame. Zero leaves no time: no client of the HTTP transports could
-    /// come back for its next response.
+    /// WebSocket has this long to answer a close frame. Zero is [invalid](Self::validate): no client of the HTTP
+    /// transports could come back for its next response.
     ///
     /// A large response extends the delay by the time that it takes at 16 KiB per second, up to a minute, since its
     /// end may still be on a slow link. Messages sent before a close have up to a minute between two frames to reach
@@ -295,176 +301,6 @@ impl Options {
         self
     }
 
-    /// Limits a message from a client, in bytes: of UTF-8 after unquoting, or of binary data.
-    ///
-    /// A longer message closes a WebSocket with 1009. A sending request gets 413 and none of the batch is accepted,
-    /// but the session continues.
-    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
-        self.max_message_bytes = bytes;
-        self
-    }
-
-    /// Limits the part of a sending request that is held at once, in bytes of JSON, and a message of a framed
-    /// WebSocket.
-    ///
-    /// A request may have any size: sockjs-client sends all queued messages in one request and knows no limit. A
-    /// request within this limit and [`max_batch_messages`](Self::max_batch_messages) is one batch, which is accepted
-    /// completely or not at all. A larger request is read batch by batch, when the queue to the application has room.
-    /// If a batch is malformed or breaks off, the earlier batches stay accepted. A request whose single message, as
-    /// JSON, is larger gets 413, and a WebSocket is closed with 1009.
-    ///
-    /// A client that sends no complete message for a minute, while none of its messages waits for room, gets 408.
-    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
-        self.max_body_bytes = bytes;
-        self
-    }
-
-    /// Limits the messages in one batch: of a sending request, which may have several (see
-    /// [`max_body_bytes`](Self::max_body_bytes)), or of a WebSocket frame, which closes the socket with 1009 beyond.
-    pub fn max_batch_messages(mut self, messages: usize) -> Self {
-        self.max_batch_messages = messages;
-        self
-    }
-
-    /// Limits the bytes that wait for the application in one session; each message counts 128 more.
-    ///
-    /// While a batch does not fit, its request gets no response, and a WebSocket is not read. An empty queue accepts
-    /// any batch, whose own limits bound it.
-    pub fn receive_queue_bytes(mut self, bytes: usize) -> Self {
-        self.receive_queue_bytes = bytes;
-        self
-    }
-
-    /// Limits the messages that wait for the application in one session.
-    pub fn receive_queue_messages(mut self, messages: usize) -> Self {
-        self.receive_queue_messages = messages;
-        self
-    }
-
-    /// Sets how long a batch of a sending request waits for room in the queue. After that, the request gets 503, and
-    /// none of the batch is accepted; the client then ends its session. Zero does not wait.
-    ///
-    /// By default, or with [`Duration::MAX`], a batch waits as long as the session lives, like WebSocket messages: a
-    /// client cannot know how long a handler takes. A proxy in between has its own limit.
-    pub fn receive_timeout(mut self, timeout: Duration) -> Self {
-        self.receive_timeout = timeout;
-        self
-    }
-
-    /// Limits the sending requests of one session in flight: those whose body is arriving or whose messages wait for
-    /// room. One more gets 429 with `Retry-After: 5`, and none of its messages is accepted.
-    ///
-    /// The limit bounds the memory before the queue that one session's client can make the server hold: this number
-    /// times [`max_body_bytes`](Self::max_body_bytes), plus 128 bytes for each message of a batch. sockjs-client has
-    /// one request in flight, and sends the next batch after its response. A client with several in flight does not
-    /// know in which order they arrive, and the batches of large requests interleave.
-    pub fn max_pending_sends(mut self, requests: usize) -> Self {
-        self.max_pending_sends = requests;
-        self
-    }
-
-    /// Limits the bytes that wait for the client in one session, counted as their memory: the text and, if it has to
-    /// be escaped, its wire form; each message counts 128 more. An empty queue accepts any message.
-    /// [`send_overflow`](Self::send_overflow) sets the effect of a full queue.
-    pub fn send_queue_bytes(mut self, bytes: usize) -> Self {
-        self.send_queue_bytes = bytes;
-        self
-    }
-
-    /// Sets what happens to a message when the queue to its client is full; by default, `send` waits.
-    pub fn send_overflow(mut self, policy: Overflow) -> Self {
-        self.send_overflow = policy;
-        self
-    }
-
-    /// Sets how long queued data may make no progress to the client. After that, the session ends with
-    /// [`CloseReason::WriteTimeout`](crate::CloseReason::WriteTimeout). Zero waits forever.
-    ///
-    /// The time counts while data waits to be written and none of it can be. Progress is data that the underlying
-    /// connection accepts: on a WebSocket any byte, on a stream each 32 KiB of a frame. The buffers between server
-    /// and client empty first: see [slow and dead clients](crate::guide::slow).
-    pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeout = timeout;
-        self
-    }
-
-    /// Sets how long a WebSocket's peer may take to answer the ping that is sent with each heartbeat. After that, the
-    /// session ends with [`CloseReason::PongTimeout`](crate::CloseReason::PongTimeout). Zero waits forever.
-    ///
-    /// Any byte from the peer counts as an answer. No answer is expected while the queue to the application is full,
-    /// since the socket is not read then, nor from hixie-76, which has no ping.
-    pub fn pong_timeout(mut self, timeout: Duration) -> Self {
-        self.pong_timeout = timeout;
-        self
-    }
-
-    /// Limits the sessions of the endpoint. Beyond it, an opening request gets 503 with `Retry-After: 5`. The default
-    /// is 65,536: raise it if the machine has the memory, or lower it. `usize::MAX` is no limit.
-    ///
-    /// Any client can open a session with one request and leave, and the session then lives for its disconnect delay:
-    /// without a limit, one client can fill the memory. A session takes at least 2 KiB, 4 KiB with its WebSocket, and
-    /// a stream some 20 KiB with its connection. The handler's own memory is extra.
-    ///
-    /// A session counts from its opening request until it has ended and its handler has returned. So a closed session
-    /// counts during its disconnect delay, and so does one whose handler continues without its client. If a handler
-    /// does more than wait for messages, it should also wait for [`closed`](crate::Session::closed); otherwise
-    /// clients that leave block new ones. [`SockJsHandle::len`](crate::SockJsHandle::len) counts only open sessions,
-    /// and [`Stats::handlers`](crate::Stats::handlers) all running handlers.
-    pub fn max_sessions(mut self, sessions: usize) -> Self {
-        self.max_sessions = sessions;
-        self
-    }
-
-    /// Limits the sessions of one peer, counted as for [`max_sessions`](Self::max_sessions). Beyond it, an opening
-    /// request gets 429 with `Retry-After: 5`, before the handler's extractors run. The extractors of
-    /// [`SockJs::identity`](crate::SockJs::identity) have already run then, since they run for every request.
-    ///
-    /// A peer is the IPv4 address or the 64-bit IPv6 network of the connection: see
-    /// [`Session::peer_addr`](crate::Session::peer_addr) for how the server makes it known. A request without a known
-    /// address is not limited, and the first one logs a `WARN`. Behind a proxy, all requests have the proxy's
-    /// address: choose another key with [`peer_key`](Self::peer_key).
-    pub fn max_sessions_per_peer(mut self, sessions: usize) -> Self {
-        self.max_sessions_per_peer = sessions;
-        self
-    }
-
-    /// Sets the key by which [`max_sessions_per_peer`](Self::max_sessions_per_peer) counts sessions. The function
-    /// gets the opening request's headers and the connection's address, if known. Requests for which it returns
-    /// `None` are not limited, and the first one logs a `WARN`. It runs for every session that opens, so it must be
-    /// fast.
-    ///
-    /// Any client can write any header: use one that your proxy sets, and only if it is from the proxy.
-    ///
-    /// ```
-    /// use axum_sockjs::Options;
-    ///
-    /// // nginx: proxy_set_header X-Real-IP $remote_addr;
-    /// let options = Options::new().max_sessions_per_peer(20).peer_key(|headers, _proxy| {
-    ///     Some(headers.get("x-real-ip")?.to_str().ok()?.to_owned())
-    /// });
-    /// ```
-    pub fn peer_key<F>(mut self, key: F) -> Self
-    where
-        F: Fn(&HeaderMap, Option<SocketAddr>) -> Option<String> + Send + Sync + 'static,
-    {
-        self.peer_key = PeerKey::Custom(Arc::new(key));
-        self
-    }
-
-    /// Sets how long extractors may take: those of the handler for the opening request, and those of
-    /// [`SockJs::identity`](crate::SockJs::identity) for each request. After that, the request gets 503 with
-    /// `Retry-After: 5`.
-    ///
-    /// A WebSocket has the same time again to complete its upgrade, and a hixie-76 client again for the rest of its
-    /// handshake. After that, the connection is closed, and the handler has not run.
-    ///
-    /// Zero does not disable the timeout but leaves no time: any extractor that waits fails, and so does every
-    /// WebSocket upgrade.
-    pub fn open_timeout(mut self, timeout: Duration) -> Self {
-        self.open_timeout = timeout;
-        self
-    }
-
     /// Sets the level of the span `session`, which surrounds everything that a handler does and has the fields
     /// `connection` and `transport`: see [logs](crate::guide::operating#logs). The default is `INFO`, so that a
     /// handler's log lines can be separated by connection at that level.
@@ -475,14 +311,6 @@ impl Options {
     /// tracing-subscriber's `fmt`, and enters it each time that a handler is polled.
     pub fn span_level(mut self, level: Level) -> Self {
         self.span_level = level;
-        self
-    }
-
-    /// Accepts the WebSocket handshake from before RFC 6455, "hixie-76", and its framing, for browsers like Safari 5.
-    /// The protocol has no binary data, no ping and no close code.
-    #[cfg(feature = "websocket")]
-    pub fn hixie76(mut self, accept: bool) -> Self {
-        self.hixie76 = accept;
         self
     }
 }

@@ -1,7 +1,5 @@
 //! Values derived from several options.
 
-use std::time::Duration;
-
 use http::request::Parts;
 
 use super::builder::Options;
@@ -52,9 +50,8 @@ impl Options {
     /// The settings of a session.
     pub(crate) fn settings(&self, connection: &Connection) -> Settings {
         let Connection { transport, pings, .. } = *connection;
-        let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
         let kind = if transport.is_socket() {
-            let pong_timeout = unless_zero(self.pong_timeout).filter(|_| pings);
+            let pong_timeout = self.pong_timeout.filter(|_| pings);
             Kind::Socket { framed: transport.is_framed(), pong_timeout }
         } else if transport.is_polling() {
             Kind::Poll
@@ -62,13 +59,13 @@ impl Options {
             Kind::Stream
         };
         Settings {
-            heartbeat: unless_zero(self.heartbeat),
+            heartbeat: self.heartbeat,
             disconnect_delay: self.disconnect_delay,
             receive_queue_bytes: self.receive_queue_bytes,
             receive_queue_messages: self.receive_queue_messages,
             send_queue_bytes: self.send_queue_bytes,
             send_overflow: self.send_overflow,
-            write_timeout: unless_zero(self.write_timeout),
+            write_timeout: self.write_timeout,
             kind,
         }
     }

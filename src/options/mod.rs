@@ -7,5 +7,11 @@ pub(crate) mod builder;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 mod derived;
+mod limits;
 pub(crate) mod peer_key;
+#[cfg(feature = "websocket")]
+pub(crate) mod subprotocols;
 mod table;
+pub(crate) mod validate;
+#[cfg(feature = "websocket")]
+mod websocket;

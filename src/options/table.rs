@@ -44,6 +44,8 @@ impl Options {
             span_level,
             #[cfg(feature = "websocket")]
             hixie76,
+            #[cfg(feature = "websocket")]
+            subprotocols,
         } = self;
         let bytes = |bytes: &usize| match bytes {
             bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
@@ -51,8 +53,9 @@ impl Options {
             bytes => format!("{bytes} B"),
         };
         let on_or_off = |on: bool| if on { "on" } else { "off" };
-        let or_none =
-            |count: &usize| if *count == usize::MAX { "no limit".to_owned() } else { count.to_string() };
+        let limit = |limit: &Option<usize>| limit.map_or("no limit".to_owned(), |limit| limit.to_string());
+        let time =
+            |time: &Option<Duration>, none: &str| time.map_or(none.to_owned(), |time| format!("{time:?}"));
         vec![
             (
                 "enable, disable",
@@ -62,7 +65,7 @@ impl Options {
                     format!("{transports:?}")
                 },
             ),
-            ("heartbeat", format!("{heartbeat:?}")),
+            ("heartbeat", time(heartbeat, "off")),
             ("disconnect_delay", format!("{disconnect_delay:?}")),
             ("response_limit", bytes(response_limit)),
             ("client_url", client_url.clone()),
@@ -80,29 +83,24 @@ impl Options {
             ("cors", format!("{cors:?}")),
             ("max_message_bytes", bytes(max_message_bytes)),
             ("max_body_bytes", bytes(max_body_bytes)),
-            ("max_batch_messages", or_none(max_batch_messages)),
+            ("max_batch_messages", max_batch_messages.to_string()),
             ("receive_queue_bytes", bytes(receive_queue_bytes)),
-            ("receive_queue_messages", or_none(receive_queue_messages)),
-            (
-                "receive_timeout",
-                if *receive_timeout == Duration::MAX {
-                    "no limit".to_owned()
-                } else {
-                    format!("{receive_timeout:?}")
-                },
-            ),
-            ("max_pending_sends", or_none(max_pending_sends)),
+            ("receive_queue_messages", receive_queue_messages.to_string()),
+            ("receive_timeout", time(receive_timeout, "no limit")),
+            ("max_pending_sends", max_pending_sends.to_string()),
             ("send_queue_bytes", bytes(send_queue_bytes)),
             ("send_overflow", format!("{send_overflow:?}")),
-            ("write_timeout", format!("{write_timeout:?}")),
-            ("pong_timeout", format!("{pong_timeout:?}")),
-            ("max_sessions", or_none(max_sessions)),
-            ("max_sessions_per_peer", or_none(max_sessions_per_peer)),
+            ("write_timeout", time(write_timeout, "no limit")),
+            ("pong_timeout", time(pong_timeout, "no limit")),
+            ("max_sessions", limit(max_sessions)),
+            ("max_sessions_per_peer", limit(max_sessions_per_peer)),
             ("peer_key", format!("{peer_key:?}")),
             ("open_timeout", format!("{open_timeout:?}")),
             ("span_level", span_level.to_string()),
             #[cfg(feature = "websocket")]
             ("hixie76", on_or_off(*hixie76).to_owned()),
+            #[cfg(feature = "websocket")]
+            ("subprotocols", format!("{subprotocols:?}")),
         ]
     }
 }
@@ -143,10 +141,10 @@ mod tests {
         for row in &real {
             assert!(documented.contains(row), "missing or wrong in docs/options.md: {row:?}");
         }
-        let hixie = usize::from(cfg!(not(feature = "websocket")));
+        let of_websockets = 2 * usize::from(cfg!(not(feature = "websocket")));
         assert_eq!(
             documented.len(),
-            real.len() + hixie,
+            real.len() + of_websockets,
             "docs/options.md lists an option that does not exist"
         );
     }

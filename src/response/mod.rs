@@ -3,6 +3,7 @@
 //! Imports: util.
 
 pub(crate) mod cache;
+pub(crate) mod cause;
 pub(crate) mod client;
 pub(crate) mod cors;
 pub(crate) mod etag;

@@ -6,7 +6,7 @@ use http::{
     header::{ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION},
 };
 
-use super::{cache, reply};
+use super::{cache, cause::RejectionCause, reply};
 
 /// The reason for rejecting a request, with the data of its response.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Rejection {
     SessionsFull,
     /// The peer has reached its session limit.
     PeerFull,
+    /// The identity has reached its session limit.
+    IdentityFull,
     /// The endpoint is shutting down.
     Shutdown,
     /// The application's extractors took too long.
@@ -50,102 +52,39 @@ pub(crate) enum Rejection {
     /// The session has reached its limit of sending requests in flight.
     SendsFull,
     /// Any cause, sent in a frame of the transport.
-    Framed(Cause, Box<Response>),
-}
-
-/// The causes of rejections: counted, and named in logs and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    NotFound,
-    NoSession,
-    Origin,
-    Identity,
-    Method,
-    Handshake,
-    SessionsFull,
-    PeerFull,
-    Shutdown,
-    OpenTimeout,
-    Extractor,
-    /// Another receiver holds the session.
-    Busy,
-    TooLarge,
-    Malformed,
-    SlowBody,
-    QueueFull,
-    SendsFull,
-}
-
-impl Cause {
-    pub(crate) const ALL: [Self; 17] = [
-        Self::NotFound,
-        Self::NoSession,
-        Self::Origin,
-        Self::Identity,
-        Self::Method,
-        Self::Handshake,
-        Self::SessionsFull,
-        Self::PeerFull,
-        Self::Shutdown,
-        Self::OpenTimeout,
-        Self::Extractor,
-        Self::Busy,
-        Self::TooLarge,
-        Self::Malformed,
-        Self::SlowBody,
-        Self::QueueFull,
-        Self::SendsFull,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::NotFound => "not-found",
-            Self::NoSession => "no-session",
-            Self::Origin => "origin",
-            Self::Identity => "identity",
-            Self::Method => "method",
-            Self::Handshake => "handshake",
-            Self::SessionsFull => "sessions-full",
-            Self::PeerFull => "peer-full",
-            Self::Shutdown => "shutdown",
-            Self::OpenTimeout => "open-timeout",
-            Self::Extractor => "extractor",
-            Self::Busy => "busy",
-            Self::TooLarge => "too-large",
-            Self::Malformed => "malformed",
-            Self::SlowBody => "slow-body",
-            Self::QueueFull => "queue-full",
-            Self::SendsFull => "sends-full",
-        }
-    }
+    Framed(RejectionCause, Box<Response>),
 }
 
 impl Rejection {
-    pub(crate) fn cause(&self) -> Cause {
+    pub(crate) fn cause(&self) -> RejectionCause {
         match self {
-            Self::NotFound => Cause::NotFound,
-            Self::NoSession => Cause::NoSession,
-            Self::Origin => Cause::Origin,
-            Self::Identity => Cause::Identity,
-            Self::Method { .. } => Cause::Method,
-            Self::Handshake(_) | Self::UpgradeRequired(_) => Cause::Handshake,
-            Self::SessionsFull => Cause::SessionsFull,
-            Self::PeerFull => Cause::PeerFull,
-            Self::Shutdown => Cause::Shutdown,
-            Self::OpenTimeout => Cause::OpenTimeout,
-            Self::Extractor(_) => Cause::Extractor,
-            Self::TooLarge(_) => Cause::TooLarge,
-            Self::Malformed(_) | Self::BrokenBody => Cause::Malformed,
-            Self::SlowBody => Cause::SlowBody,
-            Self::QueueFull => Cause::QueueFull,
-            Self::SendsFull => Cause::SendsFull,
+            Self::NotFound => RejectionCause::NotFound,
+            Self::NoSession => RejectionCause::NoSession,
+            Self::Origin => RejectionCause::Origin,
+            Self::Identity => RejectionCause::Identity,
+            Self::Method { .. } => RejectionCause::Method,
+            Self::Handshake(_) | Self::UpgradeRequired(_) => RejectionCause::Handshake,
+            Self::SessionsFull => RejectionCause::SessionsFull,
+            Self::PeerFull => RejectionCause::PeerFull,
+            Self::IdentityFull => RejectionCause::IdentityFull,
+            Self::Shutdown => RejectionCause::Shutdown,
+            Self::OpenTimeout => RejectionCause::OpenTimeout,
+            Self::Extractor(_) => RejectionCause::Extractor,
+            Self::TooLarge(_) => RejectionCause::TooLarge,
+            Self::Malformed(_) | Self::BrokenBody => RejectionCause::Malformed,
+            Self::SlowBody => RejectionCause::SlowBody,
+            Self::QueueFull => RejectionCause::QueueFull,
+            Self::SendsFull => RejectionCause::SendsFull,
             Self::Framed(cause, _) => *cause,
         }
     }
 
     /// Whether the endpoint cannot open a session now.
     pub(crate) fn is_overload(&self) -> bool {
-        matches!(self, Self::SessionsFull | Self::PeerFull | Self::Shutdown | Self::OpenTimeout)
+        matches!(
+            self,
+            Self::SessionsFull | Self::PeerFull | Self::IdentityFull | Self::Shutdown | Self::OpenTimeout
+        )
     }
 }
 
@@ -177,6 +116,9 @@ impl IntoResponse for Rejection {
             Self::SessionsFull => try_again_later(StatusCode::SERVICE_UNAVAILABLE, "Too many sessions.\n"),
             Self::PeerFull => {
                 try_again_later(StatusCode::TOO_MANY_REQUESTS, "Too many sessions of one peer.\n")
+            }
+            Self::IdentityFull => {
+                try_again_later(StatusCode::TOO_MANY_REQUESTS, "Too many sessions of one user.\n")
             }
             Self::Shutdown => try_again_later(StatusCode::SERVICE_UNAVAILABLE, "The server is going down.\n"),
             Self::OpenTimeout => {

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     options::{builder::Options, cors::Cors},
     response::{cache, cors::AllowOrigin, rejection::Rejection},
+    session::owner::Owner,
     util::body::discard_body,
 };
 
@@ -27,13 +28,22 @@ use crate::{
 pub(crate) struct Service<S = ()> {
     pub(crate) handler: Arc<dyn ErasedHandler<S>>,
     pub(crate) identity: Option<Arc<dyn ErasedIdentify<S>>>,
+    pub(crate) identity_limit: Option<Arc<IdentityLimit>>,
     pub(crate) endpoint: Arc<Endpoint>,
 }
 
+/// How many sessions an owner may have; `None` for any number.
+pub(crate) type IdentityLimit = dyn Fn(&Owner) -> Option<usize> + Send + Sync;
+
 impl<S> Clone for Service<S> {
     fn clone(&self) -> Self {
-        let Self { handler, identity, endpoint } = self;
-        Self { handler: Arc::clone(handler), identity: identity.clone(), endpoint: Arc::clone(endpoint) }
+        let Self { handler, identity, identity_limit, endpoint } = self;
+        Self {
+            handler: Arc::clone(handler),
+            identity: identity.clone(),
+            identity_limit: identity_limit.clone(),
+            endpoint: Arc::clone(endpoint),
+        }
     }
 }
 

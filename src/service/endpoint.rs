@@ -8,7 +8,7 @@ use std::sync::{
 use crate::{
     options::builder::Options,
     origin::log::RefusalLog,
-    response::{iframe::IframePage, info::InfoPage, rejection::Cause},
+    response::{cause::RejectionCause, iframe::IframePage, info::InfoPage},
     session::registry::Registry,
 };
 
@@ -26,16 +26,16 @@ pub(crate) struct Endpoint {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     pub(crate) registry: Arc<Registry>,
-    rejections: [AtomicU64; Cause::ALL.len()],
+    rejections: [AtomicU64; RejectionCause::ALL.len()],
 }
 
 impl Endpoint {
-    pub(crate) fn new(options: Options, sessions: Arc<Sessions>) -> Arc<Self> {
+    pub(crate) fn new(options: Options, sessions: Arc<Sessions>) -> Self {
         let iframe = IframePage::new(options.iframe_client_url());
         let Options { transports, cookie, base_url, .. } = &options;
         let info = InfoPage::new(transports.has_websocket(), cookie.is_on(), base_url.as_deref());
         let (refusal_log, unknown_peer_warning) = (RefusalLog::default(), Once::new());
-        Arc::new(Self { options, iframe, info, sessions, refusal_log, unknown_peer_warning })
+        Self { options, iframe, info, sessions, refusal_log, unknown_peer_warning }
     }
 
     pub(super) fn registry(&self) -> &Arc<Registry> {
@@ -44,13 +44,13 @@ impl Endpoint {
 }
 
 impl Sessions {
-    pub(super) fn count_rejection(&self, cause: Cause) {
+    pub(super) fn count_rejection(&self, cause: RejectionCause) {
         self.rejections[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number of rejected requests by the name of their cause.
-    pub(crate) fn rejections(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// The number of rejected requests by their cause.
+    pub(crate) fn rejections(&self) -> impl Iterator<Item = (RejectionCause, u64)> {
         let counts = self.rejections.iter().map(|count| count.load(Ordering::Relaxed));
-        Cause::ALL.into_iter().map(Cause::name).zip(counts)
+        RejectionCause::ALL.iter().copied().zip(counts)
     }
 }

@@ -1,6 +1,6 @@
 //! The application's functions with type-erased arguments.
 
-use std::{future::Future, pin::Pin};
+use std::{any::TypeId, future::Future, pin::Pin};
 
 use axum::response::Response;
 use http::request::Parts;
@@ -18,5 +18,8 @@ pub(crate) trait ErasedHandler<S>: Send + Sync {
 
 /// An [`Identify`](crate::Identify) with type-erased arguments.
 pub(crate) trait ErasedIdentify<S>: Send + Sync {
+    /// The type of the identities.
+    fn identity_type(&self) -> TypeId;
+
     fn identify(&self, parts: Parts, state: S) -> IdentifyFuture;
 }

@@ -8,13 +8,24 @@ use crate::protocol::path::Span;
 /// The head of a request.
 pub(crate) struct Head {
     pub(crate) parts: Parts,
-    /// The length of the endpoint's own prefix in the path, as a layer has found it; `None` if it is already removed.
-    prefix: Option<usize>,
+    mount: Mount,
+}
+
+/// Where an endpoint is in the URL space.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mount {
+    /// The endpoint's own prefix is already removed from the path.
+    Nested,
+    /// The endpoint's own prefix is the beginning of the path, of this length.
+    Prefix(usize),
+    /// The endpoint is one URL, whatever it is, without a session id.
+    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only the raw WebSocket is one URL"))]
+    Route,
 }
 
 impl Head {
-    pub(crate) fn new(parts: Parts, prefix: Option<usize>) -> Self {
-        Self { parts, prefix }
+    pub(crate) fn new(parts: Parts, mount: Mount) -> Self {
+        Self { parts, mount }
     }
 
     /// The path below the endpoint's prefix; `None` if it cannot be a path of the endpoint.
@@ -25,7 +36,10 @@ impl Head {
 
     /// The length of the endpoint's own prefix in the path.
     pub(crate) fn prefix(&self) -> usize {
-        self.prefix.unwrap_or(0)
+        match self.mount {
+            Mount::Prefix(length) => length,
+            Mount::Nested | Mount::Route => 0,
+        }
     }
 
     /// A part of the whole path.
@@ -35,12 +49,21 @@ impl Head {
 
     /// The head for extractors: as behind `nest_service`, but without the session id.
     pub(crate) fn into_redacted(mut self) -> Parts {
-        hide_session_id(&mut self.parts, self.prefix);
+        match self.mount {
+            Mount::Nested => hide_session_id(&mut self.parts, None),
+            Mount::Prefix(length) => hide_session_id(&mut self.parts, Some(length)),
+            Mount::Route => {}
+        }
         self.parts
     }
 
     pub(crate) fn redacted(&self) -> Parts {
-        Self::new(self.parts.clone(), self.prefix).into_redacted()
+        Self::new(self.parts.clone(), self.mount).into_redacted()
+    }
+
+    /// Whether the endpoint is one URL.
+    pub(super) fn is_route(&self) -> bool {
+        matches!(self.mount, Mount::Route)
     }
 }
 

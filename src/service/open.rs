@@ -21,12 +21,13 @@ use crate::{
     session::{
         attachment::Attachment,
         connection::Connection,
+        connection_id::ConnectionId,
         driver::Driver,
         opened::Opened,
         owner::Owner,
         registry::{NoRoom, Reservation},
     },
-    util::{random, timeout::timeout},
+    util::timeout::timeout,
 };
 
 impl From<NoRoom> for Rejection {
@@ -34,6 +35,7 @@ impl From<NoRoom> for Rejection {
         match why {
             NoRoom::Sessions => Self::SessionsFull,
             NoRoom::Peer => Self::PeerFull,
+            NoRoom::Identity => Self::IdentityFull,
             NoRoom::Shutdown => Self::Shutdown,
         }
     }
@@ -48,7 +50,7 @@ impl Service {
         owner: Option<Owner>,
         head: Head,
     ) -> Result<Attachment, Rejection> {
-        let connection = connection(transport, &head.parts, owner);
+        let connection = connection(reservation.id, transport, &head.parts, owner);
         self.admit(&mut reservation, &connection, &head.parts)?;
         let opened = self.open(head.into_redacted()).await?;
         let (mut driver, attachment) = self.start(reservation, connection, opened)?;
@@ -76,13 +78,21 @@ impl Service {
         mut head: Head,
     ) -> Result<Response, Rejection> {
         let options = self.options();
-        let upgrade = Upgrade::from_request(&mut head.parts, options)?;
+        let mut upgrade = Upgrade::from_request(&mut head.parts, options)?;
         let owner = self.identify(&head).await?;
-        let mut reservation = self.endpoint.registry().reserve_socket(transport, options.max_sessions)?;
-        let mut connection = connection(transport, &head.parts, owner);
+        let mut reservation = self.endpoint.registry().reserve_socket(
+            transport,
+            owner.as_ref(),
+            options.max_sessions.unwrap_or(usize::MAX),
+        )?;
+        let mut connection = connection(reservation.id, transport, &head.parts, owner);
         connection.binary &= upgrade.is_rfc6455();
         connection.pings = upgrade.is_rfc6455();
         self.admit(&mut reservation, &connection, &head.parts)?;
+        if !options.subprotocols.is_none() {
+            connection.subprotocol = options.subprotocols.choose(&head.parts.headers, || head.redacted());
+            upgrade.agree_on(connection.subprotocol.as_deref());
+        }
         let opened = self.open(head.into_redacted()).await?;
         let (driver, attachment) = self.start(reservation, connection, opened)?;
         Ok(upgrade.accept(transport, options, attachment, driver))
@@ -94,32 +104,32 @@ impl Service {
         Box::pin(self.with_open_timeout(identity.identify(head.redacted(), ()))).await.map(Some)
     }
 
-    /// Rejects a peer that has reached its session limit.
+    /// Rejects an owner or a peer that has reached its session limit.
     fn admit(
         &self,
         reservation: &mut Reservation,
         connection: &Connection,
         parts: &Parts,
     ) -> Result<(), Rejection> {
-        let options = self.options();
-        match options.max_sessions_per_peer {
-            usize::MAX => Ok(()),
-            limit => {
-                if let Some(peer) = options.peer_key.peer(&parts.headers, connection.peer) {
-                    return Ok(reservation.admit(peer, limit)?);
-                }
-                // Logged once: either no peer is known, or the application exempts some requests on purpose.
-                self.endpoint.unknown_peer_warning.call_once(|| {
-                    tracing::warn!(
-                        limit,
-                        "a peer is not known, and its sessions are not limited; serve with \
-                         `into_make_service_with_connect_info::<SocketAddr>()`, or see what \
-                         `Options::peer_key` needs",
-                    );
-                });
-                Ok(())
+        if let (Some(identity_limit), Some(owner)) = (&self.identity_limit, &connection.owner) {
+            if let Some(limit) = identity_limit(owner) {
+                reservation.admit_owner(owner, limit)?;
             }
         }
+        let options = self.options();
+        let Some(limit) = options.max_sessions_per_peer else { return Ok(()) };
+        if let Some(peer) = options.peer_key.peer(&parts.headers, connection.peer) {
+            return Ok(reservation.admit_peer(peer, limit)?);
+        }
+        // Logged once: either no peer is known, or the application exempts some requests on purpose.
+        self.endpoint.unknown_peer_warning.call_once(|| {
+            tracing::warn!(
+                limit,
+                "a peer is not known, and its sessions are not limited; serve with \
+                 `into_make_service_with_connect_info::<SocketAddr>()`, or see what `Options::peer_key` needs",
+            );
+        });
+        Ok(())
     }
 
     /// Runs the handler's extractors on the opening request.
@@ -154,12 +164,13 @@ impl Service {
     }
 }
 
-fn connection(transport: Transport, parts: &Parts, owner: Option<Owner>) -> Connection {
+fn connection(id: ConnectionId, transport: Transport, parts: &Parts, owner: Option<Owner>) -> Connection {
     Connection {
-        id: random::uuid(),
+        id,
         transport,
         peer: peer_addr(parts),
         owner,
+        subprotocol: None,
         binary: transport == Transport::RawWebSocket,
         pings: false,
     }

@@ -123,7 +123,7 @@ impl Service {
         id: Span,
         head: Box<Head>,
     ) -> Result<Option<Attachment>, Rejection> {
-        let max_sessions = self.options().max_sessions;
+        let max_sessions = self.options().max_sessions.unwrap_or(usize::MAX);
         let owner = self.identify(&head).await?;
         loop {
             match self.endpoint.registry().lookup(head.text(id), transport, owner.as_ref(), max_sessions) {

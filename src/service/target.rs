@@ -24,6 +24,9 @@ pub(super) enum Target {
 impl Target {
     /// The target of a path, if the endpoint serves it.
     pub(super) fn of(head: &Head, options: &Options) -> Option<Self> {
+        if head.is_route() {
+            return Some(Self::RawWebSocket);
+        }
         Some(match path::parse(head.path()?)? {
             Path::Greeting => Self::Greeting,
             Path::Info => Self::Info,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::close_kind::CloseKind;
 use crate::protocol::close::{CloseFrame, INTERRUPTED, TOO_SLOW};
 
 /// Why a session ended. The application sees it once per session, and the first cause stays.
@@ -38,39 +39,20 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub(crate) const NAMES: [&'static str; 9] = [
-        "client",
-        "connection-lost",
-        "timed-out",
-        "server",
-        "protocol-error",
-        "shutdown",
-        "write-timeout",
-        "pong-timeout",
-        "send-queue-full",
-    ];
-
-    /// Its place in [`NAMES`](Self::NAMES).
-    pub(crate) fn index(&self) -> usize {
-        match self {
-            Self::Client(_) => 0,
-            Self::ConnectionLost => 1,
-            Self::TimedOut => 2,
-            Self::Server(_) => 3,
-            Self::ProtocolError(_) => 4,
-            Self::Shutdown(_) => 5,
-            Self::WriteTimeout => 6,
-            Self::PongTimeout => 7,
-            Self::SendQueueFull => 8,
-        }
-    }
-
-    /// A short name for its kind, as [`Stats`](crate::Stats) and metrics have it: `client`,
-    /// `connection-lost`, `timed-out`, `server`, `protocol-error`, `shutdown`, `write-timeout`,
-    /// `pong-timeout`, `send-queue-full`.
+    /// Returns the kind of the end: the reason without its code and text.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        Self::NAMES[self.index()]
+    pub fn kind(&self) -> CloseKind {
+        match self {
+            Self::Client(_) => CloseKind::Client,
+            Self::ConnectionLost => CloseKind::ConnectionLost,
+            Self::TimedOut => CloseKind::TimedOut,
+            Self::WriteTimeout => CloseKind::WriteTimeout,
+            Self::PongTimeout => CloseKind::PongTimeout,
+            Self::SendQueueFull => CloseKind::SendQueueFull,
+            Self::Server(_) => CloseKind::Server,
+            Self::ProtocolError(_) => CloseKind::ProtocolError,
+            Self::Shutdown(_) => CloseKind::Shutdown,
+        }
     }
 }
 

@@ -11,11 +11,11 @@ use std::{
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Level, Span};
-use uuid::Uuid;
 
 use super::{
     close_reason::CloseReason,
     connection::Connection,
+    connection_id::ConnectionId,
     core::inbox::Accepted,
     limits::SessionPermit,
     opened::{HandlerFuture, Opened},
@@ -32,7 +32,7 @@ const REARM_THRESHOLD: Duration = Duration::from_secs(1);
 /// The HTTP transports give it a task of its own; a WebSocket polls it beside its socket.
 pub(crate) struct Driver {
     /// The connection's, for logs.
-    id: Uuid,
+    id: ConnectionId,
     /// What the handler logs is logged inside of it.
     span: Span,
     registered: Option<Registered>,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,36 +28,43 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// The peers that have sessions. Its lock may be taken under the registry's, never the other way round.
-#[derive(Debug, Default)]
-pub(crate) struct Peers(Mutex<HashMap<Peer, usize>>);
+/// The sessions of each peer or owner that has any. Its lock may be taken under the registry's, never the other way
+/// round.
+#[derive(Debug)]
+pub(crate) struct Counts<K>(Mutex<HashMap<K, usize>>);
 
-impl Peers {
-    /// Counts one more session of `peer`, unless it has `limit` already.
-    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, limit: usize) -> Option<PeerPermit> {
-        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sessions = peers.get(&peer).copied().unwrap_or_default();
-        if sessions >= limit {
-            return None;
-        }
-        peers.insert(peer.clone(), sessions + 1);
-        Some(PeerPermit { peers: Arc::clone(self), peer })
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
-/// Counts one session of a peer for as long as it exists.
-#[derive(Debug)]
-pub(crate) struct PeerPermit {
-    peers: Arc<Peers>,
-    peer: Peer,
+impl<K: Eq + Hash + Clone> Counts<K> {
+    /// Counts one more session of `key`, unless it has `limit` already.
+    pub(crate) fn admit(self: &Arc<Self>, key: K, limit: usize) -> Option<Counted<K>> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = counts.get(&key).copied().unwrap_or_default();
+        if sessions >= limit {
+            return None;
+        }
+        counts.insert(key.clone(), sessions + 1);
+        Some(Counted { counts: Arc::clone(self), key })
+    }
 }
 
-impl Drop for PeerPermit {
+/// Counts one session for as long as it exists.
+#[derive(Debug)]
+pub(crate) struct Counted<K: Eq + Hash> {
+    counts: Arc<Counts<K>>,
+    key: K,
+}
+
+impl<K: Eq + Hash> Drop for Counted<K> {
     fn drop(&mut self) {
-        let mut peers = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match peers.get_mut(&self.peer) {
+        let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.key) {
             Some(sessions) if *sessions > 1 => *sessions -= 1,
-            _ => drop(peers.remove(&self.peer)),
+            _ => drop(counts.remove(&self.key)),
         }
     }
 }
@@ -74,22 +82,17 @@ impl SessionPermits {
             return None;
         }
         self.0.fetch_add(1, Ordering::Relaxed);
-        Some(SessionPermit { permits: Arc::clone(&self.0), _of_peer: None })
+        Some(SessionPermit { permits: Arc::clone(&self.0), of_peer: None, of_owner: None })
     }
 }
 
-/// What one session counts for, against the limits of its endpoint and of its peer: from the request that opens
+/// What one session counts for, against the limits of its endpoint, its peer and its owner: from the request that opens
 /// it until it is over and its handler has returned. A client could else leave any number of handlers behind.
 #[derive(Debug)]
 pub(super) struct SessionPermit {
     permits: Arc<AtomicUsize>,
-    _of_peer: Option<PeerPermit>,
-}
-
-impl SessionPermit {
-    pub(super) fn keep(&mut self, permit: PeerPermit) {
-        self._of_peer = Some(permit);
-    }
+    pub(super) of_peer: Option<Counted<Peer>>,
+    pub(super) of_owner: Option<Counted<u64>>,
 }
 
 impl Drop for SessionPermit {
@@ -160,7 +163,7 @@ mod tests {
 
     #[test]
     fn counts_up_to_the_limit_and_forgets_who_has_none() {
-        let peers = Arc::new(Peers::default());
+        let peers = Arc::new(Counts::default());
         assert!(peers.admit(peer("192.0.2.1"), 0).is_none());
         let first = peers.admit(peer("192.0.2.1"), 2).unwrap();
         let second = peers.admit(peer("192.0.2.1"), 2).unwrap();

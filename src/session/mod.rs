@@ -3,8 +3,10 @@
 //! Imports: protocol, util.
 
 pub(crate) mod attachment;
+pub(crate) mod close_kind;
 pub(crate) mod close_reason;
 pub(crate) mod connection;
+pub(crate) mod connection_id;
 pub(crate) mod core;
 pub(crate) mod drain;
 pub(crate) mod driver;
@@ -29,10 +31,9 @@ pub(crate) mod tests {
         time::Duration,
     };
 
-    use uuid::Uuid;
-
     use super::{
         connection::Connection,
+        connection_id::ConnectionId,
         core::{
             kind::Kind,
             receiver::ReceiverId,
@@ -62,10 +63,11 @@ pub(crate) mod tests {
 
     pub(crate) fn open_session_with(settings: Settings) -> (Arc<Shared>, ReceiverId) {
         let connection = Connection {
-            id: Uuid::nil(),
+            id: ConnectionId::from_u128(0),
             transport: Transport::XhrStreaming,
             peer: None,
             owner: None,
+            subprotocol: None,
             binary: false,
             pings: false,
         };

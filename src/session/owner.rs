@@ -1,19 +1,44 @@
 //! Whom a session belongs to.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::{Arc, LazyLock},
+};
 
-/// Whom a session belongs to: what the application's function has returned, its type forgotten.
+/// The key of [`Owner::hash`], new in each process: nobody can make up identities of one hash.
+static HASH_KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Whom a session belongs to: what the application's function has returned, its type erased.
 #[derive(Clone)]
-pub struct Owner(Arc<dyn Comparable>);
+pub struct Owner {
+    identity: Arc<dyn Comparable>,
+    hash: u64,
+}
 
 impl Owner {
-    pub(crate) fn new<I: PartialEq + Send + Sync + 'static>(identity: I) -> Self {
-        Self(Arc::new(Identity(identity)))
+    pub(crate) fn new<I: Eq + Hash + Send + Sync + 'static>(identity: I) -> Self {
+        let hash = Self::hash_of(&identity);
+        Self { identity: Arc::new(Identity(identity)), hash }
+    }
+
+    pub(crate) fn hash_of<I: Hash>(identity: &I) -> u64 {
+        HASH_KEY.hash_one(identity)
+    }
+
+    /// Equal owners have equal hashes, and others do not, but for one chance in 2^64.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn identity<I: 'static>(&self) -> Option<&I> {
+        self.identity.as_any().downcast_ref()
     }
 
     /// Runs code of the application's: not to be called under a lock.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0.equals(other.0.as_any())
+        self.hash == other.hash && self.identity.equals(other.identity.as_any())
     }
 }
 
@@ -30,7 +55,7 @@ trait Comparable: Send + Sync {
 
 struct Identity<I>(I);
 
-impl<I: PartialEq + Send + Sync + 'static> Comparable for Identity<I> {
+impl<I: Eq + Send + Sync + 'static> Comparable for Identity<I> {
     fn as_any(&self) -> &dyn Any {
         &self.0
     }
@@ -50,7 +75,8 @@ mod tests {
         assert!(ada.is(&ada.clone()) && ada.is(&Owner::new("ada".to_owned())));
         assert!(!ada.is(&Owner::new("bob".to_owned())));
         assert!(!ada.is(&Owner::new("ada")));
-        // What is not equal to itself is nobody's.
-        assert!(!Owner::new(f64::NAN).is(&Owner::new(f64::NAN)));
+        assert_eq!(ada.hash(), Owner::hash_of(&"ada"));
+        assert_eq!(ada.identity::<String>().map(String::as_str), Some("ada"));
+        assert_eq!(ada.identity::<&str>(), None);
     }
 }

@@ -1,31 +1,33 @@
 //! The sessions of one endpoint.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use uuid::Uuid;
 
 use super::{
     attachment::Attachment,
     close_reason::CloseReason,
     connection::Connection,
+    connection_id::ConnectionId,
     core::settings::Settings,
     drain::{Drain, ShutdownReport},
-    limits::{LiveSessions, Peer, Peers, SessionPermit, SessionPermits},
+    limits::{Counts, LiveSessions, Peer, SessionPermit, SessionPermits},
     owner::Owner,
     shared::Shared,
     traffic::Totals,
 };
 use crate::protocol::{close::CloseFrame, transport::Transport};
 
-/// All sessions of an endpoint: those that clients name by an id, and those that are one socket each.
+/// All sessions of an endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
-    peers: Arc<Peers>,
+    peers: Arc<Counts<Peer>>,
+    /// By the hash of the owner.
+    owners: Arc<Counts<u64>>,
     /// Sessions that have not ended. An ended one stays in the maps until its client was told.
     live: LiveSessions,
     permits: SessionPermits,
@@ -34,9 +36,13 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Maps {
+    /// All there are.
+    slots: HashMap<ConnectionId, Slot>,
+    /// Those that clients name by an id of the protocol, which the requests of a session share. A WebSocket is one
+    /// request, and its id may repeat.
     named: HashMap<Box<str>, Slot>,
-    /// WebSockets, whose ids may repeat: the key is our own.
-    sockets: HashMap<Uuid, Slot>,
+    /// Those that have an owner, by its hash.
+    owned: HashMap<u64, HashSet<ConnectionId>>,
     /// What the sessions that are no longer here have left behind.
     past: Totals,
     /// Sessions opened over an HTTP transport where WebSocket is on.
@@ -47,7 +53,7 @@ struct Maps {
     report: ShutdownReport,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Slot {
     /// The handler's extractors are still judging the opening request.
     Opening(Transport, Option<Owner>),
@@ -73,6 +79,8 @@ pub(crate) enum NoRoom {
     Sessions,
     /// The peer has as many sessions as it may.
     Peer,
+    /// The identity has as many sessions as it may.
+    Identity,
     /// The endpoint shuts down.
     Shutdown,
 }
@@ -103,13 +111,13 @@ impl Registry {
             // Its driver has not yet come to take it out.
             Some(Slot::Session(shared)) => {
                 let shared = Arc::clone(shared);
-                maps.remove(&Key::Name(id.into()), Some(&shared));
+                maps.remove(shared.connection.id, Some(id), Some(&shared));
                 // Without a handler it gives its permit back as soon as it comes: to this one.
                 max_sessions = max_sessions.saturating_add(usize::from(!shared.handler_due()));
             }
             None => {}
         }
-        match self.reserve(&mut maps, Key::Name(id.into()), transport, owner.cloned(), max_sessions) {
+        match self.reserve(&mut maps, Some(id), transport, owner, max_sessions) {
             Ok(reservation) => Lookup::Vacant(reservation),
             Err(why) => Lookup::Refused(why),
         }
@@ -120,18 +128,18 @@ impl Registry {
     pub(crate) fn reserve_socket(
         self: &Arc<Self>,
         transport: Transport,
+        owner: Option<&Owner>,
         max_sessions: usize,
     ) -> Result<Reservation, NoRoom> {
-        let key = Key::Socket(crate::util::random::uuid());
-        self.reserve(&mut self.maps(), key, transport, None, max_sessions)
+        self.reserve(&mut self.maps(), None, transport, owner, max_sessions)
     }
 
     fn reserve(
         self: &Arc<Self>,
         maps: &mut Maps,
-        key: Key,
+        name: Option<&str>,
         transport: Transport,
-        owner: Option<Owner>,
+        owner: Option<&Owner>,
         max_sessions: usize,
     ) -> Result<Reservation, NoRoom> {
         if maps.farewell.is_some() {
@@ -139,19 +147,45 @@ impl Registry {
         }
         // Permits are taken under the lock of the maps only, so this is no race.
         let permit = self.permits.take(max_sessions).ok_or(NoRoom::Sessions)?;
-        maps.insert(key.clone(), Slot::Opening(transport, owner.clone()));
+        let key = Key { id: ConnectionId::random(), name: name.map(Box::from) };
+        maps.insert(&key, Slot::Opening(transport, owner.cloned()));
         Ok(Reservation {
             registry: Arc::clone(self),
+            id: key.id,
             key: Some(key),
             permit: Some(permit),
             _pending: self.drain.session(),
-            _owner: owner,
+            _owner: owner.cloned(),
         })
     }
 
     /// The session that a sending request names.
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Shared>> {
         self.maps().named.get(id).and_then(Slot::session).cloned()
+    }
+
+    /// The session of a connection that has not ended.
+    pub(crate) fn by_id(&self, id: ConnectionId) -> Option<Arc<Shared>> {
+        let shared = self.maps().slots.get(&id).and_then(Slot::session).cloned()?;
+        (!shared.has_ended()).then_some(shared)
+    }
+
+    /// The sessions that have not ended.
+    pub(crate) fn open_sessions(&self) -> Vec<Arc<Shared>> {
+        let mut sessions = self.maps().sessions();
+        sessions.retain(|shared| !shared.has_ended());
+        sessions
+    }
+
+    /// The sessions that have not ended and whose owner has this hash.
+    pub(crate) fn by_owner_hash(&self, hash: u64) -> Vec<Arc<Shared>> {
+        let mut sessions: Vec<_> = {
+            let maps = self.maps();
+            let ids = maps.owned.get(&hash).into_iter().flatten();
+            ids.filter_map(|id| maps.slots.get(id)?.session().cloned()).collect()
+        };
+        sessions.retain(|shared| !shared.has_ended());
+        sessions
     }
 
     /// Completes when a shutdown has nothing more to wait for: every client has been told, every socket is
@@ -204,7 +238,7 @@ impl Registry {
         let (mut totals, sessions) = {
             let maps = self.maps();
             let mut totals = maps.past.clone();
-            for slot in maps.slots() {
+            for slot in maps.slots.values() {
                 if let Slot::Opening(transport, _) = slot {
                     totals.add_opening(*transport);
                 }
@@ -221,6 +255,13 @@ impl Registry {
 }
 
 impl Slot {
+    fn owner(&self) -> Option<&Owner> {
+        match self {
+            Self::Opening(_, owner) => owner.as_ref(),
+            Self::Session(shared) => shared.connection.owner.as_ref(),
+        }
+    }
+
     fn session(&self) -> Option<&Arc<Shared>> {
         match self {
             Self::Session(shared) => Some(shared),
@@ -230,38 +271,41 @@ impl Slot {
 }
 
 /// Where in the maps a session is.
-#[derive(Debug, Clone)]
-enum Key {
-    Name(Box<str>),
-    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "only sockets have no name"))]
-    Socket(Uuid),
+#[derive(Debug)]
+struct Key {
+    id: ConnectionId,
+    /// A socket has none.
+    name: Option<Box<str>>,
 }
 
 impl Maps {
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.named.values().chain(self.sockets.values())
-    }
-
     fn sessions(&self) -> Vec<Arc<Shared>> {
-        self.slots().filter_map(Slot::session).cloned().collect()
+        self.slots.values().filter_map(Slot::session).cloned().collect()
     }
 
-    fn insert(&mut self, key: Key, slot: Slot) {
-        match key {
-            Key::Name(name) => drop(self.named.insert(name, slot)),
-            Key::Socket(id) => drop(self.sockets.insert(id, slot)),
+    fn insert(&mut self, key: &Key, slot: Slot) {
+        if let Some(owner) = slot.owner() {
+            self.owned.entry(owner.hash()).or_default().insert(key.id);
         }
+        if let Some(name) = &key.name {
+            self.named.insert(name.clone(), slot.clone());
+        }
+        self.slots.insert(key.id, slot);
     }
 
-    /// Removes what `key` stands for, unless that is no longer `what`.
-    fn remove(&mut self, key: &Key, what: Option<&Arc<Shared>>) {
-        fn is(slot: Option<&Slot>, what: Option<&Arc<Shared>>) -> bool {
-            slot.is_some_and(|slot| slot.session().map(Arc::as_ptr) == what.map(Arc::as_ptr))
+    /// Removes `what` from where it is, unless that was done before. `None` is a session that is opening.
+    fn remove(&mut self, id: ConnectionId, name: Option<&str>, what: Option<&Arc<Shared>>) {
+        let Some(slot) = self.slots.remove(&id) else { return };
+        if let Some(owner) = slot.owner() {
+            if let Some(ids) = self.owned.get_mut(&owner.hash()) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.owned.remove(&owner.hash());
+                }
+            }
         }
-        match key {
-            Key::Name(name) if is(self.named.get(name), what) => drop(self.named.remove(name)),
-            Key::Socket(id) if is(self.sockets.get(id), what) => drop(self.sockets.remove(id)),
-            Key::Name(_) | Key::Socket(_) => return,
+        if let Some(name) = name {
+            self.named.remove(name);
         }
         // Its counts move from the sessions to the past in one step, so that no sum ever falls.
         if let Some(shared) = what {
@@ -275,6 +319,7 @@ impl Maps {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     registry: Arc<Registry>,
+    pub(crate) id: ConnectionId,
     /// Both taken when the session opens.
     key: Option<Key>,
     permit: Option<SessionPermit>,
@@ -287,10 +332,19 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// Counts the session for its peer, who may have `limit`.
-    pub(crate) fn admit(&mut self, peer: Peer, limit: usize) -> Result<(), NoRoom> {
+    pub(crate) fn admit_peer(&mut self, peer: Peer, limit: usize) -> Result<(), NoRoom> {
         let of_peer = self.registry.peers.admit(peer, limit).ok_or(NoRoom::Peer)?;
         if let Some(permit) = &mut self.permit {
-            permit.keep(of_peer);
+            permit.of_peer = Some(of_peer);
+        }
+        Ok(())
+    }
+
+    /// Counts the session for its owner, who may have `limit`.
+    pub(crate) fn admit_owner(&mut self, owner: &Owner, limit: usize) -> Result<(), NoRoom> {
+        let of_owner = self.registry.owners.admit(owner.hash(), limit).ok_or(NoRoom::Identity)?;
+        if let Some(permit) = &mut self.permit {
+            permit.of_owner = Some(of_owner);
         }
         Ok(())
     }
@@ -310,7 +364,7 @@ impl Reservation {
                 return Err(NoRoom::Shutdown);
             }
             if let Some(key) = &self.key {
-                maps.insert(key.clone(), Slot::Session(Arc::clone(&shared)));
+                maps.insert(key, Slot::Session(Arc::clone(&shared)));
             }
             maps.fallbacks += u64::from(fallback);
         }
@@ -324,7 +378,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(key) = &self.key {
-            self.registry.maps().remove(key, None);
+            self.registry.maps().remove(key.id, key.name.as_deref(), None);
         }
     }
 }
@@ -354,8 +408,7 @@ impl Drop for Registered {
     fn drop(&mut self) {
         self.shared.discard();
         if let Some(key) = &self.key {
-            // A new session may have opened under the same name since.
-            self.registry.maps().remove(key, Some(&self.shared));
+            self.registry.maps().remove(key.id, key.name.as_deref(), Some(&self.shared));
         }
         let Connection { id, transport, .. } = self.shared.connection;
         let traffic = self.shared.traffic();

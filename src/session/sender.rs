@@ -5,22 +5,20 @@ use std::{
     fmt,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
 
-use futures_sink::Sink;
-use uuid::Uuid;
-
 use super::{
-    close_reason::CloseReason, core::queue::Refused, send_error::SendError, shared::Shared, state::Closed,
-    waiters::Ticket,
+    close_reason::CloseReason, connection_id::ConnectionId, core::queue::Refused, send_error::SendError,
+    shared::Shared, state::Closed, waiters::Ticket,
 };
 use crate::protocol::{
     close::{CloseFrame, NORMAL},
     message::Message,
     transport::Transport,
 };
+use futures_sink::Sink;
 
 /// A cloneable handle to a session's sending side.
 ///
@@ -34,7 +32,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, ready: Ticket::default(), flushed: Ticket::default() }
     }
 
@@ -93,12 +91,29 @@ impl Sender {
         self.shared.end(CloseReason::Server(CloseFrame::new(code, reason)));
     }
 
+    /// Closes the session and says whether that was news.
+    pub(crate) fn end(&self, reason: CloseReason) -> bool {
+        self.shared.end(reason)
+    }
+
     /// Waits for the end of the session and tells its reason.
     ///
     /// # Cancel safety
     /// Safe; call it as often as you like.
     pub async fn closed(&self) -> CloseReason {
         self.shared.ended().await
+    }
+
+    /// Returns whether the session has ended, for whatever reason.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.has_ended()
+    }
+
+    /// Returns a sender that does not keep the session's memory: for maps that may outlive their sessions.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakSender {
+        WeakSender { shared: Arc::downgrade(&self.shared) }
     }
 
     /// How many messages to this client were dropped to make room for newer ones; always 0 unless the
@@ -116,7 +131,7 @@ impl Sender {
 
     /// The connection's id: see [`Session::id`](crate::Session::id).
     #[must_use]
-    pub fn id(&self) -> Uuid {
+    pub fn id(&self) -> ConnectionId {
         self.shared.connection.id
     }
 
@@ -124,6 +139,18 @@ impl Sender {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.shared.connection.transport
+    }
+
+    /// The sub-protocol of the WebSocket: see [`Session::subprotocol`](crate::Session::subprotocol).
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.shared.connection.subprotocol.as_deref()
+    }
+
+    /// The identity of the session's owner: see [`Session::identity`](crate::Session::identity).
+    #[must_use]
+    pub fn identity<I: 'static>(&self) -> Option<&I> {
+        self.shared.connection.owner.as_ref()?.identity()
     }
 
     /// The peer's address: see [`Session::peer_addr`](crate::Session::peer_addr).
@@ -138,6 +165,26 @@ impl Sender {
             .field("transport", &self.transport())
             .field("close_reason", &self.close_reason())
             .finish_non_exhaustive()
+    }
+}
+
+/// A [`Sender`] that does not keep the session's memory: see [`Sender::downgrade`].
+#[derive(Debug, Clone, Default)]
+pub struct WeakSender {
+    shared: Weak<Shared>,
+}
+
+impl WeakSender {
+    /// Creates a sender without a session: [`upgrade`](Self::upgrade) returns `None`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the sender, unless the session has ended, been forgotten, and all other senders are gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Sender> {
+        self.shared.upgrade().map(Sender::new)
     }
 }
 

@@ -9,16 +9,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_core::Stream;
-use futures_sink::Sink;
-use uuid::Uuid;
-
-use super::{close_reason::CloseReason, send_error::SendError, sender::Sender, shared::Shared};
+use super::{
+    close_reason::CloseReason, connection_id::ConnectionId, send_error::SendError, sender::Sender,
+    shared::Shared,
+};
 use crate::protocol::{
     close::{INTERNAL_ERROR, NORMAL},
     message::Message,
     transport::Transport,
 };
+use futures_core::Stream;
+use futures_sink::Sink;
 
 /// An open connection to one client, given to the endpoint's handler.
 ///
@@ -119,7 +120,7 @@ impl Session {
     /// It is not the session id of the protocol. That one lets its holder read and send, so an application
     /// never sees it.
     #[must_use]
-    pub fn id(&self) -> Uuid {
+    pub fn id(&self) -> ConnectionId {
         self.sender.id()
     }
 
@@ -127,6 +128,32 @@ impl Session {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.sender.transport()
+    }
+
+    /// The sub-protocol that the client of a WebSocket and the endpoint have agreed on
+    #[cfg_attr(feature = "websocket", doc = "([`Options::subprotocols`](crate::Options::subprotocols)).")]
+    /// Always `None` on the HTTP transports.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.sender.subprotocol()
+    }
+
+    /// The identity of the session's owner, as [`SockJs::identity`](crate::SockJs::identity) returned it for the
+    /// opening request. `None` if the endpoint has no such function, or if it returns another type.
+    ///
+    /// ```
+    /// use axum_sockjs::Session;
+    ///
+    /// #[derive(PartialEq, Eq, Hash)]
+    /// struct UserId(u64);
+    ///
+    /// fn user(session: &Session) -> Option<u64> {
+    ///     session.identity().map(|UserId(id)| *id)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn identity<I: 'static>(&self) -> Option<&I> {
+        self.sender.identity()
     }
 
     /// The address of the socket that brought the opening request; with a proxy between, the proxy's.

@@ -305,6 +305,10 @@ impl Shared {
         self.lock().core.close_reason().cloned()
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().core.close_reason().is_some()
+    }
+
     /// Quotes the message before the lock is taken, once for all sessions it goes to.
     fn prepare(&self, message: &Message) {
         if self.connection.transport.is_framed() {

@@ -1,6 +1,6 @@
 //! What sessions count, and how that is added up.
 
-use super::close_reason::CloseReason;
+use super::{close_kind::CloseKind, close_reason::CloseReason};
 use crate::protocol::{message::Message, transport::Transport};
 
 /// What has gone through one session, or through many.
@@ -58,7 +58,7 @@ pub(crate) struct Sample<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Totals {
     pub(crate) transports: [TransportStats; Transport::ALL.len()],
-    pub(crate) closed: [u64; CloseReason::NAMES.len()],
+    pub(crate) closed: [u64; CloseKind::ALL.len()],
     pub(crate) receive_queue_peak: usize,
     pub(crate) send_queue_peak: usize,
     /// Sessions opened over an HTTP transport where WebSocket is on.
@@ -101,7 +101,7 @@ impl Totals {
         stats.bytes_sent += traffic.bytes_sent;
         stats.messages_dropped += traffic.dropped();
         if let Some(end) = end {
-            self.closed[end.index()] += 1;
+            self.closed[end.kind() as usize] += 1;
         }
         self.receive_queue_peak = self.receive_queue_peak.max(traffic.receive_queue_peak);
         self.send_queue_peak = self.send_queue_peak.max(traffic.send_queue_peak);

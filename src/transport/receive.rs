@@ -11,10 +11,7 @@ use super::{
 };
 use crate::{
     protocol::{close::ANOTHER_CONNECTION, frame::Frame},
-    response::{
-        rejection::{Cause, Rejection},
-        reply,
-    },
+    response::{cause::RejectionCause, rejection::Rejection, reply},
     session::attachment::Attachment,
 };
 
@@ -49,7 +46,7 @@ pub(crate) fn refuse(receiver: Receiver) -> Rejection {
         Some(_) => stream(receiver, Source::Refused, 0),
         None => poll(&receiver, &frame),
     };
-    Rejection::Framed(Cause::Busy, Box::new(response))
+    Rejection::Framed(RejectionCause::Busy, Box::new(response))
 }
 
 fn poll(receiver: &Receiver, frame: &Frame) -> Response {

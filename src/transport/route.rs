@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_transport_has_a_route() {
-        for transport in Transport::ALL {
+        for &transport in Transport::ALL {
             let routed = ROUTES.iter().any(|route| route.transports.contains(&transport));
             let elsewhere = transport == Transport::RawWebSocket
                 || (transport.is_socket() && cfg!(not(feature = "websocket")));

@@ -1,6 +1,6 @@
 //! Requests that send messages: `xhr_send` and `jsonp_send`.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -136,7 +136,9 @@ where
             return Err(Refused::Decode(DecodeError::MessageTooLong));
         }
         payload.consume(length);
-        match timeout(options.receive_timeout, pin!(permit.accept(&mut messages))).await {
+        match timeout(options.receive_timeout.unwrap_or(Duration::MAX), pin!(permit.accept(&mut messages)))
+            .await
+        {
             Ok(Ok(())) => {}
             Ok(Err(Closed)) => return Err(Refused::Closed),
             Err(_) => return Err(Refused::Full),

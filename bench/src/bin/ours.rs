@@ -21,12 +21,11 @@ use axum::{
     response::Response,
     serve::ListenerExt,
 };
-use axum_sockjs::{Options, SendError, Sender, Session, SockJs};
+use axum_sockjs::{ConnectionId, Options, SendError, Sender, Session, SockJs};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::TcpListener;
 use tower::{Layer as _, Service, ServiceExt as _};
-use uuid::Uuid;
 
 async fn echo(mut session: Session) {
     while let Some(message) = session.recv().await {
@@ -38,10 +37,10 @@ async fn echo(mut session: Session) {
 
 /// Everyone on `/broadcast`.
 #[derive(Clone, Default)]
-struct Room(Arc<Mutex<HashMap<Uuid, Sender>>>);
+struct Room(Arc<Mutex<HashMap<ConnectionId, Sender>>>);
 
 impl Room {
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<Uuid, Sender>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -71,7 +70,7 @@ struct Setup {
 async fn serve(setup: Setup) -> std::io::Result<()> {
     // JSONP and HtmlFile are off by default. Sessions that come and go quickly are many: each is remembered for the
     // disconnect delay.
-    let mut options = Options::new().legacy_transports(true).max_sessions(usize::MAX);
+    let mut options = Options::new().legacy_transports(true).max_sessions(None);
     if let Some(heartbeat) = setup.heartbeat {
         options = options.heartbeat(heartbeat);
     }

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use axum::response::Response;
@@ -43,7 +42,7 @@ impl Upgrade {
                 options.max_message_bytes
             },
             frame_bytes: options.response_limit,
-            heartbeats: options.heartbeat != Duration::ZERO,
+            heartbeats: options.heartbeat.is_some(),
         };
         let open_timeout = options.open_timeout;
         let opening = async move {

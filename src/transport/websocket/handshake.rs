@@ -3,7 +3,10 @@
 use axum::response::Response;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{
+        CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+        UPGRADE,
+    },
     request::Parts,
 };
 use hyper::upgrade::OnUpgrade;
@@ -56,6 +59,19 @@ impl Upgrade {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         Ok(Self { on_upgrade, response, version })
+    }
+
+    /// Names the sub-protocol in the response: one that the request offers, or none.
+    pub(crate) fn agree_on(&mut self, subprotocol: Option<&str>) {
+        let headers = self.response.headers_mut();
+        // hixie-76 repeats what the request offers, where the endpoint knows no sub-protocols.
+        headers.remove(SEC_WEBSOCKET_PROTOCOL);
+        // A token is a valid value.
+        headers.extend(
+            subprotocol
+                .and_then(|name| HeaderValue::from_str(name).ok())
+                .map(|name| (SEC_WEBSOCKET_PROTOCOL, name)),
+        );
     }
 
     /// Whether the version has binary messages and pings.

@@ -1,5 +1,7 @@
 //! What options switch on and off.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Body,
@@ -21,7 +23,7 @@ async fn each_transport_can_be_switched_off() {
         (Transport::JsonpPolling, "GET", "000/e/jsonp?c=cb"),
     ];
     let has_sockets = cfg!(feature = "websocket");
-    for off in Transport::ALL {
+    for &off in Transport::ALL {
         let app = with_options(Options::new().disable(off));
         for (transport, method, url) in urls {
             let request = Request::builder().method(method).uri(format!("/app/{url}"));
@@ -152,4 +154,18 @@ fn a_client_script_comes_from_a_file_or_says_why_not() {
     let script = ClientScript::from_file(this_file).unwrap();
     assert_eq!(script.version(), ClientScript::from_bytes(include_bytes!("options.rs").as_slice()).version());
     assert!(ClientScript::from_file("no/such/file.js").is_err());
+}
+
+#[test]
+#[should_panic(expected = "before it is cloned")]
+fn a_clone_keeps_its_options() {
+    let sockjs: SockJs = SockJs::new(none);
+    let _clone = sockjs.clone();
+    drop(sockjs.options(Options::new()));
+}
+
+#[test]
+#[should_panic(expected = "`None` disables heartbeats")]
+fn what_cannot_work_does_not_start() {
+    drop(SockJs::<()>::new(none).options(Options::new().heartbeat(Duration::ZERO)));
 }

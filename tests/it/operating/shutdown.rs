@@ -16,7 +16,8 @@ use axum::{
     http::request::Parts,
 };
 use axum_sockjs::{
-    CloseFrame, CloseReason, Options, Session, ShutdownReport, SockJs, SockJsHandle, Transport,
+    CloseFrame, CloseReason, Options, RejectionCause, Session, ShutdownReport, SockJs, SockJsHandle,
+    Transport,
 };
 use tokio::{
     net::TcpListener,
@@ -146,7 +147,7 @@ async fn nothing_opens_any_more_and_info_says_so() {
     let info = stage.endpoint.server.ask(&info).await;
     assert_eq!((info.status, info.header("retry-after")), (503, Some("5")));
     assert!(info.header("access-control-allow-origin").is_some(), "a page may read why: {info}");
-    assert_eq!(stage.endpoint.handle.stats().rejected["shutdown"], WAYS.len() as u64 + 1);
+    assert_eq!(stage.endpoint.handle.stats().rejected[&RejectionCause::Shutdown], WAYS.len() as u64 + 1);
 
     assert_eq!(read_to_the_end(&mut client).await, ["still here"], "who is in is served");
     assert_eq!(counts(report(shutdown).await), (1, 0, 0, 0));

@@ -13,7 +13,9 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use axum_sockjs::{Options, Session, SockJsHandle, Stats, Transport, TransportStats};
+use axum_sockjs::{
+    CloseKind, Options, RejectionCause, Session, SockJsHandle, Stats, Transport, TransportStats,
+};
 use futures_util::future::join_all;
 
 use crate::support::{
@@ -57,8 +59,8 @@ async fn sessions_are_counted_by_transport_and_state() {
         }
         client.abort(true);
         let stats = handle.stats();
-        assert_eq!((stats.transport(way.transport).open(), stats.closed["server"]), (0, 1));
-        for other in Transport::ALL.into_iter().filter(|&other| other != way.transport) {
+        assert_eq!((stats.transport(way.transport).open(), stats.closed[&CloseKind::Server]), (0, 1));
+        for &other in Transport::ALL.iter().filter(|&&other| other != way.transport) {
             assert_eq!(*stats.transport(other), Default::default(), "{other} beside {}", way.transport);
         }
         // The first send, at least, fits into any queue.
@@ -94,16 +96,16 @@ impl<S: Sync> FromRequestParts<S> for Judge {
 /// Which refusals have been counted since the last look.
 struct Refusals {
     handle: SockJsHandle,
-    seen: BTreeMap<&'static str, u64>,
-    causes: Vec<&'static str>,
+    seen: BTreeMap<RejectionCause, u64>,
+    causes: Vec<RejectionCause>,
 }
 
 impl Refusals {
     /// Expects that exactly one has been, for this cause.
-    fn expect(&mut self, cause: &'static str) {
+    fn expect(&mut self, cause: RejectionCause) {
         let now = self.handle.stats().rejected;
         let news: Vec<_> = now.iter().filter(|(cause, count)| **count != self.seen[*cause]).collect();
-        assert_eq!(news, [(&cause, &(self.seen[cause] + 1))]);
+        assert_eq!(news, [(&cause, &(self.seen[&cause] + 1))]);
         self.seen = now;
         self.causes.push(cause);
     }
@@ -126,7 +128,7 @@ async fn refusals_are_counted_by_cause() {
     let endpoint = for_its_own_pages(handler, options).await;
     let handle = endpoint.handle.clone();
     let mut refusals = Refusals { seen: handle.stats().rejected, handle, causes: Vec::new() };
-    let mut ask = async |cause: &'static str, request: Request, status: u16| {
+    let mut ask = async |cause: RejectionCause, request: Request, status: u16| {
         let response = endpoint.server.ask(&request).await;
         assert_eq!(response.status, status, "{cause}: {response}");
         refusals.expect(cause);
@@ -134,27 +136,27 @@ async fn refusals_are_counted_by_cause() {
     let poll = |id: &str, query: &str| Request::post(format!("/app/000/{id}/xhr{query}"));
     let send = |id: &str, body: &str| Request::post(format!("/app/000/{id}/xhr_send")).body(body);
 
-    ask("not-found", Request::get("/app/nowhere"), 404).await;
-    ask("method", Request::new("DELETE", "/app/info"), 405).await;
-    ask("no-session", send("a", "[]"), 404).await;
-    ask("origin", poll("a", "").header("Origin", "https://elsewhere.example"), 403).await;
-    ask("extractor", poll("a", "?reject"), 401).await;
-    ask("open-timeout", poll("a", "?hang"), 503).await;
+    ask(RejectionCause::NotFound, Request::get("/app/nowhere"), 404).await;
+    ask(RejectionCause::Method, Request::new("DELETE", "/app/info"), 405).await;
+    ask(RejectionCause::NoSession, send("a", "[]"), 404).await;
+    ask(RejectionCause::Origin, poll("a", "").header("Origin", "https://elsewhere.example"), 403).await;
+    ask(RejectionCause::Extractor, poll("a", "?reject"), 401).await;
+    ask(RejectionCause::OpenTimeout, poll("a", "?hang"), 503).await;
     #[cfg(feature = "websocket")]
-    ask("handshake", Request::get("/app/websocket"), 400).await;
+    ask(RejectionCause::Handshake, Request::get("/app/websocket"), 400).await;
 
     let p = endpoint.server.ask(&poll("p", "").header("X-Peer", "1")).await;
     assert_eq!(p.text(), "o\n");
-    ask("peer-full", poll("q", "").header("X-Peer", "1"), 429).await;
+    ask(RejectionCause::PeerFull, poll("q", "").header("X-Peer", "1"), 429).await;
     let mut client = Client::open_as(&endpoint, poll_way(), "a").await;
-    ask("sessions-full", poll("c", ""), 503).await;
-    ask("malformed", send("a", "{"), 500).await;
-    ask("too-large", send("a", r#"["12345678901"]"#), 413).await;
+    ask(RejectionCause::SessionsFull, poll("c", ""), 503).await;
+    ask(RejectionCause::Malformed, send("a", "{"), 500).await;
+    ask(RejectionCause::TooLarge, send("a", r#"["12345678901"]"#), 413).await;
     client.send(&["first"]).await;
-    ask("queue-full", send("a", r#"["second"]"#), 503).await;
+    ask(RejectionCause::QueueFull, send("a", r#"["second"]"#), 503).await;
     client.down.request().await;
     until("the poll", || endpoint.handle.stats().total().attached == 1).await;
-    ask("busy", poll("a", ""), 200).await;
+    ask(RejectionCause::Busy, poll("a", ""), 200).await;
     let ((), _) = tokio::join!(
         async {
             assert!(client.frame().await != Frame::Open);
@@ -162,18 +164,19 @@ async fn refusals_are_counted_by_cause() {
         },
         within("the shutdown", endpoint.handle.shutdown(4001, "", PATIENCE)),
     );
-    ask("shutdown", poll("b", ""), 503).await;
+    ask(RejectionCause::Shutdown, poll("b", ""), 503).await;
 
     // The one that takes a minute is in `operating::faults::stalls::a_body_that_drips_is_told_408_and_brings_nothing`.
-    refusals.causes.push("slow-body");
+    refusals.causes.push(RejectionCause::SlowBody);
     // Those that take several requests at once are in `policy::limits`.
-    refusals.causes.push("sends-full");
+    refusals.causes.push(RejectionCause::SendsFull);
     // This endpoint's sessions belong to nobody: `policy::identity::refusals_are_counted`.
-    refusals.causes.push("identity");
+    refusals.causes.push(RejectionCause::Identity);
+    refusals.causes.push(RejectionCause::IdentityFull);
     #[cfg(not(feature = "websocket"))]
-    refusals.causes.push("handshake");
-    let tested: BTreeSet<&str> = refusals.causes.into_iter().collect();
-    let all: BTreeSet<&str> = refusals.seen.into_keys().collect();
+    refusals.causes.push(RejectionCause::Handshake);
+    let tested: BTreeSet<RejectionCause> = refusals.causes.into_iter().collect();
+    let all: BTreeSet<RejectionCause> = refusals.seen.into_keys().collect();
     assert_eq!(tested, all, "every cause has a request here");
 }
 
@@ -181,27 +184,27 @@ async fn refusals_are_counted_by_cause() {
 async fn ends_are_counted_by_reason() {
     let mut stage = Stage::start(Options::new().disconnect_delay(SHORT)).await;
     let handle = stage.endpoint.handle.clone();
-    let ends = |reason: &'static str, count| until(reason, move || handle.stats().closed[reason] == count);
+    let ends = |kind: CloseKind, count| until(kind.name(), move || handle.stats().closed[&kind] == count);
     let stream = http_ways().find(|way| way.kind == Kind::Stream).expect("there is one");
 
     let _timed_out = Client::open(&stage.endpoint, poll_way()).await;
     let session = stage.session().await;
-    ends.clone()("timed-out", 1).await;
-    assert_eq!(session.close_reason().map(|reason| reason.name()), Some("timed-out"));
+    ends.clone()(CloseKind::TimedOut, 1).await;
+    assert_eq!(session.close_reason().map(|reason| reason.kind()), Some(CloseKind::TimedOut));
 
     let lost = Client::open(&stage.endpoint, stream).await;
     let _session = stage.session().await;
     lost.abort(true);
-    ends.clone()("connection-lost", 1).await;
+    ends.clone()(CloseKind::ConnectionLost, 1).await;
 
     let _closed = Client::open(&stage.endpoint, stream).await;
     stage.session().await.close(3000, "");
-    ends.clone()("server", 1).await;
+    ends.clone()(CloseKind::Server, 1).await;
 
     let _shut_down = Client::open(&stage.endpoint, stream).await;
     let _session = stage.session().await;
     assert_eq!(stage.endpoint.handle.close_all(4001, ""), 1);
-    ends.clone()("shutdown", 1).await;
+    ends.clone()(CloseKind::Shutdown, 1).await;
 
     #[cfg(feature = "websocket")]
     {
@@ -209,11 +212,11 @@ async fn ends_are_counted_by_reason() {
         let mut closing = Client::open(&stage.endpoint, &WAYS[0]).await;
         let _session = stage.session().await;
         closing.up.send_ws(Message::Close(None)).await;
-        ends.clone()("client", 1).await;
+        ends.clone()(CloseKind::Client, 1).await;
         let mut breaking = Client::open(&stage.endpoint, &WAYS[0]).await;
         let _session = stage.session().await;
         breaking.up.send_payload("{").await;
-        ends("protocol-error", 1).await;
+        ends(CloseKind::ProtocolError, 1).await;
     }
     until("no session", || stage.endpoint.handle.is_empty()).await;
     let stats = stage.endpoint.handle.stats();

@@ -14,10 +14,11 @@ use axum::{
     extract::{FromRef, FromRequestParts, OptionalFromRequestParts, OriginalUri, Path, State},
     http::{StatusCode, Uri, request::Parts},
 };
-use axum_sockjs::{Options, Session, SockJs, SockJsHandle};
+use axum_sockjs::{Options, RejectionCause, Session, SockJs, SockJsHandle};
 use tokio::sync::Notify;
 
 use crate::support::{
+    NEVER,
     apps::{self, Endpoint, open_to_all},
     client::{Kind, Way, http_ways, on_each},
     fresh_id,
@@ -29,7 +30,7 @@ use crate::support::{
 use crate::support::{client::sockets, ws};
 
 /// Who sends `X-User`; anyone else is told to log in.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct User(String);
 
 impl<S: Sync> FromRequestParts<S> for User {
@@ -153,7 +154,7 @@ async fn a_foreign_user_can_tell_that_an_id_is_taken_and_no_more() {
             owner.text_chunk().await
         };
         assert!(received.contains("own"), "{received}");
-        assert!(handle.stats().rejected["identity"] >= 2);
+        assert!(handle.stats().rejected[&RejectionCause::Identity] >= 2);
     })
     .await;
 }
@@ -193,7 +194,68 @@ async fn refusals_are_counted() {
     server.ask(&by("eve", Request::post(Endpoint::path(&id, "xhr_send")).body("[]"))).await;
     server.ask(&poll()).await;
     let rejected = handle.stats().rejected;
-    assert_eq!((rejected["identity"], rejected["extractor"], rejected["no-session"]), (2, 1, 0));
+    assert_eq!(
+        (
+            rejected[&RejectionCause::Identity],
+            rejected[&RejectionCause::Extractor],
+            rejected[&RejectionCause::NoSession]
+        ),
+        (2, 1, 0)
+    );
+}
+
+#[tokio::test]
+async fn sessions_are_found_and_closed_by_their_identity() {
+    let (server, handle) = private().await;
+    let open = async |user| {
+        let poll = || Request::post(Endpoint::path(&fresh_id(), "xhr"));
+        assert_eq!(server.ask(&by(user, poll())).await.text(), "o\n");
+    };
+    for user in ["ada", "ada", "eve"] {
+        open(user).await;
+    }
+    let (ada, eve, nobody) = (User("ada".into()), User("eve".into()), User("bob".into()));
+    let count = |user| handle.senders_of(user).len();
+    assert_eq!((count(&ada), count(&eve), count(&nobody)), (2, 1, 0));
+    assert!(handle.senders_of(&"ada").is_empty(), "another type");
+    assert_eq!(handle.senders().len(), 3);
+    let of_eve = handle.senders_of(&eve).remove(0);
+    assert_eq!((of_eve.identity(), of_eve.identity::<&str>()), (Some(&eve), None));
+    assert_eq!(handle.get(of_eve.id()).expect("it is open").id(), of_eve.id());
+
+    assert_eq!(handle.close_where(4001, "logged out", |tab| tab.identity() == Some(&ada)), 2);
+    assert_eq!((count(&ada), count(&eve), handle.senders().len()), (0, 1, 1));
+    of_eve.close(4000, "");
+    assert_eq!((count(&eve), handle.get(of_eve.id()).is_none()), (0, true));
+}
+
+#[tokio::test]
+async fn an_identity_has_so_many_sessions_as_it_may() {
+    let echo = SockJs::new(apps::echo).options(open_to_all(Options::new().disconnect_delay(NEVER)));
+    let limited = echo
+        .identity(|user: Option<User>| async { user })
+        .max_sessions_per_identity(|user: &Option<User>| user.as_ref().map(|user| user.0.len()));
+    let (server, handle) = serve(limited).await;
+    let status = async |user: Option<&str>| {
+        let poll = Request::post(Endpoint::path(&fresh_id(), "xhr"));
+        server.ask(&user.into_iter().fold(poll, |poll, user| by(user, poll))).await.status
+    };
+    let mut statuses = Vec::new();
+    for user in ["a", "a", "bo", "bo", "bo"] {
+        statuses.push(status(Some(user)).await);
+    }
+    assert_eq!(statuses, [200, 429, 200, 200, 429]);
+    for _ in 0..5 {
+        assert_eq!(status(None).await, 200, "who has not logged in has no limit");
+    }
+    assert_eq!(handle.stats().rejected[&RejectionCause::IdentityFull], 2);
+}
+
+#[test]
+#[should_panic(expected = "must come after `identity`")]
+fn a_limit_of_another_identity_is_refused() {
+    let echo: SockJs = SockJs::new(apps::echo).identity(|user: User| async { user });
+    drop(echo.max_sessions_per_identity(|_: &Option<User>| None));
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, Session, SockJs, Transport};
+use axum_sockjs::{
+    CloseReason, Message, Options, Overflow, RejectionCause, SendError, Session, SockJs, Transport,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
@@ -77,7 +79,13 @@ async fn max_body_bytes() {
         // as they are decoded.
         let text = |body: usize| "x".repeat(body - 4);
         let (under, at, over) = (text(99), text(100), text(102));
-        within_and_beyond(way, Options::new().max_body_bytes(100), &[&[&under], &[&at]], &[&over]).await;
+        within_and_beyond(
+            way,
+            Options::new().max_body_bytes(100).max_message_bytes(100),
+            &[&[&under], &[&at]],
+            &[&over],
+        )
+        .await;
     })
     .await;
 }
@@ -166,7 +174,7 @@ async fn without_body(endpoint: &Endpoint, way: &Way, id: &str, payload: &str) -
 
 /// Sends something that is one request too many; its client can go on.
 async fn one_too_many(endpoint: &Endpoint, client: &mut Client) {
-    let refused = || endpoint.handle.stats().rejected["sends-full"];
+    let refused = || endpoint.handle.stats().rejected[&RejectionCause::SendsFull];
     let before = refused();
     let answer = client.up.post(br#"["one too many"]"#).await;
     let told = (answer.status, answer.header("retry-after"), answer.text());
@@ -432,7 +440,7 @@ async fn open_many(endpoint: &SockJs, count: usize) {
 
 #[tokio::test]
 async fn max_sessions_can_be_switched_off() {
-    let options = Options::new().max_sessions(usize::MAX).disconnect_delay(NEVER);
+    let options = Options::new().max_sessions(None).disconnect_delay(NEVER);
     let endpoint =
         SockJs::new(|session: Session| async move { drop(session.closed().await) }).options(options);
     open_many(&endpoint, 65_540).await;
@@ -519,7 +527,7 @@ async fn max_sessions_per_peer_by_address() {
     }
     assert_eq!(open("127.0.0.2").await, "HTTP/1.1 429");
     assert_eq!(open("127.0.0.3").await, "HTTP/1.1 200");
-    assert_eq!(endpoint.handle.stats().rejected["peer-full"], 1);
+    assert_eq!(endpoint.handle.stats().rejected[&RejectionCause::PeerFull], 1);
 }
 
 #[tokio::test]

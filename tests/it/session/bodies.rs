@@ -41,8 +41,7 @@ async fn a_request_waits_as_long_as_the_application_needs() {
     let messages: Vec<String> = (0..3 * BATCH).map(|n| n.to_string()).collect();
     for name in SENDING {
         // Nobody reads heartbeats here.
-        let (_stage, client, _receiving, mut session) =
-            receiving(Options::new().heartbeat(Duration::ZERO)).await;
+        let (_stage, client, _receiving, mut session) = receiving(Options::new().heartbeat(None)).await;
         let work = async {
             for (number, message) in messages.iter().enumerate() {
                 if number % BATCH == 0 {
@@ -178,8 +177,7 @@ async fn slowly(chunks: Vec<String>) -> Body {
 #[tokio::test(start_paused = true)]
 async fn a_slow_link_may_take_as_long_as_it_needs_for_many_messages_and_not_for_one() {
     for name in SENDING {
-        let (_stage, client, _receiving, mut session) =
-            receiving(Options::new().heartbeat(Duration::ZERO)).await;
+        let (_stage, client, _receiving, mut session) = receiving(Options::new().heartbeat(None)).await;
         let start = Instant::now();
         // A message is whole each half a minute.
         let mut chunks = vec!["[\"0".to_owned()];

@@ -184,8 +184,8 @@ async fn messages_compare_with_text_and_end_reasons_read_well() {
     let error: Box<dyn std::error::Error + Send + Sync> = SendError::Full("a".into()).into();
     assert_eq!(error.to_string(), "the queue to the client is full");
     assert_eq!(
-        Transport::ALL.map(Transport::name).join(" "),
-        Transport::ALL.map(|t| t.to_string()).join(" ")
+        Transport::ALL.iter().map(|t| t.name()).collect::<Vec<_>>().join(" "),
+        Transport::ALL.iter().map(Transport::to_string).collect::<Vec<_>>().join(" ")
     );
 }
 

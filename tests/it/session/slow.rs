@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::Router;
-use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, SockJs};
+use axum_sockjs::{CloseKind, CloseReason, Message, Options, Overflow, SendError, SockJs};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     sync::mpsc,
@@ -50,7 +50,7 @@ async fn a_client_that_stops_reading_ends_after_the_write_timeout() {
         sleep(6 * SECOND).await;
         drop(session);
         assert_eq!(stage.handle.stats().total().attached, 0);
-        assert_eq!(stage.handle.stats().closed["write-timeout"], 1);
+        assert_eq!(stage.handle.stats().closed[&CloseKind::WriteTimeout], 1);
     })
     .await;
 }
@@ -80,7 +80,7 @@ async fn a_client_that_reads_slowly_stays() {
 #[tokio::test(start_paused = true)]
 async fn without_a_write_timeout_a_client_may_stop_for_ever() {
     on_each(streaming(), async |way| {
-        let mut stage = Stage::new(way, Options::new().write_timeout(Duration::ZERO));
+        let mut stage = Stage::new(way, Options::new().write_timeout(None));
         let (_connection, session) = stage.open(way).await;
         fill(&session).await;
         sleep(Duration::from_secs(86_400)).await;
@@ -93,7 +93,7 @@ async fn without_a_write_timeout_a_client_may_stop_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_is_never_given_up() {
     on_each(streaming(), async |way| {
-        let mut stage = Stage::new(way, Options::new().pong_timeout(Duration::ZERO));
+        let mut stage = Stage::new(way, Options::new().pong_timeout(None));
         let (mut connection, session) = stage.open(way).await;
         let reader = tokio::spawn(async move {
             let mut all = Vec::new();
@@ -222,7 +222,7 @@ async fn what_is_held_for_many_stalled_clients_is_bounded() {
 async fn an_echo_is_not_taken_from_a_client_that_does_not_read_it() {
     let http = WAYS.iter().filter(|way| way.kind == Kind::Stream);
     on_each(http, async |way| {
-        let options = Options::new().write_timeout(Duration::ZERO).receive_timeout(10 * SECOND);
+        let options = Options::new().write_timeout(None).receive_timeout(10 * SECOND);
         let options = endless(way, options);
         let endpoint = SockJs::new(crate::support::apps::echo).options(options);
         let handle = endpoint.handle();
@@ -275,8 +275,7 @@ async fn a_large_message_is_not_overtaken_by_senders_without_end() {
     const SENDERS: usize = 4;
     on_each(WAYS, async |way| {
         let id = fresh_id();
-        let mut stage =
-            Stage::new(way, Options::new().write_timeout(Duration::ZERO).disconnect_delay(600 * SECOND));
+        let mut stage = Stage::new(way, Options::new().write_timeout(None).disconnect_delay(600 * SECOND));
         let (connection, session) = stage.open_as(way, &id).await;
         fill(&session).await;
         let sent = Arc::new(AtomicUsize::new(0));

@@ -233,7 +233,7 @@ fn too_slow() -> CloseReason {
 
 /// Without heartbeats, which a client that only writes would not answer.
 fn unasked() -> Options {
-    Options::new().heartbeat(Duration::ZERO)
+    Options::new().heartbeat(None)
 }
 
 /// Whatever is unfinished, and whatever comes in between.
@@ -334,7 +334,7 @@ async fn a_message_that_is_not_read_is_not_too_slow() {
         assert_eq!(soon("a message", session.recv()).await.unwrap(), "a");
 
         // The peer does not read.
-        let mut stage = Stage::new(way, unasked().write_timeout(Duration::ZERO));
+        let mut stage = Stage::new(way, unasked().write_timeout(None));
         let (mut connection, mut session) = stage.open(way).await;
         connection.write_all(half).await.unwrap();
         settle().await;

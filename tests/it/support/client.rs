@@ -593,7 +593,8 @@ pub(crate) fn array(messages: &[String]) -> Vec<u8> {
 fn every_transport_has_a_row() {
     let rows: Vec<Transport> = WAYS.iter().map(|way| way.transport).collect();
     let all: Vec<Transport> = Transport::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|transport| {
             cfg!(feature = "websocket")
                 || !matches!(transport, Transport::WebSocket | Transport::RawWebSocket)

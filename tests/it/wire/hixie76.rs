@@ -416,7 +416,7 @@ async fn a_handshake_that_breaks_off_leaves_nothing() {
 
 #[tokio::test]
 async fn an_unfinished_frame_has_a_minute() {
-    let options = options().heartbeat(Duration::ZERO).disconnect_delay(NEVER);
+    let options = options().heartbeat(None).disconnect_delay(NEVER);
     let mut reporting = Reporting::start(options).await;
     for unfinished in [&b"\x00[\"half a fra"[..], b"\x00", b"\xff", b"\x00[\"a\"]\xff\x00\xff\x00["] {
         for (framed, target) in targets() {

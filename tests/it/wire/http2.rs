@@ -35,7 +35,8 @@ async fn echo_server() -> (Client, SockJsHandle, mpsc::UnboundedReceiver<CloseRe
         }
         ends.send(session.closed().await).ok();
     };
-    let sockjs = SockJs::new(echo).options(Options::new().pong_timeout(Duration::from_secs(600)));
+    let sockjs = SockJs::new(echo)
+        .options(Options::new().pong_timeout(Duration::from_secs(600)).subprotocols(["chat"]));
     let handle = sockjs.handle();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -131,6 +132,24 @@ async fn websockets_open_by_extended_connect() {
     assert_eq!(raw.next().await.unwrap().unwrap(), Message::binary(&b"\x00\xff"[..]));
     drop(raw);
     assert_eq!(ended.recv().await, Some(CloseReason::ConnectionLost));
+}
+
+#[tokio::test]
+async fn an_extended_connect_agrees_on_a_sub_protocol() {
+    let (mut client, ..) = echo_server().await;
+    for path in ["/echo/000/a/websocket", "/echo/websocket"] {
+        for (offer, agreed) in [("chat, superchat", Some("chat")), ("superchat", None)] {
+            let request = Request::builder()
+                .method(Method::CONNECT)
+                .uri(format!("http://localhost{path}"))
+                .extension(Protocol::from_static("websocket"))
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-protocol", offer);
+            let response = client.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+            let header = response.headers().get("sec-websocket-protocol").map(|name| name.to_str().unwrap());
+            assert_eq!((response.status(), header), (StatusCode::OK, agreed), "{path} {offer}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,4 +16,6 @@ mod protocol;
 mod receivers;
 mod sending;
 #[cfg(feature = "websocket")]
+mod subprotocols;
+#[cfg(feature = "websocket")]
 mod websocket;

@@ -147,7 +147,7 @@ async fn with_half_close_a_client_that_goes_is_found_by_the_heartbeats() {
 /// With a time limit for heads, which a server has to ask hyper for, not even that.
 #[tokio::test]
 async fn a_head_that_drips_holds_no_session_and_can_be_timed_out() {
-    let options = Options::new().heartbeat(Duration::ZERO).disconnect_delay(NEVER);
+    let options = Options::new().heartbeat(None).disconnect_delay(NEVER);
     let endpoint = axum_sockjs::SockJs::new(crate::support::apps::echo).options(options);
     let handle = endpoint.handle();
     let addr = serve_as_advised(axum::Router::new().nest_service("/app", endpoint));

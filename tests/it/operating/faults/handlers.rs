@@ -6,7 +6,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderValue, request::Parts},
 };
-use axum_sockjs::{CloseFrame, CloseReason, Options, SendError, Session, Transport};
+use axum_sockjs::{CloseFrame, CloseReason, Options, RejectionCause, SendError, Session, Transport};
 use tokio::sync::mpsc;
 
 use crate::support::{
@@ -160,7 +160,7 @@ async fn an_extractor_that_hangs_ends_with_the_open_timeout() {
             // An EventSource may ask again at once after a 503.
             let status = if way.transport == Transport::EventSource { 200 } else { 503 };
             assert_eq!((answer.status, answer.header("retry-after")), (status, Some("5")), "{answer}");
-            assert_eq!(endpoint.handle.stats().rejected["open-timeout"], 1);
+            assert_eq!(endpoint.handle.stats().rejected[&RejectionCause::OpenTimeout], 1);
         })
         .await;
     })

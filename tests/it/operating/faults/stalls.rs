@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum_sockjs::{CloseFrame, CloseReason, Options, SendError, Session};
+use axum_sockjs::{CloseFrame, CloseReason, Options, RejectionCause, SendError, Session};
 use tokio::time::sleep;
 
 use crate::support::{
@@ -43,8 +43,7 @@ async fn fill(session: &Session) -> usize {
 async fn a_client_that_stops_reading_costs_no_more_than_its_buffers() {
     on_each(WAYS, async |way| {
         // A stream does not come to its end by itself.
-        let options =
-            Options::new().disconnect_delay(NEVER).response_limit(1 << 30).heartbeat(Duration::ZERO);
+        let options = Options::new().disconnect_delay(NEVER).response_limit(1 << 30).heartbeat(None);
         let mut stage = Stage::start(options).await;
         let mut other = Client::open(&stage.endpoint, way).await;
         let mut others = stage.session().await;
@@ -85,7 +84,7 @@ async fn a_client_that_stops_reading_costs_no_more_than_its_buffers() {
 #[tokio::test]
 async fn a_body_that_drips_is_told_408_and_brings_nothing() {
     on_each(http_ways(), async |way| {
-        let options = Options::new().heartbeat(Duration::ZERO).disconnect_delay(NEVER);
+        let options = Options::new().heartbeat(None).disconnect_delay(NEVER);
         let mut scene = Scene::start(options).await;
         let id = fresh_id();
         if way.kind == Kind::Poll {
@@ -105,7 +104,7 @@ async fn a_body_that_drips_is_told_408_and_brings_nothing() {
         as_time_passes("an answer", connection.readable()).await;
         let answer = connection.answer("POST").await;
         assert_eq!((answer.status, answer.text()), (408, "Body too slow.\n"));
-        assert_eq!(scene.reporting.endpoint.handle.stats().rejected["slow-body"], 1);
+        assert_eq!(scene.reporting.endpoint.handle.stats().rejected[&RejectionCause::SlowBody], 1);
         // The session goes on without it.
         scene.post(way, &id, "[\"whole\"]").await;
         let frame = match way.kind {
