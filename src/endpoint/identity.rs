@@ -13,7 +13,7 @@ use crate::{
 /// An `async fn` that returns the identity behind a request: see [`SockJs::identity`](crate::SockJs::identity).
 ///
 /// Its arguments are one to eight extractors that implement [`FromRequestParts`], as in a
-/// [`Handler`](crate::Handler). Its result is compared by [`Eq`] and [`Hash`](std::hash::Hash): a user's id, a cookie's value, or an
+/// [`Handler`](crate::Handler). Its result is compared by [`Eq`] and [`Hash`]: a user's id, a cookie's value, or an
 /// `Option` of it if login is optional.
 ///
 /// The trait is implemented for all such functions; do not implement it yourself.

@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod layer;
 #[cfg(feature = "metrics")]
 mod metrics;
+pub(crate) mod pair;
 #[cfg(feature = "websocket")]
 pub(crate) mod raw_websocket;
 pub(crate) mod sockjs;

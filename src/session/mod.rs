@@ -13,6 +13,7 @@ pub(crate) mod driver;
 pub(crate) mod limits;
 pub(crate) mod opened;
 pub(crate) mod owner;
+pub(crate) mod peer;
 pub(crate) mod registry;
 pub(crate) mod send_error;
 pub(crate) mod send_permit;
