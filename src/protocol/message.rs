@@ -19,9 +19,8 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 
 /// A message from or to a client: text, or binary data on the raw WebSocket.
 ///
-/// Clones share the memory, and the wire form of a text is made once for all its sessions. Create a message from a
-/// string (text) or from bytes (binary) with `From`: `"a"` is text, and `b"a"` is binary, which only the raw
-/// WebSocket supports.
+/// Clones share the memory, and the wire form of a text is made once for all its sessions. Create text from a string
+/// with `From`, and binary data with [`binary`](Self::binary): bytes alone do not say which of the two they are.
 ///
 /// It has no `Display`, since binary data has no text: use [`as_str`](Self::as_str).
 ///
@@ -30,7 +29,7 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 ///
 /// let text = Message::from("hello");
 /// assert_eq!(text.as_str(), Some("hello"));
-/// let binary = Message::from(vec![0_u8, 1, 2]);
+/// let binary = Message::binary(vec![0, 1, 2]);
 /// assert_eq!(binary.as_str(), None);
 /// assert_eq!(binary.as_bytes(), [0, 1, 2]);
 /// ```
@@ -49,6 +48,19 @@ enum Payload {
 }
 
 impl Message {
+    /// Creates binary data, which only the raw WebSocket carries: sent to a session of another transport, it comes
+    /// back in [`SendError::BinaryUnsupported`](crate::SendError::BinaryUnsupported).
+    ///
+    /// ```
+    /// use axum_sockjs::Message;
+    ///
+    /// let message = Message::binary(&b"\x00\xff"[..]);
+    /// assert!(message.is_binary());
+    /// ```
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self(Arc::new(Payload::Binary(data.into())))
+    }
+
     /// Creates text from a raw WebSocket, which is more likely to be sent back there than to a framed transport.
     #[cfg(feature = "websocket")]
     pub(crate) fn from_raw(text: &str) -> Self {
@@ -142,7 +154,7 @@ impl Message {
     /// ```
     /// use axum_sockjs::Message;
     ///
-    /// let message = Message::from(vec![0_u8, 1, 2]);
+    /// let message = Message::binary(vec![0, 1, 2]);
     /// let bytes = message.to_bytes();
     /// assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
     /// ```
@@ -233,36 +245,6 @@ impl From<Arc<str>> for Message {
     }
 }
 
-impl From<Bytes> for Message {
-    fn from(data: Bytes) -> Self {
-        Self(Arc::new(Payload::Binary(data)))
-    }
-}
-
-impl From<Vec<u8>> for Message {
-    fn from(data: Vec<u8>) -> Self {
-        Self::from(Bytes::from(data))
-    }
-}
-
-impl From<&[u8]> for Message {
-    fn from(data: &[u8]) -> Self {
-        Self::from(Bytes::copy_from_slice(data))
-    }
-}
-
-impl<const N: usize> From<&[u8; N]> for Message {
-    fn from(data: &[u8; N]) -> Self {
-        Self::from(&data[..])
-    }
-}
-
-impl<const N: usize> From<[u8; N]> for Message {
-    fn from(data: [u8; N]) -> Self {
-        Self::from(&data)
-    }
-}
-
 /// Shares the memory: see [`Message::to_bytes`].
 impl From<Message> for Bytes {
     fn from(message: Message) -> Self {
@@ -308,7 +290,7 @@ mod tests {
 
     #[test]
     fn text_and_binary_differ() {
-        assert_ne!(Message::from("ab"), Message::from(&b"ab"[..]));
+        assert_ne!(Message::from("ab"), Message::binary("ab"));
         assert_eq!(Message::from("ab"), Message::from(String::from("ab")));
         assert_eq!(Message::from("ab"), "ab");
         assert!(Message::from("").is_empty() && !Message::from("").is_binary());
@@ -316,21 +298,13 @@ mod tests {
 
     #[test]
     fn bytes_are_shared_with_the_message() {
-        for message in [Message::from("clean"), Message::from("a \"quote\""), Message::from(vec![0, 0xff])] {
+        for message in [Message::from("clean"), Message::from("a \"quote\""), Message::binary(vec![0, 0xff])] {
             let bytes = message.to_bytes();
             assert_eq!(bytes, message.as_bytes());
             assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
             let kept = message.as_bytes().as_ptr();
             let bytes = Bytes::from(message);
             assert_eq!(bytes.as_ptr(), kept);
-        }
-    }
-
-    #[test]
-    fn arrays_of_bytes_are_binary() {
-        for message in [Message::from(b"ab"), Message::from(*b"ab")] {
-            assert_eq!(message, Message::from(&b"ab"[..]));
-            assert!(message.is_binary());
         }
     }
 

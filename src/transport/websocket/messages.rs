@@ -64,7 +64,7 @@ pub(super) fn receive_text(text: &str, is_framed: bool, limits: Limits) -> Resul
 }
 
 pub(super) fn receive_binary(data: Bytes) -> Message {
-    if data.len() < COPY_BELOW { Message::from(&data[..]) } else { Message::from(data) }
+    Message::binary(if data.len() < COPY_BELOW { Bytes::copy_from_slice(&data) } else { data })
 }
 
 pub(super) fn framed_text(frame: &Frame) -> WsMessage {

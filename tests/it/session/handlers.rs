@@ -180,7 +180,7 @@ async fn messages_compare_with_text_and_end_reasons_read_well() {
         assert_eq!(reason.to_string(), text);
     }
     assert_eq!(Message::from("a"), "a");
-    assert_ne!(Message::from("a"), Message::from(b"a".to_vec()));
+    assert_ne!(Message::from("a"), Message::binary(b"a".to_vec()));
     let error: Box<dyn std::error::Error + Send + Sync> = SendError::Full("a".into()).into();
     assert_eq!(error.to_string(), "the queue to the client is full");
     assert_eq!(

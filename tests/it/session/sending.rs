@@ -40,7 +40,7 @@ async fn many_senders_each_keep_their_order() {
 async fn binary_data_is_refused_and_given_back() {
     for transport in http_transports() {
         let (mut down, mut session) = Stage::new(Options::new()).open(transport).await;
-        let binary = || Message::from(vec![0_u8, 255]);
+        let binary = || Message::binary(vec![0, 255]);
         assert_eq!(session.send(binary()).await, Err(SendError::BinaryUnsupported(binary())));
         assert_eq!(session.try_send(binary()).unwrap_err().into_message().as_bytes(), [0, 255]);
         let refused = SinkExt::send(&mut session, binary()).await;

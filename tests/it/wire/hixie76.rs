@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::uri::Scheme;
-use axum_sockjs::{CloseFrame, CloseReason, Options};
+use axum_sockjs::{CloseFrame, CloseReason, Message, Options};
 
 use crate::support::{
     NEVER, PATIENCE,
@@ -223,7 +223,7 @@ async fn messages_travel_both_ways() {
         }
         assert_eq!(session.recv().await.unwrap(), "é");
         // It has no way to carry anything but text.
-        session.send(vec![1, 2, 3]).await.unwrap_err();
+        session.send(Message::binary(vec![1, 2, 3])).await.unwrap_err();
         assert_eq!(session.close_reason(), None);
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Method, Uri},
 };
-use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs};
+use axum_sockjs::{CloseFrame, CloseReason, Message, Options, Session, SockJs};
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
 use crate::support::{
@@ -144,11 +144,11 @@ async fn binary_messages_travel_on_the_raw_socket_only() {
         let mut session = stage.session().await;
         let data = vec![0_u8, 255, 128];
         if way.framed {
-            session.send(data.clone()).await.unwrap_err();
-            session.try_send(data).unwrap_err();
+            session.send(Message::binary(data.clone())).await.unwrap_err();
+            session.try_send(Message::binary(data)).unwrap_err();
             assert_eq!(session.close_reason(), None);
         } else {
-            session.send(data.clone()).await.unwrap();
+            session.send(Message::binary(data.clone())).await.unwrap();
             let received = ws::next(&mut socket).await;
             assert!(matches!(&received, Some(WsMessage::Binary(bytes)) if bytes[..] == data), "{received:?}");
             ws::send(&mut socket, data.clone()).await;
