@@ -139,7 +139,11 @@ pub use self::{
         validate::InvalidOptions,
     },
     origin::{pattern::InvalidOrigin, policy::Origins},
-    protocol::{close::CloseFrame, message::Message, transport::Transport},
+    protocol::{
+        close::CloseFrame,
+        message::{InvalidUtf8, Message},
+        transport::Transport,
+    },
     response::{cause::RejectionCause, client::ClientScript},
     session::{
         close_kind::CloseKind,

@@ -3,13 +3,17 @@
 use std::{
     borrow::Cow,
     fmt,
+    str::Utf8Error,
     sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::quote::{is_clean, quote, quoted_len};
+use super::{
+    quote::{is_clean, quote, quote_wtf8, quoted_len},
+    wtf8,
+};
 
 /// The text before and after a clean message in its line.
 const LINE_START: &str = "a[\"";
@@ -33,6 +37,18 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 /// assert_eq!(binary.as_str(), None);
 /// assert_eq!(binary.as_bytes(), [0, 1, 2]);
 /// ```
+///
+/// # Lone surrogates
+///
+/// A string in JavaScript may have a lone surrogate, half of a pair of UTF-16 code units, and UTF-8 cannot hold one.
+/// With [`LoneSurrogates::Keep`](crate::LoneSurrogates::Keep), and only then, a message with such a half arrives as
+/// text whose bytes are [WTF-8](https://simonsapin.github.io/wtf-8/), which is UTF-8 with three bytes for each half:
+///
+/// - [`as_str`](Self::as_str) returns `None`, and [`is_binary`](Self::is_binary) `false`.
+/// - [`concat`](Self::concat) joins two halves that meet into their character. If no others are left, the result is a
+///   `str`.
+/// - Sent back, a client of a framed transport gets exactly what it sent. The raw WebSocket, whose texts are UTF-8,
+///   gets U+FFFD for each half.
 #[derive(Clone)]
 pub struct Message(Arc<Payload>);
 
@@ -44,7 +60,22 @@ enum Payload {
         text: ByteString,
         line: OnceLock<Bytes>,
     },
+    /// Text with lone surrogates.
+    Wtf8 {
+        text: Bytes,
+        line: OnceLock<Bytes>,
+    },
+    /// Text in parts that may be shared with other messages.
+    Joined(Box<Joined>),
     Binary(Bytes),
+}
+
+/// Text that is put together when it is first needed: a framed transport needs only the line, others only the text.
+struct Joined {
+    /// None of them is joined itself, or has a lone surrogate.
+    parts: Box<[Message]>,
+    text: OnceLock<ByteString>,
+    line: OnceLock<Bytes>,
 }
 
 impl Message {
@@ -61,6 +92,96 @@ impl Message {
         Self(Arc::new(Payload::Binary(data.into())))
     }
 
+    /// Creates text of bytes that are valid UTF-8, without a copy.
+    ///
+    /// The message keeps all the memory that the bytes share. To a client of the raw WebSocket it is sent from there. A
+    /// framed transport needs a quoted copy, which is made once for all sessions and kept beside the bytes; if most
+    /// clients are framed, `Message::from(&str)` needs less memory, since a text without escapes is then stored only
+    /// once, in its quoted form.
+    ///
+    /// # Errors
+    /// [`InvalidUtf8`] gives the bytes back.
+    ///
+    /// ```
+    /// use axum_sockjs::Message;
+    /// use bytes::Bytes;
+    ///
+    /// let message = Message::from_utf8(Bytes::from_static(b"text")).unwrap();
+    /// assert_eq!(message, "text");
+    /// let error = Message::from_utf8(Bytes::from_static(b"\xff")).unwrap_err();
+    /// assert_eq!(error.into_bytes(), b"\xff"[..]);
+    /// ```
+    pub fn from_utf8(bytes: Bytes) -> Result<Self, InvalidUtf8> {
+        match ByteString::try_from(bytes.clone()) {
+            Ok(text) => Ok(Self::from_text(text)),
+            Err(error) => Err(InvalidUtf8 { bytes, error }),
+        }
+    }
+
+    /// Joins messages into one, as if their texts had been one string.
+    ///
+    /// A part is quoted once, however many messages it becomes a part of: one body to many sessions, for instance,
+    /// each with a head of its own. The parts' memory is shared, and the whole is copied when it is first sent or read.
+    /// Pass all parts in one call: joining them one by one takes quadratic time.
+    ///
+    /// If a part is binary, the result is binary data: what a raw WebSocket would be sent of each part, one after
+    /// another. No parts are the empty text.
+    ///
+    /// ```
+    /// use axum_sockjs::Message;
+    ///
+    /// let body = Message::from("a body");
+    /// for id in ["1", "2"] {
+    ///     let head = format!("MESSAGE\nsubscription:{id}\n\n");
+    ///     let message = Message::concat([head.into(), body.clone(), "\0".into()]);
+    ///     assert_eq!(message, format!("MESSAGE\nsubscription:{id}\n\na body\0"));
+    /// }
+    /// ```
+    pub fn concat<I>(parts: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Self>,
+    {
+        let mut parts: Vec<Self> = parts.into_iter().map(Into::into).collect();
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        // Joined messages within joined ones could be of any depth.
+        if parts.iter().any(|part| matches!(*part.0, Payload::Joined(_))) {
+            parts = parts.iter().flat_map(Self::parts).cloned().collect();
+        }
+        if parts.iter().any(Self::is_binary) {
+            return Self::binary(parts.iter().map(Self::for_raw).collect::<Vec<_>>().concat());
+        }
+        if parts.iter().any(|part| matches!(*part.0, Payload::Wtf8 { .. })) {
+            return Self::from_wtf8(wtf8::concat(parts.iter().map(Self::as_bytes)));
+        }
+        if parts.iter().all(|part| matches!(*part.0, Payload::Clean(_))) {
+            let length = parts.iter().map(Self::len).sum();
+            return Self::from_clean_parts(length, parts.iter().filter_map(Self::as_str));
+        }
+        let (text, line) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Payload::Joined(Box::new(Joined { parts: parts.into(), text, line }))))
+    }
+
+    /// The parts of a joined message, or the message itself.
+    fn parts(&self) -> &[Self] {
+        match &*self.0 {
+            Payload::Joined(joined) => &joined.parts,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Creates text from WTF-8, which may have surrogates or not.
+    pub(super) fn from_wtf8(text: Vec<u8>) -> Self {
+        match String::from_utf8(text) {
+            Ok(text) => Self::from(text),
+            Err(error) => {
+                Self(Arc::new(Payload::Wtf8 { text: error.into_bytes().into(), line: OnceLock::new() }))
+            }
+        }
+    }
+
     /// Creates text from a raw WebSocket, which is more likely to be sent back there than to a framed transport.
     #[cfg(feature = "websocket")]
     pub(crate) fn from_raw(text: &str) -> Self {
@@ -69,9 +190,13 @@ impl Message {
 
     /// Creates text for which [`is_clean`] is true.
     pub(crate) fn from_clean(text: &str) -> Self {
-        let mut line = String::with_capacity(LINE_START.len() + text.len() + LINE_END.len());
+        Self::from_clean_parts(text.len(), [text])
+    }
+
+    fn from_clean_parts<'a>(length: usize, parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut line = String::with_capacity(LINE_START.len() + length + LINE_END.len());
         line.push_str(LINE_START);
-        line.push_str(text);
+        line.extend(parts);
         line.push_str(LINE_END);
         Self(Arc::new(Payload::Clean(line.into())))
     }
@@ -81,23 +206,25 @@ impl Message {
         Self(Arc::new(Payload::Text { text, line: OnceLock::new() }))
     }
 
-    /// Returns the text, or `None` for binary data.
+    /// Returns the text, or `None` for binary data and for text with [lone surrogates](Self#lone-surrogates).
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &*self.0 {
             Payload::Clean(line) => Some(&line[LINE_START.len()..line.len() - LINE_END.len()]),
             Payload::Text { text, .. } => Some(text),
-            Payload::Binary(_) => None,
+            Payload::Joined(joined) => Some(joined.text()),
+            Payload::Wtf8 { .. } | Payload::Binary(_) => None,
         }
     }
 
-    /// Returns the binary data, or the text as UTF-8.
+    /// Returns the binary data, or the text as UTF-8: as WTF-8 if it has [lone surrogates](Self#lone-surrogates).
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &*self.0 {
             Payload::Clean(line) => &line.as_bytes()[LINE_START.len()..line.len() - LINE_END.len()],
             Payload::Text { text, .. } => text.as_bytes(),
-            Payload::Binary(data) => data,
+            Payload::Joined(joined) => joined.text().as_bytes(),
+            Payload::Wtf8 { text: bytes, .. } | Payload::Binary(bytes) => bytes,
         }
     }
 
@@ -107,10 +234,14 @@ impl Message {
         matches!(*self.0, Payload::Binary(_))
     }
 
-    /// Returns the length in bytes, of the text in UTF-8 or of the binary data.
+    /// Returns the length in bytes, of the text in UTF-8 or of the binary data: that of
+    /// [`as_bytes`](Self::as_bytes).
     #[must_use]
     pub fn len(&self) -> usize {
-        self.as_bytes().len()
+        match &*self.0 {
+            Payload::Joined(joined) => joined.len(),
+            _ => self.as_bytes().len(),
+        }
     }
 
     /// Returns whether the message has no bytes. An empty message is still a message.
@@ -126,6 +257,8 @@ impl Message {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes(),
             Payload::Text { text, line } => line.get_or_init(|| quoted_line(text)),
+            Payload::Wtf8 { text, line } => line.get_or_init(|| wtf8_line(text)),
+            Payload::Joined(joined) => joined.line(),
             Payload::Binary(_) => &EMPTY_LINE,
         }
     }
@@ -142,11 +275,25 @@ impl Message {
             Payload::Clean(line) => line.len(),
             Payload::Text { text, .. } if framed => text.len() + self.line().len(),
             Payload::Text { text, .. } => text.len(),
+            Payload::Wtf8 { text, .. } if framed => text.len() + self.line().len(),
+            Payload::Wtf8 { text, .. } => text.len(),
+            Payload::Joined(joined) => {
+                let parts: usize = joined.parts.iter().map(|part| part.held(framed)).sum();
+                parts + if framed { joined.line().len() } else { joined.len() }
+            }
             Payload::Binary(data) => data.len(),
         }
     }
 
-    /// Returns the text as UTF-8 or the binary data without a copy: the result shares the message's memory.
+    /// What a raw WebSocket is sent: binary data, or text as UTF-8, with U+FFFD for each lone surrogate.
+    pub(crate) fn for_raw(&self) -> Bytes {
+        match &*self.0 {
+            Payload::Wtf8 { text, .. } => wtf8::to_utf8(text).into(),
+            _ => self.to_bytes(),
+        }
+    }
+
+    /// Returns the bytes of [`as_bytes`](Self::as_bytes) without a copy: the result shares the message's memory.
     ///
     /// That memory lives as long as any of its owners, and may be larger than these bytes: a text without escapes is
     /// stored with its frame, 6 bytes more.
@@ -163,9 +310,73 @@ impl Message {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes().slice(LINE_START.len()..line.len() - LINE_END.len()),
             Payload::Text { text, .. } => text.as_bytes().clone(),
-            Payload::Binary(data) => data.clone(),
+            Payload::Joined(joined) => joined.text().as_bytes().clone(),
+            Payload::Wtf8 { text: bytes, .. } | Payload::Binary(bytes) => bytes.clone(),
         }
     }
+}
+
+impl Joined {
+    fn len(&self) -> usize {
+        self.parts.iter().map(Message::len).sum()
+    }
+
+    fn text(&self) -> &ByteString {
+        self.text.get_or_init(|| {
+            let mut text = String::with_capacity(self.len());
+            text.extend(self.parts.iter().filter_map(Message::as_str));
+            text.into()
+        })
+    }
+
+    /// The quoted parts between one pair of quotation marks: see [`Message::line`].
+    fn line(&self) -> &Bytes {
+        self.line.get_or_init(|| {
+            let quoted = || self.parts.iter().map(|part| &part.quoted()[1..part.quoted().len() - 1]);
+            let length = LINE_START.len() + quoted().map(<[u8]>::len).sum::<usize>() + LINE_END.len();
+            let mut line = Vec::with_capacity(length);
+            line.extend_from_slice(LINE_START.as_bytes());
+            quoted().for_each(|part| line.extend_from_slice(part));
+            line.extend_from_slice(LINE_END.as_bytes());
+            line.into()
+        })
+    }
+}
+
+/// Bytes that are not UTF-8, and so no text: from [`Message::from_utf8`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidUtf8 {
+    bytes: Bytes,
+    error: Utf8Error,
+}
+
+impl InvalidUtf8 {
+    /// Gives the bytes back.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// Returns where the bytes are not UTF-8.
+    #[must_use]
+    pub fn utf8_error(&self) -> Utf8Error {
+        self.error
+    }
+}
+
+impl fmt::Display for InvalidUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for InvalidUtf8 {}
+
+fn wtf8_line(text: &[u8]) -> Bytes {
+    let mut line = b"a[".to_vec();
+    quote_wtf8(text, &mut line);
+    line.extend_from_slice(b"]\n");
+    line.into_boxed_slice().into()
 }
 
 fn quoted_line(text: &str) -> Bytes {
@@ -179,10 +390,27 @@ fn quoted_line(text: &str) -> Bytes {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.as_str() {
-            Some(text) => f.debug_tuple("Text").field(&text).finish(),
-            None => f.debug_tuple("Binary").field(&self.as_bytes()).finish(),
+        match (self.as_str(), self.is_binary()) {
+            (Some(text), _) => f.debug_tuple("Text").field(&text).finish(),
+            (None, true) => f.debug_tuple("Binary").field(&self.as_bytes()).finish(),
+            (None, false) => f.debug_tuple("Text").field(&DebugWtf8(self.as_bytes())).finish(),
         }
+    }
+}
+
+/// Shows a text as a `str` is shown, and a lone surrogate as `\u{d800}`.
+struct DebugWtf8<'a>(&'a [u8]);
+
+impl fmt::Debug for DebugWtf8<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for (utf8, surrogate) in wtf8::pieces(self.0) {
+            write!(f, "{}", utf8.escape_debug())?;
+            if let Some(unit) = surrogate {
+                write!(f, "\\u{{{unit:x}}}")?;
+            }
+        }
+        f.write_str("\"")
     }
 }
 
@@ -254,7 +482,12 @@ impl From<Message> for Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+
+    use super::{
+        super::wtf8::tests::{encoded, units},
+        *,
+    };
 
     #[test]
     fn quoted_once_for_all_clones() {
@@ -298,13 +531,130 @@ mod tests {
 
     #[test]
     fn bytes_are_shared_with_the_message() {
-        for message in [Message::from("clean"), Message::from("a \"quote\""), Message::binary(vec![0, 0xff])] {
+        for message in [Message::from("clean"), Message::from("a \"quote\""), Message::binary(vec![0, 0xff])]
+        {
             let bytes = message.to_bytes();
             assert_eq!(bytes, message.as_bytes());
             assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
             let kept = message.as_bytes().as_ptr();
             let bytes = Bytes::from(message);
             assert_eq!(bytes.as_ptr(), kept);
+        }
+    }
+
+    #[test]
+    fn bytes_become_text_without_a_copy() {
+        for text in ["clean", "a \"quote\"", ""] {
+            let bytes = Bytes::copy_from_slice(text.as_bytes());
+            let message = Message::from_utf8(bytes.clone()).unwrap();
+            assert_eq!(message, text);
+            assert_eq!(message.as_bytes().as_ptr(), bytes.as_ptr());
+            assert_eq!(message.line(), Message::from(text).line());
+        }
+        let error = Message::from_utf8(Bytes::from_static(b"a\xed\xa0\x80")).unwrap_err();
+        assert_eq!(error.utf8_error().valid_up_to(), 1);
+        assert_eq!(error.to_string(), error.utf8_error().to_string());
+        assert_eq!(error.into_bytes(), b"a\xed\xa0\x80"[..]);
+    }
+
+    #[test]
+    fn a_part_is_quoted_once() {
+        let body = Message::from("a\nbody");
+        let quoted = body.quoted().as_ptr();
+        for head in ["1\n", "2\n"] {
+            let whole = Message::concat([head.into(), body.clone()]);
+            assert_eq!(whole.quoted(), format!("\"{}\\na\\nbody\"", &head[..1]).as_bytes());
+            assert_eq!(whole, format!("{head}a\nbody"));
+        }
+        assert_eq!(body.quoted().as_ptr(), quoted);
+    }
+
+    #[test]
+    fn a_whole_of_parts_is_as_if_made_at_once() {
+        assert_eq!(Message::concat([""; 0]), "");
+        let one = Message::from("a");
+        assert_eq!(Message::concat([one.clone()]).as_bytes().as_ptr(), one.as_bytes().as_ptr());
+        // Clean texts are stored as one.
+        let clean = Message::concat(["a", "", "é"]);
+        assert!(matches!(*clean.0, Payload::Clean(_)) && clean == "aé" && clean.len() == 3);
+        // What is joined can be joined again, without an end.
+        let mut long = Message::from("\n");
+        for _ in 0..1000 {
+            long = Message::concat([long, "x".into()]);
+        }
+        assert_eq!(long, format!("\n{}", "x".repeat(1000)));
+        assert_eq!(long.parts().len(), 1001);
+        assert_eq!(long.to_bytes().as_ptr(), long.as_bytes().as_ptr());
+    }
+
+    #[test]
+    fn the_memory_of_a_whole_is_its_own_and_that_of_its_parts() {
+        let parts = [Message::from("a\n"), "b".into()];
+        let whole = Message::concat(parts.clone());
+        let of_parts = |framed| parts.iter().map(|part| part.held(framed)).sum::<usize>();
+        for _ in 0..2 {
+            assert_eq!(whole.held(true), of_parts(true) + whole.line().len());
+            assert_eq!(whole.held(false), of_parts(false) + 3);
+            // It does not depend on what has been made so far.
+            assert_eq!(whole.as_str(), Some("a\nb"));
+        }
+    }
+
+    #[test]
+    fn a_binary_part_makes_the_whole_binary() {
+        let lone = Message::from_wtf8(encoded(&[0x61, 0xd800]));
+        let whole = Message::concat(["head\n".into(), lone, Message::binary(vec![0, 0xff])]);
+        assert!(whole.is_binary());
+        assert_eq!(whole.as_bytes(), b"head\na\xef\xbf\xbd\x00\xff");
+        assert!(!Message::concat(["a", "b"]).is_binary());
+        assert_eq!(Message::concat([Message::binary("a"), Message::binary("b")]), Message::binary("ab"));
+    }
+
+    #[test]
+    fn halves_of_a_character_are_text() {
+        let [first, second] = [0xd83d, 0xde00].map(|unit| Message::from_wtf8(encoded(&[unit])));
+        assert_eq!(format!("{first:?} {second:?}"), r#"Text("\u{d83d}") Text("\u{de00}")"#);
+        assert_eq!((first.as_str(), first.is_binary(), first.len()), (None, false, 3));
+        assert_ne!(first, Message::binary(first.to_bytes()));
+        assert_ne!(first, Message::from("\u{fffd}"));
+        assert_eq!(first.line(), &b"a[\"\\ud83d\"]\n"[..]);
+        assert_eq!(first.held(false) + first.line().len(), first.held(true));
+        let whole = Message::concat(["\n".into(), first, second.clone()]);
+        assert_eq!(whole.as_str(), Some("\n😀"));
+        assert_eq!(Message::concat([whole, second]).line(), &"a[\"\\n😀\\ude00\"]\n".as_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn quoting_parts_is_quoting_the_whole(
+            parts in proptest::collection::vec("([a-z]{0,40}|[\\x00-\\x7f]{0,4}|[é😀\u{2028}\u{fffe}]{0,3}){0,3}", 0..5),
+            groups in proptest::collection::vec(1_usize..3, 5),
+        ) {
+            let whole = Message::from(parts.concat());
+            let joined = Message::concat(&parts);
+            prop_assert_eq!(joined.line(), whole.line());
+            prop_assert_eq!(joined.len(), whole.len());
+            prop_assert_eq!(&joined, &whole);
+            // The order of joining makes no difference.
+            let (mut rest, mut nested) = (&parts[..], Vec::new());
+            for size in groups {
+                let (group, others) = rest.split_at(size.min(rest.len()));
+                nested.push(Message::concat(group));
+                rest = others;
+            }
+            let nested = Message::concat(nested);
+            prop_assert_eq!(nested.line(), whole.line());
+            prop_assert_eq!(nested, whole);
+        }
+
+        #[test]
+        fn joining_texts_of_code_units_is_joining_the_units(parts in proptest::collection::vec(units(), 0..5)) {
+            let whole = Message::from_wtf8(encoded(&parts.concat()));
+            let joined = Message::concat(parts.iter().map(|units| Message::from_wtf8(encoded(units))));
+            prop_assert_eq!(joined.line(), whole.line());
+            prop_assert_eq!(joined.for_raw(), String::from_utf16_lossy(&parts.concat()));
+            prop_assert_eq!(joined.as_str().map(str::to_owned), String::from_utf16(&parts.concat()).ok());
+            prop_assert_eq!(joined, whole);
         }
     }
 

@@ -10,3 +10,4 @@ pub(crate) mod path;
 pub(crate) mod quote;
 mod scan;
 pub(crate) mod transport;
+mod wtf8;

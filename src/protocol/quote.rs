@@ -3,7 +3,10 @@
 //! [`quote`] makes the JSON strings of an `a[…]` frame. The other two functions escape a whole frame again, for the
 //! transports that wrap it in a script or in an event stream.
 
-use super::scan::{BLOCK, ByteSet};
+use super::{
+    scan::{BLOCK, ByteSet},
+    wtf8,
+};
 
 /// Bytes that differ between a string and its JSON form, except for those that [`has_mangled`] finds.
 pub(super) const SPECIAL: ByteSet<2> = ByteSet { below: 0x20, others: *b"\"\\" };
@@ -19,10 +22,28 @@ pub(super) const SPECIAL_OR_LEAD: ByteSet<4> = ByteSet { below: 0x20, others: *b
 /// In addition to the escapes that JSON requires, U+200C–200F, U+2028–202F, U+2060–206F and U+FFF0–FFFF are written
 /// as `\uXXXX`, because browsers alter them (suite: `test_xhr_server_encodes`).
 pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    quote_inside(text, out);
+    out.push(b'"');
+}
+
+/// Like [`quote`], for a text in WTF-8: each surrogate is written as `\uXXXX`.
+pub(super) fn quote_wtf8(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for (utf8, surrogate) in wtf8::pieces(text) {
+        quote_inside(utf8, out);
+        if let Some(unit) = surrogate {
+            push_unicode_escape(unit, out);
+        }
+    }
+    out.push(b'"');
+}
+
+/// Appends what stands between the quotation marks. A character's escape does not depend on those around it.
+fn quote_inside(text: &str, out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"\x08b\tt\nn\x0cf\rr\"\"\\\\").by_hand_below(0x20);
     const WITH_LEADS: Pairs = PAIRS.by_hand(0xe2).by_hand(0xef);
 
-    out.push(b'"');
     let bytes = text.as_bytes();
     if has_mangled(bytes) {
         escape(bytes, out, SPECIAL_OR_LEAD, &WITH_LEADS, |rest, out| match mangled_by_browsers(rest) {
@@ -45,7 +66,6 @@ pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
             1
         });
     }
-    out.push(b'"');
 }
 
 /// The number of bytes that [`quote`] appends for `text`, if there are no characters to escape outside of ASCII.
