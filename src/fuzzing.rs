@@ -14,8 +14,9 @@ use crate::{
     options::cookie::Cookie,
     protocol::{
         close::CloseFrame,
-        decode::{self, ArrayDecoder, Limits},
+        decode::{self, ArrayDecoder, DecodeError, Limits, LoneSurrogates},
         frame::Frame,
+        message::Message,
         path::{self, Path},
         quote::{escape_event, escape_script, quote},
     },
@@ -46,10 +47,12 @@ pub fn parse_callback(data: &[u8]) {
     }
 }
 
-/// An array of messages: accepted exactly if serde_json accepts it, except for lone surrogates.
+/// An array of messages: accepted exactly if serde_json accepts it, except for lone surrogates. A message that is sent
+/// back is the same again.
 pub fn decode_messages(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let limits = Limits { message_bytes: usize::MAX, messages: usize::MAX };
+    let lone_surrogates = LoneSurrogates::Replace;
+    let limits = Limits { message_bytes: usize::MAX, messages: usize::MAX, lone_surrogates };
     let ours = decode::decode(text, limits);
     match (serde_json::from_str::<Vec<String>>(text), &ours) {
         (Ok(theirs), Ok(ours)) => {
@@ -58,6 +61,26 @@ pub fn decode_messages(data: &[u8]) {
         (Ok(theirs), Err(error)) => panic!("{error:?} for {theirs:?}"),
         (Err(error), Ok(_)) => assert!(text.to_ascii_lowercase().contains("\\ud"), "taken, despite {error}"),
         (Err(_), Err(_)) => {}
+    }
+    // Surrogates can be kept, which makes no other difference, or refused.
+    let kept = decode::decode(text, Limits { lone_surrogates: LoneSurrogates::Keep, ..limits });
+    let refusing = decode::decode(text, Limits { lone_surrogates: LoneSurrogates::Refuse, ..limits });
+    match (&ours, &kept) {
+        (Ok(ours), Ok(kept)) => {
+            assert!(ours.iter().map(Message::to_bytes).eq(kept.iter().map(Message::for_raw)));
+            let all_are_str = kept.iter().all(|message| message.as_str().is_some());
+            assert_eq!(
+                refusing.as_ref(),
+                if all_are_str { Ok(ours) } else { Err(&DecodeError::LoneSurrogate) }
+            );
+            for message in kept {
+                let frame = Frame::Messages(vec![message.clone()]).text();
+                let echo = std::str::from_utf8(&frame[1..]).expect("a frame is UTF-8");
+                let again = decode::decode(echo, Limits { lone_surrogates: LoneSurrogates::Keep, ..limits });
+                assert_eq!(again, Ok(vec![message.clone()]));
+            }
+        }
+        (ours, kept) => assert!(ours == kept && refusing.is_err(), "{ours:?}, {kept:?}, {refusing:?}"),
     }
     // The result does not depend on the pieces.
     let (mut array, mut taken, mut held, mut end) = (ArrayDecoder::new(limits), Vec::new(), 0, 0);
@@ -86,7 +109,7 @@ pub fn decode_messages(data: &[u8]) {
         (Err(_), lone) => assert!(lone == ours || text.to_ascii_lowercase().contains("\\ud")),
     }
     // Limits can only reject.
-    let limits = Limits { message_bytes: 16, messages: 2 };
+    let limits = Limits { message_bytes: 16, messages: 2, lone_surrogates };
     if let Ok(messages) = decode::decode(text, limits) {
         assert!(messages.len() <= 2 && messages.iter().all(|message| message.len() <= 16));
         assert_eq!(messages, ours.unwrap_or_default());

@@ -141,6 +141,7 @@ pub use self::{
     origin::{pattern::InvalidOrigin, policy::Origins},
     protocol::{
         close::CloseFrame,
+        decode::LoneSurrogates,
         message::{InvalidUtf8, Message},
         transport::Transport,
     },

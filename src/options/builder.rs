@@ -10,7 +10,10 @@ use super::subprotocols::Subprotocols;
 use super::{cookie::Cookie, cors::Cors, peer_key::PeerKey};
 use crate::{
     origin::policy::Origins,
-    protocol::transport::{Transport, TransportSet},
+    protocol::{
+        decode::LoneSurrogates,
+        transport::{Transport, TransportSet},
+    },
     response::client::ClientScript,
     session::core::settings::Overflow,
 };
@@ -66,6 +69,7 @@ pub struct Options {
     pub(crate) hixie76: bool,
     #[cfg(feature = "websocket")]
     pub(crate) subprotocols: Subprotocols,
+    pub(crate) lone_surrogates: LoneSurrogates,
 }
 
 impl Default for Options {
@@ -105,6 +109,7 @@ impl Default for Options {
             hixie76: false,
             #[cfg(feature = "websocket")]
             subprotocols: Subprotocols::None,
+            lone_surrogates: LoneSurrogates::Replace,
         }
     }
 }

@@ -71,6 +71,10 @@ impl Options {
     }
 
     pub(crate) fn decode_limits(&self) -> Limits {
-        Limits { message_bytes: self.max_message_bytes, messages: self.max_batch_messages }
+        Limits {
+            message_bytes: self.max_message_bytes,
+            messages: self.max_batch_messages,
+            lone_surrogates: self.lone_surrogates,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::HeaderMap;
 
 use super::{builder::Options, peer_key::PeerKey};
-use crate::session::core::settings::Overflow;
+use crate::{protocol::decode::LoneSurrogates, session::core::settings::Overflow};
 
 /// # Limits and timeouts
 impl Options {
@@ -176,6 +176,12 @@ impl Options {
     /// Zero is [invalid](Self::validate): every WebSocket upgrade and any extractor that waits would fail.
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.open_timeout = timeout;
+        self
+    }
+    /// Sets what happens to a lone surrogate in a message from a client; by default it becomes U+FFFD. This has no
+    /// effect on the raw WebSocket, whose texts are UTF-8.
+    pub fn lone_surrogates(mut self, lone: LoneSurrogates) -> Self {
+        self.lone_surrogates = lone;
         self
     }
 }

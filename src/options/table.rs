@@ -46,6 +46,7 @@ impl Options {
             hixie76,
             #[cfg(feature = "websocket")]
             subprotocols,
+            lone_surrogates,
         } = self;
         let bytes = |bytes: &usize| match bytes {
             bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
@@ -101,6 +102,7 @@ impl Options {
             ("hixie76", on_or_off(*hixie76).to_owned()),
             #[cfg(feature = "websocket")]
             ("subprotocols", format!("{subprotocols:?}")),
+            ("lone_surrogates", format!("{lone_surrogates:?}")),
         ]
     }
 }

@@ -47,7 +47,7 @@ impl Sending {
 /// | 404 | no such session, or it has ended |
 /// | 408 | no complete message arrived for a minute |
 /// | 413 | a message is over its limit |
-/// | 500 | no payload, or not a JSON array of strings |
+/// | 500 | no payload, or not a JSON array of strings; a lone surrogate with [`LoneSurrogates::Refuse`](crate::LoneSurrogates::Refuse) |
 /// | 503 | the application did not make room in time |
 ///
 /// The session continues, except for 404. Batches before a rejected one stay accepted.
@@ -88,6 +88,7 @@ where
         Refused::Empty => Rejection::Malformed("Payload expected.\n"),
         Refused::Decode(DecodeError::MessageTooLong) => Rejection::TooLarge("Message too long.\n"),
         Refused::Decode(DecodeError::TooManyMessages) => Rejection::TooLarge("Too many messages.\n"),
+        Refused::Decode(DecodeError::LoneSurrogate) => Rejection::Malformed("Lone surrogate.\n"),
         Refused::Full => Rejection::QueueFull,
         Refused::Body(BodyError::TooLarge) => Rejection::TooLarge("Body too large.\n"),
         _ => Rejection::Malformed("Broken JSON encoding.\n"),

@@ -9,14 +9,20 @@ mod protocol;
 
 use std::{fmt, hint::black_box};
 
-pub use self::protocol::{close::CloseFrame, message::Message, transport::Transport};
+pub use self::protocol::{
+    close::CloseFrame,
+    decode::LoneSurrogates,
+    message::{InvalidUtf8, Message},
+    transport::Transport,
+};
 use self::protocol::{
     decode::{Limits, decode},
     frame::Frame,
     quote::{escape_event, escape_script},
 };
 
-const LIMITS: Limits = Limits { message_bytes: 1 << 20, messages: 1000 };
+const LIMITS: Limits =
+    Limits { message_bytes: 1 << 20, messages: 1000, lone_surrogates: LoneSurrogates::Replace };
 
 /// One step on one text.
 pub struct Case {

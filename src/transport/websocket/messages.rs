@@ -30,6 +30,7 @@ pub(super) const VIOLATION: CloseFrame = CloseFrame::fixed(1002, "Protocol error
 pub(super) const BINARY: CloseFrame = CloseFrame::fixed(1003, "Binary messages are not supported");
 pub(super) const NOT_UTF8: CloseFrame = CloseFrame::fixed(1007, "Not UTF-8");
 const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
+const LONE_SURROGATE: CloseFrame = CloseFrame::fixed(1007, "Lone surrogate");
 pub(super) const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
 const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
 
@@ -58,6 +59,7 @@ pub(super) fn receive_text(text: &str, is_framed: bool, limits: Limits) -> Resul
     }
     decode::decode_text(text, limits).map_err(|error| match error {
         DecodeError::Malformed => BROKEN_JSON,
+        DecodeError::LoneSurrogate => LONE_SURROGATE,
         DecodeError::MessageTooLong => TOO_BIG,
         DecodeError::TooManyMessages => TOO_MANY,
     })
@@ -72,12 +74,12 @@ pub(super) fn framed_text(frame: &Frame) -> WsMessage {
 }
 
 pub(super) fn raw(message: &Message) -> WsMessage {
-    let bytes = message.to_bytes();
+    let bytes = message.for_raw();
     if message.is_binary() { WsMessage::Binary(bytes) } else { text(bytes) }
 }
 
-/// A text message of bytes that are valid UTF-8, since they come from strings: `WsMessage::Text` would check them
-/// again.
+/// A text message of bytes that are valid UTF-8, since they come from frames or [`Message::for_raw`]: `WsMessage::Text`
+/// would check them again.
 pub(super) fn text(utf8: Bytes) -> WsMessage {
     WsMessage::Frame(WsFrame::message(utf8, OpCode::Data(Data::Text), true))
 }

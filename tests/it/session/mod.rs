@@ -13,3 +13,4 @@ mod sending;
 mod slow;
 #[cfg(feature = "websocket")]
 mod slow_sockets;
+mod texts;

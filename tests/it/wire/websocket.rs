@@ -7,7 +7,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Method, Uri},
 };
-use axum_sockjs::{CloseFrame, CloseReason, Message, Options, Session, SockJs};
+use axum_sockjs::{CloseFrame, CloseReason, LoneSurrogates, Message, Options, Session, SockJs};
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
 use crate::support::{
@@ -157,4 +157,38 @@ async fn binary_messages_travel_on_the_raw_socket_only() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn half_a_character_comes_back_in_a_frame_and_is_replaced_on_the_raw_socket() {
+    let options = Options::new().lone_surrogates(LoneSurrogates::Keep);
+    let mut stage = Stage::start(options).await;
+    let addr = stage.endpoint.server.addr;
+    let mut framed = ws::open(addr, "/app/000/x/websocket").await;
+    let mut session = stage.session().await;
+    let mut raw = ws::open(addr, "/app/websocket").await;
+    let other = stage.session().await;
+    assert_eq!(ws::text(&mut framed).await, "o");
+    for (text, replaced) in [(r"a\ud83d", "a\u{fffd}"), (r"\ude00\ud83d", "\u{fffd}\u{fffd}")] {
+        for payload in [format!("[\"{text}\"]"), format!("\"{text}\"")] {
+            ws::send(&mut framed, payload).await;
+            let message = within("a message", session.recv()).await.unwrap();
+            session.send(message.clone()).await.unwrap();
+            assert_eq!(ws::text(&mut framed).await, format!("a[\"{text}\"]"));
+            other.send(message).await.unwrap();
+            assert_eq!(ws::text(&mut raw).await, replaced);
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_a_character_that_is_refused_closes_a_framed_socket() {
+    let options = Options::new().lone_surrogates(LoneSurrogates::Refuse);
+    let mut stage = Stage::start(options).await;
+    let mut framed = ws::open(stage.endpoint.server.addr, "/app/000/x/websocket").await;
+    let mut session = stage.session().await;
+    ws::send(&mut framed, r#"["a","\ud83d"]"#).await;
+    let close = CloseFrame::new(1007, "Lone surrogate");
+    assert_eq!(end_of(&mut session).await, CloseReason::ProtocolError(close));
+    assert_eq!(until_closed(framed).await, "oLone surrogate");
 }
