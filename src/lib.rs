@@ -32,6 +32,7 @@
 //!   bounded in both directions: `send` waits for a slow client, and a client waits for a slow handler.
 //! - A session ends once, with a typed [`CloseReason`].
 //! - [`Sender`]s send from other tasks. A [`Message`] to many sessions is quoted only once.
+//! - [`Session::json`] makes it a session of values that are JSON, with serde.
 //! - [`Options`] has every setting; [`SockJsHandle`] counts the sessions of an endpoint and shuts it down.
 //!
 //! ```
@@ -152,6 +153,9 @@ pub use self::{
         connection_id::{ConnectionId, InvalidConnectionId},
         core::settings::Overflow,
         drain::ShutdownReport,
+        json_error::JsonError,
+        json_sender::JsonSender,
+        json_session::JsonSession,
         peer::Peer,
         send_error::SendError,
         sender::{Sender, WeakSender},

@@ -5,6 +5,7 @@
 pub(crate) mod close;
 pub(crate) mod decode;
 pub(crate) mod frame;
+mod json;
 pub(crate) mod message;
 pub(crate) mod path;
 pub(crate) mod quote;

@@ -1,9 +1,11 @@
-//! What the text of a message may be: halves of characters, parts.
+//! What the text of a message may be: halves of characters, parts, JSON.
 
 use axum::http::StatusCode;
-use axum_sockjs::{LoneSurrogates, Message, Options};
+use axum_sockjs::{JsonError, LoneSurrogates, Message, Options, SendError};
+use futures_util::{SinkExt, StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
 
-use crate::support::in_process::{Stage, http_transports, next, polling_with};
+use crate::support::in_process::{Stage, done, http_transports, next, polling, polling_with};
 
 #[tokio::test(start_paused = true)]
 async fn halves_of_a_character_are_kept_and_joined() {
@@ -47,4 +49,75 @@ async fn one_body_goes_to_each_session_behind_a_head_of_its_own() {
         let expected = format!(r#"a["{transport}\n\"body\"\n\u0000"]"#);
         assert_eq!(down.frame().await, expected);
     }
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Question {
+    number: u32,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    twice: u32,
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_received_and_sent() {
+    let (mut stage, mut session) = (Stage::new(Options::new()), None);
+    for transport in http_transports() {
+        let (mut down, opened) = stage.open(transport).await;
+        let mut opened = opened.json::<Question, Answer>();
+        let payload = r#"["{\"number\":7}","nonsense","{\"number\":-1}","{\"number\":8}"]"#;
+        assert_eq!(down.client.send(payload).await, StatusCode::NO_CONTENT);
+        assert_eq!(opened.recv().await.unwrap(), Some(Question { number: 7 }));
+        for wrong in ["nonsense", r#"{"number":-1}"#] {
+            let error = opened.recv().await.unwrap_err();
+            assert_eq!((error.close_frame().code(), error.close_frame().reason()), (1007, "Invalid JSON"));
+            assert_eq!(error.into_message().unwrap(), wrong);
+        }
+        // It goes on.
+        let Question { number } = opened.try_recv().unwrap().unwrap();
+        opened.send(&Answer { twice: 2 * number }).await.unwrap();
+        opened.sender().try_send(&Answer { twice: 0 }).unwrap();
+        let (mut answers, mut expected) = (String::new(), 2);
+        while expected > 0 {
+            let frame = down.frame().await;
+            expected -= frame.matches("twice").count();
+            answers += &frame;
+        }
+        assert!(answers.contains(r#"{\"twice\":16}"#) && answers.contains(r#"{\"twice\":0}"#), "{answers}");
+        session = Some(opened);
+    }
+    let session = session.unwrap();
+    session.close(3000, "enough");
+    let error = session.send(&Answer { twice: 1 }).await.unwrap_err();
+    assert!(matches!(&error, JsonError::Send(SendError::Closed(message)) if *message == r#"{"twice":1}"#));
+    assert_eq!(error.close_frame().code(), 1000);
+    assert_eq!(session.closed().await.to_string(), "closed by the server: 3000 \"enough\"");
+    assert_eq!(session.close_reason(), session.get_ref().close_reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_values_is_a_stream_and_a_sink() {
+    let (_stage, client, session) = polling().await;
+    let mut session = session.json::<u32, u32>();
+    assert_eq!(client.send(r#"["1","2","x","3"]"#).await, StatusCode::NO_CONTENT);
+    let echo = async {
+        while let Some(value) = session.try_next().await? {
+            session.feed(value).await?;
+        }
+        Ok(())
+    };
+    let Err(JsonError::Parse(message, _)) = echo.await else { panic!("x is no number") };
+    assert_eq!(message, "x");
+    assert_eq!(client.poll().await, r#"a["1","2"]"#);
+    assert_eq!(session.next().await.unwrap().unwrap(), 3);
+    let mut sender = session.sender();
+    let closing = tokio::spawn(async move {
+        sender.feed(3).await?;
+        SinkExt::close(&mut sender).await
+    });
+    assert_eq!(client.poll().await, r#"a["3"]"#);
+    done(closing).await.unwrap();
+    assert_eq!(client.poll().await, r#"c[1000,"Normal closure"]"#);
 }
