@@ -122,7 +122,8 @@ impl Message {
     ///
     /// A part is quoted once, however many messages it becomes a part of: one body to many sessions, for instance,
     /// each with a head of its own. The parts' memory is shared, and the whole is copied when it is first sent or read.
-    /// Pass all parts in one call: joining them one by one takes quadratic time.
+    /// That is faster than quoting the whole from a few hundred bytes on. Pass all parts in one call: joining them one by
+    /// one takes quadratic time.
     ///
     /// If a part is binary, the result is binary data: what a raw WebSocket would be sent of each part, one after
     /// another. No parts are the empty text.
@@ -380,6 +381,10 @@ fn wtf8_line(text: &[u8]) -> Bytes {
 }
 
 fn quoted_line(text: &str) -> Bytes {
+    // Copying takes a third of the time that quoting takes. Most other texts show early that they are not clean.
+    if is_clean(text) {
+        return [LINE_START, text, LINE_END].concat().into();
+    }
     let mut line = Vec::with_capacity("a[".len() + quoted_len(text) + "]\n".len());
     line.extend_from_slice(b"a[");
     quote(text, &mut line);

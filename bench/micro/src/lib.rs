@@ -106,6 +106,14 @@ fn steps(name: &str, text: &str) -> Vec<Case> {
                 black_box(Message::from(black_box(&*text)).line());
             })
         }),
+        case("join", {
+            let body = Message::from(text);
+            black_box(body.line());
+            Box::new(move || {
+                let parts = [Message::from(black_box("a head\n")), body.clone()];
+                black_box(Message::concat(parts).line());
+            })
+        }),
         case("echo", {
             Box::new(move || {
                 let messages = decode(black_box(&payload), LIMITS).unwrap_or_default();
