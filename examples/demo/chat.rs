@@ -30,7 +30,7 @@ enum ToPage<'a> {
 impl From<ToPage<'_>> for Message {
     fn from(event: ToPage<'_>) -> Self {
         // Maps with text keys cannot fail to serialize.
-        serde_json::to_string(&event).unwrap_or_default().into()
+        Self::json(&event).unwrap_or_else(|_| "".into())
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn chat(State(room): State<Room>, mut session: Session) {
     session.send(ToPage::Hello { id, transport: session.transport().name(), people }).await.ok();
     room.tell(ToPage::Joined { id, people });
     while let Some(message) = session.recv().await {
-        match serde_json::from_slice(message.as_bytes()) {
+        match message.parse_json() {
             Ok(FromPage::Say { text }) => room.tell(ToPage::Said { from: id, text: &text }),
             Ok(FromPage::Ping { at }) => drop(session.send(ToPage::Pong { at }).await),
             Err(_) => {}
@@ -77,7 +77,7 @@ pub(crate) async fn chat(State(room): State<Room>, mut session: Session) {
 
 pub(crate) async fn ping(mut session: Session) {
     while let Some(message) = session.recv().await {
-        if let Ok(FromPage::Ping { at }) = serde_json::from_slice(message.as_bytes()) {
+        if let Ok(FromPage::Ping { at }) = message.parse_json() {
             session.send(ToPage::Pong { at }).await.ok();
         }
     }
