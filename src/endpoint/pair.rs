@@ -201,7 +201,7 @@ mod tests {
         let (session, peer) = pair.open();
         assert_eq!((session.identity(), session.peer_addr()), (Some(&7), Some(addr)));
         assert_eq!((session.subprotocol(), session.transport()), (Some("chat"), Transport::XhrPolling));
-        let binary = Message::from(&b"ab"[..]);
+        let binary = Message::binary(&b"ab"[..]);
         assert!(matches!(session.send(binary.clone()).await, Err(SendError::BinaryUnsupported(_))));
         assert!(matches!(peer.send(binary).await, Err(SendError::BinaryUnsupported(_))));
     }
