@@ -13,10 +13,10 @@ use bytes::Bytes;
 use http::Request;
 use tower::{BoxError, Layer, Service};
 
-use super::sockjs::{ResponseFuture, SockJs};
+use super::sockjs::{Nothing, Provides, ResponseFuture, SockJs};
 use crate::service::head::Mount;
 
-impl SockJs {
+impl<S> SockJs<S> {
     /// Returns a layer that puts the endpoint in front of any service, at `prefix` (`""` or `"/"` for all paths).
     ///
     /// [`Router::layer`](axum::Router::layer) runs the layer after axum has matched a route. If that route has a
@@ -36,8 +36,11 @@ impl SockJs {
     /// Panics if `prefix` is not empty and does not begin with `/`.
     #[must_use]
     #[track_caller]
-    pub fn layer(self, prefix: &str) -> SockJsLayer {
-        SockJsLayer::new(prefix, self)
+    pub fn layer(self, prefix: &str) -> SockJsLayer
+    where
+        Nothing: Provides<S>,
+    {
+        SockJsLayer::new(prefix, Nothing::complete(self))
     }
 }
 
@@ -95,9 +98,8 @@ where
     S: Service<Request<B>, Response = http::Response<R>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response;
     type Error = S::Error;
@@ -110,7 +112,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let SockJsLayer { prefix, sockjs } = &self.layer;
         MiddlewareFuture(if self.serves(request.uri().path()) {
-            Answer::Endpoint(sockjs.call_at(Mount::Prefix(prefix.len()), request))
+            Answer::Endpoint(sockjs.clone().call_at(Mount::Prefix(prefix.len()), request))
         } else {
             let response = self.inner.call(request);
             Answer::Inner(Box::pin(async move { Ok(response.await?.map(Body::new)) }))

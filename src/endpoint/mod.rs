@@ -11,5 +11,6 @@ mod metrics;
 pub(crate) mod pair;
 #[cfg(feature = "websocket")]
 pub(crate) mod raw_websocket;
+mod router;
 pub(crate) mod sockjs;
 pub(crate) mod stats;

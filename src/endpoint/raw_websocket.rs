@@ -66,6 +66,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        self.0.call_at(Mount::Route, request)
+        self.0.clone().call_at(Mount::Route, request)
     }
 }

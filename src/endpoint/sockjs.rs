@@ -13,7 +13,7 @@ use std::{
 use axum::response::Response;
 use bytes::Bytes;
 use http::Request;
-use tower::Service;
+use tower::{BoxError, Service};
 
 use super::{
     handle::SockJsHandle,
@@ -49,7 +49,8 @@ use crate::{
 ///
 /// axum cannot nest at the root of an app: mount it there with [`fallback_service`](axum::Router::fallback_service).
 /// `S` is the state that the handler's extractors still need, as in [`axum::Router`]; only an endpoint that needs
-/// none is a service.
+/// none is a service. [`with_state`](Self::with_state) provides the state, or [`into_router`](Self::into_router) takes
+/// that of a router.
 ///
 /// Clones share the same endpoint and sessions.
 pub struct SockJs<S = ()> {
@@ -223,9 +224,10 @@ impl<S> fmt::Debug for SockJs<S> {
     }
 }
 
-impl<B> Service<Request<B>> for SockJs
+impl<S, B> Service<Request<B>> for SockJs<S>
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
+    Nothing: Provides<S>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
@@ -236,20 +238,44 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        self.call_at(Mount::Nested, request)
+        Nothing::complete(self.clone()).call_at(Mount::Nested, request)
     }
 }
 
 impl SockJs {
     /// Answers a request.
-    pub(crate) fn call_at<B>(&self, mount: Mount, request: Request<B>) -> ResponseFuture
+    pub(crate) fn call_at<B>(self, mount: Mount, request: Request<B>) -> ResponseFuture
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let service = self.service.clone();
+        let Self { service } = self;
         let (parts, body) = request.into_parts();
         let head = Box::new(Head::new(parts, mount));
         ResponseFuture(Box::pin(async move { service.respond(head, body).await }))
+    }
+}
+
+/// All that is provided where an endpoint is used as a service: no state.
+#[derive(Debug)]
+pub struct Nothing;
+
+/// Says that an endpoint needs no state that it has not been given.
+///
+/// Its only implementation lets the compiler infer `S = ()` for an endpoint whose handler takes any state.
+#[diagnostic::on_unimplemented(
+    message = "this SockJS endpoint lacks the state `{S}` that its extractors need",
+    label = "an endpoint without its state",
+    note = "call `.with_state(state)` on the `SockJs`, or mount it by `.into_router(path)` in a `Router<{S}>`, whose \
+            state it then gets"
+)]
+pub trait Provides<S> {
+    #[doc(hidden)]
+    fn complete(sockjs: SockJs<S>) -> SockJs;
+}
+
+impl Provides<()> for Nothing {
+    fn complete(sockjs: SockJs) -> SockJs {
+        sockjs
     }
 }
 

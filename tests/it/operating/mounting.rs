@@ -1,20 +1,23 @@
 //! Ways to mount an endpoint.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Router,
     body::Body,
+    extract::State,
     http::{Request, StatusCode},
     response::Response,
     routing::get as on_get,
 };
-use axum_sockjs::SockJs;
+use axum_sockjs::{Options, Session, SockJs};
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt};
 
 use crate::support::{
-    apps::echo,
-    in_process::{Client, expect_message, get, info, none, text},
+    apps::{echo, open_to_all},
+    in_process::{Client, call, expect_message, get, info, none, text},
     mounts::{Mount, mounts},
 };
 
@@ -43,6 +46,81 @@ async fn an_endpoint_works_wherever_it_is_mounted() {
         // The id as it stands in the URL is the key.
         assert_eq!(Client::new(&app, prefix, "a%2fb").send("[]").await, StatusCode::NOT_FOUND, "{what}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_answer_as_a_nested_service_does() {
+    // What differs from one response to the next.
+    async fn comparable(method: &str, response: Response) -> String {
+        let (mut parts, body) = response.into_parts();
+        // axum adds it to a service's response, and drops the body after HEAD. It leaves both to hyper for a handler's.
+        parts.headers.remove("content-length");
+        let text = if method == "HEAD" { String::new() } else { text(Response::new(body)).await };
+        let text = text.split_once(r#""entropy""#).map_or(&*text, |(before, _)| before);
+        format!("{} {:?} {text}", parts.status, parts.headers)
+    }
+    let endpoint = || SockJs::new(echo).options(open_to_all(Options::new()));
+    let nested = Router::new().nest_service("/echo", endpoint());
+    let routed = Router::new().merge(endpoint().into_router("/echo"));
+    let mut statuses = BTreeSet::new();
+    for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"] {
+        for path in [
+            "",
+            "/",
+            "//",
+            "?t=1",
+            "/info",
+            "/info/",
+            "//info",
+            "/info?t=1",
+            "/iframe.html",
+            "/iframe-1.html?t=1",
+            "/iframe",
+            "/websocket",
+            "/websocket/",
+            "/000/x/websocket",
+            "/000/x/xhr",
+            "/000/x/xhr_send",
+            "/000/x/jsonp",
+            "/000/x/jsonp_send",
+            "/000/x/nothing",
+            "/000//xhr",
+            "/000/x/xhr/",
+            "/a",
+            "/a/b/c/d",
+            "ed",
+        ] {
+            let ask = async |app: &Router| {
+                let request = Request::builder().method(method).uri(format!("/echo{path}"));
+                comparable(method, call(app, request.body(Body::empty()).unwrap()).await).await
+            };
+            let (expected, answer) = (ask(&nested).await, ask(&routed).await);
+            assert_eq!(answer, expected, "{method} {path}");
+            statuses.insert(answer.split(' ').next().unwrap().to_owned());
+        }
+    }
+    // The list is worth something.
+    assert!(statuses.len() > 4, "{statuses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_gets_the_state_of_its_router() {
+    async fn name(State(name): State<String>, session: Session) {
+        session.send(name).await.ok();
+    }
+    async fn owner(State(_): State<String>) {}
+    let endpoint = SockJs::new(name).identity(owner);
+    let handle = endpoint.handle();
+    let routes = Router::new()
+        .route("/page", on_get(|State(name): State<String>| async { name }))
+        .merge(endpoint.into_router("/app"));
+    // The same routes may get several states; the sessions are still those of one endpoint.
+    for (id, state) in [("x", "one"), ("y", "two")] {
+        let app = Router::new().nest("/a", routes.clone()).with_state(state.to_owned());
+        assert_eq!(text(get(&app, "/a/page").await).await, state);
+        expect_message(&Client::new(&app, "/a/app", id), state).await;
+    }
+    assert_eq!(handle.stats().total().opened, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ pub(crate) fn mounts(endpoint: impl Fn() -> SockJs) -> Vec<Mount> {
     let mount = |prefix, greetings, app| Mount { prefix, greetings, app };
     let nest = |path| Router::new().nest_service(path, endpoint());
     let outer = |path, inner| Router::new().nest(path, inner);
+    let routed = |path| Router::new().route("/page", on_get("page")).merge(endpoint().into_router(path));
     let fallback = || Router::new().fallback_service(endpoint());
     let layered = |prefix| {
         let plain = Router::new().route("/", on_get("home")).route("/page", on_get("page"));
@@ -34,6 +35,14 @@ pub(crate) fn mounts(endpoint: impl Fn() -> SockJs) -> Vec<Mount> {
         mount("/outer/app", &["/outer/app", "/outer/app/"], outer("/outer", nest("/app"))),
         mount("/room/5/app", &["/room/5/app", "/room/5/app/"], outer("/room/{id}", nest("/app"))),
         mount("", &["/"], fallback()),
+        mount("/app", &["/app", "/app/"], routed("/app")),
+        mount("/a/b", &["/a/b", "/a/b/"], routed("/a/b/")),
+        mount("/room/5%2F6", &["/room/5%2F6", "/room/5%2F6/"], routed("/room/{id}")),
+        mount("/outer/app", &["/outer/app", "/outer/app/"], outer("/outer", routed("/app"))),
+        mount("/room/5/app", &["/room/5/app", "/room/5/app/"], outer("/room/{id}", routed("/app"))),
+        mount("", &["/"], routed("")),
+        mount("", &["/"], routed("/")),
+        mount("/outer", &["/outer"], outer("/outer", routed("/"))),
         mount("/outer", &["/outer"], outer("/outer", fallback())),
         mount("/layer", &["/layer", "/layer/"], layered("/layer")),
         mount("/layer", &["/layer", "/layer/"], layered("/layer/")),
