@@ -120,14 +120,13 @@ mod util;
 
 #[cfg(feature = "websocket")]
 pub use self::endpoint::raw_websocket::RawWebSocket;
-#[doc(hidden)]
-pub use self::session::{opened::Opened, owner::Owner};
 pub use self::{
     endpoint::{
         handle::SockJsHandle,
         handler::Handler,
         identity::Identify,
         layer::{MiddlewareFuture, SockJsLayer, SockJsMiddleware},
+        output::HandlerOutput,
         pair::Pair,
         sockjs::{ResponseFuture, SockJs},
         stats::Stats,
@@ -153,6 +152,7 @@ pub use self::{
         connection_id::{ConnectionId, InvalidConnectionId},
         core::settings::Overflow,
         drain::ShutdownReport,
+        handler_error::HandlerError,
         json_error::JsonError,
         json_sender::JsonSender,
         json_session::JsonSession,

@@ -5,64 +5,90 @@ use std::{future::Future, marker::PhantomData};
 use axum::{extract::FromRequestParts, response::IntoResponse as _};
 use http::request::Parts;
 
+use super::{
+    extractors::all_extractors,
+    function::{Function, LastArgument},
+    output::HandlerOutput,
+    seal::{SEAL, Seal},
+};
 use crate::{
     service::erased::{ErasedHandler, OpenFuture},
-    session::{opened::Opened, session::Session},
+    session::opened::Opened,
 };
 
 /// An `async fn` that serves one session.
 ///
-/// Its arguments are up to eight extractors that implement [`FromRequestParts`], as in an axum handler, and last the
-/// [`Session`]. It returns nothing. The extractors see the request that opens the session. If one rejects it, the
-/// rejection is the response, and no session opens.
+/// Its arguments are up to sixteen extractors that implement [`FromRequestParts`], as in an axum handler, and last the
+/// [`Session`](crate::Session). The extractors see the request that opens the session. If one rejects it, the rejection
+/// is the response, and no session opens.
 ///
-/// The trait is implemented for all such functions; do not implement it yourself.
+/// It returns `()`, or `Result<(), E>` with an `E` that is a [`HandlerError`](crate::HandlerError), such as
+/// [`axum::BoxError`]: then `?` works, and an error is logged and ends the session. The close waits for what was sent
+/// before. A session that was moved to another task is closed too.
 ///
 /// ```
-/// use axum::{extract::State, http::HeaderMap};
+/// use axum::{BoxError, extract::State, http::HeaderMap};
 /// use axum_sockjs::{Session, SockJs};
 ///
-/// async fn greet(State(greeting): State<String>, headers: HeaderMap, session: Session) {
-///     session.send(greeting).await.ok();
+/// async fn greet(State(greeting): State<String>, headers: HeaderMap, session: Session) -> Result<(), BoxError> {
+///     if let Some(agent) = headers.get("user-agent") {
+///         session.send(format!("{greeting}, {}", agent.to_str()?)).await?;
+///     }
+///     Ok(())
 /// }
 ///
 /// let endpoint = SockJs::new(greet).with_state("welcome".to_owned());
 /// ```
 ///
-/// The compiler rejects other functions with a hint:
+/// A handler that returns a `Result` closes a session that it drops at its next `await` or at its end, since its result
+/// decides on the close; any other handler closes it at once. A closure has to name its error type at least once:
+/// `Ok::<(), BoxError>(())`.
 ///
-/// ```compile_fail
+/// The trait is implemented for all such functions. It is sealed: nothing else can implement or call it.
+///
+/// # Compile errors
+///
+/// The compiler names the argument, the error type or the value in the future that a function must not have:
+///
+/// ```compile_fail,E0277
 /// use axum_sockjs::{Session, SockJs};
 ///
 /// async fn session_is_not_last(session: Session, uri: axum::http::Uri) {}
 ///
+/// // error: the last argument of a SockJS handler is not `Uri`, but `axum_sockjs::Session`
 /// let endpoint: SockJs = SockJs::new(session_is_not_last);
 /// ```
+///
+/// An error that speaks of `FromRequestParts<()>` or `FromRef<()>` means that the state has been
+/// forgotten: [`SockJs::with_state`](crate::SockJs::with_state) or
+/// [`SockJs::into_router`](crate::SockJs::into_router) provides it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot handle SockJS sessions",
     label = "not an `async fn` of extractors and a `Session`",
-    note = "a handler is an `async fn` whose last argument is `axum_sockjs::Session` and which returns `()`",
-    note = "the arguments before it, at most eight, must implement `axum::extract::FromRequestParts<S>`; \
+    note = "a handler is an `async fn` whose last argument is `axum_sockjs::Session` and which returns `()` or \
+            `Result<(), E>`",
+    note = "the arguments before it, at most sixteen, must implement `axum::extract::FromRequestParts<S>`; \
             extractors that read the body, such as `Json` or `String`, cannot be used",
     note = "the function and its future must be `Send + 'static`, and the function `Clone + Sync`"
 )]
-pub trait Handler<T, S>: Clone + Send + Sync + Sized + 'static {
+pub trait Handler<T, S>: Function<T> + Clone + Send + Sync + Sized + 'static {
     /// Runs the extractors on the opening request.
     #[doc(hidden)]
-    fn open(self, parts: Parts, state: S) -> OpenFuture;
+    fn open(self, parts: Parts, state: S, _: Seal) -> OpenFuture;
 }
 
 macro_rules! impl_handler {
     ($($extractor:ident),*) => {
         #[allow(non_snake_case, unused_mut, unused_variables, reason = "the macro serves zero extractors too")]
-        impl<F, Fut, S, $($extractor,)*> Handler<($($extractor,)* Session,), S> for F
+        impl<F, Fut, S, $($extractor,)* Last> Handler<($($extractor,)* Last,), S> for F
         where
-            F: FnOnce($($extractor,)* Session) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output = ()> + Send + 'static,
+            F: FnOnce($($extractor,)* Last) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output: HandlerOutput> + Send + 'static,
             S: Send + Sync + 'static,
             $($extractor: FromRequestParts<S> + Send + 'static,)*
+            Last: LastArgument,
         {
-            fn open(self, mut parts: Parts, state: S) -> OpenFuture {
+            fn open(self, mut parts: Parts, state: S, seal: Seal) -> OpenFuture {
                 Box::pin(async move {
                     $(
                         let $extractor = match $extractor::from_request_parts(&mut parts, &state).await {
@@ -70,8 +96,8 @@ macro_rules! impl_handler {
                             Err(rejection) => return Err(rejection.into_response()),
                         };
                     )*
-                    // Called inside the future, so that a panic of the function itself also ends the session.
-                    Ok(Opened(Box::new(move |session| Box::pin(async move { self($($extractor,)* session).await }))))
+                    let call = move |session| self($($extractor,)* Last::of(session, seal));
+                    Ok(Opened(Box::new(move |session| HandlerOutput::run(call, session, seal))))
                 })
             }
         }
@@ -79,14 +105,7 @@ macro_rules! impl_handler {
 }
 
 impl_handler!();
-impl_handler!(T1);
-impl_handler!(T1, T2);
-impl_handler!(T1, T2, T3);
-impl_handler!(T1, T2, T3, T4);
-impl_handler!(T1, T2, T3, T4, T5);
-impl_handler!(T1, T2, T3, T4, T5, T6);
-impl_handler!(T1, T2, T3, T4, T5, T6, T7);
-impl_handler!(T1, T2, T3, T4, T5, T6, T7, T8);
+all_extractors!(impl_handler);
 
 pub(crate) struct Erased<H, T> {
     handler: H,
@@ -101,7 +120,7 @@ impl<H, T> Erased<H, T> {
 
 impl<H: Handler<T, S>, T: 'static, S> ErasedHandler<S> for Erased<H, T> {
     fn open(&self, parts: Parts, state: S) -> OpenFuture {
-        self.handler.clone().open(parts, state)
+        self.handler.clone().open(parts, state, SEAL)
     }
 }
 

@@ -5,6 +5,11 @@ use std::{any::TypeId, future::Future, hash::Hash, marker::PhantomData, sync::Ar
 use axum::{extract::FromRequestParts, response::IntoResponse as _};
 use http::request::Parts;
 
+use super::{
+    extractors::all_extractors,
+    function::Function,
+    seal::{SEAL, Seal},
+};
 use crate::{
     service::erased::{ErasedIdentify, IdentifyFuture},
     session::owner::Owner,
@@ -12,41 +17,40 @@ use crate::{
 
 /// An `async fn` that returns the identity behind a request: see [`SockJs::identity`](crate::SockJs::identity).
 ///
-/// Its arguments are one to eight extractors that implement [`FromRequestParts`], as in a
+/// Its arguments are one to sixteen extractors that implement [`FromRequestParts`], as in a
 /// [`Handler`](crate::Handler). Its result is compared by [`Eq`] and [`Hash`]: a user's id, a cookie's value, or an
 /// `Option` of it if login is optional.
 ///
-/// The trait is implemented for all such functions; do not implement it yourself.
+/// The trait is implemented for all such functions. It is sealed: nothing else can implement or call it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell whose a SockJS session is",
     label = "not an `async fn` of extractors that returns something comparable",
-    note = "its arguments, one to eight, must implement `axum::extract::FromRequestParts<S>`",
+    note = "its arguments, one to sixteen, must implement `axum::extract::FromRequestParts<S>`",
     note = "what it returns must be `Eq + Hash + Send + Sync + 'static`",
     note = "the function and its future must be `Send + 'static`, and the function `Clone + Sync`"
 )]
-pub trait Identify<T, S>: Clone + Send + Sync + Sized + 'static {
+pub trait Identify<T, S>: Function<T> + Clone + Send + Sync + Sized + 'static {
     #[doc(hidden)]
     type Identity: 'static;
 
     /// Runs the extractors on a request, then the function on them.
     #[doc(hidden)]
-    fn identify(self, parts: Parts, state: S) -> IdentifyFuture;
+    fn identify(self, parts: Parts, state: S, _: Seal) -> IdentifyFuture;
 }
 
 macro_rules! impl_identify {
     ($($extractor:ident),*) => {
         #[allow(non_snake_case, reason = "the macro names values after their types")]
-        impl<F, Fut, I, S, $($extractor,)*> Identify<($($extractor,)* I,), S> for F
+        impl<F, Fut, S, $($extractor,)*> Identify<($($extractor,)*), S> for F
         where
             F: FnOnce($($extractor,)*) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output = I> + Send + 'static,
-            I: Eq + Hash + Send + Sync + 'static,
+            Fut: Future<Output: Eq + Hash + Send + Sync + 'static> + Send + 'static,
             S: Send + Sync + 'static,
             $($extractor: FromRequestParts<S> + Send + 'static,)*
         {
-            type Identity = I;
+            type Identity = Fut::Output;
 
-            fn identify(self, mut parts: Parts, state: S) -> IdentifyFuture {
+            fn identify(self, mut parts: Parts, state: S, _: Seal) -> IdentifyFuture {
                 Box::pin(async move {
                     $(
                         let $extractor = match $extractor::from_request_parts(&mut parts, &state).await {
@@ -61,14 +65,7 @@ macro_rules! impl_identify {
     };
 }
 
-impl_identify!(T1);
-impl_identify!(T1, T2);
-impl_identify!(T1, T2, T3);
-impl_identify!(T1, T2, T3, T4);
-impl_identify!(T1, T2, T3, T4, T5);
-impl_identify!(T1, T2, T3, T4, T5, T6);
-impl_identify!(T1, T2, T3, T4, T5, T6, T7);
-impl_identify!(T1, T2, T3, T4, T5, T6, T7, T8);
+all_extractors!(impl_identify);
 
 pub(crate) struct Erased<F, T> {
     identify: F,
@@ -87,7 +84,7 @@ impl<F: Identify<T, S>, T: 'static, S> ErasedIdentify<S> for Erased<F, T> {
     }
 
     fn identify(&self, parts: Parts, state: S) -> IdentifyFuture {
-        self.identify.clone().identify(parts, state)
+        self.identify.clone().identify(parts, state, SEAL)
     }
 }
 

@@ -16,6 +16,7 @@ use http::Request;
 use tower::{BoxError, Service};
 
 use super::{
+    function::Function,
     handle::SockJsHandle,
     handler::{Erased, Handler, WithState},
     identity::{self, Identify},
@@ -61,7 +62,7 @@ impl<S> SockJs<S> {
     /// Creates an endpoint whose sessions run `handler`: see [`Handler`].
     pub fn new<H, T>(handler: H) -> Self
     where
-        H: Handler<T, S>,
+        H: Function<T> + Handler<T, S>,
         T: 'static,
         S: 'static,
     {
@@ -134,7 +135,7 @@ impl<S> SockJs<S> {
     #[must_use]
     pub fn identity<I, T>(mut self, identify: I) -> Self
     where
-        I: Identify<T, S>,
+        I: Function<T> + Identify<T, S>,
         T: 'static,
         S: 'static,
     {

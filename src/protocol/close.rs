@@ -43,6 +43,9 @@ impl fmt::Display for CloseFrame {
     }
 }
 
+/// A handler may return it: see [`HandlerError`](crate::HandlerError).
+impl std::error::Error for CloseFrame {}
+
 /// A second receiver arrived while the first was waiting (suite: `test_close_request`).
 pub(crate) const ANOTHER_CONNECTION: CloseFrame = CloseFrame::fixed(2010, "Another connection still open");
 /// A receiver was cut off (suite: `test_abort_xhr_streaming`).

@@ -10,6 +10,8 @@ pub(crate) mod connection_id;
 pub(crate) mod core;
 pub(crate) mod drain;
 pub(crate) mod driver;
+pub(crate) mod fallible;
+pub(crate) mod handler_error;
 pub(crate) mod json_error;
 pub(crate) mod json_sender;
 pub(crate) mod json_session;
@@ -25,6 +27,7 @@ pub(crate) mod session;
 pub(crate) mod shared;
 pub(crate) mod state;
 pub(crate) mod traffic;
+pub(crate) mod turn;
 pub(crate) mod waiters;
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::protocol::message::Message;
 
+/// The text of [`SendError::Closed`].
+pub(super) const ENDED: &str = "the session has ended";
+
 /// A message that was not sent, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,7 +35,7 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "the queue to the client is full",
-            Self::Closed(_) => "the session has ended",
+            Self::Closed(_) => ENDED,
             Self::BinaryUnsupported(_) => "only the raw WebSocket transport carries binary messages",
         })
     }

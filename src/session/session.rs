@@ -9,17 +9,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{
-    close_reason::CloseReason, connection_id::ConnectionId, send_error::SendError, sender::Sender,
-    shared::Shared,
-};
-use crate::protocol::{
-    close::{INTERNAL_ERROR, NORMAL},
-    message::Message,
-    transport::Transport,
-};
 use futures_core::Stream;
 use futures_sink::Sink;
+
+use super::{
+    close_reason::CloseReason, connection_id::ConnectionId, send_error::SendError, sender::Sender,
+    shared::Shared, turn,
+};
+use crate::protocol::{message::Message, transport::Transport};
 
 /// An open connection to one client, given to the endpoint's handler.
 ///
@@ -28,8 +25,9 @@ use futures_sink::Sink;
 /// [`Sink`] for them. [`sender`](Self::sender) makes handles that send from other tasks.
 ///
 /// **Dropping a session closes it** with 1000 "Normal closure", so a handler that returns has hung up;
-/// with 1011 "Internal error" if it panics. Messages sent before reach the client before the close. To keep
-/// a session beyond its handler, move it into another task.
+/// with 1011 "Internal error" if it panics. If it returns an error, [that has a frame](crate::HandlerError).
+/// Messages sent before reach the client before the close. To keep a session beyond its handler, move it into
+/// another task.
 ///
 /// # The end
 ///
@@ -169,9 +167,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let frame = if std::thread::panicking() { INTERNAL_ERROR } else { NORMAL };
-        self.shared().end(CloseReason::Server(frame));
-        self.shared().stop_receiving();
+        turn::close_dropped(self.shared());
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use axum::{
+    BoxError,
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
@@ -286,16 +287,22 @@ async fn the_log_has_the_documented_events_and_no_others() {
         while let Some(message) = session.recv().await {
             tracing::info!(target: "application", "got a message");
             assert_ne!(message, "panic");
+            if message == "fail" {
+                return Err("as asked for".into());
+            }
         }
+        Ok::<(), BoxError>(session.send("after the end").await?)
     };
     let options =
         Options::new().disconnect_delay(6 * PATIENCE).max_sessions_per_peer(2).peer_key(|_, _| None);
     let endpoint = for_its_own_pages(handler, options).await;
     let secret = fresh_id() + "s3cret";
+    for end in ["panic", "fail"] {
+        let mut client = Client::open_as(&endpoint, poll_way(), &(secret.clone() + end)).await;
+        client.send(&[end]).await;
+        assert_eq!(client.frame().await, Frame::Close(1011, "Internal error".to_owned()));
+    }
     let mut client = Client::open_as(&endpoint, poll_way(), &secret).await;
-    client.send(&["panic"]).await;
-    assert_eq!(client.frame().await, Frame::Close(1011, "Internal error".to_owned()));
-    let mut client = Client::open_as(&endpoint, poll_way(), &(secret.clone() + "2")).await;
     assert_eq!(endpoint.server.post(Endpoint::path(&secret, "nothing"), "").await.status, 404);
     for _ in 0..2 {
         let elsewhere = Request::get("/app/info").header("Origin", "https://elsewhere.example");
@@ -304,7 +311,7 @@ async fn the_log_has_the_documented_events_and_no_others() {
     let (_, report) = tokio::join!(client.frame(), endpoint.handle.shutdown(4001, "", PATIENCE));
     assert_eq!(report.handlers_running, 0);
     pass(6 * PATIENCE).await;
-    until("the end of both", || log.text().matches("session closed").count() == 2).await;
+    until("the end of all", || log.text().matches("session closed").count() == 3).await;
 
     let log = log.text();
     assert!(!log.contains("s3cret"), "{log}");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::{
-    Extension, Router,
+    BoxError, Extension, Router,
     body::Body,
     extract::{ConnectInfo, OriginalUri, Path, Query, State},
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri},
@@ -42,7 +42,7 @@ async fn three(method: Method, headers: HeaderMap, uri: Uri, session: Session) {
     session.send(format!("{method} {cookie} {uri}")).await.ok();
 }
 
-#[expect(clippy::too_many_arguments, reason = "this is about as many as there may be")]
+#[expect(clippy::too_many_arguments, reason = "every extractor of a kind of its own")]
 async fn eight(
     State(app): State<App>,
     method: Method,
@@ -61,12 +61,58 @@ async fn eight(
     session.send(text).await.ok();
 }
 
+#[expect(clippy::too_many_arguments, reason = "these are as many as there may be")]
+async fn sixteen(
+    first: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    last: Uri,
+    session: Session,
+) {
+    session.send(format!("{first} {last}")).await.ok();
+}
+
+#[expect(clippy::too_many_arguments, reason = "these are as many as there may be")]
+async fn whoever(
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    _: Method,
+    uri: Uri,
+) -> Uri {
+    uri
+}
+
 #[tokio::test(start_paused = true)]
-async fn handlers_take_none_to_eight_extractors() {
+async fn handlers_take_none_to_sixteen_extractors() {
     let app = Router::new()
         .nest_service("/none", SockJs::new(none))
         .nest_service("/one", SockJs::new(one).with_state(App { name: "app" }))
         .nest_service("/three", SockJs::new(three))
+        .nest_service("/sixteen", SockJs::new(sixteen).identity(whoever))
         .nest(
             "/room/{id}",
             Router::new().nest_service("/eight", SockJs::new(eight).with_state(App { name: "app" })),
@@ -74,6 +120,7 @@ async fn handlers_take_none_to_eight_extractors() {
         .layer(Extension("extended"));
     expect_message(&Client::new(&app, "/none", "x"), "none").await;
     expect_message(&Client::new(&app, "/one", "x"), "app").await;
+    expect_message(&Client::new(&app, "/sixteen", "x"), "POST /").await;
 
     let three = Client::new(&app, "/three", "x");
     let open = open_with(&app, "/three/000/x/xhr?t=1", |request| {
@@ -104,6 +151,39 @@ async fn closures_are_handlers_and_may_capture() {
     let asynchronous = SockJs::new(async |session: Session| session.send("hello").await.unwrap());
     let app = Router::new().nest_service("/app", asynchronous);
     expect_message(&Client::new(&app, "/app", "x"), "hello").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_may_return_nothing_a_result_or_never() {
+    async fn boxed(session: Session) -> Result<(), BoxError> {
+        session.send("boxed").await?;
+        Err(CloseFrame::new(4001, "log in again").into())
+    }
+    let parsed = |session: Session| async move {
+        session.send("parsed").await.ok();
+        "x".parse::<u8>().map(drop)
+    };
+    let forever = |session: Session| async move {
+        loop {
+            session.send("forever").await.ok();
+            session.closed().await;
+        }
+    };
+    let app = Router::new()
+        .nest_service("/boxed", SockJs::new(boxed))
+        .nest_service("/parsed", SockJs::new(parsed))
+        .nest_service("/forever", SockJs::new(forever));
+    for (name, end) in [
+        ("boxed", Some(r#"c[4001,"log in again"]"#)),
+        ("parsed", Some(r#"c[1011,"Internal error"]"#)),
+        ("forever", None),
+    ] {
+        let client = Client::new(&app, &format!("/{name}"), "x");
+        expect_message(&client, name).await;
+        if let Some(end) = end {
+            assert_eq!(client.poll().await, end);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,6 +273,7 @@ async fn messages_compare_with_text_and_end_reasons_read_well() {
 fn types_can_be_kept_and_shared() {
     fn shared<T: Send + Sync + Debug + 'static>() {}
     fn cloned<T: Send + Sync + Clone + Debug + 'static>() {}
+    fn is_error<T: std::error::Error + Send + Sync + 'static>() {}
     fn sent<T: Send + Debug + 'static>() {}
     fn service<T: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>>() {}
     cloned::<SockJs>();
@@ -207,6 +288,7 @@ fn types_can_be_kept_and_shared() {
     cloned::<CloseReason>();
     cloned::<Message>();
     cloned::<SendError>();
+    is_error::<CloseFrame>();
     cloned::<Sender>();
     cloned::<Transport>();
     shared::<Session>();

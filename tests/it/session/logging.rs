@@ -1,7 +1,7 @@
 //! What the log says of a session.
 
-use axum::{body::Body, http::Request};
-use axum_sockjs::{Options, Session};
+use axum::{BoxError, body::Body, http::Request};
+use axum_sockjs::{CloseFrame, Options, SendError, Session};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::support::{
@@ -47,4 +47,63 @@ async fn a_late_panic_is_logged_with_its_connection() {
     let id = ids.recv().await.unwrap().to_string();
     pass(DELAY * 4).await;
     assert!(log.text().contains(&id), "{}", log.text());
+}
+
+/// What is logged of a session whose handler ends so; its client leaves if the handler waits for that.
+async fn logged<F>(handler: impl Fn(Session) -> F + Clone + Send + Sync + 'static) -> String
+where
+    F: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    let log = Log::start(tracing::Level::DEBUG);
+    let endpoint = Endpoint::new(handler, Options::new());
+    assert_eq!(endpoint.client("a").poll().await, "o");
+    pass(DELAY * 2).await;
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("returned an error")).collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    assert!(lines[0].contains("session{connection="), "{text}");
+    lines[0].to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_handler_is_logged_with_its_connection_and_sources() {
+    let (sender, mut ids) = mpsc::unbounded_channel();
+    let line = logged(move |session: Session| {
+        sender.send(session.id()).ok();
+        async { Err(axum::Error::new(std::io::Error::other("the disk is full")).into()) }
+    })
+    .await;
+    assert!(line.contains("ERROR ") && line.contains("error=the disk is full"), "{line}");
+    let id = ids.recv().await.unwrap();
+    assert_eq!(line.matches(&format!("connection={id}")).count(), 2, "{line}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_fault_of_a_handler_is_logged_for_debugging() {
+    let line = logged(async |_| Err(CloseFrame::new(4001, "log in again").into())).await;
+    assert!(line.contains("DEBUG "), "{line}");
+    // The client has left.
+    let line = logged(async |session: Session| {
+        session.closed().await;
+        Ok(session.send("late").await?)
+    })
+    .await;
+    assert!(line.contains("DEBUG ") && line.contains("error=the session has ended"), "{line}");
+    // Even if the type of the error is lost.
+    let line = logged(async |session: Session| {
+        session.closed().await;
+        Ok(session.send("late").await.map_err(|error| error.to_string())?)
+    })
+    .await;
+    assert!(line.contains("DEBUG "), "{line}");
+    // To tidy up is the handler's task then all the same.
+    let line = logged(async |session: Session| {
+        session.closed().await;
+        Err("the database is away".into())
+    })
+    .await;
+    assert!(line.contains("ERROR "), "{line}");
+    // So is a session that is open while another one has ended.
+    let line = logged(async |_| Err(SendError::Closed("x".into()).into())).await;
+    assert!(line.contains("ERROR "), "{line}");
 }

@@ -1,5 +1,6 @@
 //! The end of a session on every transport.
 
+use axum::BoxError;
 use axum_sockjs::{CloseFrame, CloseReason, Options, Session};
 
 use crate::support::{
@@ -37,6 +38,36 @@ async fn a_handler_that_returns_has_hung_up() {
         let mut client = Client::open(&endpoint, way).await;
         assert_eq!(client.messages(1).await, ["that was all"]);
         assert_eq!(client.frame().await, Frame::close(way, 1000, "Normal closure"));
+        endpoint.is_left_empty().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_closes_behind_what_was_sent() {
+    on_each(WAYS, async |way| {
+        async fn chat(mut session: Session) -> Result<(), BoxError> {
+            while let Some(message) = session.recv().await {
+                if message == "ban me" {
+                    for number in 0..100 {
+                        session.send(format!("{number:0500}")).await?;
+                    }
+                    return Err(CloseFrame::new(4003, "banned").into());
+                }
+                session.send(message.as_str().unwrap_or_default().parse::<u32>()?.to_string()).await?;
+            }
+            Ok(())
+        }
+        let endpoint = Endpoint::start(chat, Options::new().response_limit(4096)).await;
+        let mut banned = Client::open(&endpoint, way).await;
+        let mut wrong = Client::open(&endpoint, way).await;
+        banned.send(&["1"]).await;
+        assert_eq!(banned.messages(1).await, ["1"]);
+        banned.send(&["ban me"]).await;
+        assert_eq!(banned.messages(100).await.last().unwrap().len(), 500);
+        assert_eq!(banned.frame().await, Frame::close(way, 4003, "banned"));
+        wrong.send(&["not a number"]).await;
+        assert_eq!(wrong.frame().await, Frame::close(way, 1011, "Internal error"));
         endpoint.is_left_empty().await;
     })
     .await;

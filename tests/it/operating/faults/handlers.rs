@@ -64,29 +64,45 @@ async fn a_handler_that_hangs_keeps_its_own_task_and_nothing_else() {
     .await;
 }
 
+/// Drops its session, and goes on without it.
+async fn dropping(session: Session, reasons: mpsc::UnboundedSender<CloseReason>) {
+    let other = session.sender();
+    drop(session);
+    reasons.send(other.closed().await).ok();
+    assert_eq!(other.send("late").await, Err(SendError::Closed("late".into())));
+}
+
 #[tokio::test]
 async fn a_handler_that_drops_its_session_has_closed_it() {
     on_each(WAYS, async |way| {
         let (sender, mut reasons) = mpsc::unbounded_channel();
-        let handler = move |session: Session| {
-            let sender = sender.clone();
-            async move {
-                let other = session.sender();
-                drop(session);
-                // It goes on without it.
-                sender.send(other.closed().await).ok();
-                assert_eq!(other.send("late").await, Err(SendError::Closed("late".into())));
-            }
-        };
-        let endpoint = Endpoint::start(handler, Options::new().disconnect_delay(NEVER)).await;
-        let tasks = alive_tasks();
-        let mut client = Client::open(&endpoint, way).await;
-        assert_eq!(client.frame().await, Frame::close(way, 1000, "Normal closure"));
-        let reason = within("the reason", reasons.recv()).await.unwrap();
-        assert_eq!(reason, CloseReason::Server(CloseFrame::new(1000, "Normal closure")));
-        client.abort(false);
-        endpoint.is_left_empty().await;
-        until_time_has_passed("its tasks to end", || alive_tasks() <= tasks).await;
+        let of_another = sender.clone();
+        let options = || Options::new().disconnect_delay(NEVER);
+        let endpoints = [
+            Endpoint::start(move |session: Session| dropping(session, sender.clone()), options()).await,
+            // One whose error comes too late.
+            Endpoint::start(
+                move |session: Session| {
+                    let sender = of_another.clone();
+                    async {
+                        dropping(session, sender).await;
+                        Err("too late")
+                    }
+                },
+                options(),
+            )
+            .await,
+        ];
+        for endpoint in endpoints {
+            let tasks = alive_tasks();
+            let mut client = Client::open(&endpoint, way).await;
+            assert_eq!(client.frame().await, Frame::close(way, 1000, "Normal closure"));
+            let reason = within("the reason", reasons.recv()).await.unwrap();
+            assert_eq!(reason, CloseReason::Server(CloseFrame::new(1000, "Normal closure")));
+            client.abort(false);
+            endpoint.is_left_empty().await;
+            until_time_has_passed("its tasks to end", || alive_tasks() <= tasks).await;
+        }
     })
     .await;
 }
