@@ -120,6 +120,8 @@ mod util;
 
 #[cfg(feature = "websocket")]
 pub use self::endpoint::raw_websocket::RawWebSocket;
+#[doc(hidden)]
+pub use self::endpoint::debug_handler::check as __private;
 pub use self::{
     endpoint::{
         handle::SockJsHandle,

@@ -59,7 +59,8 @@ use crate::{
 /// let endpoint: SockJs = SockJs::new(session_is_not_last);
 /// ```
 ///
-/// An error that speaks of `FromRequestParts<()>` or `FromRef<()>` means that the state has been
+/// [`debug_handler!`](crate::debug_handler) lets it also point at the argument; axum's `#[debug_handler]` does not know
+/// a `Session`. An error that speaks of `FromRequestParts<()>` or `FromRef<()>` means that the state has been
 /// forgotten: [`SockJs::with_state`](crate::SockJs::with_state) or
 /// [`SockJs::into_router`](crate::SockJs::into_router) provides it.
 #[diagnostic::on_unimplemented(

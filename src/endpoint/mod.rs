@@ -2,6 +2,7 @@
 //!
 //! Imports: service, options, response, session, protocol.
 
+pub(crate) mod debug_handler;
 mod extractors;
 mod function;
 pub(crate) mod handle;

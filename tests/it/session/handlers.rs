@@ -186,6 +186,33 @@ async fn handlers_may_return_nothing_a_result_or_never() {
     }
 }
 
+axum_sockjs::debug_handler! {
+    state = App;
+
+    /// What may stand in the signature of a handler.
+    #[doc(alias = "attribute")]
+    pub(super) async fn checked(
+        State(App { name }): State<App>,
+        #[allow(unused_variables, reason = "an argument may have attributes")] uri: Uri,
+        _: Result<Query<HashMap<String, String>>, axum::extract::rejection::QueryRejection>,
+        mut session: Session,
+    ) -> Result<(), SendError> {
+        assert_eq!(session.try_recv(), None);
+        session.try_send(name)
+    }
+}
+
+axum_sockjs::debug_handler! { async fn checked_too(session: Session) { session.send("too").await.ok(); } }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_checked_is_as_it_was() {
+    let app = Router::new()
+        .nest_service("/app", SockJs::new(checked).with_state(App { name: "checked" }))
+        .nest_service("/too", SockJs::new(checked_too));
+    expect_message(&Client::new(&app, "/app", "x"), "checked").await;
+    expect_message(&Client::new(&app, "/too", "x"), "too").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejection_of_axum_is_the_answer_too() {
     let app = Router::new().nest_service(
