@@ -27,7 +27,7 @@
 //!
 //! - A [`Handler`] is an `async fn` of any extractors and a [`Session`]. The extractors can reject the opening
 //!   request, and extract any part of it: use `http::request::Parts` for the whole head. Only the part of the URL
-//!   with the protocol's session id is hidden.
+//!   with the protocol's session id is hidden. It may return a `Result`: a [`HandlerError`] ends the session.
 //! - [`Session::recv`] and [`Session::send`] keep the order and lose nothing while the connection holds. Queues are
 //!   bounded in both directions: `send` waits for a slow client, and a client waits for a slow handler.
 //! - A session ends once, with a typed [`CloseReason`].
