@@ -118,10 +118,10 @@ mod session;
 mod transport;
 mod util;
 
-#[cfg(feature = "websocket")]
-pub use self::endpoint::raw_websocket::RawWebSocket;
 #[doc(hidden)]
 pub use self::endpoint::debug_handler::check as __private;
+#[cfg(feature = "websocket")]
+pub use self::endpoint::raw_websocket::RawWebSocket;
 pub use self::{
     endpoint::{
         handle::SockJsHandle,

@@ -9,6 +9,7 @@ use std::{
 use axum::{Router, extract::Request, handler::Handler, response::Response, routing::any};
 
 use super::sockjs::{ResponseFuture, SockJs};
+use crate::service::head::Mount;
 
 impl<S: Clone + Send + Sync + 'static> SockJs<S> {
     /// Returns a router with the endpoint at `path` (`""` or `"/"` for all paths). The endpoint gets the router's state.

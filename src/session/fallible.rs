@@ -9,11 +9,12 @@ use std::{
 
 use tower::BoxError;
 use tracing::Level;
-use uuid::Uuid;
 
 use super::{
     close_reason::CloseReason,
+    connection_id::ConnectionId,
     handler_error::{HandlerError, Report, sources},
+    json_error::JsonError,
     send_error::ENDED,
     sender::Sender,
     session::Session,
@@ -45,7 +46,7 @@ fn fail(sender: &Sender, error: impl HandlerError) {
     log(sender.id(), &error.into(), was_open);
 }
 
-fn log(connection: Uuid, error: &BoxError, was_open: bool) {
+fn log(connection: ConnectionId, error: &BoxError, was_open: bool) {
     // A level is fixed where an event is made.
     macro_rules! at {
         ($level:ident) => {
@@ -59,7 +60,9 @@ fn log(connection: Uuid, error: &BoxError, was_open: bool) {
     }
     // By the text: `anyhow` and other types around an error hide its type.
     let is_late = || !was_open && sources(&**error).any(|error| error.to_string() == ENDED);
-    if error.is::<CloseFrame>() || is_late() {
+    // What a client has caused must not fill the log.
+    let is_answer = error.is::<CloseFrame>() || matches!(error.downcast_ref(), Some(JsonError::Parse(..)));
+    if is_answer || is_late() {
         at!(DEBUG);
     } else {
         at!(ERROR);

@@ -1,8 +1,8 @@
 //! The reason why a value was not received or sent as JSON.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
-use super::send_error::SendError;
+use super::{handler_error::HandlerError, send_error::SendError};
 use crate::protocol::{
     close::{CloseFrame, INTERNAL_ERROR, NORMAL, TOO_SLOW},
     message::Message,
@@ -24,24 +24,6 @@ pub enum JsonError {
 }
 
 impl JsonError {
-    /// Returns the code and text with which a session should be closed because of this error.
-    ///
-    /// | error | close frame |
-    /// |---|---|
-    /// | [`Parse`](Self::Parse) | 1007 "Invalid JSON" |
-    /// | [`Send`](Self::Send) with [`SendError::Full`] | 1008 "Client too slow" |
-    /// | [`Send`](Self::Send) with [`SendError::Closed`] | 1000 "Normal closure", without effect: the session has ended before |
-    /// | others | 1011 "Internal error" |
-    #[must_use]
-    pub fn close_frame(&self) -> CloseFrame {
-        match self {
-            Self::Parse(..) => INVALID_JSON,
-            Self::Send(SendError::Full(_)) => TOO_SLOW,
-            Self::Send(SendError::Closed(_)) => NORMAL,
-            Self::Send(SendError::BinaryUnsupported(_)) | Self::Encode(_) => INTERNAL_ERROR,
-        }
-    }
-
     /// Gives the message back: the one from the client, or the one that was not sent.
     #[must_use]
     pub fn into_message(self) -> Option<Message> {
@@ -55,16 +37,39 @@ impl JsonError {
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parse(..) => "a message is not the expected JSON",
+            Self::Encode(_) => "a value cannot be JSON",
+            Self::Send(_) => "a value was not sent",
+        })
+    }
+}
+
+impl Error for JsonError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Parse(_, error) => write!(f, "a message is not the expected JSON: {error}"),
-            Self::Encode(error) => write!(f, "a value cannot be JSON: {error}"),
-            Self::Send(error) => write!(f, "a value was not sent: {error}"),
+            Self::Parse(_, error) | Self::Encode(error) => Some(error),
+            Self::Send(error) => Some(error),
         }
     }
 }
 
-/// The cause is a part of the text, and so not a [`source`](std::error::Error::source).
-impl std::error::Error for JsonError {}
+/// | error | close frame |
+/// |---|---|
+/// | [`Parse`](Self::Parse) | 1007 "Invalid JSON" |
+/// | [`Send`](Self::Send) with [`SendError::Full`] | 1008 "Client too slow" |
+/// | [`Send`](Self::Send) with [`SendError::Closed`] | 1000 "Normal closure", without effect: the session has ended before |
+/// | others | 1011 "Internal error" |
+impl HandlerError for JsonError {
+    fn close_frame(&self) -> CloseFrame {
+        match self {
+            Self::Parse(..) => INVALID_JSON,
+            Self::Send(SendError::Full(_)) => TOO_SLOW,
+            Self::Send(SendError::Closed(_)) => NORMAL,
+            Self::Send(SendError::BinaryUnsupported(_)) | Self::Encode(_) => INTERNAL_ERROR,
+        }
+    }
+}
 
 impl From<SendError> for JsonError {
     fn from(error: SendError) -> Self {
@@ -81,19 +86,12 @@ mod tests {
         let message = || Message::from("x");
         let json = || message().parse_json::<u8>().unwrap_err();
         for (error, code, text) in [
-            (
-                JsonError::Parse(message(), json()),
-                1007,
-                "a message is not the expected JSON: expected value at line 1 column 1",
-            ),
-            (JsonError::Encode(json()), 1011, "a value cannot be JSON: expected value at line 1 column 1"),
-            (
-                SendError::Full(message()).into(),
-                1008,
-                "a value was not sent: the queue to the client is full",
-            ),
-            (SendError::Closed(message()).into(), 1000, "a value was not sent: the session has ended"),
+            (JsonError::Parse(message(), json()), 1007, "a message is not the expected JSON"),
+            (JsonError::Encode(json()), 1011, "a value cannot be JSON"),
+            (SendError::Full(message()).into(), 1008, "a value was not sent"),
+            (SendError::Closed(message()).into(), 1000, "a value was not sent"),
         ] {
+            assert!(error.source().is_some());
             assert_eq!((error.close_frame().code(), &*error.to_string()), (code, text));
             assert_eq!(error.into_message().is_some(), code != 1011);
         }

@@ -25,8 +25,8 @@ use crate::protocol::message::Message;
 /// What holds for a session holds here: the order, the queues, the end, and that dropping it closes it. It is also a
 /// [`Stream`] and a [`Sink`].
 ///
-/// A message that is not the JSON of an `In` is an error of [`recv`](Self::recv), and the session continues: the handler
-/// decides. [`JsonError::close_frame`] is the frame to close with.
+/// A message that is not the JSON of an `In` is an error of [`recv`](Self::recv). A handler that returns it closes the
+/// session with 1007 "Invalid JSON" ([`HandlerError`](crate::HandlerError)); one that does not can go on.
 ///
 /// ```
 /// use axum_sockjs::{JsonError, Session};
@@ -41,18 +41,12 @@ use crate::protocol::message::Message;
 /// #[derive(Serialize)]
 /// struct Sum { sum: i64 }
 ///
-/// async fn serve(session: Session) {
+/// async fn serve(session: Session) -> Result<(), JsonError> {
 ///     let mut session = session.json::<FromPage, Sum>();
-///     loop {
-///         match session.recv().await {
-///             Ok(Some(FromPage::Add { a, b })) => drop(session.send(&Sum { sum: a.wrapping_add(b) }).await),
-///             Ok(None) => break,
-///             Err(error) => {
-///                 let frame = error.close_frame();
-///                 session.close(frame.code(), frame.reason().to_owned());
-///             }
-///         }
+///     while let Some(FromPage::Add { a, b }) = session.recv().await? {
+///         session.send(&Sum { sum: a.wrapping_add(b) }).await?;
 ///     }
+///     Ok(())
 /// }
 /// # let _ = axum_sockjs::SockJs::<()>::new(serve);
 /// ```

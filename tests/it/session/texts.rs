@@ -1,7 +1,7 @@
 //! What the text of a message may be: halves of characters, parts, JSON.
 
 use axum::http::StatusCode;
-use axum_sockjs::{JsonError, LoneSurrogates, Message, Options, SendError};
+use axum_sockjs::{HandlerError as _, JsonError, LoneSurrogates, Message, Options, SendError};
 use futures_util::{SinkExt, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
