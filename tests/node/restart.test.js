@@ -1,10 +1,9 @@
 // A server that is stopped by SIGTERM under load, and started again at the same port: every message
 // has either come through, or its sender has seen its session close.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import test from 'node:test';
 import SockJS from 'sockjs-client';
+import { Example } from './example.js';
 import { PATIENCE_MS, TRANSPORTS } from './support.js';
 
 const CLIENTS_OF_EACH = 3;
@@ -12,45 +11,6 @@ const CLIENTS_OF_EACH = 3;
 const ROUND = 40;
 // How many are on their way at any time.
 const AT_ONCE = 10;
-
-// One process of the example `shutdown`.
-class Server {
-  output = '';
-
-  static async start(address, t) {
-    const program = process.env.SHUTDOWN_EXAMPLE;
-    if (!program) {
-      throw new Error('SHUTDOWN_EXAMPLE is not set: build the example "shutdown" and say where it is');
-    }
-    const server = new Server();
-    server.process = spawn(program, [address], { stdio: ['ignore', 'pipe', 'inherit'] });
-    t.after(() => server.process.kill('SIGKILL'));
-    // Once its output is read, too.
-    server.ended = once(server.process, 'close');
-    server.process.stdout.setEncoding('utf8');
-    for await (const chunk of server.process.stdout.iterator({ destroyOnReturn: false })) {
-      server.output += chunk;
-      const listening = /http:\/\/(\S+)\/echo/.exec(server.output);
-      if (listening) {
-        server.address = listening[1];
-        break;
-      }
-    }
-    assert.ok(server.address, `the server does not start: ${server.output}`);
-    server.process.stdout.on('data', (chunk) => {
-      server.output += chunk;
-    });
-    return server;
-  }
-
-  // Stops it as an operator does, and gives the last line that it printed.
-  async stop() {
-    this.process.kill('SIGTERM');
-    const [code, signal] = await this.ended;
-    assert.deepEqual([code, signal], [0, null], this.output);
-    return this.output.trim().split('\n').at(-1);
-  }
-}
 
 // Sends numbered messages without end, some at a time, and opens a new session when one closes. What has not come
 // back by then is sent again: that is all that a client needs to know.
@@ -147,8 +107,8 @@ function withResolvers() {
 }
 
 test('a restart under load loses no message unseen', async (t) => {
-  const first = await Server.start('127.0.0.1:0', t);
-  const url = `http://${first.address}/echo`;
+  const first = await Example.start('examples/shutdown', t);
+  const url = first.url('/echo');
   const clients = TRANSPORTS.flatMap((transport) =>
     Array.from({ length: CLIENTS_OF_EACH }, (_, n) => new Client(url, transport, `${transport}-${n}`)),
   );
@@ -160,7 +120,7 @@ test('a restart under load loses no message unseen', async (t) => {
     report,
     `${clients.length} sessions closed, 0 lost with 0 messages, 0 handlers still running`,
   );
-  await Server.start(first.address, t);
+  await Example.start('examples/shutdown', t, first.address);
   await Promise.all(clients.map((client) => client.through(client.acknowledged + ROUND)));
 
   let resent = 0;

@@ -31,7 +31,7 @@ export function unique(word) {
   return `${word}-${process.pid}-${Date.now().toString(36)}-${serial}`;
 }
 
-// One client socket. `received` holds every message it got, oldest first.
+// One client socket, of a path of the test server or of a whole URL. `received` holds every message it got, oldest first.
 export class Peer {
   #socket;
   #watchers = new Set();
@@ -48,7 +48,7 @@ export class Peer {
     if (transport) {
       options.transports = [transport];
     }
-    this.#socket = new SockJS(serverUrl() + path, null, options);
+    this.#socket = new SockJS(new URL(path, serverUrl()).href, null, options);
     this.#socket.onopen = () => {
       this.opened += 1;
       this.#changed();
