@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let result = match args.next().as_deref() {
         Some("load") => load_once(args),
         Some("compare") => compare::run(args),
+        Some("plots") => compare::plots(),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -1,11 +1,15 @@
 //! Runs the rows on the servers in turn, and makes a table of the medians.
 
 mod cell;
+mod plots;
 mod rows;
 mod servers;
 mod table;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use self::{cell::Cell, rows::Row, servers::Server};
 
@@ -83,6 +87,16 @@ impl Options {
     }
 }
 
+/// Where tables are written to.
+fn document() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md")
+}
+
+/// Draws the plots of the tables that the document has.
+pub(crate) fn plots() -> Result<(), String> {
+    plots::write(&document())
+}
+
 pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
     let options = Options::parse(args)?;
     // The script has pinned this process to core 1, if there is one; servers get core 0.
@@ -117,7 +131,8 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
     println!("{table}");
     if options.write {
         let name = if options.scale { "bench/compare --scale" } else { "bench/compare" };
-        table::write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md"), name, &table)?;
+        table::write(&document(), name, &table)?;
+        plots()?;
     }
     match failures {
         0 => Ok(()),

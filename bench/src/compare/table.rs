@@ -8,9 +8,15 @@ use super::{
     servers::Server,
 };
 
-/// The marks that the table is written between.
-fn marks(name: &str) -> (String, String) {
-    (format!("<!-- {name} writes from here -->\n"), "<!-- to here -->\n".to_owned())
+/// Splits a document into what stands before, between and behind the marks that it has for a command's table.
+pub(super) fn section<'a>(document: &'a str, command: &str) -> Result<(&'a str, &'a str, &'a str), String> {
+    let (begin, end) = (format!("<!-- {command} writes from here -->\n"), "<!-- to here -->\n");
+    let found = document.find(&begin).and_then(|at| {
+        let (before, rest) = document.split_at(at + begin.len());
+        let (section, after) = rest.split_at(rest.find(end)?);
+        Some((before, section, after))
+    });
+    found.ok_or_else(|| format!("there are no marks for the table of {command}"))
 }
 
 /// A figure as a reader wants it.
@@ -175,13 +181,11 @@ fn line(out: &mut String, cells: impl IntoIterator<Item = String>) {
 }
 
 /// Writes the table between the marks that a file has for it.
-pub(crate) fn write(file: &Path, name: &str, table: &str) -> Result<(), String> {
+pub(crate) fn write(file: &Path, command: &str, table: &str) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text = fs::read_to_string(file).map_err(|error| failed(&error))?;
-    let (begin, end) = marks(name);
-    let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
-    let (before, after) = parts.ok_or_else(|| failed(&"it has no marks for the table"))?;
-    fs::write(file, format!("{before}{begin}{table}{end}{after}")).map_err(|error| failed(&error))
+    let (before, _, after) = section(&text, command).map_err(|error| failed(&error))?;
+    fs::write(file, format!("{before}{table}{after}")).map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_document_has_a_place_for_each_table() {
-        let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md"));
+        let document = fs::read_to_string(super::super::document());
         let file = std::env::temp_dir().join(format!("axum-sockjs-table-{}.md", std::process::id()));
         fs::write(&file, document.expect("the document")).expect("a copy");
         for name in ["bench/compare", "bench/compare --scale"] {
