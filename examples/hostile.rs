@@ -23,6 +23,7 @@ use std::{
 
 use axum::{Router, body::Body, http::Request, routing::get, serve::ListenerExt as _};
 use axum_sockjs::{Options, Session, SockJs};
+use clap::Parser;
 use futures_util::{StreamExt as _, stream};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -48,37 +49,22 @@ const CLIENTS: usize = 10;
 const CONNECTIONS: usize = 32;
 const PIPELINED: usize = 16;
 
-#[derive(Clone, Default)]
+#[derive(Parser)]
 struct Args {
+    #[arg(value_parser = ["bodies", "sessions"])]
     what: String,
+    #[arg(long)]
     http2: bool,
+    #[arg(long, default_value = "10", default_value_if("what", "bodies", "43"))]
     seconds: u64,
+    #[arg(long, default_value_t = 1024)]
     most: usize,
+    /// As many as there are clients, where they send bodies.
+    #[arg(long, default_value_if("what", "bodies", "10"))]
     max_sessions: Option<usize>,
+    /// The server, which another process starts.
+    #[arg(long, hide = true)]
     serve: bool,
-}
-
-impl Args {
-    fn parse() -> Result<Self> {
-        let mut args = std::env::args().skip(1);
-        let what = args.next().filter(|what| ["bodies", "sessions"].contains(&&**what));
-        let what = what.ok_or("say what: bodies or sessions")?;
-        let (seconds, max_sessions) = if what == "bodies" { (43, Some(CLIENTS)) } else { (10, None) };
-        let mut parsed = Self { what, seconds, most: 1024, max_sessions, ..Self::default() };
-        while let Some(flag) = args.next() {
-            match flag.as_str() {
-                "--serve" => parsed.serve = true,
-                "--http2" => parsed.http2 = true,
-                "--seconds" => parsed.seconds = args.next().ok_or("--seconds needs a value")?.parse()?,
-                "--most" => parsed.most = args.next().ok_or("--most needs a value")?.parse()?,
-                "--max-sessions" => {
-                    parsed.max_sessions = Some(args.next().ok_or("--max-sessions needs a value")?.parse()?);
-                }
-                _ => return Err(format!("unknown option {flag}").into()),
-            }
-        }
-        Ok(parsed)
-    }
 }
 
 // The server.
@@ -375,7 +361,7 @@ async fn sessions(server: &Server, args: &Args) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let args = Args::parse()?;
+    let args = Args::parse();
     if args.serve {
         return serve(args).await;
     }

@@ -26,6 +26,7 @@ use std::{
 
 use axum::Router;
 use axum_sockjs::{Options, Session, SockJs};
+use clap::Parser;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -41,27 +42,14 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How much a flood writes at once.
 const CHUNK: usize = 64 << 10;
 
+#[derive(Parser)]
 struct Args {
+    /// fragments, pongs-after-close, messages, pings, large or idle.
     command: String,
+    #[arg(long)]
     connections: Option<usize>,
+    #[arg(long, default_value_t = 5)]
     seconds: u64,
-}
-
-impl Args {
-    fn parse() -> Result<Self> {
-        let mut args = std::env::args().skip(1);
-        let command = args.next().ok_or("fragments, pongs-after-close or idle?")?;
-        let mut parsed = Self { command, connections: None, seconds: 5 };
-        while let Some(flag) = args.next() {
-            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-            match flag.as_str() {
-                "--connections" => parsed.connections = Some(value.parse()?),
-                "--seconds" => parsed.seconds = value.parse()?,
-                _ => return Err(format!("unknown option {flag}").into()),
-            }
-        }
-        Ok(parsed)
-    }
 }
 
 // The server.
@@ -330,7 +318,7 @@ async fn measure_idle(args: &Args) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse()?;
+    let args = Args::parse();
     let workers = if args.command == "serve" { 1 } else { 2 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let main = async move {

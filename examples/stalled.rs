@@ -17,6 +17,7 @@ use std::{
 
 use axum::Router;
 use axum_sockjs::{Message, Options, Sender, Session, SockJs};
+use clap::Parser;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpSocket, TcpStream},
@@ -34,39 +35,21 @@ const KERNEL: u32 = 16 << 10;
 /// What a connection may hold of what has left its queue: one frame, and hyper's or the WebSocket's buffer.
 const CONNECTION: usize = (128 << 10) + FLOOD + (416 << 10);
 
-#[derive(Clone)]
+#[derive(Parser)]
 struct Args {
+    #[arg(long, default_value_t = 1000)]
     stalled: usize,
+    #[arg(long, default_value_t = 1000)]
     reading: usize,
+    #[arg(long, value_parser = ["websocket", "xhr_streaming"], default_value = "websocket")]
     transport: String,
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10)]
     queue: usize,
+    #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// The server, which another process starts.
+    #[arg(long, hide = true)]
     serve: bool,
-}
-
-impl Args {
-    fn parse() -> Result<Self> {
-        let transport = "websocket".to_owned();
-        let mut parsed =
-            Self { stalled: 1000, reading: 1000, transport, queue: 256 << 10, seconds: 10, serve: false };
-        let mut args = std::env::args().skip(1);
-        while let Some(flag) = args.next() {
-            if flag == "--serve" {
-                parsed.serve = true;
-                continue;
-            }
-            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-            match flag.as_str() {
-                "--stalled" => parsed.stalled = value.parse()?,
-                "--reading" => parsed.reading = value.parse()?,
-                "--transport" => parsed.transport = value,
-                "--queue" => parsed.queue = value.parse()?,
-                "--seconds" => parsed.seconds = value.parse()?,
-                _ => return Err(format!("unknown option {flag}").into()),
-            }
-        }
-        Ok(parsed)
-    }
 }
 
 fn nanos() -> u64 {
@@ -270,6 +253,6 @@ async fn measure(args: Args) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let args = Args::parse()?;
+    let args = Args::parse();
     if args.serve { serve(args).await } else { measure(args).await }
 }

@@ -1,12 +1,6 @@
 //! The services that the official protocol suite and the browser client's own tests ask for.
 //!
-//! `cargo run --release --example testserver -- --addr 127.0.0.1:8081 [--response-limit BYTES]
-//! [--max-message BYTES] [--workers N] [--static DIR] [--client FILE]`
-//!
-//! Each option with its default: `--addr` 127.0.0.1:8081, `--response-limit` 4096, `--max-message` 131072,
-//! `--workers` 2 threads.
-//! `--static` serves a directory at all other paths, and `--client` is sockjs-client's script, which every
-//! service then serves for its iframe page.
+//! `cargo run --release --example testserver -- --help` lists its options.
 //!
 //! | path | does |
 //! |---|---|
@@ -29,8 +23,8 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::PathBuf,
-    process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -40,49 +34,28 @@ use axum_sockjs::{
     ClientScript, CloseReason, ConnectionId, Cookie, Message, Options, Origins, Sender, Session, SockJs,
     SockJsHandle, Transport,
 };
+use clap::Parser;
 use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
 
-const USAGE: &str = "usage: testserver [--addr IP:PORT] [--response-limit BYTES] [--max-message BYTES] [--workers N] [--static DIR] [--client FILE]";
-
+/// The services that the official protocol suite and the browser client's own tests ask for.
+#[derive(Parser)]
 struct Args {
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8081")]
     addr: SocketAddr,
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
     response_limit: usize,
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 10)]
     max_message: usize,
-    workers: usize,
+    /// Threads.
+    #[arg(long, value_name = "N", default_value = "2")]
+    workers: NonZeroUsize,
+    /// Served at all other paths.
+    #[arg(long = "static", value_name = "DIR")]
     static_dir: Option<PathBuf>,
+    /// The script of sockjs-client, for the iframe pages.
+    #[arg(long, value_name = "FILE", value_parser = |file: &str| ClientScript::from_file(file))]
     client: Option<ClientScript>,
-}
-
-impl Args {
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let addr = ([127, 0, 0, 1], 8081).into();
-        let mut parsed = Self {
-            addr,
-            response_limit: 4096,
-            max_message: 128 << 10,
-            workers: 2,
-            static_dir: None,
-            client: None,
-        };
-        while let Some(flag) = args.next() {
-            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-            let bad = |error: &dyn std::fmt::Display| format!("{flag} {value}: {error}");
-            match flag.as_str() {
-                "--addr" => parsed.addr = value.parse().map_err(|e| bad(&e))?,
-                "--response-limit" => parsed.response_limit = value.parse().map_err(|e| bad(&e))?,
-                "--max-message" => parsed.max_message = value.parse().map_err(|e| bad(&e))?,
-                "--workers" => parsed.workers = value.parse().map_err(|e| bad(&e))?,
-                "--static" => parsed.static_dir = Some(value.into()),
-                "--client" => parsed.client = Some(ClientScript::from_file(&value).map_err(|e| bad(&e))?),
-                _ => return Err(format!("unknown option {flag}")),
-            }
-        }
-        if parsed.workers == 0 {
-            return Err("--workers 0: at least one is needed".to_owned());
-        }
-        Ok(parsed)
-    }
 }
 
 async fn echo(mut session: Session) {
@@ -254,20 +227,9 @@ async fn serve(args: Args) -> std::io::Result<()> {
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
-fn main() -> ExitCode {
+fn main() -> std::io::Result<()> {
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
-    let result =
-        Args::parse(std::env::args().skip(1)).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| {
-            let mut runtime = tokio::runtime::Builder::new_multi_thread();
-            runtime.worker_threads(args.workers).enable_all();
-            let runtime = runtime.build().map_err(|error| error.to_string())?;
-            runtime.block_on(serve(args)).map_err(|error| error.to_string())
-        });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::parse();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(args.workers.get()).enable_all().build()?.block_on(serve(args))
 }

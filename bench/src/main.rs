@@ -4,22 +4,73 @@ mod compare;
 mod load;
 mod procfs;
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, process::ExitCode, time::Duration};
 
+use clap::{Args, Parser};
 use load::{Body, Load, Spec, Transport};
 
-const USAGE: &str = "usage:
-  axum-sockjs-bench load --url http://IP:PORT/PATH [--pid SERVER] [--transport websocket] [--sessions 16]
-                         [--in-flight 1] [--size 64] [--body ascii|json] [--broadcast] [--warm-up SECONDS]
-                         [--seconds SECONDS]";
+/// Measures SockJS servers.
+#[derive(Parser)]
+enum Command {
+    /// Runs one load, and prints what it saw as JSON.
+    #[command(args_override_self = true)]
+    Load(OneLoad),
+    /// Runs the rows on the servers in turn, and prints a table of the medians.
+    Compare(compare::Options),
+    /// Draws the plots of the tables in docs/performance.md.
+    Plots,
+}
+
+#[derive(Args)]
+struct OneLoad {
+    #[arg(long, value_name = "http://IP:PORT/PATH", value_parser = url)]
+    url: (SocketAddr, String),
+    /// The server's process, whose processor time is told.
+    #[arg(long)]
+    pid: Option<u32>,
+    #[arg(long, default_value = "websocket", value_parser = |name: &str| Transport::named(name).ok_or("no transport"))]
+    transport: Transport,
+    #[arg(long, default_value = "16")]
+    sessions: NonZeroUsize,
+    /// Messages of each session.
+    #[arg(long, default_value_t = 1)]
+    in_flight: u64,
+    /// Bytes of a message.
+    #[arg(long, default_value_t = 64, value_parser = size)]
+    size: usize,
+    #[arg(long, value_enum, default_value_t = Body::Ascii)]
+    body: Body,
+    /// Each message goes to all sessions.
+    #[arg(long)]
+    broadcast: bool,
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    warm_up: Duration,
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    seconds: Duration,
+}
+
+fn url(text: &str) -> Result<(SocketAddr, String), String> {
+    let rest = text.strip_prefix("http://").ok_or("no http URL")?;
+    let (target, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    Ok((target.parse().map_err(|error| format!("{target}: {error}"))?, path.to_owned()))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let size = text.parse().map_err(|error| format!("{error}"))?;
+    let least = load::messages::MIN_SIZE;
+    if size < least { Err(format!("at least {least} bytes")) } else { Ok(size) }
+}
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let result = match args.next().as_deref() {
-        Some("load") => load_once(args),
-        Some("compare") => compare::run(args),
-        Some("plots") => compare::plots(),
-        _ => Err(USAGE.to_owned()),
+    let result = match Command::parse() {
+        Command::Load(load) => load_once(load),
+        Command::Compare(options) => compare::run(&options),
+        Command::Plots => compare::plots(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,51 +81,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs one load, and prints what it saw as JSON.
-fn load_once(mut args: impl Iterator<Item = String>) -> Result<(), String> {
-    let mut spec = Spec {
-        target: ([127, 0, 0, 1], 8081).into(),
-        path: "/echo".to_owned(),
-        transport: Transport::WebSocket,
-        sessions: 16,
-        in_flight: 1,
-        body: Body::Ascii,
-        size: 64,
-        echoes: true,
-        warm_up: Duration::from_millis(500),
-        measure: Duration::from_secs(2),
-        pid: None,
+fn load_once(load: OneLoad) -> Result<(), String> {
+    let (target, path) = load.url;
+    let spec = Spec {
+        target,
+        path,
+        transport: load.transport,
+        sessions: load.sessions.get(),
+        in_flight: load.in_flight,
+        body: load.body,
+        size: load.size,
+        echoes: !load.broadcast,
+        warm_up: load.warm_up,
+        measure: load.seconds,
+        pid: load.pid,
     };
-    while let Some(flag) = args.next() {
-        if flag == "--broadcast" {
-            spec.echoes = false;
-            continue;
-        }
-        let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-        let bad = |error: &dyn std::fmt::Display| format!("{flag} {value}: {error}");
-        let seconds = || value.parse().map(Duration::from_secs_f64).map_err(|error| bad(&error));
-        match flag.as_str() {
-            "--url" => {
-                let rest = value.strip_prefix("http://").ok_or_else(|| bad(&"no http URL"))?;
-                let (target, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                spec.target = target.parse().map_err(|error| bad(&error))?;
-                spec.path = path.to_owned();
-            }
-            "--pid" => spec.pid = Some(value.parse().map_err(|error| bad(&error))?),
-            "--transport" => spec.transport = Transport::named(&value).ok_or_else(|| bad(&"no transport"))?,
-            "--sessions" => spec.sessions = value.parse().map_err(|error| bad(&error))?,
-            "--in-flight" => spec.in_flight = value.parse().map_err(|error| bad(&error))?,
-            "--size" => spec.size = value.parse().map_err(|error| bad(&error))?,
-            "--body" if value == "ascii" => spec.body = Body::Ascii,
-            "--body" if value == "json" => spec.body = Body::Json,
-            "--warm-up" => spec.warm_up = seconds()?,
-            "--seconds" => spec.measure = seconds()?,
-            _ => return Err(format!("unknown option {flag} {value}\n{USAGE}")),
-        }
-    }
-    if spec.size < load::messages::MIN_SIZE || spec.sessions == 0 {
-        return Err(format!("at least one session, and {} bytes", load::messages::MIN_SIZE));
-    }
     let report = runtime()?.block_on(async { Load::open(spec).await?.measure().await })?;
     println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);
     Ok(())

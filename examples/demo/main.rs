@@ -14,7 +14,6 @@ mod chat;
 mod network;
 
 use std::{
-    env,
     error::Error,
     future::IntoFuture,
     io,
@@ -31,12 +30,12 @@ use axum::{
     routing::get,
 };
 use axum_sockjs::{ClientScript, Options, Origins, SockJs, SockJsHandle};
+use clap::Parser;
 use futures_util::future::join_all;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::chat::Room;
 
-const DEFAULT_ADDR: &str = "127.0.0.1:8081";
 const CLIENT_URL: &str = "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js";
 const FURTHER_PORTS: usize = 3;
 
@@ -74,15 +73,10 @@ fn local_client() -> Option<ClientScript> {
     })
 }
 
-/// What follows `--addr`, or the default.
-fn address() -> Result<SocketAddr, String> {
-    let mut args = env::args().skip(1);
-    let addr = match args.next().as_deref() {
-        None => DEFAULT_ADDR.to_owned(),
-        Some("--addr") => args.next().ok_or("--addr needs IP:PORT")?,
-        Some(other) => return Err(format!("unknown argument {other}; there is --addr IP:PORT")),
-    };
-    addr.parse().map_err(|_| format!("--addr needs IP:PORT, not {addr}"))
+#[derive(Parser)]
+struct Args {
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8081")]
+    addr: SocketAddr,
 }
 
 /// Serves an application at a port that the system chooses, and says where.
@@ -113,7 +107,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let addr = address()?;
+    let Args { addr } = Args::parse();
     // The page and the iframe load the client from the same place, so that both have the same version.
     let (options, client_url) = match local_client() {
         Some(script) => (Options::new().client_script(script), "/chat/sockjs.min.js"),

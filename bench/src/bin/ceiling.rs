@@ -29,6 +29,7 @@ use axum::{
     serve::ListenerExt,
 };
 use bytes::Bytes;
+use clap::Parser;
 use http_body::Frame;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -193,21 +194,20 @@ async fn echo_bytes(mut socket: TcpStream, heartbeat: Duration) -> std::io::Resu
     }
 }
 
+/// How it is to run.
+#[derive(Parser)]
+struct Setup {
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    #[arg(long, value_name = "MS")]
+    heartbeat: Option<u64>,
+    #[arg(long)]
+    tcp: bool,
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut workers = 1;
-    let mut heartbeat = NEVER;
-    let mut tcp = false;
-    let mut args = std::env::args().skip(1);
-    while let Some(flag) = args.next() {
-        match flag.as_str() {
-            "--tcp" => tcp = true,
-            "--workers" => workers = args.next().ok_or("--workers needs a value")?.parse()?,
-            "--heartbeat" => {
-                heartbeat = Duration::from_millis(args.next().ok_or("--heartbeat needs a value")?.parse()?);
-            }
-            _ => return Err(format!("unknown option {flag}").into()),
-        }
-    }
+    let Setup { workers, heartbeat, tcp } = Setup::parse();
+    let heartbeat = heartbeat.map_or(NEVER, Duration::from_millis);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;

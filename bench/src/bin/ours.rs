@@ -22,6 +22,7 @@ use axum::{
     serve::ListenerExt,
 };
 use axum_sockjs::{ConnectionId, Options, SendError, Sender, Session, SockJs};
+use clap::{ArgAction::Set, Parser};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::TcpListener;
@@ -60,10 +61,15 @@ async fn broadcast(State(room): State<Room>, mut session: Session) {
 }
 
 /// How `ours` is to run.
+#[derive(Parser)]
 struct Setup {
+    #[arg(long, default_value_t = 1)]
     workers: usize,
-    heartbeat: Option<Duration>,
+    #[arg(long, value_name = "MS")]
+    heartbeat: Option<u64>,
+    #[arg(long = "http1", action = Set, default_value_t = false)]
     http1_only: bool,
+    #[arg(long, action = Set, default_value_t = false)]
     nested: bool,
 }
 
@@ -72,7 +78,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     // disconnect delay.
     let mut options = Options::new().legacy_transports(true).max_sessions(None);
     if let Some(heartbeat) = setup.heartbeat {
-        options = options.heartbeat(heartbeat);
+        options = options.heartbeat(Duration::from_millis(heartbeat));
     }
     let echo = SockJs::new(echo).options(options.clone());
     let broadcast = SockJs::new(broadcast).options(options).with_state(Room::default());
@@ -107,18 +113,7 @@ where
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut setup = Setup { workers: 1, heartbeat: None, http1_only: false, nested: false };
-    let mut args = std::env::args().skip(1);
-    while let Some(flag) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-        match flag.as_str() {
-            "--workers" => setup.workers = value.parse()?,
-            "--heartbeat" => setup.heartbeat = Some(Duration::from_millis(value.parse()?)),
-            "--http1" => setup.http1_only = value.parse()?,
-            "--nested" => setup.nested = value.parse()?,
-            _ => return Err(format!("unknown option {flag}").into()),
-        }
-    }
+    let setup = Setup::parse();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(setup.workers).enable_all().build()?;
     Ok(runtime.block_on(serve(setup))?)

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use clap::Args;
+
 use self::{cell::Cell, rows::Row, servers::Server};
 
 /// How long each cell takes.
@@ -20,57 +22,28 @@ pub(crate) struct Times {
     pub(crate) measure: Duration,
 }
 
-struct Options {
-    rows: Vec<Row>,
-    servers: Vec<Server>,
-    rounds: usize,
-    times: Times,
+/// What to compare. The script `bench/compare` describes it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[arg(long)]
+    quick: bool,
+    #[arg(long)]
     scale: bool,
+    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
+    rows: Vec<String>,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ours,node")]
+    servers: Vec<Server>,
+    #[arg(long)]
+    rounds: Option<usize>,
+    #[arg(long, conflicts_with = "rows")]
     write: bool,
 }
 
 impl Options {
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut quick, mut scale, mut write) = (false, false, false);
-        let mut patterns: Vec<String> = Vec::new();
-        let mut servers = vec![Server::Ours, Server::Node];
-        let mut rounds = None;
-        while let Some(flag) = args.next() {
-            match flag.as_str() {
-                "--quick" => {
-                    quick = true;
-                    continue;
-                }
-                "--scale" => {
-                    scale = true;
-                    continue;
-                }
-                "--write" => {
-                    write = true;
-                    continue;
-                }
-                _ => {}
-            }
-            let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
-            match flag.as_str() {
-                "--rows" => patterns.extend(value.split(',').map(str::to_owned)),
-                "--servers" => {
-                    let named = |name| Server::ALL.into_iter().find(|server| server.name() == name);
-                    let find = |name| named(name).ok_or_else(|| format!("no server {name}"));
-                    servers = value.split(',').map(find).collect::<Result<_, _>>()?;
-                }
-                "--rounds" => {
-                    rounds = Some(value.parse().map_err(|error| format!("--rounds {value}: {error}"))?);
-                }
-                _ => return Err(format!("unknown option {flag}")),
-            }
-        }
-        if write && !patterns.is_empty() {
-            return Err("--write is for all rows".to_owned());
-        }
-        let all = if scale { rows::scale } else { rows::all };
-        let wanted = |row: &Row| match &patterns[..] {
-            [] => row.quick || !quick,
+    fn rows(&self) -> Result<Vec<Row>, String> {
+        let all = if self.scale { rows::scale } else { rows::all };
+        let wanted = |row: &Row| match &self.rows[..] {
+            [] => row.quick || !self.quick,
             patterns => patterns.iter().any(|pattern| row.id.contains(pattern.as_str())),
         };
         let rows: Vec<Row> = all().into_iter().filter(wanted).collect();
@@ -78,12 +51,19 @@ impl Options {
             let ids: Vec<String> = all().into_iter().map(|row| row.id).collect();
             return Err(format!("no such row; there are {}", ids.join(" ")));
         }
+        Ok(rows)
+    }
+
+    fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    fn times(&self) -> Times {
         let ms = Duration::from_millis;
-        let times = match quick {
+        match self.quick {
             true => Times { warm_up: ms(600), measure: ms(1000) },
             false => Times { warm_up: ms(1000), measure: ms(2000) },
-        };
-        Ok(Self { rows, servers, rounds: rounds.unwrap_or(if quick { 1 } else { 3 }), times, scale, write })
+        }
     }
 }
 
@@ -97,23 +77,23 @@ pub(crate) fn plots() -> Result<(), String> {
     plots::write(&document())
 }
 
-pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
-    let options = Options::parse(args)?;
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let (rows, rounds, times) = (options.rows()?, options.rounds(), options.times());
     // The script has pinned this process to core 1, if there is one; servers get core 0.
     let core = std::env::var_os("BENCH_PINNED").map(|_| 0);
     if core.is_none() {
         eprintln!("nothing is pinned: that takes two cores and taskset");
     }
     let runtime = crate::runtime()?;
-    let mut results: Vec<Vec<Vec<Cell>>> = vec![vec![Vec::new(); options.servers.len()]; options.rows.len()];
+    let mut results: Vec<Vec<Vec<Cell>>> = vec![vec![Vec::new(); options.servers.len()]; rows.len()];
     let mut failures = 0;
-    for round in 0..options.rounds {
-        for (row, results) in options.rows.iter().zip(&mut results) {
+    for round in 0..rounds {
+        for (row, results) in rows.iter().zip(&mut results) {
             for turn in 0..options.servers.len() {
                 // Each round begins with another.
                 let at = (turn + round) % options.servers.len();
                 let server = options.servers[at];
-                match runtime.block_on(cell::measure(server, row.work, options.times, core)) {
+                match runtime.block_on(cell::measure(server, row.work, times, core)) {
                     Ok(Some(cell)) => {
                         eprintln!("round {} {:<32} {:<8} {cell}", round + 1, row.id, server.name());
                         results[at].push(cell);
@@ -127,7 +107,7 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
             }
         }
     }
-    let table = table::of(&options.rows, &options.servers, &results, options.rounds);
+    let table = table::of(&rows, &options.servers, &results, rounds);
     println!("{table}");
     if options.write {
         let name = if options.scale { "bench/compare --scale" } else { "bench/compare" };

@@ -9,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum;
+
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Server {
     Ours,
     /// This crate at another commit: the `ours` that the variable `BENCH_BEFORE` names.
@@ -29,9 +31,6 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Ours, Self::Before, Self::Node, Self::Aiohttp, Self::Tornado, Self::Axum, Self::Tcp];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",

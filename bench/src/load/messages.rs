@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 /// What messages are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Body {
     /// English words: nothing to escape.
     Ascii,

@@ -2,7 +2,6 @@
 
 mod churn;
 mod connection;
-mod histogram;
 mod http;
 mod info;
 pub(crate) mod messages;
@@ -23,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::{
     sync::{Notify, Semaphore, watch},
@@ -35,7 +35,7 @@ pub(crate) use self::{
     churn::churn,
     slow::{SlowReport, beside_slow_readers},
 };
-pub(crate) use self::{histogram::Histogram, messages::Body, transport::Transport};
+pub(crate) use self::{messages::Body, transport::Transport};
 use crate::procfs;
 
 /// How many sessions open at once.
@@ -93,7 +93,8 @@ pub(crate) struct Run {
     pings: AtomicU64,
     /// In a broadcast, tells the sender that everyone has got a message.
     delivered: Notify,
-    latencies: Mutex<Option<Histogram>>,
+    /// In nanoseconds.
+    latencies: Mutex<Option<Histogram<u64>>>,
     open: AtomicUsize,
 }
 
@@ -122,7 +123,9 @@ impl Run {
         self.heartbeats.fetch_add(heartbeats, Relaxed);
         let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *latencies {
-            Some(latencies) => sent.for_each(|sent| latencies.record((now - sent).as_nanos() as u64)),
+            Some(latencies) => {
+                sent.for_each(|sent| latencies.saturating_record((now - sent).as_nanos() as u64));
+            }
             None => drop(sent),
         }
         drop(latencies);
@@ -146,6 +149,11 @@ impl Run {
     fn follow(&self, received: u64) -> u64 {
         if self.spec.echoes && self.is_sending() { received } else { 0 }
     }
+}
+
+/// Of latencies from a nanosecond to a minute, each to one part in a hundred.
+fn no_latencies() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000_000, 2).expect("these bounds are valid")
 }
 
 /// Sessions that are open.
@@ -220,7 +228,7 @@ impl Load {
     pub(crate) async fn sample(&mut self, time: Duration) -> Result<Report, String> {
         let server = |pid: Option<u32>| pid.map(procfs::cpu).unwrap_or_default();
         let pid = self.run.spec.pid;
-        *self.latencies() = Some(Histogram::default());
+        *self.latencies() = Some(no_latencies());
         let before = (Instant::now(), self.received(), self.heartbeats(), server(pid), procfs::own_cpu());
         let passed = self.pass(time).await;
         let seconds = before.0.elapsed().as_secs_f64();
@@ -228,9 +236,9 @@ impl Load {
         let heartbeats = self.heartbeats() - before.2;
         let server_seconds = (server(pid).saturating_sub(before.3)).as_secs_f64();
         let own_seconds = (procfs::own_cpu().saturating_sub(before.4)).as_secs_f64();
-        let latencies = self.latencies().take().unwrap_or_default();
+        let latencies = self.latencies().take().unwrap_or_else(no_latencies);
         passed?;
-        let us = |quantile: Duration| quantile.as_nanos() as f64 / 1000.0;
+        let us = |nanos: u64| nanos as f64 / 1000.0;
         Ok(Report {
             messages,
             heartbeats,
@@ -239,14 +247,14 @@ impl Load {
             server_seconds,
             per_server_second: if server_seconds > 0.0 { messages as f64 / server_seconds } else { 0.0 },
             generator_share: own_seconds / seconds,
-            p50_us: us(latencies.quantile(0.5)),
-            p99_us: us(latencies.quantile(0.99)),
-            p999_us: us(latencies.quantile(0.999)),
+            p50_us: us(latencies.value_at_quantile(0.5)),
+            p99_us: us(latencies.value_at_quantile(0.99)),
+            p999_us: us(latencies.value_at_quantile(0.999)),
             max_us: us(latencies.max()),
         })
     }
 
-    fn latencies(&self) -> std::sync::MutexGuard<'_, Option<Histogram>> {
+    fn latencies(&self) -> std::sync::MutexGuard<'_, Option<Histogram<u64>>> {
         self.run.latencies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
