@@ -6,6 +6,7 @@ mod layers;
 mod metrics;
 mod mounting;
 mod options;
+mod readme;
 mod shutdown;
 mod soak;
 mod stats;
