@@ -1,8 +1,13 @@
 //! Who may connect: a cookie or a token in the URL, judged before the session exists, and whose it is then.
 //!
-//! `cargo run --example auth`. A browser is logged in by `http://127.0.0.1:8081/login`, and the cookie comes
-//! with every later request. Another client names its token in the URL, which sockjs-client keeps on each
-//! request: `new SockJS("http://127.0.0.1:8081/private?token=for-robots")`. Anyone else is answered 401.
+//! `cargo run --example auth [IP:PORT]`, then open <http://127.0.0.1:8081>. A browser is logged in by `/login`, and
+//! the cookie comes with every later request. Another client names its token in the URL, which sockjs-client keeps on
+//! each request: `new SockJS("http://127.0.0.1:8081/private?token=for-robots")`.
+//!
+//! Anyone else could be answered 401, by a handler that takes `User`. But sockjs-client does not tell its page a
+//! status: it tries its transports one after the other, and then closes with 1002 or with 2000 "All transports failed",
+//! as when there is no server. So the handler here takes the rejection too, and closes with a code that the page knows, before anything
+//! else. That costs a session for a moment; where that is too much, keep `User`.
 //!
 //! A session belongs to whom it was opened for: a request of the other user is answered 404, whatever session id
 //! it names. And no page but this server's own may use what the browser sends along, for that is the default of
@@ -14,7 +19,7 @@ use axum::{
     Router,
     extract::{ConnectInfo, FromRequestParts, Query},
     http::{HeaderMap, StatusCode, header, request::Parts},
-    response::IntoResponse,
+    response::{Html, IntoResponse, Redirect},
     routing::get,
     serve::ListenerExt,
 };
@@ -25,6 +30,9 @@ use tokio::net::TcpListener;
 /// What logged-in users have proved to be. A real application looks the secret up in its sessions.
 const SECRETS: [(&str, &str); 2] = [("for-people", "Ada"), ("for-robots", "R2")];
 
+/// The code of a close that says: log in. Those from 4000 are an application's own.
+const LOG_IN: u16 = 4401;
+
 #[derive(Clone)]
 struct App;
 
@@ -32,15 +40,18 @@ struct App;
 #[derive(PartialEq, Eq, Hash)]
 struct User(&'static str);
 
+/// What a request of somebody unknown is answered.
+type Rejection = (StatusCode, &'static str);
+
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
 }
 
 impl FromRequestParts<App> for User {
-    type Rejection = (StatusCode, &'static str);
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
         let query = Query::<Token>::from_request_parts(parts, app).await;
         let token =
             query.ok().and_then(|Query(query)| query.token).or_else(|| cookie(&parts.headers, "login"));
@@ -48,7 +59,7 @@ impl FromRequestParts<App> for User {
             .into_iter()
             .find(|(secret, _)| token.as_deref() == Some(secret))
             .map(|(_, name)| Self(name))
-            .ok_or((StatusCode::UNAUTHORIZED, "log in\n"))
+            .ok_or((StatusCode::UNAUTHORIZED, "log in"))
     }
 }
 
@@ -60,12 +71,21 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     std::str::from_utf8(value).ok().map(str::to_owned)
 }
 
-/// Asked of every request, those that send and receive later too.
-async fn owner(user: User) -> User {
-    user
+/// Asked of every request, those that send and receive later too. The sessions of the unknown are closed at once, so that
+/// they need no owner.
+async fn owner(user: Result<User, Rejection>) -> Option<User> {
+    user.ok()
 }
 
-async fn private(User(name): User, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut session: Session) {
+async fn private(
+    user: Result<User, Rejection>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut session: Session,
+) {
+    let name = match user {
+        Ok(User(name)) => name,
+        Err((_, why)) => return session.close(LOG_IN, why),
+    };
     println!("{name} has come from {peer} by {}", session.transport());
     session.send(format!("hello {name}")).await.ok();
     while let Some(message) = session.recv().await {
@@ -76,16 +96,18 @@ async fn private(User(name): User, ConnectInfo(peer): ConnectInfo<SocketAddr>, m
 
 async fn login() -> impl IntoResponse {
     let cookie = format!("login={}; Path=/; HttpOnly; SameSite=Lax", SECRETS[0].0);
-    ([(header::SET_COOKIE, cookie)], "logged in\n")
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/"))
 }
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
     let app = Router::new()
+        .route("/", get(Html(include_str!("auth.html"))))
         .route("/login", get(login))
         .nest_service("/private", SockJs::new(private).identity(owner).with_state(App))
         .into_make_service_with_connect_info::<SocketAddr>();
-    let listener = TcpListener::bind("127.0.0.1:8081").await?;
-    println!("listening on http://{}/private", listener.local_addr()?);
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
