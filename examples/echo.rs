@@ -1,22 +1,36 @@
-//! Echoes every message, over every transport: `cargo run --example echo`, then point sockjs-client at
-//! `http://127.0.0.1:8081/echo`.
+//! Echoes every message, over every transport: `cargo run --example echo`, then open <http://127.0.0.1:8081>.
+//! This is the first program of the README.
 
-use axum::{Router, serve::ListenerExt};
+use axum::{Router, response::Html, routing::get, serve::ListenerExt};
 use axum_sockjs::{Session, SockJs};
-use tokio::net::TcpListener;
 
 async fn echo(mut session: Session) {
     while let Some(message) = session.recv().await {
-        if session.send(message).await.is_err() {
-            break;
-        }
+        session.send(message).await.ok();
     }
 }
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let app = Router::new().nest_service("/echo", SockJs::new(echo));
-    let listener = TcpListener::bind("127.0.0.1:8081").await?;
-    println!("listening on http://{}/echo", listener.local_addr()?);
+    let app = Router::new().route("/", get(Html(PAGE))).nest_service("/echo", SockJs::new(echo));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8081").await?;
+    println!("open http://{}", listener.local_addr()?);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
+
+const PAGE: &str = r#"<!doctype html>
+<input placeholder="say something" autofocus>
+<pre></pre>
+<script src="https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js"></script>
+<script>
+  const input = document.querySelector("input");
+  const show = (line) => document.querySelector("pre").append(line, "\n");
+  const socket = new SockJS("/echo");
+  socket.onopen = () => show(`connected by ${socket.transport}`);
+  socket.onmessage = ({ data }) => show(`the server says: ${data}`);
+  socket.onclose = ({ code, reason }) => show(`closed: ${code} ${reason}`);
+  input.onchange = () => {
+    socket.send(input.value);
+    input.value = "";
+  };
+</script>"#;

@@ -116,6 +116,20 @@ fn the_guides_name_the_versions_that_are_tested() {
     }
 }
 
+/// The README shows these, so that its code is what the tests and readers run.
+#[test]
+fn the_readme_shows_the_examples() {
+    let readme = read("README.md");
+    for file in ["examples/echo.rs", "examples/layers/app.rs"] {
+        let source = read(file).replace("pub(crate) fn", "fn");
+        let code: Vec<&str> =
+            source.lines().skip_while(|line| line.is_empty() || line.starts_with("//!")).collect();
+        assert!(readme.contains(&format!("\n{}\n```\n", code.join("\n"))), "the README does not show {file}");
+    }
+    let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("three numbers").0;
+    assert!(readme.contains(&format!("\naxum-sockjs = \"{version}\"\n")), "the README names another version");
+}
+
 #[tokio::test]
 async fn the_documented_causes_are_the_real_ones() {
     let documented = documented("### Refused requests", "| `");
