@@ -1,15 +1,21 @@
 //! A chat room: shared state, and one message to many sessions.
 //!
-//! `cargo run --example chat`, then connect any number of clients to `http://127.0.0.1:8081/chat`.
+//! `cargo run --example chat [IP:PORT]`, then connect any number of clients to `http://127.0.0.1:8081/chat`.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::{Router, extract::State, serve::ListenerExt};
 use axum_sockjs::{ConnectionId, Message, SendError, Sender, Session, SockJs};
-use tokio::net::TcpListener;
+use futures_util::future::join_all;
+use tokio::{net::TcpListener, time::timeout};
+
+/// How long the room waits for a client whose queue is full. A burst fills the queue of a healthy one, too, but that
+/// reads on.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everyone in the room.
 #[derive(Clone, Default)]
@@ -30,15 +36,18 @@ impl Room {
         Seat { room: self.clone(), id }
     }
 
-    /// Sends to all. The text is quoted once, and who is too slow to take it has to leave.
-    fn broadcast(&self, message: &Message) {
-        self.with_seats(|seats| {
-            for sender in seats.values() {
-                if let Err(SendError::Full(_)) = sender.try_send(message.clone()) {
-                    sender.close(4000, "too slow");
-                }
+    /// Sends to all; the text is quoted once. Whoever says something waits for those who have no room for it, and who
+    /// is too slow to make room has to leave.
+    async fn broadcast(&self, message: impl Into<Message>) {
+        let message = message.into();
+        let is_full = |sender: &&Sender| matches!(sender.try_send(message.clone()), Err(SendError::Full(_)));
+        let full: Vec<Sender> = self.with_seats(|seats| seats.values().filter(is_full).cloned().collect());
+        let send_late = async |sender: Sender| {
+            if timeout(PATIENCE, sender.send(message.clone())).await.is_err() {
+                sender.close(4000, "too slow");
             }
-        });
+        };
+        join_all(full.into_iter().map(send_late)).await;
     }
 
     fn with_seats<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
@@ -54,20 +63,21 @@ impl Drop for Seat {
 
 async fn chat(State(room): State<Room>, mut session: Session) {
     let seat = room.join(session.sender());
-    room.broadcast(&format!("{} has come", seat.id).into());
+    room.broadcast(format!("{} has come", seat.id)).await;
     while let Some(message) = session.recv().await {
         if let Some(text) = message.as_str() {
-            room.broadcast(&format!("{}: {text}", seat.id).into());
+            room.broadcast(format!("{}: {text}", seat.id)).await;
         }
     }
-    room.broadcast(&format!("{} has left: {}", seat.id, session.closed().await).into());
+    room.broadcast(format!("{} has left: {}", seat.id, session.closed().await)).await;
 }
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let chat = SockJs::new(chat).with_state(Room::default());
     let app = Router::new().nest_service("/chat", chat);
-    let listener = TcpListener::bind("127.0.0.1:8081").await?;
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let listener = TcpListener::bind(addr).await?;
     println!("listening on http://{}/chat", listener.local_addr()?);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
