@@ -1,0 +1,88 @@
+//! A room for users with several tabs each: messages in JSON, and the last lines for who comes later.
+//!
+//! `cargo run --example tabs [IP:PORT]`, then open <http://127.0.0.1:8081> in some tabs, under one name or more. A user
+//! is there as long as one tab is. Nobody proves a name here: see the example `auth` for that.
+
+mod room;
+
+use axum::{
+    Router,
+    extract::{Query, State, rejection::QueryRejection},
+    response::Html,
+    routing::get,
+    serve::ListenerExt,
+};
+use axum_sockjs::{Session, SockJs};
+use room::Room;
+use serde::Deserialize;
+use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+
+/// The code of a close that says: come back with a name.
+const NO_NAME: u16 = 4400;
+/// Characters.
+const LONGEST_NAME: usize = 30;
+const LONGEST_LINE: usize = 500;
+
+#[derive(Deserialize)]
+struct Visitor {
+    name: String,
+}
+
+/// What a page sends.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum FromPage {
+    Say { text: String },
+}
+
+/// The text without spaces around it, if something is left and not too much.
+fn within(text: &str, longest: usize) -> Option<&str> {
+    let text = text.trim();
+    (1..=longest).contains(&text.chars().count()).then_some(text)
+}
+
+async fn tab(
+    visitor: Result<Query<Visitor>, QueryRejection>,
+    State(room): State<Room>,
+    mut session: Session,
+) {
+    let name = visitor.as_ref().ok().and_then(|visitor| within(&visitor.name, LONGEST_NAME));
+    let Some(name) = name else { return session.close(NO_NAME, "say who you are") };
+    let _there = room.join(name);
+    let (mut whole, mut news) = room.listen();
+    loop {
+        session.send(whole).await.ok();
+        // Until the tab has gone, or has missed something.
+        loop {
+            tokio::select! {
+                message = session.recv() => {
+                    let Some(message) = message else { return };
+                    if let Ok(FromPage::Say { text }) = serde_json::from_slice(message.as_bytes()) {
+                        if let Some(text) = within(&text, LONGEST_LINE) {
+                            room.say(name, text);
+                        }
+                    }
+                }
+                next = news.recv() => match next {
+                    // Waits while the queue to the client is full.
+                    Ok(next) => _ = session.send(next).await,
+                    Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+        // Too slow for a burst: it begins anew, with the last lines.
+        (whole, news) = room.listen();
+    }
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let app = Router::new()
+        .route("/", get(Html(include_str!("index.html"))))
+        .nest_service("/room", SockJs::new(tab).with_state(Room::default()));
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+}
