@@ -5,9 +5,9 @@
 //! each request: `new SockJS("http://127.0.0.1:8081/private?token=for-robots")`.
 //!
 //! Anyone else could be answered 401, by a handler that takes `User`. But sockjs-client does not tell its page a
-//! status: it tries its transports one after the other, and then closes with 1002 or with 2000 "All transports failed",
-//! as when there is no server. So the handler here takes the rejection too, and closes with a code that the page knows, before anything
-//! else. That costs a session for a moment; where that is too much, keep `User`.
+//! status: it tries its transports one after the other, and then closes with 1002 or with 2000 "All transports
+//! failed", as when there is no server. So the handler here takes the rejection too, and closes with a code that the
+//! page knows, before anything else. That costs a session for a moment; where that is too much, keep `User`.
 //!
 //! A session belongs to whom it was opened for: a request of the other user is answered 404, whatever session id
 //! it names. And no page but this server's own may use what the browser sends along, for that is the default of
@@ -71,7 +71,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     std::str::from_utf8(value).ok().map(str::to_owned)
 }
 
-/// Asked of every request, those that send and receive later too. The sessions of the unknown are closed at once, so that
+/// Asked of every request, those that send and receive later too. The sessions of the unknown are closed at once:
 /// they need no owner.
 async fn owner(user: Result<User, Rejection>) -> Option<User> {
     user.ok()
