@@ -119,8 +119,8 @@ impl Sender {
     /// How many messages to this client were dropped to make room for newer ones; always 0 unless the
     /// endpoint's policy is [`Overflow::DropOldest`](crate::Overflow::DropOldest).
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.shared.dropped()
+    pub fn dropped_messages(&self) -> u64 {
+        self.shared.dropped_messages()
     }
 
     /// Why the session has ended; `None` while it is open.

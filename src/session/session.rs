@@ -101,10 +101,10 @@ impl Session {
         self.sender.closed().await
     }
 
-    /// How many messages were dropped for newer ones: see [`Sender::dropped`].
+    /// How many messages were dropped for newer ones: see [`Sender::dropped_messages`].
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.sender.dropped()
+    pub fn dropped_messages(&self) -> u64 {
+        self.sender.dropped_messages()
     }
 
     /// Why the session has ended; `None` while it is open.

@@ -297,8 +297,8 @@ impl Shared {
         })
     }
 
-    pub(super) fn dropped(&self) -> u64 {
-        self.lock().core.dropped()
+    pub(super) fn dropped_messages(&self) -> u64 {
+        self.lock().core.dropped_messages()
     }
 
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {

@@ -36,7 +36,7 @@ impl Core {
     }
 
     /// How many messages have made room for newer ones.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped_messages(&self) -> u64 {
         self.traffic.overflowed
     }
 

@@ -22,10 +22,10 @@ pub enum Overflow {
     /// queued is thrown away. The client is told 1008 "Client too slow" if it still reads. For broadcasts in
     /// which each message counts: a client that cannot keep up comes back and begins anew.
     Close,
-    /// The oldest queued messages are thrown away until the new one fits; [`Session::dropped`] counts them.
+    /// The oldest queued messages are thrown away until the new one fits; [`Session::dropped_messages`] counts them.
     /// For states of which only the newest matter.
     ///
-    /// [`Session::dropped`]: crate::Session::dropped
+    /// [`Session::dropped_messages`]: crate::Session::dropped_messages
     DropOldest,
 }
 

@@ -1288,7 +1288,7 @@ fn a_full_queue_that_closes_ends_the_session_and_gives_its_memory_back() {
         assert_eq!(refused, Err(Refused::Closed));
         assert!(session.raised(Events::ENDED));
         assert_eq!(session.core.close_reason(), Some(&CloseReason::SendQueueFull));
-        assert_eq!((session.core.outbox.bytes(), session.core.dropped()), (0, 0));
+        assert_eq!((session.core.outbox.bytes(), session.core.dropped_messages()), (0, 0));
         assert_eq!(session.next(first), Next::Frame(Frame::Close(TOO_SLOW)));
     }
 }
@@ -1308,13 +1308,13 @@ fn a_full_queue_that_drops_keeps_the_newest() {
         }
         assert!(session.core.outbox.bytes() <= 1000);
     }
-    assert_eq!(session.core.dropped(), (7 - kept) as u64);
+    assert_eq!(session.core.dropped_messages(), (7 - kept) as u64);
     let newest: Vec<_> = (7 - kept..7).map(letter).collect();
     assert_eq!(session.next(first), messages(&newest.iter().map(String::as_str).collect::<Vec<_>>()));
     // One that is larger than the queue drives all others out.
     session.send("small").unwrap();
     session.send(&"x".repeat(5000)).unwrap();
-    assert_eq!(session.core.dropped(), (7 - kept) as u64 + 1);
+    assert_eq!(session.core.dropped_messages(), (7 - kept) as u64 + 1);
     assert_eq!(session.next(first), messages(&[&"x".repeat(5000)]));
 }
 

@@ -309,7 +309,7 @@ async fn send_queue_bytes_and_send_overflow() {
         let _client = Client::open(&stage.endpoint, way).await;
         let session = stage.session().await;
         flood(&session, |sent| matches!(sent, Err(SendError::Full(_)))).await;
-        assert_eq!((session.close_reason(), session.dropped()), (None, 0));
+        assert_eq!((session.close_reason(), session.dropped_messages()), (None, 0));
         let waiting = session.sender();
         let mut waiting = tokio::spawn(async move { waiting.send("x".repeat(BOUND)).await });
         assert!(tokio::time::timeout(SHORT, &mut waiting).await.is_err(), "it waits");
@@ -329,7 +329,7 @@ async fn send_queue_bytes_and_send_overflow() {
         let session = stage.session().await;
         flood(&session, |sent| {
             sent.unwrap();
-            session.dropped() == 100
+            session.dropped_messages() == 100
         })
         .await;
         assert_eq!(session.close_reason(), None);

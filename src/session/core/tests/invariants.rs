@@ -528,9 +528,9 @@ impl Witness {
         let room = self.core.room_for(&message);
         let (ended, fits) = (self.has_ended(), self.fits(Line::Out, room));
         let writable = self.core.writable(room.bytes);
-        let dropped = self.core.dropped();
+        let dropped = self.core.dropped_messages();
         let result = if push { self.core.push(&message, || now) } else { self.core.send(&message, || now) };
-        let dropped = self.core.dropped() - dropped;
+        let dropped = self.core.dropped_messages() - dropped;
         let expected = match self.settings.send_overflow {
             _ if ended => Err(Refused::Closed),
             _ if fits => Ok(()),
@@ -646,7 +646,7 @@ impl Witness {
         let gone = traffic.messages_sent + traffic.dropped();
         assert_eq!(self.sent, gone + self.to_client.len() as u64, "each is somewhere");
         assert_eq!((traffic.messages_sent, traffic.messages_received), (self.taken, self.accepted));
-        assert_eq!(self.core.dropped(), traffic.overflowed);
+        assert_eq!(self.core.dropped_messages(), traffic.overflowed);
         assert!(traffic.send_queue_peak >= self.core.outbox.bytes());
         assert!(traffic.receive_queue_peak >= self.core.inbox.bytes());
     }
