@@ -86,6 +86,7 @@ impl Options {
     }
 
     /// Sets what happens to a message when the queue to its client is full; by default, `send` waits.
+    /// [`send_with`](crate::Sender::send_with) takes another policy for one call.
     pub fn send_overflow(mut self, policy: Overflow) -> Self {
         self.send_overflow = policy;
         self

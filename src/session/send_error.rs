@@ -12,7 +12,7 @@ pub(super) const ENDED: &str = "the session has ended";
 #[non_exhaustive]
 pub enum SendError {
     /// The queue to the client is full: the client reads more slowly than this side sends. Only from
-    /// `try_send`. Drop the message, wait with `send`, or close the session.
+    /// `try_send` and `try_send_with`. Drop the message, wait with `send`, or close the session.
     Full(Message),
     /// The session has ended. [`close_reason`](crate::Session::close_reason) tells why.
     Closed(Message),

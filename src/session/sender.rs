@@ -10,8 +10,13 @@ use std::{
 };
 
 use super::{
-    close_reason::CloseReason, connection_id::ConnectionId, core::queue::Refused, send_error::SendError,
-    shared::Shared, state::Closed, waiters::Ticket,
+    close_reason::CloseReason,
+    connection_id::ConnectionId,
+    core::{queue::Refused, settings::Overflow},
+    send_error::SendError,
+    shared::Shared,
+    state::Closed,
+    waiters::Ticket,
 };
 use crate::protocol::{
     close::{CloseFrame, NORMAL},
@@ -58,18 +63,87 @@ impl Sender {
     /// # Cancel safety
     /// The message is queued only when this returns: dropped before, it is not sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = self.check(message.into())?;
-        let sent = self.shared.send(&message).await;
+        self.send_by(message.into(), None).await
+    }
+
+    /// Sends a message as [`send`](Self::send) does, with a policy of its own for a full queue in place of
+    /// [`Options::send_overflow`](crate::Options::send_overflow).
+    ///
+    /// | policy | with room | the queue is full |
+    /// |---|---|---|
+    /// | [`Wait`](Overflow::Wait) | is queued behind those who wait | waits |
+    /// | [`Close`](Overflow::Close) | is queued at once | ends the session |
+    /// | [`DropOldest`](Overflow::DropOldest) | is queued at once; while others wait, in the place of the oldest | is queued in the place of the oldest |
+    ///
+    /// All calls share one queue. `DropOldest` may throw away a message that another call has queued, and told so
+    /// with `Ok`, whatever the policy of that call: [`dropped_messages`](Self::dropped_messages) counts it. So a message
+    /// that must arrive is the last that is sent, or no call on its session drops.
+    ///
+    /// Only `Wait` waits; the others are done at once, also while others wait for room. They do not take the room from
+    /// those for ever: while anyone waits, `DropOldest` drops as many bytes as it queues, and what the client reads is
+    /// for those who wait. `Close` takes room that is too little for the first who waits.
+    ///
+    /// ```
+    /// use axum_sockjs::{Overflow, SendError, Sender};
+    ///
+    /// /// The newest position counts, the end of the game must not be lost.
+    /// async fn play(client: &Sender) -> Result<(), SendError> {
+    ///     client.send_with("12,7", Overflow::DropOldest).await?;
+    ///     client.send_with("over", Overflow::Close).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); with `Close` also [`SendError::Closed`] when the queue is full.
+    ///
+    /// # Cancel safety
+    /// The message is queued only when this returns: dropped before, it is not sent.
+    pub async fn send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
+        self.send_by(message.into(), Some(overflow)).await
+    }
+
+    async fn send_by(&self, message: Message, overflow: Option<Overflow>) -> Result<(), SendError> {
+        let message = self.check(message)?;
+        let sent = self.shared.send(&message, overflow).await;
         sent.map_err(|Closed| SendError::Closed(message))
     }
 
-    /// Sends a message to the client if there is room for it, and no [`send`](Self::send) waits for room already.
+    /// Sends a message to the client if there is room for it, and no [`send`](Self::send) waits for room already: or
+    /// does instead what [`Options::send_overflow`](crate::Options::send_overflow) says.
     ///
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full, or others wait for it.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = self.check(message.into())?;
-        self.shared.try_send(&message).map_err(|refused| match refused {
+        self.try_send_by(message.into(), None)
+    }
+
+    /// Sends a message as [`send_with`](Self::send_with) does, and never waits: what would have to comes back.
+    ///
+    /// So one slow client does not hold up a broadcast: with [`Overflow::Wait`] it misses the message, and the call
+    /// tells so.
+    ///
+    /// ```
+    /// use axum_sockjs::{Message, Overflow, SendError, Sender};
+    ///
+    /// /// Tells how many got it.
+    /// fn broadcast(members: &[Sender], text: &str) -> usize {
+    ///     let message = Message::from(text);
+    ///     let queued = |member: &&Sender| member.try_send_with(message.clone(), Overflow::Wait).is_ok();
+    ///     members.iter().filter(queued).count()
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SendError::Full`] with [`Overflow::Wait`], when the queue is full or others wait for it;
+    /// [`SendError::Closed`] after the end, and with [`Overflow::Close`] when the queue is full;
+    /// [`SendError::BinaryUnsupported`] as [`send`](Self::send). Each gives the message back.
+    pub fn try_send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
+        self.try_send_by(message.into(), Some(overflow))
+    }
+
+    fn try_send_by(&self, message: Message, overflow: Option<Overflow>) -> Result<(), SendError> {
+        let message = self.check(message)?;
+        self.shared.try_send(&message, overflow).map_err(|refused| match refused {
             Refused::Full => SendError::Full(message),
             Refused::Closed => SendError::Closed(message),
         })
@@ -116,8 +190,8 @@ impl Sender {
         WeakSender { shared: Arc::downgrade(&self.shared) }
     }
 
-    /// How many messages to this client were dropped to make room for newer ones; always 0 unless the
-    /// endpoint's policy is [`Overflow::DropOldest`](crate::Overflow::DropOldest).
+    /// How many messages to this client were dropped to make room for newer ones; always 0 unless the policy of the
+    /// endpoint, or of a [`send_with`](Self::send_with), is [`Overflow::DropOldest`].
     #[must_use]
     pub fn dropped_messages(&self) -> u64 {
         self.shared.dropped_messages()

@@ -13,8 +13,8 @@ use futures_core::Stream;
 use futures_sink::Sink;
 
 use super::{
-    close_reason::CloseReason, connection_id::ConnectionId, send_error::SendError, sender::Sender,
-    shared::Shared, turn,
+    close_reason::CloseReason, connection_id::ConnectionId, core::settings::Overflow, send_error::SendError,
+    sender::Sender, shared::Shared, turn,
 };
 use crate::protocol::{message::Message, transport::Transport};
 
@@ -83,6 +83,26 @@ impl Session {
     /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.sender.try_send(message)
+    }
+
+    /// Sends a message to the client, with a policy of its own for a full queue: see [`Sender::send_with`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); with [`Overflow::Close`] also [`SendError::Closed`] when the queue is full.
+    ///
+    /// # Cancel safety
+    /// The message is queued only when this returns: dropped before, it is not sent.
+    pub async fn send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
+        self.sender.send_with(message, overflow).await
+    }
+
+    /// Sends a message to the client with a policy of its own for a full queue, and never waits: see
+    /// [`Sender::try_send_with`].
+    ///
+    /// # Errors
+    /// As [`send_with`](Self::send_with), and [`SendError::Full`] where that would wait.
+    pub fn try_send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
+        self.sender.try_send_with(message, overflow)
     }
 
     /// Closes the session: see [`Sender::close`].

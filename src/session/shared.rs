@@ -29,7 +29,7 @@ use super::{
         inbox::Accepted,
         queue::{MESSAGE_OVERHEAD, Refused, Room},
         receiver::{Next, ReceiverId},
-        settings::Settings,
+        settings::{Overflow, Settings},
     },
     limits::{LiveSession, PendingSends},
     state::{Closed, State, now, set_waker},
@@ -249,15 +249,20 @@ impl Shared {
         self.update(|state| state.core.receive().ok().flatten())
     }
 
-    pub(super) fn try_send(&self, message: &Message) -> Result<(), Refused> {
+    /// Without a policy of its own, a call has the endpoint's; here and below.
+    pub(super) fn try_send(&self, message: &Message, overflow: Option<Overflow>) -> Result<(), Refused> {
         self.prepare(message);
-        self.update(|state| state.try_send(message, &mut Ticket::default()))
+        self.update(|state| {
+            let overflow = overflow.unwrap_or(state.core.overflow());
+            state.try_send(message, overflow, &mut Ticket::default())
+        })
     }
 
-    pub(super) async fn send(&self, message: &Message) -> Result<(), Closed> {
+    pub(super) async fn send(&self, message: &Message, overflow: Option<Overflow>) -> Result<(), Closed> {
         self.prepare(message);
         coop::cooperative(self.waiting(|state, ticket, waker| {
-            let sent = state.try_send(message, ticket);
+            let overflow = overflow.unwrap_or(state.core.overflow());
+            let sent = state.try_send(message, overflow, ticket);
             state.unless_full(sent, Line::Out, |core| core.room_for(message), ticket, waker)
         }))
         .await
@@ -266,7 +271,7 @@ impl Shared {
     /// Queues a message whether or not there is room: what `poll_writable` has promised to a `Sink`.
     pub(super) fn push(&self, message: &Message) -> Result<(), Closed> {
         self.prepare(message);
-        self.update(|state| state.core.push(message, now)).map_err(|_| Closed)
+        self.update(|state| state.push(message)).map_err(|_| Closed)
     }
 
     pub(super) fn poll_writable(

@@ -12,6 +12,7 @@ use super::{
         Core,
         events::{Events, Line},
         queue::{Refused, Room},
+        settings::Overflow,
     },
     limits::LiveSession,
     waiters::{Ticket, Turn, Waiters},
@@ -110,22 +111,45 @@ impl State {
         self.unless_full(accepted, Line::In, |_| Room::of_batch(batch), ticket, waker)
     }
 
-    /// Queues a message to the client, in its turn.
-    pub(super) fn try_send(&mut self, message: &Message, ticket: &mut Ticket) -> Result<(), Refused> {
-        match self.waiters.turn(Line::Out, ticket) {
+    /// Queues a message to the client: in its turn, if the policy is to wait for that.
+    pub(super) fn try_send(
+        &mut self,
+        message: &Message,
+        overflow: Overflow,
+        ticket: &mut Ticket,
+    ) -> Result<(), Refused> {
+        match self.turn_out(overflow, ticket) {
             Turn::Behind => Err(Refused::Full),
-            Turn::Free => self.core.send(message, now),
+            Turn::Free => {
+                let others_wait = self.waiters.has_line(Line::Out);
+                self.core.send(message, overflow, others_wait, now)
+            }
             Turn::Granted(room) => {
                 self.core.withdraw(Line::Out, room);
                 // A `Sink` may have taken more than was left.
-                self.core.push(message, now)
+                self.core.push(message, overflow, false, now)
             }
         }
     }
 
-    /// Whether there is so much room in the queue to the client, and its turn has come.
+    /// Queues a message that a `Sink` has promised to take, by the endpoint's policy.
+    pub(super) fn push(&mut self, message: &Message) -> Result<(), Refused> {
+        let (overflow, others_wait) = (self.core.overflow(), self.waiters.has_line(Line::Out));
+        self.core.push(message, overflow, others_wait, now)
+    }
+
+    /// How a task stands in the line for the queue to the client. With a policy other than to wait it stands in none.
+    fn turn_out(&mut self, overflow: Overflow, ticket: &mut Ticket) -> Turn {
+        match overflow {
+            Overflow::Wait => self.waiters.turn(Line::Out, ticket),
+            Overflow::Close | Overflow::DropOldest => Turn::Free,
+        }
+    }
+
+    /// Whether there is so much room in the queue to the client, and its turn has come; or the endpoint's policy is not
+    /// to wait for them.
     pub(super) fn writable(&mut self, room: Room, ticket: &mut Ticket) -> Result<(), Refused> {
-        match self.waiters.turn(Line::Out, ticket) {
+        match self.turn_out(self.core.overflow(), ticket) {
             Turn::Behind => Err(Refused::Full),
             Turn::Free => match self.core.writable(room.bytes)? {
                 true => Ok(()),

@@ -66,7 +66,12 @@ impl Waiters {
                 _ => return Turn::Behind,
             }
         }
-        if self.in_line[line as usize] == 0 { Turn::Free } else { Turn::Behind }
+        if self.has_line(line) { Turn::Behind } else { Turn::Free }
+    }
+
+    /// Whether anyone waits in a line and has no room yet.
+    pub(super) fn has_line(&self, line: Line) -> bool {
+        self.in_line[line as usize] > 0
     }
 
     /// Adds a task that waits for an event.

@@ -59,7 +59,7 @@ use self::{
     phase::{Phase, keeps_queue},
     queue::{MESSAGE_OVERHEAD, Refused, Room},
     receiver::{Next, Receiver, ReceiverId},
-    settings::Settings,
+    settings::{Overflow, Settings},
 };
 use super::{close_reason::CloseReason, traffic::Traffic};
 use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
@@ -325,17 +325,30 @@ impl Core {
 
     /// Queues a message to the client. One that is larger than the whole queue is taken by an empty one.
     ///
-    /// `now` is asked only if the session ends over a full queue.
-    pub(crate) fn send(&mut self, message: &Message, now: impl FnOnce() -> Instant) -> Result<(), Refused> {
-        self.make_room(message, now)?;
+    /// `others_wait` says whether others stand in the line for room. `now` is asked only if the session ends over a
+    /// full queue.
+    pub(crate) fn send(
+        &mut self,
+        message: &Message,
+        overflow: Overflow,
+        others_wait: bool,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<(), Refused> {
+        self.make_room(message, overflow, others_wait, now)?;
         self.queue(message.clone());
         Ok(())
     }
 
     /// As [`send`](Self::send), but takes the message where that would wait: for a `Sink`, which has promised
     /// to take one.
-    pub(crate) fn push(&mut self, message: &Message, now: impl FnOnce() -> Instant) -> Result<(), Refused> {
-        match self.make_room(message, now) {
+    pub(crate) fn push(
+        &mut self,
+        message: &Message,
+        overflow: Overflow,
+        others_wait: bool,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<(), Refused> {
+        match self.make_room(message, overflow, others_wait, now) {
             Ok(()) | Err(Refused::Full) => self.queue(message.clone()),
             Err(Refused::Closed) => return Err(Refused::Closed),
         }
@@ -349,13 +362,22 @@ impl Core {
     }
 
     /// Does with a full queue what the policy says.
-    fn make_room(&mut self, message: &Message, now: impl FnOnce() -> Instant) -> Result<(), Refused> {
+    fn make_room(
+        &mut self,
+        message: &Message,
+        overflow: Overflow,
+        others_wait: bool,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<(), Refused> {
         if self.phase.has_ended() {
             return Err(Refused::Closed);
         }
-        match self.outbox.make_room(message) {
+        match self.outbox.make_room(message, overflow, others_wait) {
+            Ok(0) => Ok(()),
             Ok(dropped) => {
                 self.traffic.overflowed += dropped;
+                // More may have gone than has come.
+                self.room_changed(Line::Out);
                 Ok(())
             }
             Err(Full::Wait) => Err(Refused::Full),

@@ -62,32 +62,53 @@ impl Outbox {
             || is_within(self.bound, self.queue.bytes, self.promised, cost)
     }
 
-    /// Whether a message that costs so much would not have to wait.
+    /// The endpoint's policy, for calls that bring none of their own.
+    #[inline]
+    pub(super) fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    /// Whether a message that costs so much would not have to wait, by the endpoint's policy.
     #[inline]
     pub(super) fn takes_at_once(&self, cost: usize) -> bool {
         self.overflow != Overflow::Wait || self.fits(cost)
     }
 
     /// Does with a full queue what the policy says; tells how many older messages had to go.
+    ///
+    /// While others wait in the line, what would drop older messages gets no room but theirs: who waits would else
+    /// wait for ever beside one who sends without end.
     #[inline]
-    pub(super) fn make_room(&mut self, message: &Message) -> Result<u64, Full> {
+    pub(super) fn make_room(
+        &mut self,
+        message: &Message,
+        overflow: Overflow,
+        others_wait: bool,
+    ) -> Result<u64, Full> {
         let cost = self.cost(message);
-        if self.fits(cost) {
-            return Ok(0);
-        }
-        match self.overflow {
+        match overflow {
+            Overflow::DropOldest if others_wait => Ok(self.replace(cost)),
+            _ if self.fits(cost) => Ok(0),
             Overflow::Wait => Err(Full::Wait),
             Overflow::Close => Err(Full::Close),
-            Overflow::DropOldest => {
-                let mut dropped = 0;
-                while !self.fits(cost) {
-                    let Some(oldest) = self.queue.messages.pop_front() else { break };
-                    self.queue.bytes -= self.cost(&oldest);
-                    dropped += 1;
-                }
-                Ok(dropped)
-            }
+            Overflow::DropOldest => Ok(self.drop_until(|outbox| outbox.fits(cost))),
         }
+    }
+
+    /// Drops as much as is to come, and more if the queue is beyond its bound.
+    fn replace(&mut self, cost: usize) -> u64 {
+        let before = self.queue.bytes;
+        self.drop_until(|outbox| outbox.queue.bytes.saturating_add(cost) <= before && outbox.fits(cost))
+    }
+
+    fn drop_until(&mut self, enough: impl Fn(&Self) -> bool) -> u64 {
+        let mut dropped = 0;
+        while !enough(self) {
+            let Some(oldest) = self.queue.messages.pop_front() else { break };
+            self.queue.bytes -= self.cost(&oldest);
+            dropped += 1;
+        }
+        dropped
     }
 
     /// Queues a message, whether or not there is room.

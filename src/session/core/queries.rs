@@ -9,6 +9,7 @@ use super::{
     close_delivery::Farewell,
     inbox::Accepted,
     queue::{Refused, Room},
+    settings::Overflow,
 };
 use crate::protocol::message::Message;
 
@@ -27,7 +28,12 @@ impl Core {
         Room { bytes: self.outbox.cost(message), messages: 1 }
     }
 
-    /// Whether sending a message that costs this much would not wait now.
+    /// The endpoint's policy for a full queue to the client.
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.outbox.overflow()
+    }
+
+    /// Whether sending a message that costs this much would not wait now, by the endpoint's policy.
     pub(crate) fn writable(&self, cost: usize) -> Result<bool, Refused> {
         if self.phase.has_ended() {
             return Err(Refused::Closed);

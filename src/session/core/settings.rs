@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::kind::Kind;
 
-/// What happens to a message that finds the queue to its client full: see [`Options::send_overflow`](crate::Options::send_overflow).
+/// What happens to a message that finds the queue to its client full: by default, as
+/// [`Options::send_overflow`](crate::Options::send_overflow), or for one call of
+/// [`send_with`](crate::Session::send_with).
 ///
 /// | | `send().await` | `try_send` | as a `Sink` |
 /// |---|---|---|---|

@@ -117,13 +117,17 @@ impl Timed {
     }
 
     fn send(&mut self, text: &str) -> Result<(), Refused> {
+        self.send_with(text, self.core.overflow(), false)
+    }
+
+    fn send_with(&mut self, text: &str, overflow: Overflow, others_wait: bool) -> Result<(), Refused> {
         let now = self.now;
-        self.core.send(&Message::from(text), || now)
+        self.core.send(&Message::from(text), overflow, others_wait, || now)
     }
 
     fn push(&mut self, text: &str) -> Result<(), Refused> {
         let now = self.now;
-        self.core.push(&Message::from(text), || now)
+        self.core.push(&Message::from(text), self.core.overflow(), false, || now)
     }
 
     fn accept(&mut self, texts: &[&str]) -> Result<(), Refused> {
@@ -1316,6 +1320,47 @@ fn a_full_queue_that_drops_keeps_the_newest() {
     session.send(&"x".repeat(5000)).unwrap();
     assert_eq!(session.core.dropped_messages(), (7 - kept) as u64 + 1);
     assert_eq!(session.next(first), messages(&[&"x".repeat(5000)]));
+}
+
+#[test]
+fn a_call_may_have_a_policy_of_its_own() {
+    let of_another_call = [Overflow::Wait, Overflow::Close, Overflow::DropOldest];
+    for send_overflow in of_another_call {
+        let full = || {
+            let (mut session, first) = Timed::open(Settings { send_overflow, ..SETTINGS });
+            session.send(&"x".repeat(500)).unwrap();
+            session.send(&"y".repeat(100)).unwrap();
+            session.settle();
+            (session, first)
+        };
+        let (mut session, first) = full();
+        assert_eq!(session.send_with(&"z".repeat(100), Overflow::Wait, false), Err(Refused::Full));
+        session.send_with(&"z".repeat(100), Overflow::DropOldest, false).unwrap();
+        assert_eq!(session.core.dropped_messages(), 1);
+        assert!(session.raised(Events::WRITABLE), "more has gone than has come");
+        assert_eq!(session.next(first), messages(&[&"y".repeat(100), &"z".repeat(100)]));
+
+        let (mut session, _) = full();
+        assert_eq!(session.send_with(&"z".repeat(100), Overflow::Close, false), Err(Refused::Closed));
+        assert_eq!(session.core.close_reason(), Some(&CloseReason::SendQueueFull));
+    }
+}
+
+#[test]
+fn who_drops_takes_no_room_from_those_who_wait() {
+    let (mut session, first) = Timed::open(SETTINGS);
+    for letter in ["a", "b", "c"] {
+        session.send(letter).unwrap();
+    }
+    let before = session.core.outbox.bytes();
+    session.settle();
+    for _ in 0..10 {
+        session.send_with("d", Overflow::DropOldest, true).unwrap();
+        assert_eq!(session.core.outbox.bytes(), before);
+    }
+    session.send_with("e", Overflow::DropOldest, false).unwrap();
+    assert_eq!(session.core.dropped_messages(), 10);
+    assert_eq!(session.next(first), messages(&["d", "d", "d", "e"]));
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn accept(shared: &Arc<Shared>, _: ReceiverId) {
 }
 
 fn send(shared: &Arc<Shared>, _: ReceiverId) {
-    assert_eq!(block_on(shared.send(&"out".into())), Ok(()));
+    assert_eq!(block_on(shared.send(&"out".into(), None)), Ok(()));
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn room_that_was_kept_for_a_send_that_is_dropped_reaches_the_next() {
         &[
             |shared, _| {
                 // It may wait behind the other, or the other behind it; and another one may come first.
-                let _ = shared.try_send(&"first".into());
-                let _ = pin!(shared.send(&"maybe".into())).poll(&mut context());
+                let _ = shared.try_send(&"first".into(), None);
+                let _ = pin!(shared.send(&"maybe".into(), None)).poll(&mut context());
             },
             send,
         ],

@@ -19,7 +19,7 @@ use crate::{
         core::{
             queue::{MESSAGE_OVERHEAD, Refused},
             receiver::ReceiverId,
-            settings::Settings,
+            settings::{Overflow, Settings},
         },
         send_permit::SendPermit,
         sender::Sender,
@@ -99,17 +99,17 @@ fn a_large_message_waits_no_longer_than_what_was_sent_before_it() {
     let (shared, id) = open();
     let [small, large] = [message('s', 1000), message('L', 9000)];
     for _ in 0..10 {
-        shared.try_send(&small).unwrap();
+        shared.try_send(&small, None).unwrap();
     }
     let waited = message('w', 1000);
-    let mut waited = Task::waiting(shared.send(&waited));
-    let mut sending = Task::waiting(shared.send(&large));
+    let mut waited = Task::waiting(shared.send(&waited, None));
+    let mut sending = Task::waiting(shared.send(&large, None));
     // Each of these fits as soon as one has left, again and again.
     let late = message('l', 1000);
-    let late: Vec<_> = (0..20).map(|_| Task::waiting(shared.send(&late))).collect();
+    let late: Vec<_> = (0..20).map(|_| Task::waiting(shared.send(&late, None))).collect();
     let mut seen = String::new();
     while sending.wakes() == 0 {
-        assert_eq!(shared.try_send(&small), Err(Refused::Full), "it would overtake those that wait");
+        assert_eq!(shared.try_send(&small, None), Err(Refused::Full), "it would overtake those that wait");
         seen.extend(next_letter(&shared, id));
         if seen.len() == 1 {
             assert_eq!(waited.poll(), Poll::Ready(Ok(())), "it was first in line");
@@ -125,11 +125,12 @@ fn a_large_message_waits_no_longer_than_what_was_sent_before_it() {
 fn each_waiter_is_woken_once() {
     let (shared, id) = open();
     let full = message('f', BOUND);
-    shared.try_send(&full).unwrap();
+    shared.try_send(&full, None).unwrap();
     let messages: Vec<_> = (0..100)
         .map(|n| message(if n % 7 == 0 { 'L' } else { 's' }, if n % 7 == 0 { 5000 } else { 300 }))
         .collect();
-    let mut tasks: Vec<_> = messages.iter().map(|message| Task::waiting(shared.send(message))).collect();
+    let mut tasks: Vec<_> =
+        messages.iter().map(|message| Task::waiting(shared.send(message, None))).collect();
     let mut order = String::new();
     let mut next = 0;
     while next < tasks.len() {
@@ -149,10 +150,10 @@ fn each_waiter_is_woken_once() {
 #[test]
 fn who_was_granted_room_and_goes_leaves_it_to_the_next() {
     let (shared, id) = open();
-    shared.try_send(&message('f', BOUND)).unwrap();
+    shared.try_send(&message('f', BOUND), None).unwrap();
     let [large, small] = [message('L', 9000), message('s', 2000)];
-    let granted = Task::waiting(shared.send(&large));
-    let mut next = Task::waiting(shared.send(&small));
+    let granted = Task::waiting(shared.send(&large, None));
+    let mut next = Task::waiting(shared.send(&small, None));
     assert_eq!(next_letter(&shared, id), Some('f'));
     assert_eq!((granted.wakes(), next.wakes()), (1, 0));
     drop(granted);
@@ -160,40 +161,40 @@ fn who_was_granted_room_and_goes_leaves_it_to_the_next() {
     assert_eq!(next.poll(), Poll::Ready(Ok(())));
 
     // The same of one that still waits: who came behind it needs less.
-    shared.try_send(&message('f', 8000)).unwrap();
-    let first = Task::waiting(shared.send(&large));
+    shared.try_send(&message('f', 8000), None).unwrap();
+    let first = Task::waiting(shared.send(&large, None));
     let [two, three] = [message('2', 2000), message('3', 2000)];
-    let mut second = Task::waiting(shared.send(&two));
+    let mut second = Task::waiting(shared.send(&two, None));
     assert_eq!(next_letter(&shared, id), Some('s'));
     assert_eq!(second.wakes(), 0);
     drop(first);
     assert_eq!((second.wakes(), second.poll()), (1, Poll::Ready(Ok(()))));
-    assert_eq!(shared.try_send(&three), Err(Refused::Full));
+    assert_eq!(shared.try_send(&three, None), Err(Refused::Full));
 }
 
 #[test]
 fn room_that_is_kept_for_one_is_not_given_to_another() {
     let (shared, id) = open();
-    shared.try_send(&message('f', BOUND)).unwrap();
+    shared.try_send(&message('f', BOUND), None).unwrap();
     let large = message('L', 9000);
-    let mut granted = Task::waiting(shared.send(&large));
+    let mut granted = Task::waiting(shared.send(&large, None));
     assert_eq!(next_letter(&shared, id), Some('f'));
-    assert_eq!(shared.try_send(&message('s', 2000)), Err(Refused::Full));
-    assert_eq!(shared.try_send(&message('s', 1000)), Ok(()), "this is left");
+    assert_eq!(shared.try_send(&message('s', 2000), None), Err(Refused::Full));
+    assert_eq!(shared.try_send(&message('s', 1000), None), Ok(()), "this is left");
     assert_eq!(granted.poll(), Poll::Ready(Ok(())));
 }
 
 #[test]
 fn a_message_larger_than_the_queue_waits_for_an_empty_one_and_not_for_ever() {
     let (shared, id) = open();
-    shared.try_send(&message('f', 1000)).unwrap();
+    shared.try_send(&message('f', 1000), None).unwrap();
     let huge = message('H', 3 * BOUND);
-    let mut huge = Task::waiting(shared.send(&huge));
+    let mut huge = Task::waiting(shared.send(&huge, None));
     let behind = message('b', 1000);
-    let mut behind = Task::waiting(shared.send(&behind));
+    let mut behind = Task::waiting(shared.send(&behind, None));
     assert_eq!(next_letter(&shared, id), Some('f'));
     assert_eq!((huge.wakes(), behind.wakes()), (1, 0));
-    assert_eq!(shared.try_send(&message('s', 200)), Err(Refused::Full));
+    assert_eq!(shared.try_send(&message('s', 200), None), Err(Refused::Full));
     assert_eq!(huge.poll(), Poll::Ready(Ok(())));
     assert!(behind.poll().is_pending());
     assert_eq!(next_letter(&shared, id), Some('H'));
@@ -203,9 +204,9 @@ fn a_message_larger_than_the_queue_waits_for_an_empty_one_and_not_for_ever() {
 #[test]
 fn a_sink_waits_in_line() {
     let (shared, id) = open();
-    shared.try_send(&message('f', BOUND)).unwrap();
+    shared.try_send(&message('f', BOUND), None).unwrap();
     let large = message('L', 9900);
-    let mut first = Task::waiting(shared.send(&large));
+    let mut first = Task::waiting(shared.send(&large, None));
     let mut sink = Sender::new(Arc::clone(&shared));
     let wakes = Arc::<Wakes>::default();
     let waker = Waker::from(Arc::clone(&wakes));
@@ -243,9 +244,9 @@ fn batches_from_the_client_are_taken_in_order() {
 #[test]
 fn the_end_wakes_everybody_once() {
     let (shared, id) = open();
-    shared.try_send(&message('f', BOUND)).unwrap();
+    shared.try_send(&message('f', BOUND), None).unwrap();
     let messages = [message('a', 9000), message('b', 9000), message('c', 9000)];
-    let mut tasks = messages.each_ref().map(|message| Task::waiting(shared.send(message)));
+    let mut tasks = messages.each_ref().map(|message| Task::waiting(shared.send(message, None)));
     assert_eq!(next_letter(&shared, id), Some('f'));
     shared.end(CloseReason::TimedOut);
     assert!(tasks.iter().all(|task| task.wakes() == 1), "the first by the room that it was granted");
@@ -253,4 +254,52 @@ fn the_end_wakes_everybody_once() {
         assert!(matches!(task.poll(), Poll::Ready(Err(_))));
     }
     assert!(matches!(next_frame(&shared, id), Some(Frame::Close(_))));
+}
+
+#[test]
+fn who_drops_the_oldest_neither_waits_nor_starves_those_who_do() {
+    let (shared, id) = open();
+    for _ in 0..10 {
+        shared.try_send(&message('f', 1000), None).unwrap();
+    }
+    let large = message('L', 3000);
+    let mut large = Task::waiting(shared.send(&large, None));
+    let newest = message('n', 1000);
+    let mut taken = 0;
+    while large.wakes() == 0 {
+        let mut sending = pin!(shared.send(&newest, Some(Overflow::DropOldest)));
+        assert!(sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(shared.try_send(&newest, Some(Overflow::DropOldest)), Ok(()));
+        assert_eq!(shared.try_send(&newest, Some(Overflow::Wait)), Err(Refused::Full), "it would overtake");
+        assert!(next_letter(&shared, id).is_some());
+        taken += 1;
+    }
+    assert_eq!(taken, 3, "what the client reads is for the one that waits");
+    assert_eq!(shared.dropped_messages(), 6);
+    assert_eq!(large.poll(), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn room_beyond_what_a_dropping_call_needs_reaches_the_line() {
+    let (shared, _) = open();
+    shared.try_send(&message('f', BOUND), None).unwrap();
+    let next = message('n', 5000);
+    let mut next = Task::waiting(shared.send(&next, None));
+    assert_eq!(shared.try_send(&message('s', 1000), Some(Overflow::DropOldest)), Ok(()));
+    assert_eq!((next.wakes(), next.poll()), (1, Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn a_sink_of_an_endpoint_that_drops_waits_for_nobody() {
+    let settings = Settings { send_queue_bytes: BOUND, send_overflow: Overflow::DropOldest, ..SETTINGS };
+    let (shared, id) = open_session_with(settings);
+    shared.try_send(&message('f', BOUND), None).unwrap();
+    let waits = message('w', 5000);
+    let mut waits = Task::waiting(shared.send(&waits, Some(Overflow::Wait)));
+    let mut sink = Sender::new(Arc::clone(&shared));
+    assert!(Pin::new(&mut sink).poll_ready(&mut Context::from_waker(Waker::noop())).is_ready());
+    Pin::new(&mut sink).start_send(message('s', 1000)).unwrap();
+    assert_eq!((shared.dropped_messages(), waits.wakes()), (1, 1));
+    assert_eq!(waits.poll(), Poll::Ready(Ok(())), "it is not dropped, nor drops");
+    assert_eq!([next_letter(&shared, id), next_letter(&shared, id)], [Some('s'), Some('w')]);
 }

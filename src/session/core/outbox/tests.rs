@@ -41,9 +41,13 @@ fn what_is_promised_is_for_nobody_else() {
     assert!(outbox.promise(2 * A));
     assert!(outbox.takes_at_once(A) && !outbox.takes_at_once(A + 1));
     assert!(!outbox.promise(A + 1) && outbox.promise(A));
-    assert_eq!(outbox.make_room(&"".into()), Err(Full::Wait), "empty, and all of it is promised");
+    assert_eq!(
+        outbox.make_room(&"".into(), Overflow::Wait, false),
+        Err(Full::Wait),
+        "empty, and all of it is promised"
+    );
     outbox.withdraw(2 * A);
-    assert_eq!(outbox.make_room(&"a".into()), Ok(0));
+    assert_eq!(outbox.make_room(&"a".into(), Overflow::Wait, false), Ok(0));
     outbox.clear();
     assert!(outbox.takes_at_once(100 * A), "the end ends all promises");
     outbox.withdraw(A);
@@ -52,7 +56,7 @@ fn what_is_promised_is_for_nobody_else() {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Send(usize),
+    Send { size: usize, overflow: Overflow, others_wait: bool },
     Push(usize),
     Take(usize),
     Promise(usize),
@@ -62,7 +66,8 @@ enum Op {
 
 fn an_op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0..80_usize).prop_map(Op::Send),
+        6 => (0..80_usize, any_overflow(), any::<bool>())
+            .prop_map(|(size, overflow, others_wait)| Op::Send { size, overflow, others_wait }),
         1 => (0..80_usize).prop_map(Op::Push),
         3 => prop_oneof![0..100_usize, Just(usize::MAX)].prop_map(Op::Take),
         2 => (MESSAGE_OVERHEAD..300).prop_map(Op::Promise),
@@ -79,12 +84,12 @@ proptest! {
     #[test]
     fn holds_what_was_sent_within_its_bound(
         bound in prop_oneof![Just(1), Just(300), Just(700), Just(usize::MAX)],
-        overflow in any_overflow(),
+        of_endpoint in any_overflow(),
         framed in any::<bool>(),
         ops in vec(an_op(), 1..60),
     ) {
         let kind = Kind::Socket { framed, pong_timeout: None };
-        let settings = Settings { send_queue_bytes: bound, send_overflow: overflow, kind, ..SETTINGS };
+        let settings = Settings { send_queue_bytes: bound, send_overflow: of_endpoint, kind, ..SETTINGS };
         let mut outbox = Outbox::new(&settings);
         let mut list: Vec<Message> = Vec::new();
         let mut promises: Vec<usize> = Vec::new();
@@ -102,20 +107,26 @@ proptest! {
         };
         for op in ops {
             match op {
-                Op::Send(size) => {
+                Op::Send { size, overflow, others_wait } => {
                     let message = message(size);
                     let more = cost(&message);
                     let fitted = fits(&list, &promises, more);
-                    prop_assert_eq!(outbox.takes_at_once(more), fitted || overflow != Overflow::Wait);
-                    match outbox.make_room(&message) {
-                        Ok(0) => prop_assert!(fitted || list.is_empty() && overflow == Overflow::DropOldest),
+                    prop_assert_eq!(outbox.takes_at_once(more), fitted || of_endpoint != Overflow::Wait);
+                    let drops = overflow == Overflow::DropOldest;
+                    let before = sum(&list);
+                    // Room that is free is for those who wait.
+                    let is_enough = |list: &[Message]| {
+                        fits(list, &promises, more) && !(drops && others_wait && sum(list) + more > before)
+                    };
+                    match outbox.make_room(&message, overflow, others_wait) {
+                        Ok(0) => prop_assert!(is_enough(&list) || list.is_empty() && drops),
                         Ok(dropped) => {
-                            prop_assert!(!fitted && overflow == Overflow::DropOldest);
+                            prop_assert!(!is_enough(&list) && drops);
                             let dropped = usize::try_from(dropped).unwrap();
                             list.drain(..dropped - 1);
-                            prop_assert!(!fits(&list, &promises, more), "no more than have to");
+                            prop_assert!(!is_enough(&list), "no more than have to");
                             list.remove(0);
-                            prop_assert!(list.is_empty() || fits(&list, &promises, more), "as many as have to");
+                            prop_assert!(list.is_empty() || is_enough(&list), "as many as have to");
                         }
                         Err(full) => {
                             prop_assert!(!fitted);

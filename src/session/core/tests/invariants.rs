@@ -44,7 +44,12 @@ enum Op {
     CloseWritten,
     /// The sizes of a batch's messages, beyond the number that each begins with.
     Accept(Vec<usize>),
-    Send(usize),
+    /// With a policy of its own or the endpoint's.
+    Send {
+        size: usize,
+        overflow: Option<Overflow>,
+        others_wait: bool,
+    },
     Push(usize),
     /// A waiter is granted room for a message of so many bytes.
     Promise(Line, usize),
@@ -83,7 +88,8 @@ fn an_op() -> impl Strategy<Value = Op> {
         1 => back().prop_map(|back| Op::Progress { back }),
         2 => on_a_socket(back()),
         6 => vec(size(), 0..4).prop_map(Op::Accept),
-        8 => size().prop_map(Op::Send),
+        8 => (size(), proptest::option::weighted(0.3, any_overflow()), prop::bool::weighted(0.2))
+            .prop_map(|(size, overflow, others_wait)| Op::Send { size, overflow, others_wait }),
         1 => size().prop_map(Op::Push),
         2 => (line(), size()).prop_map(|(line, size)| Op::Promise(line, size)),
         2 => line().prop_map(Op::Withdraw),
@@ -124,19 +130,22 @@ fn any_kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
+fn any_overflow() -> impl Strategy<Value = Overflow> {
+    prop_oneof![
+        4 => Just(Overflow::Wait),
+        1 => Just(Overflow::Close),
+        2 => Just(Overflow::DropOldest),
+    ]
+}
+
 fn any_settings() -> impl Strategy<Value = Settings> {
     let heartbeat =
         prop_oneof![Just(None), Just(Some(secs(3))), Just(Some(HEARTBEAT)), Just(Some(Duration::MAX))];
     let delay = prop_oneof![1 => Just(Duration::ZERO), 8 => Just(DELAY), 2 => Just(Duration::MAX)];
     let queues =
         (prop_oneof![Just(300), Just(600), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(700)]);
-    let overflow = prop_oneof![
-        4 => Just(Overflow::Wait),
-        1 => Just(Overflow::Close),
-        2 => Just(Overflow::DropOldest),
-    ];
     let write = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(WRITE)), Just(Some(Duration::MAX))];
-    (heartbeat, delay, queues, overflow, write, any_kind()).prop_map(
+    (heartbeat, delay, queues, any_overflow(), write, any_kind()).prop_map(
         |(heartbeat, disconnect_delay, queues, send_overflow, write_timeout, kind)| Settings {
             heartbeat,
             disconnect_delay,
@@ -177,9 +186,7 @@ fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instan
         let message = Message::from(numbered(100, size));
         let [room_out, room_in] = [core.room_for(&message), Room::of_batch(std::slice::from_ref(&message))];
         ready.push((Events::WRITABLE, core.writable(room_out.bytes) != Ok(false)));
-        // Of those that have to wait: with other policies nobody has.
-        let waits = core.writable(usize::MAX) == Ok(false);
-        ready.push((Events::WRITABLE, ended || !waits || copy().promise(Line::Out, room_out)));
+        ready.push((Events::WRITABLE, ended || copy().promise(Line::Out, room_out)));
         ready.push((Events::ROOM, copy().accept(&mut vec![message]) != Err(Refused::Full)));
         ready.push((Events::ROOM, ended || copy().promise(Line::In, room_in)));
     }
@@ -359,8 +366,8 @@ impl Witness {
                 self.close_delivered |= self.close_frames().next().is_some() && !self.core.is_gone();
             }
             Op::Accept(ref sizes) => self.accept(sizes),
-            Op::Send(size) => self.send(size, false),
-            Op::Push(size) => self.send(size, true),
+            Op::Send { size, overflow, others_wait } => self.send(size, overflow, others_wait),
+            Op::Push(size) => self.push(size),
             Op::Promise(line, size) => self.promise(line, size),
             Op::Withdraw(line) => self.withdraw(line),
             Op::Receive => {
@@ -522,33 +529,60 @@ impl Witness {
         }
     }
 
-    fn send(&mut self, size: usize, push: bool) {
+    fn send(&mut self, size: usize, overflow: Option<Overflow>, others_wait: bool) {
+        let overflow = overflow.unwrap_or(self.settings.send_overflow);
+        let now = self.now;
+        let send = |core: &mut Core, message: &Message| core.send(message, overflow, others_wait, || now);
+        self.queue(size, overflow, others_wait, Err(Refused::Full), send);
+    }
+
+    fn push(&mut self, size: usize) {
+        let overflow = self.settings.send_overflow;
+        let now = self.now;
+        let push = |core: &mut Core, message: &Message| core.push(message, overflow, false, || now);
+        self.queue(size, overflow, false, Ok(()), push);
+    }
+
+    fn queue(
+        &mut self,
+        size: usize,
+        overflow: Overflow,
+        others_wait: bool,
+        where_it_waits: Result<(), Refused>,
+        queue: impl FnOnce(&mut Core, &Message) -> Result<(), Refused>,
+    ) {
         let text = self.next_text(size);
-        let (message, now) = (Message::from(&text), self.now);
+        let message = Message::from(&text);
         let room = self.core.room_for(&message);
         let (ended, fits) = (self.has_ended(), self.fits(Line::Out, room));
         let writable = self.core.writable(room.bytes);
-        let dropped = self.core.dropped_messages();
-        let result = if push { self.core.push(&message, || now) } else { self.core.send(&message, || now) };
+        let (dropped, before) = (self.core.dropped_messages(), self.core.outbox.bytes());
+        let result = queue(&mut self.core, &message);
         let dropped = self.core.dropped_messages() - dropped;
-        let expected = match self.settings.send_overflow {
+        let expected = match overflow {
             _ if ended => Err(Refused::Closed),
             _ if fits => Ok(()),
-            Overflow::Wait if !push => Err(Refused::Full),
+            Overflow::Wait => where_it_waits,
             Overflow::Close => Err(Refused::Closed),
-            Overflow::Wait | Overflow::DropOldest => Ok(()),
+            Overflow::DropOldest => Ok(()),
         };
         assert_eq!(result, expected);
         let waits = self.settings.send_overflow == Overflow::Wait && !fits;
         assert_eq!(writable, if ended { Err(Refused::Closed) } else { Ok(!waits) });
-        assert!(dropped == 0 || !fits && self.settings.send_overflow == Overflow::DropOldest);
+        let drops = overflow == Overflow::DropOldest;
+        assert!(dropped == 0 || drops && (!fits || others_wait));
         for _ in 0..dropped {
             self.to_client.pop_front().expect("the oldest of those that have not left");
         }
         if result.is_ok() {
             self.sent += 1;
             self.to_client.push_back(text);
-            self.overfull[1] |= push && waits || room.bytes > self.settings.send_queue_bytes;
+            let is_alone = self.to_client.len() == 1;
+            let has_grown = self.core.outbox.bytes() > before;
+            assert!(!(drops && others_wait && has_grown) || is_alone, "who waits gets the room that is free");
+            // Beside what is promised, one that finds no other to drop goes beyond.
+            let beyond = !fits && (overflow == Overflow::Wait || drops && is_alone);
+            self.overfull[1] |= beyond || room.bytes > self.settings.send_queue_bytes;
         }
     }
 
@@ -582,8 +616,8 @@ impl Witness {
     }
 
     fn promise(&mut self, line: Line, size: usize) {
-        // Nobody waits for a session that has ended, nor for a queue to the client that never lets wait.
-        if self.has_ended() || line == Line::Out && self.settings.send_overflow != Overflow::Wait {
+        // Nobody waits for a session that has ended.
+        if self.has_ended() {
             return;
         }
         let message = Message::from(numbered(100, size));
