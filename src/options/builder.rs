@@ -140,6 +140,7 @@ impl Options {
     /// heartbeat lets the operating system detect a vanished client, once it gives up sending; without heartbeats,
     /// only a message does. The value must stay below the idle timeout of proxies. With JSONP polling it must also stay
     /// below 35 s, since the client gives up a JSONP poll then.
+    /// [`Session::set_heartbeat`](crate::Session::set_heartbeat) changes it for one session.
     pub fn heartbeat(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.heartbeat = after.into();
         self

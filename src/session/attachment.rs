@@ -97,6 +97,12 @@ impl Attachment {
         self.shared.set_unfinished(message);
     }
 
+    /// Whether the client is sent heartbeats, as things stand.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn has_heartbeats(&self) -> bool {
+        self.shared.has_heartbeats()
+    }
+
     /// Tells that the close frame has left.
     #[cfg(feature = "websocket")]
     pub(crate) fn close_written(&self) {

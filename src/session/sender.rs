@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use super::{
@@ -168,6 +169,44 @@ impl Sender {
     /// Closes the session and says whether that was news.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
         self.shared.end(reason)
+    }
+
+    /// Changes the interval of this session's heartbeats from now on, in place of
+    /// [`Options::heartbeat`](crate::Options::heartbeat); `None` stops them.
+    ///
+    /// It applies to every transport and to each receiving request of the session, until it is changed again. The time
+    /// since the last frame counts: if the new interval is already over, a heartbeat leaves at once. On a WebSocket
+    /// the pings change with the heartbeats, and so does what depends on them: without heartbeats no answer is
+    /// expected within [`Options::pong_timeout`](crate::Options::pong_timeout), not even to a ping that has left, and
+    /// a dead peer is found only when it is sent something. After the end this does nothing.
+    ///
+    /// For a protocol above that has heartbeats of its own, such as STOMP: while those run, the session's are not
+    /// needed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_sockjs::Session;
+    ///
+    /// async fn subscribe(mut session: Session) {
+    ///     session.set_heartbeat(Duration::from_secs(5));
+    ///     while let Some(message) = session.recv().await {
+    ///         if message == "CONNECT" {
+    ///             session.set_heartbeat(None);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[track_caller]
+    pub fn set_heartbeat(&self, interval: impl Into<Option<Duration>>) {
+        let interval = interval.into();
+        assert!(
+            interval.is_none_or(|interval| !interval.is_zero()),
+            "the interval of heartbeats cannot be zero; None stops them"
+        );
+        self.shared.set_heartbeat(interval);
     }
 
     /// Waits for the end of the session and tells its reason.

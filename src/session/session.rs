@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_core::Stream;
@@ -114,6 +115,15 @@ impl Session {
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// Changes the interval of this session's heartbeats from now on; `None` stops them: see [`Sender::set_heartbeat`].
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[track_caller]
+    pub fn set_heartbeat(&self, interval: impl Into<Option<Duration>>) {
+        self.sender.set_heartbeat(interval);
     }
 
     /// Waits for the end of the session and tells its reason: see [`Sender::closed`].

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 #[cfg(all(test, sockjs_loom))]
@@ -169,6 +169,11 @@ impl Shared {
     }
 
     #[cfg(feature = "websocket")]
+    pub(super) fn has_heartbeats(&self) -> bool {
+        self.lock().core.has_heartbeats()
+    }
+
+    #[cfg(feature = "websocket")]
     pub(super) fn close_written(&self) {
         self.update(|state| state.core.close_written(now()));
     }
@@ -300,6 +305,10 @@ impl Shared {
             Some(reason) => Poll::Ready(reason.clone()),
             None => Poll::Pending,
         })
+    }
+
+    pub(super) fn set_heartbeat(&self, heartbeat: Option<Duration>) {
+        self.update(|state| state.core.set_heartbeat(heartbeat));
     }
 
     pub(super) fn dropped_messages(&self) -> u64 {

@@ -82,6 +82,20 @@ impl Liveness {
         self.pong_due = None;
     }
 
+    /// The interval between heartbeats from here on: the time since the last one counts. Without one, what waits to
+    /// leave does not, and no answer is waited for.
+    pub(super) fn set_heartbeat(&mut self, heartbeat: Option<Duration>) {
+        self.heartbeat = heartbeat;
+        if heartbeat.is_none() {
+            self.heartbeat_due = None;
+            self.pong_due = None;
+        }
+    }
+
+    pub(super) fn has_heartbeats(&self) -> bool {
+        self.heartbeat.is_some()
+    }
+
     /// Since when a heartbeat waits for the receiver.
     #[inline]
     pub(super) fn heartbeat_due(&self) -> Option<Instant> {

@@ -46,7 +46,7 @@ mod timing;
 #[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "only a socket reads messages in parts"))]
 mod unfinished;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::{
     close_delivery::CloseDelivery,
@@ -421,6 +421,15 @@ impl Core {
             Some(reason) => Err(reason.clone()),
             None => Ok(None),
         }
+    }
+
+    /// Changes the interval between heartbeats; none stops them.
+    pub(crate) fn set_heartbeat(&mut self, heartbeat: Option<Duration>) {
+        if heartbeat.is_none() && self.liveness.has_heartbeats() {
+            // A socket keeps the memory of a burst until the next heartbeat, and there will be none.
+            self.events |= Events::FRAME;
+        }
+        self.liveness.set_heartbeat(heartbeat);
     }
 
     /// Throws away what nobody can receive any more.

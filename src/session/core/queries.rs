@@ -28,6 +28,12 @@ impl Core {
         Room { bytes: self.outbox.cost(message), messages: 1 }
     }
 
+    /// Whether the client is sent heartbeats.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn has_heartbeats(&self) -> bool {
+        self.liveness.has_heartbeats()
+    }
+
     /// The endpoint's policy for a full queue to the client.
     pub(crate) fn overflow(&self) -> Overflow {
         self.outbox.overflow()

@@ -761,6 +761,41 @@ fn nobody_is_there_to_be_sent_a_heartbeat() {
 }
 
 #[test]
+fn heartbeats_may_change_and_stop_and_begin() {
+    for settings in [SETTINGS, POLLING, SOCKET] {
+        let (mut session, first) = Timed::open(settings);
+        assert_eq!(session.next(first), Next::Wait);
+        session.wait(secs(4)).settle();
+        session.core.set_heartbeat(Some(secs(10)));
+        assert_eq!(session.deadline(), Some(secs(6)), "the time since the last frame counts");
+        assert!(session.raised(Events::DRIVER), "it is sooner than the driver knows");
+        session.core.set_heartbeat(Some(secs(3)));
+        session.on_deadline();
+        assert!(session.raised(Events::FRAME), "it is due already");
+        session.core.set_heartbeat(None);
+        assert!(session.raised(Events::FRAME), "a socket looks once more, as for a long time it may not");
+        assert_eq!((session.next(first), session.deadline()), (Next::Wait, None), "what was due is not");
+        session.core.set_heartbeat(None);
+        assert!(session.core.take_events().is_empty(), "this changes nothing");
+        session.core.set_heartbeat(Some(secs(3)));
+        session.on_deadline();
+        assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+    }
+}
+
+#[test]
+fn a_change_of_heartbeats_outlives_the_receiver() {
+    let mut session = Timed::idle();
+    session.core.set_heartbeat(Some(secs(2)));
+    session.attach();
+    assert_eq!(session.deadline(), Some(secs(2)));
+    session.end(server());
+    let deadline = session.deadline();
+    session.core.set_heartbeat(Some(TICK));
+    assert_eq!(session.deadline(), deadline, "it has ended");
+}
+
+#[test]
 fn an_ended_session_has_no_heartbeats() {
     let (mut session, first) = Timed::open(Settings { disconnect_delay: HEARTBEAT * 2, ..SETTINGS });
     session.send("a").unwrap();

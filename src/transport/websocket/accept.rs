@@ -42,7 +42,6 @@ impl Upgrade {
                 options.max_message_bytes
             },
             frame_bytes: options.response_limit,
-            heartbeats: options.heartbeat.is_some(),
         };
         let open_timeout = options.open_timeout;
         let opening = async move {

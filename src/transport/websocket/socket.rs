@@ -45,8 +45,6 @@ pub(super) struct Limits {
     pub(super) max_message: usize,
     /// The limit of one outgoing frame.
     pub(super) frame_bytes: usize,
-    /// Whether heartbeats are on.
-    pub(super) heartbeats: bool,
 }
 
 /// A stream and sink of WebSocket messages over a connection.
@@ -223,7 +221,7 @@ impl<S: MessageStream> Future for Socket<S> {
             link.note_unfinished();
             if was_closing { Ok(()) } else { link.poll_discard(cx) }
         });
-        if let Some(link) = this.link.take_if(|link| link.should_shrink(limits)) {
+        if let Some(link) = this.link.take_if(|link| link.should_shrink()) {
             this.link = link.shrink();
             cx.waker().wake_by_ref();
         }
@@ -237,11 +235,11 @@ impl<S: MessageStream> Future for Socket<S> {
 
 impl<S: MessageStream> Link<S> {
     /// Whether the stream keeps the memory of a past burst.
-    fn should_shrink(&mut self, limits: Limits) -> bool {
+    fn should_shrink(&mut self) -> bool {
         self.quiet = if self.stream.was_large() { 0 } else { QUIET.min(self.quiet + 1) };
+        let can_shrink = !self.blocked && !self.is_closing() && self.stream.should_shrink();
         // Without heartbeats there may be no later poll.
-        let quiet = self.quiet == QUIET || !limits.heartbeats;
-        quiet && !self.blocked && !self.is_closing() && self.stream.should_shrink()
+        can_shrink && (self.quiet == QUIET || !self.attachment.has_heartbeats())
     }
 
     /// The same link over a stream with small buffers.

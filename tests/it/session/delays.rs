@@ -7,7 +7,9 @@ use axum_sockjs::{CloseReason, Options};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{
-    in_process::{DELAY, HEARTBEAT, POLLS, STREAMS, Stage, http_transports, next, pass, polling_with},
+    in_process::{
+        DELAY, HEARTBEAT, POLLS, STREAMS, Stage, done, http_transports, next, pass, polling_with, waiting,
+    },
     soon,
 };
 
@@ -31,6 +33,35 @@ async fn a_heartbeat_of_zero_is_none() {
         drop(down);
         assert_eq!(session.close_reason(), Some(CloseReason::ConnectionLost));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_may_change_and_stop_while_a_session_is_open() {
+    let quick = Duration::from_secs(3);
+    for transport in http_transports() {
+        let (mut down, session) = Stage::new(Options::new()).open(transport).await;
+        session.set_heartbeat(quick);
+        for _ in 0..3 {
+            let start = Instant::now();
+            assert_eq!(down.frame().await, "h", "{transport}");
+            assert_eq!(start.elapsed(), quick, "{transport}");
+        }
+        let receiving = waiting(down).await;
+        pass(quick / 2).await;
+        session.sender().set_heartbeat(None);
+        pass(Duration::from_secs(3600)).await;
+        assert!(!receiving.is_finished(), "{transport}");
+        session.set_heartbeat(HEARTBEAT);
+        let (frame, _down) = done(receiving).await;
+        assert_eq!(frame, "h", "an hour without a frame is long enough: {transport}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the interval of heartbeats cannot be zero; None stops them")]
+async fn a_heartbeat_of_a_session_has_an_interval() {
+    let (_stage, _client, session) = polling_with(Options::new()).await;
+    session.set_heartbeat(Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

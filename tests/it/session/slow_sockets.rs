@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc,
@@ -14,7 +14,7 @@ use tokio_tungstenite::client_async;
 
 use crate::support::{
     client::{on_each, sockets},
-    pipe::{PIPE, SECOND, Stage, WRITE},
+    pipe::{PIPE, SECOND, Stage, WRITE, read},
     settle, soon, ws,
 };
 
@@ -34,6 +34,31 @@ async fn a_peer_that_does_not_answer_a_ping_is_given_up() {
         let heartbeat: &[u8] = if way.framed { &[0x81, 1, b'h', 0x89, 0] } else { &[0x89, 0] };
         assert!(rest.starts_with(heartbeat), "{rest:?}");
         assert!(rest.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1002_u16.to_be_bytes()));
+    })
+    .await;
+}
+
+/// The ping goes by the session's own heartbeats, and so does the wait for its answer.
+#[tokio::test(start_paused = true)]
+async fn pings_change_and_stop_with_the_heartbeats() {
+    on_each(sockets(), async |way| {
+        let heartbeat: &[u8] = if way.framed { &[0x81, 1, b'h', 0x89, 0] } else { &[0x89, 0] };
+        let mut stage = Stage::new(way, Options::new().pong_timeout(7 * SECOND));
+        let (mut connection, session) = stage.open(way).await;
+        session.set_heartbeat(3 * SECOND);
+        let start = Instant::now();
+        read(&mut connection, heartbeat.len()).await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        session.set_heartbeat(None);
+        sleep(Duration::from_secs(86_400)).await;
+        assert_eq!(session.close_reason(), None, "no answer is expected to a ping that has left");
+        assert!(connection.read_u8().now_or_never().is_none(), "nothing is sent");
+
+        session.set_heartbeat(3 * SECOND);
+        read(&mut connection, heartbeat.len()).await;
+        let start = Instant::now();
+        assert_eq!(soon("its end", session.closed()).await, CloseReason::PongTimeout);
+        assert_eq!(start.elapsed().as_secs(), 7);
     })
     .await;
 }

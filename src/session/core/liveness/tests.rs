@@ -61,6 +61,36 @@ fn a_late_heartbeat_begins_the_interval_and_a_prompt_one_keeps_it() {
     }
 }
 
+#[test]
+fn an_interval_that_changes_counts_from_the_last_frame() {
+    let start = Instant::now();
+    for pong_timeout in [None, Some(PONG)] {
+        let mut liveness = Liveness::new(Some(HEARTBEAT), pong_timeout, start);
+        liveness.frame_left(start);
+        for interval in [TICK, HEARTBEAT * 2] {
+            liveness.set_heartbeat(Some(interval));
+            assert_eq!(liveness.deadline(false), Some(start + interval));
+        }
+        liveness.set_heartbeat(None);
+        assert_eq!(liveness.deadline(false), None);
+    }
+}
+
+#[test]
+fn without_heartbeats_none_waits_and_no_answer_is_waited_for() {
+    let (mut liveness, now) = asked(Some(PONG));
+    liveness.set_heartbeat(Some(HEARTBEAT * 2));
+    assert_eq!(liveness.deadline(false), Some(now + PONG), "the ping has left");
+    liveness.set_heartbeat(None);
+    liveness.progress(now + TICK);
+    assert_eq!(liveness.deadline(false), None);
+
+    liveness.set_heartbeat(Some(HEARTBEAT));
+    assert_eq!(liveness.on_deadline(false, now + HEARTBEAT), Due::Heartbeat);
+    liveness.set_heartbeat(None);
+    assert_eq!((liveness.heartbeat_due(), liveness.deadline(false)), (None, None));
+}
+
 #[cfg(feature = "websocket")]
 #[test]
 fn a_message_that_is_read_has_its_time() {
@@ -95,11 +125,12 @@ enum Event {
     Messages {
         fit: bool,
     },
+    /// The interval is another from here on.
+    Changed(Option<Duration>),
 }
 
 /// All that has happened, and when.
 struct History {
-    heartbeat: Option<Duration>,
     pong_timeout: Option<Duration>,
     past: Vec<(Event, Instant)>,
 }
@@ -110,10 +141,23 @@ impl History {
         self.past.iter().rev().find(|(event, _)| events.contains(event)).copied()
     }
 
+    /// The interval before this place in the past.
+    fn interval(&self, before: usize) -> Option<Duration> {
+        let interval = |(event, _): &(Event, Instant)| match event {
+            Event::Changed(interval) => Some(*interval),
+            _ => None,
+        };
+        self.past[..before].iter().rev().find_map(interval).expect("the first event sets one")
+    }
+
+    fn present_interval(&self) -> Option<Duration> {
+        self.interval(self.past.len())
+    }
+
     /// Since when a heartbeat waits.
     fn waiting(&self) -> Option<Instant> {
-        use Event::{Detached, FrameLeft, HeartbeatDue, HeartbeatLeft};
-        match self.last(&[HeartbeatDue, FrameLeft, HeartbeatLeft, Detached]) {
+        use Event::{Changed, Detached, FrameLeft, HeartbeatDue, HeartbeatLeft};
+        match self.last(&[HeartbeatDue, FrameLeft, HeartbeatLeft, Detached, Changed(None)]) {
             Some((HeartbeatDue, at)) => Some(at),
             _ => None,
         }
@@ -124,8 +168,11 @@ impl History {
         use Event::{Attached, FrameLeft, HeartbeatDue, HeartbeatLeft};
         let (event, at) = self.last(&[Attached, FrameLeft, HeartbeatLeft]).unwrap();
         if event == HeartbeatLeft {
-            let due = self.last(&[HeartbeatDue]).unwrap().1;
-            let next_is_due = self.heartbeat.is_some_and(|interval| due + interval <= at);
+            // Another may have become due since, and been taken back.
+            let left = self.past.iter().rposition(|(event, _)| *event == HeartbeatLeft).unwrap();
+            let is_due = |(event, _): &&(Event, Instant)| *event == HeartbeatDue;
+            let due = self.past[..left].iter().rev().find(is_due).unwrap().1;
+            let next_is_due = self.interval(left).is_some_and(|interval| due + interval <= at);
             return if at <= due + Duration::from_secs(1) && !next_is_due { due } else { at };
         }
         at
@@ -142,11 +189,11 @@ impl History {
 
     /// When the answer to a ping is overdue.
     fn pong(&self) -> Option<Instant> {
-        use Event::{Detached, Heard, HeartbeatLeft, Messages, Progress};
+        use Event::{Changed, Detached, Heard, HeartbeatLeft, Messages, Progress};
         let answered = self
             .past
             .iter()
-            .rposition(|(event, _)| matches!(event, Heard | Messages { .. } | Detached))
+            .rposition(|(event, _)| matches!(event, Heard | Messages { .. } | Detached | Changed(None)))
             .map_or(0, |at| at + 1);
         let full = self.past.iter().rev().find(|(event, _)| matches!(event, Messages { .. }));
         let paused = full.is_some_and(|(event, _)| *event == Messages { fit: false });
@@ -160,7 +207,7 @@ impl History {
         let (_, listening) = self.listening();
         let listens = self.pong_timeout.is_some();
         let from = if listens { self.last_frame().min(listening) } else { self.last_frame() };
-        Some(from + self.heartbeat?).filter(|_| self.waiting().is_none())
+        Some(from + self.present_interval()?).filter(|_| self.waiting().is_none())
     }
 
     fn deadline(&self, is_blocked: bool) -> Option<Instant> {
@@ -169,13 +216,17 @@ impl History {
     }
 
     fn due(&self, is_blocked: bool, now: Instant) -> Due {
-        let is_quiet = self.heartbeat.is_some_and(|interval| self.last_frame() + interval <= now);
+        let is_quiet = self.present_interval().is_some_and(|interval| self.last_frame() + interval <= now);
         match (self.pong(), self.listening()) {
             (Some(pong), _) if pong <= now && !is_blocked => Due::PongTimeout,
             (_, (true, _)) if !is_quiet => Due::Listening,
             _ => Due::Heartbeat,
         }
     }
+}
+
+fn an_interval() -> impl Strategy<Value = Option<Duration>> {
+    prop_oneof![1 => Just(None), 1 => Just(Some(PROMPT / 2)), 4 => Just(Some(HEARTBEAT))]
 }
 
 fn an_event() -> impl Strategy<Value = Event> {
@@ -187,6 +238,7 @@ fn an_event() -> impl Strategy<Value = Event> {
         3 => any::<bool>().prop_map(|fit| Event::Messages { fit }),
         1 => Just(Event::Detached),
         8 => Just(Event::HeartbeatDue),
+        2 => an_interval().prop_map(Event::Changed),
     ]
 }
 
@@ -195,13 +247,14 @@ proptest! {
 
     #[test]
     fn is_what_its_history_says(
-        heartbeat in prop_oneof![1 => Just(None), 1 => Just(Some(PROMPT / 2)), 4 => Just(Some(HEARTBEAT))],
+        heartbeat in an_interval(),
         pong_timeout in prop_oneof![1 => Just(None), 3 => Just(Some(PONG))],
         events in vec((an_event(), prop_oneof![0..900_u64, 0..9000_u64, Just(25_000)], any::<bool>()), 1..60),
     ) {
         let mut now = Instant::now();
         let mut liveness = Liveness::new(heartbeat, pong_timeout, now);
-        let mut history = History { heartbeat, pong_timeout, past: vec![(Event::Attached, now)] };
+        let past = vec![(Event::Changed(heartbeat), now), (Event::Attached, now)];
+        let mut history = History { pong_timeout, past };
         for (event, millis, is_blocked) in events {
             now += Duration::from_millis(millis);
             match event {
@@ -223,6 +276,7 @@ proptest! {
                 Event::FrameLeft => liveness.frame_left(now),
                 Event::Progress => liveness.progress(now),
                 Event::Heard => liveness.heard(),
+                Event::Changed(heartbeat) => liveness.set_heartbeat(heartbeat),
                 Event::Messages { fit } => liveness.heard_messages(fit),
                 Event::Detached => {
                     liveness.receiver_detached();
@@ -238,7 +292,7 @@ proptest! {
             for is_blocked in [false, true] {
                 prop_assert_eq!(liveness.deadline(is_blocked), history.deadline(is_blocked));
             }
-            let soon = heartbeat.into_iter().chain(pong_timeout).min();
+            let soon = history.present_interval().into_iter().chain(pong_timeout).min();
             prop_assert_eq!(liveness.after_heartbeat(now), soon.map(|soon| now + soon));
         }
     }

@@ -59,6 +59,7 @@ enum Op {
     StopReceiving,
     /// The application has had its turn with all that was accepted.
     Attend,
+    SetHeartbeat(Option<Duration>),
     End(CloseReason),
     /// The endpoint shuts down.
     Leave,
@@ -99,7 +100,8 @@ fn an_op() -> impl Strategy<Value = Op> {
         16 => prop_oneof![
             40 => wait.prop_map(|millis| Op::Wait(Duration::from_millis(millis))),
             40 => Just(Op::Drive),
-            1 => Just(Op::StopReceiving)
+            1 => Just(Op::StopReceiving),
+            4 => any_heartbeat().prop_map(Op::SetHeartbeat),
         ],
     ]
 }
@@ -130,6 +132,10 @@ fn any_kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
+fn any_heartbeat() -> impl Strategy<Value = Option<Duration>> {
+    prop_oneof![Just(None), Just(Some(secs(3))), Just(Some(HEARTBEAT)), Just(Some(Duration::MAX))]
+}
+
 fn any_overflow() -> impl Strategy<Value = Overflow> {
     prop_oneof![
         4 => Just(Overflow::Wait),
@@ -139,13 +145,11 @@ fn any_overflow() -> impl Strategy<Value = Overflow> {
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {
-    let heartbeat =
-        prop_oneof![Just(None), Just(Some(secs(3))), Just(Some(HEARTBEAT)), Just(Some(Duration::MAX))];
     let delay = prop_oneof![1 => Just(Duration::ZERO), 8 => Just(DELAY), 2 => Just(Duration::MAX)];
     let queues =
         (prop_oneof![Just(300), Just(600), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(700)]);
     let write = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(WRITE)), Just(Some(Duration::MAX))];
-    (heartbeat, delay, queues, any_overflow(), write, any_kind()).prop_map(
+    (any_heartbeat(), delay, queues, any_overflow(), write, any_kind()).prop_map(
         |(heartbeat, disconnect_delay, queues, send_overflow, write_timeout, kind)| Settings {
             heartbeat,
             disconnect_delay,
@@ -385,6 +389,10 @@ impl Witness {
                 }
             }
             Op::Attend => self.core.attend(self.core.accepted()),
+            Op::SetHeartbeat(heartbeat) => {
+                self.core.set_heartbeat(heartbeat);
+                self.settings.heartbeat = heartbeat;
+            }
             Op::End(ref reason) => {
                 let news = !self.has_ended();
                 assert_eq!(self.core.end(reason.clone(), now), news);
