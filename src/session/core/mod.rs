@@ -24,7 +24,7 @@
 //! | [`CloseDelivery`] | which close frame the client is sent, and what a shutdown waits for |
 //!
 //! Each part has its rules and its tests to itself; [`Core`] makes transitions of them, and raises the events. What
-//! the clock does is in [`timing`], and what only asks in [`queries`].
+//! the clock does is in [`timing`], what the client sends in [`intake`], and what only asks in [`queries`].
 //!
 //! The driver has one deadline at a time, the nearest of those above. What a message does to them is to move them
 //! away, at which no timer is set.
@@ -34,6 +34,7 @@ mod deadline;
 pub(crate) mod events;
 mod expiry;
 pub(crate) mod inbox;
+mod intake;
 pub(crate) mod kind;
 mod liveness;
 mod outbox;
@@ -57,7 +58,7 @@ use self::{
     liveness::Liveness,
     outbox::{Full, Outbox},
     phase::{Phase, keeps_queue},
-    queue::{MESSAGE_OVERHEAD, Refused, Room},
+    queue::{Refused, Room},
     receiver::{Next, Receiver, ReceiverId},
     settings::{Overflow, Settings},
 };
@@ -271,33 +272,6 @@ impl Core {
             self.events |= Events::DETACHED;
         }
         was_attached
-    }
-
-    // The sending requests' side.
-
-    /// Takes a batch from the client, whole or not at all.
-    pub(crate) fn accept(&mut self, batch: &mut Vec<Message>) -> Result<(), Refused> {
-        if self.phase.has_ended() {
-            return if self.is_discarding() { Ok(()) } else { Err(Refused::Closed) };
-        }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let room = Room::of_batch(batch);
-        let fits = self.inbox.fits(room);
-        self.liveness.heard_messages(fits);
-        if !fits {
-            return Err(Refused::Full);
-        }
-        self.inbox.take(batch, room);
-        self.traffic.received(room.messages, room.bytes - room.messages * MESSAGE_OVERHEAD);
-        self.traffic.receive_queue_peak = self.traffic.receive_queue_peak.max(self.inbox.bytes());
-        self.events |= Events::MESSAGE;
-        if self.receivers.resume() {
-            self.inbox.count_batch();
-            self.events |= Events::DRIVER;
-        }
-        Ok(())
     }
 
     /// Ends the session and says whether that was news: the first reason stays.

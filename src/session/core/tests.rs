@@ -7,7 +7,8 @@ use std::time::Duration;
 #[cfg(feature = "websocket")]
 use super::settings::READ_TIME;
 use super::{
-    close_delivery::Farewell, expiry::SLOW_READER, kind::Kind, liveness::PROMPT, settings::Overflow, *,
+    close_delivery::Farewell, expiry::SLOW_READER, kind::Kind, liveness::PROMPT, queue::MESSAGE_OVERHEAD,
+    settings::Overflow, *,
 };
 use crate::{
     protocol::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_SLOW},
