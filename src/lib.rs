@@ -152,7 +152,10 @@ pub use self::{
         close_kind::CloseKind,
         close_reason::CloseReason,
         connection_id::{ConnectionId, InvalidConnectionId},
-        core::settings::Overflow,
+        core::{
+            rate::{Rate, RateOverflow},
+            settings::Overflow,
+        },
         drain::ShutdownReport,
         handler_error::HandlerError,
         json_error::JsonError,

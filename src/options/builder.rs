@@ -15,7 +15,10 @@ use crate::{
         transport::{Transport, TransportSet},
     },
     response::client::ClientScript,
-    session::core::settings::Overflow,
+    session::core::{
+        rate::{Rate, RateOverflow},
+        settings::Overflow,
+    },
 };
 
 /// The settings of an endpoint. Each has a default that suits most applications.
@@ -70,6 +73,9 @@ pub struct Options {
     #[cfg(feature = "websocket")]
     pub(crate) subprotocols: Subprotocols,
     pub(crate) lone_surrogates: LoneSurrogates,
+    pub(crate) message_rate: Option<Rate>,
+    pub(crate) byte_rate: Option<Rate>,
+    pub(crate) rate_overflow: RateOverflow,
 }
 
 impl Default for Options {
@@ -110,6 +116,9 @@ impl Default for Options {
             #[cfg(feature = "websocket")]
             subprotocols: Subprotocols::None,
             lone_surrogates: LoneSurrogates::Replace,
+            message_rate: None,
+            byte_rate: None,
+            rate_overflow: RateOverflow::Wait,
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod cors;
 mod derived;
 mod limits;
 pub(crate) mod peer_key;
+mod rates;
 #[cfg(feature = "websocket")]
 pub(crate) mod subprotocols;
 mod table;

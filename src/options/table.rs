@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use http::uri::Scheme;
 
 use super::builder::Options;
-use crate::protocol::transport::TransportSet;
+use crate::{protocol::transport::TransportSet, session::core::rate::Rate};
 
 impl Options {
     /// The name and value of each option, as in its row of the documentation.
@@ -47,6 +47,9 @@ impl Options {
             #[cfg(feature = "websocket")]
             subprotocols,
             lone_surrogates,
+            message_rate,
+            byte_rate,
+            rate_overflow,
         } = self;
         let bytes = |bytes: &usize| match bytes {
             bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
@@ -57,6 +60,7 @@ impl Options {
         let limit = |limit: &Option<usize>| limit.map_or("no limit".to_owned(), |limit| limit.to_string());
         let time =
             |time: &Option<Duration>, none: &str| time.map_or(none.to_owned(), |time| format!("{time:?}"));
+        let rate = |rate: &Option<Rate>| rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
         vec![
             (
                 "enable, disable",
@@ -103,6 +107,9 @@ impl Options {
             #[cfg(feature = "websocket")]
             ("subprotocols", format!("{subprotocols:?}")),
             ("lone_surrogates", format!("{lone_surrogates:?}")),
+            ("message_rate", rate(message_rate)),
+            ("byte_rate", rate(byte_rate)),
+            ("rate_overflow", format!("{rate_overflow:?}")),
         ]
     }
 }

@@ -54,6 +54,8 @@ pub(crate) const INTERRUPTED: CloseFrame = CloseFrame::fixed(1002, "Connection i
 pub(crate) const TRY_AGAIN_LATER: CloseFrame = CloseFrame::fixed(1013, "Try again later");
 /// The client reads more slowly than the application sends.
 pub(crate) const TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Client too slow");
+/// The client sends more than the session's rates allow.
+pub(crate) const TOO_FAST: CloseFrame = CloseFrame::fixed(1008, "Client too fast");
 /// A message took too long to arrive.
 pub(crate) const MESSAGE_TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Message too slow");
 /// The handler returned or dropped the session.

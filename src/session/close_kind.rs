@@ -19,6 +19,8 @@ pub enum CloseKind {
     PongTimeout,
     /// [`CloseReason::SendQueueFull`](crate::CloseReason::SendQueueFull), `send-queue-full`.
     SendQueueFull,
+    /// [`CloseReason::RateExceeded`](crate::CloseReason::RateExceeded), `rate-exceeded`.
+    RateExceeded,
     /// [`CloseReason::Server`](crate::CloseReason::Server), `server`.
     Server,
     /// [`CloseReason::ProtocolError`](crate::CloseReason::ProtocolError), `protocol-error`.
@@ -36,6 +38,7 @@ impl CloseKind {
         Self::WriteTimeout,
         Self::PongTimeout,
         Self::SendQueueFull,
+        Self::RateExceeded,
         Self::Server,
         Self::ProtocolError,
         Self::Shutdown,
@@ -51,6 +54,7 @@ impl CloseKind {
             Self::WriteTimeout => "write-timeout",
             Self::PongTimeout => "pong-timeout",
             Self::SendQueueFull => "send-queue-full",
+            Self::RateExceeded => "rate-exceeded",
             Self::Server => "server",
             Self::ProtocolError => "protocol-error",
             Self::Shutdown => "shutdown",

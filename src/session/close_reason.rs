@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::close_kind::CloseKind;
-use crate::protocol::close::{CloseFrame, INTERRUPTED, TOO_SLOW};
+use crate::protocol::close::{CloseFrame, INTERRUPTED, TOO_FAST, TOO_SLOW};
 
 /// Why a session ended. The application sees it once per session, and the first cause stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum CloseReason {
     /// A message found the queue to the client full, and the endpoint's policy is
     /// [`Overflow::Close`](crate::Overflow::Close). What was queued is lost.
     SendQueueFull,
+    /// The client sent more than [`Options::message_rate`](crate::Options::message_rate) or
+    /// [`Options::byte_rate`](crate::Options::byte_rate) allows, and the endpoint's policy is
+    /// [`RateOverflow::Close`](crate::RateOverflow::Close). What was queued is lost.
+    RateExceeded,
     /// This side closed: [`close`](crate::Session::close) was called, or the [`Session`](crate::Session) was dropped.
     Server(CloseFrame),
     /// The client broke the protocol or a limit, or took more than a minute for a message on a WebSocket, and was told
@@ -52,6 +56,7 @@ impl CloseReason {
             Self::Server(_) => CloseKind::Server,
             Self::ProtocolError(_) => CloseKind::ProtocolError,
             Self::Shutdown(_) => CloseKind::Shutdown,
+            Self::RateExceeded => CloseKind::RateExceeded,
         }
     }
 }
@@ -66,6 +71,7 @@ impl fmt::Display for CloseReason {
             Self::WriteTimeout => f.write_str("the client stopped reading"),
             Self::PongTimeout => f.write_str("no answer to a ping"),
             Self::SendQueueFull => f.write_str("the queue to the client was full"),
+            Self::RateExceeded => f.write_str("the client sent too fast"),
             Self::Server(frame) => write!(f, "closed by the server: {frame}"),
             Self::ProtocolError(frame) => write!(f, "protocol error: {frame}"),
             Self::Shutdown(frame) => write!(f, "endpoint shut down: {frame}"),
@@ -79,6 +85,7 @@ impl CloseReason {
         match self {
             Self::Server(frame) | Self::Shutdown(frame) | Self::ProtocolError(frame) => frame.clone(),
             Self::WriteTimeout | Self::SendQueueFull => TOO_SLOW,
+            Self::RateExceeded => TOO_FAST,
             Self::ConnectionLost | Self::TimedOut | Self::PongTimeout | Self::Client(_) => INTERRUPTED,
         }
     }

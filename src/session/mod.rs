@@ -43,6 +43,7 @@ pub(crate) mod tests {
         connection_id::ConnectionId,
         core::{
             kind::Kind,
+            rate::Rates,
             receiver::ReceiverId,
             settings::{Overflow, Settings},
         },
@@ -60,6 +61,7 @@ pub(crate) mod tests {
         send_queue_bytes: 1 << 20,
         send_overflow: Overflow::Wait,
         write_timeout: None,
+        rates: Rates::NONE,
         kind: Kind::Stream,
     };
 

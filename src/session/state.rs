@@ -66,7 +66,11 @@ impl State {
             wakes.driver = self.driver.take();
         }
         if events.is_for_many() {
-            wakes.others = self.waiters.collect(events, &mut self.core);
+            wakes.others = self.waiters.collect(events, &mut self.core, now);
+            // Behind one who goes ahead, the next may have to wait for a time of which the driver does not know.
+            if !self.waiters.is_empty() && self.core.take_events().contains(Events::DRIVER) {
+                wakes.driver = wakes.driver.or_else(|| self.driver.take());
+            }
         }
         wakes
     }
@@ -102,11 +106,8 @@ impl State {
     ) -> Poll<Result<(), Closed>> {
         let accepted = match self.waiters.turn(Line::In, ticket) {
             Turn::Behind => Err(Refused::Full),
-            Turn::Free => self.core.accept(batch),
-            Turn::Granted(room) => {
-                self.core.withdraw(Line::In, room);
-                self.core.accept(batch)
-            }
+            Turn::Free => self.core.accept(batch, now),
+            Turn::Granted(room) => self.core.accept_promised(batch, room, now),
         };
         self.unless_full(accepted, Line::In, |_| Room::of_batch(batch), ticket, waker)
     }

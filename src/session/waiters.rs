@@ -5,7 +5,7 @@
 //! that task, which is woken once; the next in line may then have what is left. This is how tokio's `Semaphore` serves
 //! its waiters, which cannot be used here: the room depends on the session's state, under the session's lock.
 
-use std::task::Waker;
+use std::{task::Waker, time::Instant};
 
 use super::core::{
     Core,
@@ -74,6 +74,10 @@ impl Waiters {
         self.in_line[line as usize] > 0
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Adds a task that waits for an event.
     pub(super) fn wait_for(&mut self, event: Events, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
         self.enqueue(WaitsFor::Event(event), ticket, waker)
@@ -116,8 +120,12 @@ impl Waiters {
             WaitsFor::Event(_) => {}
             WaitsFor::Room(line, _) => {
                 self.in_line[line as usize] -= 1;
-                // Those behind it may need less.
-                core.room_changed(line);
+                if self.has_line(line) {
+                    // Those behind it may need less.
+                    core.room_changed(line);
+                } else {
+                    core.nobody_waits(line);
+                }
             }
             WaitsFor::Nothing(line, room) => core.withdraw(line, room),
         }
@@ -125,7 +133,12 @@ impl Waiters {
     }
 
     /// The wakers of those whom `events` concern.
-    pub(super) fn collect(&mut self, events: Events, core: &mut Core) -> Vec<Waker> {
+    pub(super) fn collect(
+        &mut self,
+        events: Events,
+        core: &mut Core,
+        now: impl Fn() -> Instant,
+    ) -> Vec<Waker> {
         let mut wakers = Vec::new();
         if self.list.is_empty() {
             return wakers;
@@ -147,7 +160,7 @@ impl Waiters {
                     false
                 }
                 WaitsFor::Room(line, room) if open[line as usize] => {
-                    if core.promise(line, room) {
+                    if core.promise(line, room, &now) {
                         waiter.waits_for = WaitsFor::Nothing(line, room);
                         self.in_line[line as usize] -= 1;
                         wakers.push(take(&mut waiter.waker));

@@ -16,7 +16,7 @@ impl Events {
     pub(crate) const DRIVER: Self = Self(4);
     /// The queue to the client may have room again, or the session has ended.
     pub(crate) const WRITABLE: Self = Self(8);
-    /// The queue to the application may have room again, or the session has ended.
+    /// The queue to the application may have room again, or the time of a batch has come, or the session has ended.
     pub(crate) const ROOM: Self = Self(16);
     /// No receiver is attached any more.
     pub(crate) const DETACHED: Self = Self(32);

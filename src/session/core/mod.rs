@@ -18,6 +18,7 @@
 //! | [`Kind`](kind::Kind) | over what the client receives, and what only that needs |
 //! | [`Phase`] | how far the session is, and why it has ended |
 //! | [`Outbox`], [`Inbox`] | which messages wait, and whether there is room for more |
+//! | [`Throttle`] | whether more may come by the rates, and when |
 //! | [`Receiver`] | who receives, and whether it gets on: the write timeout |
 //! | [`Liveness`] | heartbeats, the pong timeout, the time for a message to come |
 //! | [`Expiry`] | when the session is forgotten: the disconnect delay |
@@ -41,8 +42,10 @@ mod outbox;
 mod phase;
 mod queries;
 pub(crate) mod queue;
+pub(crate) mod rate;
 pub(crate) mod receiver;
 pub(crate) mod settings;
+mod throttle;
 mod timing;
 #[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "only a socket reads messages in parts"))]
 mod unfinished;
@@ -61,6 +64,7 @@ use self::{
     queue::{Refused, Room},
     receiver::{Next, Receiver, ReceiverId},
     settings::{Overflow, Settings},
+    throttle::Throttle,
 };
 use super::{close_reason::CloseReason, traffic::Traffic};
 use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
@@ -82,6 +86,8 @@ pub(crate) struct Core {
     inbox: Inbox,
     outbox: Outbox,
     liveness: Liveness,
+    /// `None` without a rate.
+    throttle: Option<Box<Throttle>>,
     expiry: Expiry,
     close_delivery: CloseDelivery,
     traffic: Traffic,
@@ -102,6 +108,7 @@ impl Core {
             inbox: Inbox::new(settings),
             outbox: Outbox::new(settings),
             liveness: Liveness::new(settings.heartbeat, settings.kind.pong_timeout(), now),
+            throttle: Throttle::new(&settings.rates, now),
             expiry: Expiry::new(settings.disconnect_delay),
             close_delivery: CloseDelivery::new(),
             traffic: Traffic::default(),
@@ -284,6 +291,7 @@ impl Core {
         }
         self.phase.end(reason);
         self.liveness.session_ended();
+        self.forget_waiting_batches();
         if !self.receiver.is_attached() {
             self.expiry.linger_longer(now);
         } else if self.receiver.is_at_work() || !self.outbox.is_empty() {
@@ -364,9 +372,9 @@ impl Core {
 
     /// Keeps room in a queue for a task that waits for it, if there is so much; nobody else gets it until it is
     /// [withdrawn](Self::withdraw).
-    pub(crate) fn promise(&mut self, line: Line, room: Room) -> bool {
+    pub(crate) fn promise(&mut self, line: Line, room: Room, now: impl FnOnce() -> Instant) -> bool {
         match line {
-            Line::In => self.inbox.promise(room),
+            Line::In => self.promise_in(room, now),
             Line::Out => self.outbox.promise(room.bytes),
         }
     }
@@ -378,6 +386,13 @@ impl Core {
             Line::Out => self.outbox.withdraw(room.bytes),
         }
         self.room_changed(line);
+    }
+
+    /// Nobody is left in a line.
+    pub(crate) fn nobody_waits(&mut self, line: Line) {
+        if line == Line::In {
+            self.forget_waiting_batches();
+        }
     }
 
     /// Those who wait in a line may find room.

@@ -122,9 +122,12 @@ impl Phase {
     /// Whether what the client sends is thrown away: this side has closed and no longer reads, which the client has yet
     /// to learn from its receiver. A refusal would hide that close frame behind a sending error.
     pub(super) fn discards_messages(&self) -> bool {
-        use CloseReason::{SendQueueFull, Server, Shutdown, WriteTimeout};
+        use CloseReason::{RateExceeded, SendQueueFull, Server, Shutdown, WriteTimeout};
         !self.is_gone()
-            && matches!(self.reason(), Some(Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout))
+            && matches!(
+                self.reason(),
+                Some(Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout | RateExceeded)
+            )
     }
 
     pub(super) fn state(&self, is_attached: bool) -> State {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kind::Kind;
+use super::{kind::Kind, rate::Rates};
 
 /// What happens to a message that finds the queue to its client full: by default, as
 /// [`Options::send_overflow`](crate::Options::send_overflow), or for one call of
@@ -44,5 +44,6 @@ pub(crate) struct Settings {
     pub(crate) send_queue_bytes: usize,
     pub(crate) send_overflow: Overflow,
     pub(crate) write_timeout: Option<Duration>,
+    pub(crate) rates: Rates,
     pub(crate) kind: Kind,
 }

@@ -7,11 +7,17 @@ use std::time::Duration;
 #[cfg(feature = "websocket")]
 use super::settings::READ_TIME;
 use super::{
-    close_delivery::Farewell, expiry::SLOW_READER, kind::Kind, liveness::PROMPT, queue::MESSAGE_OVERHEAD,
-    settings::Overflow, *,
+    close_delivery::Farewell,
+    expiry::SLOW_READER,
+    kind::Kind,
+    liveness::PROMPT,
+    queue::MESSAGE_OVERHEAD,
+    rate::{Rate, RateOverflow, Rates},
+    settings::Overflow,
+    *,
 };
 use crate::{
-    protocol::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_SLOW},
+    protocol::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_FAST, TOO_SLOW},
     session::traffic::State,
 };
 
@@ -32,6 +38,7 @@ const SETTINGS: Settings = Settings {
     send_queue_bytes: 1000,
     send_overflow: Overflow::Wait,
     write_timeout: None,
+    rates: Rates::NONE,
     kind: Kind::Stream,
 };
 const POLLING: Settings = Settings { kind: Kind::Poll, ..SETTINGS };
@@ -133,7 +140,8 @@ impl Timed {
 
     fn accept(&mut self, texts: &[&str]) -> Result<(), Refused> {
         let mut batch = texts.iter().map(|&text| text.into()).collect();
-        let result = self.core.accept(&mut batch);
+        let now = self.now;
+        let result = self.core.accept(&mut batch, || now);
         if result.is_err() {
             assert_eq!(batch.len(), texts.len(), "a refused batch stays whole");
         }
@@ -402,7 +410,7 @@ fn a_socket_goes_with_its_connection() {
 
 // The end.
 
-fn all_reasons() -> [(CloseReason, CloseFrame); 11] {
+fn all_reasons() -> [(CloseReason, CloseFrame); 12] {
     let own = CloseFrame::new(4001, "own");
     [
         (CloseReason::Client(None), INTERRUPTED),
@@ -412,6 +420,7 @@ fn all_reasons() -> [(CloseReason, CloseFrame); 11] {
         (CloseReason::PongTimeout, INTERRUPTED),
         (CloseReason::WriteTimeout, TOO_SLOW),
         (CloseReason::SendQueueFull, TOO_SLOW),
+        (CloseReason::RateExceeded, TOO_FAST),
         (CloseReason::Server(own.clone()), own.clone()),
         (CloseReason::ProtocolError(own.clone()), own.clone()),
         (CloseReason::ProtocolError(MESSAGE_TOO_SLOW), MESSAGE_TOO_SLOW),
@@ -1264,8 +1273,8 @@ fn an_empty_batch_is_no_event() {
 
 /// Whether this side has closed, of its own accord.
 fn is_ours(reason: &CloseReason) -> bool {
-    use CloseReason::{SendQueueFull, Server, Shutdown, WriteTimeout};
-    matches!(reason, Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout)
+    use CloseReason::{RateExceeded, SendQueueFull, Server, Shutdown, WriteTimeout};
+    matches!(reason, Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout | RateExceeded)
 }
 
 #[test]
@@ -1290,6 +1299,103 @@ fn messages_after_any_other_end_are_refused() {
         assert_eq!(session.accept(&["late"]), Err(Refused::Closed));
         assert_eq!(session.accept(&[]), Err(Refused::Closed));
     }
+}
+
+// The rates.
+
+fn at_rate(messages: u64, overflow: RateOverflow, settings: Settings) -> (Timed, ReceiverId) {
+    let rates = Rates { messages: Some(Rate::per_second(messages)), bytes: None, overflow };
+    Timed::open(Settings { rates, receive_queue_messages: 100, receive_queue_bytes: 1 << 20, ..settings })
+}
+
+#[test]
+fn a_batch_over_the_rate_waits_for_its_time() {
+    for settings in [SETTINGS, POLLING, SOCKET] {
+        let (mut session, first) = at_rate(2, RateOverflow::Wait, settings);
+        assert_eq!(session.next(first), Next::Wait);
+        session.accept(&["a", "b", "c"]).unwrap();
+        session.settle();
+        assert_eq!(session.deadline(), Some(HEARTBEAT), "nobody waits");
+        assert_eq!(session.accept(&["d"]), Err(Refused::Full));
+        assert_eq!(session.deadline(), Some(secs(1)), "a debt of one, and one is needed");
+        assert!(session.raised(Events::DRIVER), "the driver has to know of it");
+        session.wait(secs(1) - TICK).on_deadline();
+        assert_eq!(session.deadline(), Some(TICK));
+        session.wait(TICK).on_deadline();
+        assert!(session.raised(Events::ROOM));
+        assert_eq!(session.deadline(), Some(HEARTBEAT - secs(1)), "who waits has been told");
+        session.accept(&["d"]).unwrap();
+    }
+}
+
+#[test]
+fn a_batch_waits_for_its_time_without_a_receiver_and_not_beyond_the_end() {
+    let (mut session, first) = at_rate(1, RateOverflow::Wait, SETTINGS);
+    session.release(first);
+    session.accept(&["a"]).unwrap();
+    assert_eq!(session.accept(&["b"]), Err(Refused::Full));
+    assert_eq!(session.deadline(), Some(secs(1)));
+    session.end(server());
+    assert!(session.deadline().is_some_and(|deadline| deadline > secs(1)), "nobody waits any more");
+}
+
+#[test]
+fn room_is_promised_in_its_time_and_paid_for_then() {
+    let (mut session, _) = at_rate(1, RateOverflow::Wait, SETTINGS);
+    let now = session.now;
+    let mut batch = vec![Message::from("b")];
+    let room = Room::of_batch(&batch);
+    assert!(session.core.promise(Line::In, room, || now));
+    assert!(!session.core.promise(Line::In, room, || now));
+    assert_eq!(session.deadline(), Some(secs(1)));
+    session.core.nobody_waits(Line::In);
+    assert_eq!(session.deadline(), Some(HEARTBEAT));
+    assert_eq!(session.core.accept_promised(&mut batch, room, || now), Ok(()));
+    assert_eq!(session.accept(&["c"]), Err(Refused::Full));
+    session.wait(secs(1)).accept(&["c"]).unwrap();
+}
+
+#[test]
+fn a_rate_that_closes_ends_the_session() {
+    let (mut session, first) = at_rate(2, RateOverflow::Close, SETTINGS);
+    session.send("gone").unwrap();
+    session.accept(&["a", "b"]).unwrap();
+    session.settle();
+    let mut batch = vec!["c".into()];
+    let now = session.now;
+    assert_eq!(session.core.accept(&mut batch, || now), Ok(()), "as each that comes after it");
+    assert_eq!(batch.len(), 1, "it is thrown away");
+    assert_eq!(session.core.close_reason(), Some(&CloseReason::RateExceeded));
+    assert!(session.raised(Events::ENDED) && session.core.is_discarding());
+    assert_eq!(session.next(first), Next::Frame(Frame::Close(TOO_FAST)));
+    assert_eq!(session.core.receive(), Ok(Some("a".into())), "what was accepted is there");
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn no_answer_to_a_ping_is_expected_of_a_socket_that_waits_for_its_rate() {
+    let slow = Rate::new(1, secs(3600));
+    let rates = Rates { messages: Some(slow), ..Rates::NONE };
+    let (mut session, first) = Timed::open(Settings { rates, ..STRICT_SOCKET });
+    assert_eq!(session.next(first), Next::Wait);
+    session.accept(&["a"]).unwrap();
+    assert_eq!(session.accept(&["b"]), Err(Refused::Full));
+    for _ in 0..10 {
+        session.wait(HEARTBEAT).on_deadline();
+        assert_eq!(session.next(first), Next::Frame(Frame::Heartbeat));
+        assert_eq!(session.next(first), Next::Wait);
+    }
+    assert_eq!(session.core.close_reason(), None);
+}
+
+#[test]
+fn the_clock_is_asked_only_where_there_is_a_rate() {
+    let (mut session, _) = Timed::open(SETTINGS);
+    let never = || -> Instant { panic!("it is asked") };
+    assert_eq!(session.core.accept(&mut vec!["a".into()], never), Ok(()));
+    let room = Room::of_batch(&["b".into()]);
+    assert!(session.core.promise(Line::In, room, never));
+    assert_eq!(session.core.accept_promised(&mut vec!["b".into()], room, never), Ok(()));
 }
 
 // Messages to the client.
@@ -1624,7 +1730,7 @@ fn a_shutdown_ends_an_open_session_and_waits_until_it_is_told() {
     assert_eq!(session.next(first), Next::Frame(Frame::Close(restart())));
     assert_eq!(session.core.farewell(), Some(Farewell::Delivered));
     assert!(session.core.take_events().contains(Events::DRIVER) && !session.core.is_leaving());
-    assert_eq!(session.core.accept(&mut vec!["in flight".into()]), Ok(()), "no error before the close frame");
+    assert_eq!(session.accept(&["in flight"]), Ok(()), "no error before the close frame");
     assert_eq!(session.core.traffic().dropped(), 0);
 }
 
@@ -1697,7 +1803,7 @@ fn a_shutdown_waits_for_close_frames_that_were_owed_before_and_for_no_other() {
 #[test]
 fn traffic_is_counted_where_it_passes() {
     let (mut session, first) = Timed::open(SETTINGS);
-    session.core.accept(&mut vec!["abc".into(), "é".into()]).unwrap();
+    session.accept(&["abc", "é"]).unwrap();
     session.send("12345").unwrap();
     session.send("\u{0}").unwrap();
     let queued = session.core.outbox.bytes();

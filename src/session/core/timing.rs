@@ -6,7 +6,7 @@ use super::super::close_reason::CloseReason;
 use super::{
     Core,
     deadline::{earlier, is_due},
-    events::Events,
+    events::{Events, Line},
     kind::Receivers,
     liveness::Due,
 };
@@ -22,7 +22,10 @@ impl Core {
     }
 
     fn do_next(&mut self, now: Instant) {
-        if !self.expiry.is_held() {
+        if is_due(self.intake_deadline(), now) {
+            self.forget_waiting_batches();
+            self.room_changed(Line::In);
+        } else if !self.expiry.is_held() {
             self.end(CloseReason::TimedOut, now);
             self.discard(now);
         } else if is_due(self.write_deadline(), now) {
@@ -43,13 +46,14 @@ impl Core {
 
     /// When [`on_deadline`](Self::on_deadline) has something to do next. May have changed after any call.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        if self.phase.is_gone() {
+        let of_receiver = if self.phase.is_gone() {
             None
         } else if self.expiry.is_held() {
             earlier(self.write_deadline(), self.liveness.deadline(self.receiver.is_blocked()))
         } else {
             self.expiry.deadline()
-        }
+        };
+        earlier(of_receiver, self.intake_deadline())
     }
 
     fn write_deadline(&self) -> Option<Instant> {

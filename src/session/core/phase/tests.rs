@@ -57,6 +57,7 @@ fn messages_are_discarded_between_a_close_of_this_side_and_the_end_of_its_memory
         (CloseReason::Shutdown(own()), true, true),
         (CloseReason::SendQueueFull, true, false),
         (CloseReason::WriteTimeout, true, false),
+        (CloseReason::RateExceeded, true, false),
         (CloseReason::Client(None), false, false),
         (CloseReason::ConnectionLost, false, false),
         (CloseReason::TimedOut, false, false),

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, option::weighted, prelude::*};
 
-use super::*;
+use super::{super::throttle::tests::Past, *};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -55,6 +55,8 @@ enum Op {
     Promise(Line, usize),
     /// The first waiter that was granted room uses it, or goes.
     Withdraw(Line),
+    /// The first batch that was granted room comes.
+    AcceptPromised,
     Receive,
     StopReceiving,
     /// The application has had its turn with all that was accepted.
@@ -89,11 +91,12 @@ fn an_op() -> impl Strategy<Value = Op> {
         1 => back().prop_map(|back| Op::Progress { back }),
         2 => on_a_socket(back()),
         6 => vec(size(), 0..4).prop_map(Op::Accept),
-        8 => (size(), proptest::option::weighted(0.3, any_overflow()), prop::bool::weighted(0.2))
+        8 => (size(), weighted(0.3, any_overflow()), prop::bool::weighted(0.2))
             .prop_map(|(size, overflow, others_wait)| Op::Send { size, overflow, others_wait }),
         1 => size().prop_map(Op::Push),
         2 => (line(), size()).prop_map(|(line, size)| Op::Promise(line, size)),
         2 => line().prop_map(Op::Withdraw),
+        2 => Just(Op::AcceptPromised),
         8 => Just(Op::Receive),
         4 => Just(Op::Attend),
         2 => prop_oneof![6 => reason.prop_map(Op::End), 2 => Just(Op::Leave), 1 => Just(Op::Discard)],
@@ -144,13 +147,27 @@ fn any_overflow() -> impl Strategy<Value = Overflow> {
     ]
 }
 
+fn any_rates() -> impl Strategy<Value = Rates> {
+    let messages = prop_oneof![
+        4 => Just(Rate::per_second(2).burst(3)),
+        1 => Just(Rate::new(1, Duration::MAX)),
+    ];
+    let bytes = Just(Rate::per_second(10).burst(20));
+    let overflow = prop_oneof![2 => Just(RateOverflow::Wait), 1 => Just(RateOverflow::Close)];
+    prop_oneof![
+        Just(Rates::NONE),
+        (weighted(0.7, messages), weighted(0.5, bytes), overflow)
+            .prop_map(|(messages, bytes, overflow)| Rates { messages, bytes, overflow }),
+    ]
+}
+
 fn any_settings() -> impl Strategy<Value = Settings> {
     let delay = prop_oneof![1 => Just(Duration::ZERO), 8 => Just(DELAY), 2 => Just(Duration::MAX)];
     let queues =
         (prop_oneof![Just(300), Just(600), Just(usize::MAX)], 1..4_usize, prop_oneof![Just(1), Just(700)]);
     let write = prop_oneof![Just(None), Just(Some(secs(1))), Just(Some(WRITE)), Just(Some(Duration::MAX))];
-    (any_heartbeat(), delay, queues, any_overflow(), write, any_kind()).prop_map(
-        |(heartbeat, disconnect_delay, queues, send_overflow, write_timeout, kind)| Settings {
+    (any_heartbeat(), delay, queues, any_overflow(), write, any_rates(), any_kind()).prop_map(
+        |(heartbeat, disconnect_delay, queues, send_overflow, write_timeout, rates, kind)| Settings {
             heartbeat,
             disconnect_delay,
             receive_queue_bytes: queues.0,
@@ -158,6 +175,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             send_queue_bytes: queues.2,
             send_overflow,
             write_timeout,
+            rates,
             kind,
         },
     )
@@ -190,9 +208,12 @@ fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instan
         let message = Message::from(numbered(100, size));
         let [room_out, room_in] = [core.room_for(&message), Room::of_batch(std::slice::from_ref(&message))];
         ready.push((Events::WRITABLE, core.writable(room_out.bytes) != Ok(false)));
-        ready.push((Events::WRITABLE, ended || copy().promise(Line::Out, room_out)));
-        ready.push((Events::ROOM, copy().accept(&mut vec![message]) != Err(Refused::Full)));
-        ready.push((Events::ROOM, ended || copy().promise(Line::In, room_in)));
+        ready.push((Events::WRITABLE, ended || copy().promise(Line::Out, room_out, || now)));
+        // The time of a batch comes by itself: see `Op::Drive`.
+        let without_rates = || Core { throttle: None, ..copy() };
+        let accepted = without_rates().accept(&mut vec![message], || now);
+        ready.push((Events::ROOM, accepted != Err(Refused::Full)));
+        ready.push((Events::ROOM, ended || without_rates().promise(Line::In, room_in, || now)));
     }
     ready
 }
@@ -216,6 +237,8 @@ struct Witness {
     numbers: usize,
     /// The room that has been promised and not been withdrawn.
     promises: [Vec<Room>; 2],
+    /// What has been accepted, or been promised its room by a rate that lets wait.
+    past: Past,
     /// A message or a batch that is larger than its whole queue, or a `push`, has gone beyond a bound.
     overfull: [bool; 2],
     armed: Option<Instant>,
@@ -255,6 +278,7 @@ impl Witness {
             accepted: 0,
             numbers: 0,
             promises: [Vec::new(), Vec::new()],
+            past: Past::default(),
             overfull: [false; 2],
             armed: None,
             first_reason: None,
@@ -374,6 +398,7 @@ impl Witness {
             Op::Push(size) => self.push(size),
             Op::Promise(line, size) => self.promise(line, size),
             Op::Withdraw(line) => self.withdraw(line),
+            Op::AcceptPromised => self.accept_promised(),
             Op::Receive => {
                 let expected = match self.to_app.pop_front() {
                     Some(text) => Ok(Some(Message::from(text))),
@@ -414,7 +439,10 @@ impl Witness {
             }
             Op::Wait(time) => self.now += time,
             Op::Drive => {
+                let awaited = self.core.intake_deadline();
                 self.core.on_deadline(now);
+                let is_told = self.core.events.contains(Events::ROOM);
+                assert!(awaited.is_none_or(|at| at > now) || is_told, "a batch waits beyond its time");
                 assert!(self.core.deadline().is_none_or(|at| at > now), "all is done that was due");
                 let after = format!("{:?}", self.core);
                 self.core.on_deadline(now);
@@ -515,7 +543,16 @@ impl Witness {
         let is_ours = self.core.close_reason().is_some_and(is_ours) && !self.core.is_gone();
         let fits = self.fits(Line::In, room);
         let batches = self.core.accepted();
-        let result = self.core.accept(&mut batch);
+        let (now, rates) = (self.now, self.settings.rates);
+        let is_in_time = self.past.allows(&rates, now);
+        let had_ended = self.has_ended();
+        let result = self.core.accept(&mut batch, || now);
+        if fits && !is_in_time && !had_ended && !texts.is_empty() {
+            assert_eq!(batch.len(), texts.len(), "whole or not at all");
+            self.heard_at = now;
+            self.check_too_fast(result);
+            return;
+        }
         if self.has_ended() {
             assert_eq!(result, if is_ours { Ok(()) } else { Err(Refused::Closed) });
             assert_eq!(batch.len(), texts.len(), "nobody reads it");
@@ -533,7 +570,44 @@ impl Witness {
                     || room.messages > self.settings.receive_queue_messages;
                 self.accepted += texts.len() as u64;
                 self.to_app.extend(texts);
+                self.past.has_come(room, now);
             }
+        }
+    }
+
+    /// A batch that has room has come before its time.
+    fn check_too_fast(&self, result: Result<(), Refused>) {
+        if self.settings.rates.overflow == RateOverflow::Close {
+            assert_eq!(result, Ok(()), "it is thrown away");
+            assert_eq!(self.core.close_reason(), Some(&CloseReason::RateExceeded));
+        } else {
+            assert_eq!(result, Err(Refused::Full));
+            let next = self.core.intake_deadline().expect("its time will come");
+            assert!(self.past.allows(&self.settings.rates, next));
+            assert!(!self.past.allows(&self.settings.rates, next - Duration::from_nanos(1)), "too late");
+        }
+    }
+
+    fn accept_promised(&mut self) {
+        if self.has_ended() || self.promises[0].is_empty() {
+            return;
+        }
+        let room = self.promises[0].remove(0);
+        let text = "x".repeat(room.bytes - MESSAGE_OVERHEAD);
+        let mut batch = vec![Message::from(&text)];
+        let (now, rates) = (self.now, self.settings.rates);
+        let result = self.core.accept_promised(&mut batch, room, || now);
+        self.heard_at = now;
+        let is_paid = rates.overflow == RateOverflow::Wait;
+        if !is_paid && !self.past.allows(&rates, now) {
+            self.check_too_fast(result);
+            return;
+        }
+        assert_eq!((result, batch.len()), (Ok(()), 0), "what was promised is there");
+        self.accepted += 1;
+        self.to_app.push_back(text);
+        if !is_paid {
+            self.past.has_come(room, now);
         }
     }
 
@@ -630,8 +704,14 @@ impl Witness {
         }
         let message = Message::from(numbered(100, size));
         let room = if line == Line::In { Room::of_batch(&[message]) } else { self.core.room_for(&message) };
-        let fits = self.fits(line, room);
-        assert_eq!(self.core.promise(line, room), fits, "room is promised that is not there, or not");
+        let (now, rates) = (self.now, self.settings.rates);
+        let pays = line == Line::In && rates.overflow == RateOverflow::Wait;
+        let fits = self.fits(line, room) && (!pays || self.past.allows(&rates, now));
+        let promised = self.core.promise(line, room, || now);
+        assert_eq!(promised, fits, "room is promised that is not there, or not");
+        if fits && pays {
+            self.past.has_come(room, now);
+        }
         if fits {
             let (full, bound) = self.filling(line);
             self.overfull[line as usize] |= full.bytes + room.bytes > bound.bytes;
@@ -645,7 +725,7 @@ impl Witness {
         }
         let room = self.promises[line as usize].remove(0);
         self.core.withdraw(line, room);
-        let is_there = self.core.clone().promise(line, room);
+        let is_there = Core { throttle: None, ..self.core.clone() }.promise(line, room, || self.now);
         assert!(is_there || self.overfull[line as usize], "what was promised is there");
     }
 
@@ -748,8 +828,10 @@ impl Witness {
             // Nobody is there, or it is over: the session goes, unless it has.
             let goes = !self.core.is_gone() && disconnect_delay < for_ever;
             let latest = disconnect_delay.saturating_add(2 * SLOW_READER);
-            assert_eq!(self.core.deadline().is_some(), goes);
-            assert!(self.core.deadline().is_none_or(|at| at <= self.now + latest));
+            let awaited = self.core.intake_deadline();
+            assert_eq!(self.core.deadline().is_some(), goes || awaited.is_some());
+            assert!(!goes || self.core.deadline().is_some_and(|at| at <= self.now + latest));
+            assert!(awaited.is_none() || !self.has_ended(), "nobody waits for it");
             return;
         };
         let within = |time: Duration| self.core.deadline().is_some_and(|at| at <= self.now + time);
