@@ -5,7 +5,7 @@
 //! | [`mounting`] | routes, layers and servers around an endpoint; URLs in logs; content security |
 //! | [`origins`] | allowed origins, CORS, and session ownership |
 //! | [`answers`] | the response to each request |
-//! | [`slow`] | slow and dead clients: queues, timeouts, heartbeats |
+//! | [`slow`] | slow and dead clients, and those that send too fast: queues, timeouts, heartbeats, rates |
 //! | [`operating`] | shutdown, metrics, many busy or idle sessions, logs |
 
 pub mod mounting {

@@ -15,10 +15,7 @@ use crate::{
         transport::{Transport, TransportSet},
     },
     response::client::ClientScript,
-    session::core::{
-        rate::{Rate, RateOverflow},
-        settings::Overflow,
-    },
+    session::core::{rate::Rates, settings::Overflow},
 };
 
 /// The settings of an endpoint. Each has a default that suits most applications.
@@ -73,9 +70,7 @@ pub struct Options {
     #[cfg(feature = "websocket")]
     pub(crate) subprotocols: Subprotocols,
     pub(crate) lone_surrogates: LoneSurrogates,
-    pub(crate) message_rate: Option<Rate>,
-    pub(crate) byte_rate: Option<Rate>,
-    pub(crate) rate_overflow: RateOverflow,
+    pub(crate) rates: Rates,
 }
 
 impl Default for Options {
@@ -116,9 +111,7 @@ impl Default for Options {
             #[cfg(feature = "websocket")]
             subprotocols: Subprotocols::None,
             lone_surrogates: LoneSurrogates::Replace,
-            message_rate: None,
-            byte_rate: None,
-            rate_overflow: RateOverflow::Wait,
+            rates: Rates::NONE,
         }
     }
 }

@@ -66,7 +66,7 @@ impl Options {
             send_queue_bytes: self.send_queue_bytes,
             send_overflow: self.send_overflow,
             write_timeout: self.write_timeout,
-            rates: self.rates(),
+            rates: self.rates,
             kind,
         }
     }

@@ -107,7 +107,8 @@ impl Options {
     /// session ends with [`CloseReason::PongTimeout`](crate::CloseReason::PongTimeout). `None` waits forever.
     ///
     /// Any byte from the peer counts as an answer. No answer is expected while the queue to the application is full,
-    /// since the socket is not read then, nor from hixie-76, which has no ping.
+    /// or a message waits for its [rate](Self::message_rate), since the socket is not read then, nor from hixie-76,
+    /// which has no ping.
     pub fn pong_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.pong_timeout = timeout.into();
         self

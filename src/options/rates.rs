@@ -1,7 +1,7 @@
 //! How fast the client of a session may send.
 
 use super::builder::Options;
-use crate::session::core::rate::{Rate, RateOverflow, Rates};
+use crate::session::core::rate::{Rate, RateOverflow};
 
 impl Options {
     /// Limits how many messages a session's client may send in a time; by default, or with `None`, it may send as many
@@ -27,7 +27,7 @@ impl Options {
     /// let options = Options::new().message_rate(Rate::per_second(20).burst(100));
     /// ```
     pub fn message_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
-        self.message_rate = rate.into();
+        self.rates.messages = rate.into();
         self
     }
 
@@ -36,7 +36,7 @@ impl Options {
     ///
     /// An empty message has no bytes: only [`message_rate`](Self::message_rate) limits how many of them come.
     pub fn byte_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
-        self.byte_rate = rate.into();
+        self.rates.bytes = rate.into();
         self
     }
 
@@ -52,11 +52,7 @@ impl Options {
     /// "Client too fast". The sending request that went too far is answered as if it had been accepted, as after any
     /// close by this side: a refusal would hide the close frame behind an error of sending.
     pub fn rate_overflow(mut self, policy: RateOverflow) -> Self {
-        self.rate_overflow = policy;
+        self.rates.overflow = policy;
         self
-    }
-
-    pub(super) fn rates(&self) -> Rates {
-        Rates { messages: self.message_rate, bytes: self.byte_rate, overflow: self.rate_overflow }
     }
 }

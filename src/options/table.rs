@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use http::uri::Scheme;
 
 use super::builder::Options;
-use crate::{protocol::transport::TransportSet, session::core::rate::Rate};
+use crate::{
+    protocol::transport::TransportSet,
+    session::core::rate::{Rate, Rates},
+};
 
 impl Options {
     /// The name and value of each option, as in its row of the documentation.
@@ -47,9 +50,7 @@ impl Options {
             #[cfg(feature = "websocket")]
             subprotocols,
             lone_surrogates,
-            message_rate,
-            byte_rate,
-            rate_overflow,
+            rates: Rates { messages: message_rate, bytes: byte_rate, overflow: rate_overflow },
         } = self;
         let bytes = |bytes: &usize| match bytes {
             bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),

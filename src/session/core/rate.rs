@@ -99,14 +99,13 @@ pub enum RateOverflow {
 }
 
 /// The rates of a session.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     pub(crate) messages: Option<Rate>,
     pub(crate) bytes: Option<Rate>,
     pub(crate) overflow: RateOverflow,
 }
 
-#[cfg(test)]
 impl Rates {
     pub(crate) const NONE: Self = Self { messages: None, bytes: None, overflow: RateOverflow::Wait };
 }

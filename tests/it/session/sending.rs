@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum_sockjs::{Message, Options, SendError, Session};
+use axum_sockjs::{CloseReason, Message, Options, Overflow, SendError, Session};
 use futures_util::{FutureExt as _, SinkExt, StreamExt as _};
 use tokio::time::sleep;
 
@@ -47,6 +47,37 @@ async fn binary_data_is_refused_and_given_back() {
         assert_eq!(refused, Err(SendError::BinaryUnsupported(binary())));
         session.try_send("text").unwrap();
         assert_eq!(down.frame().await, r#"a["text"]"#, "{transport}");
+    }
+}
+
+/// The policy of a call counts, whatever the endpoint's is.
+#[tokio::test(start_paused = true)]
+async fn a_call_says_what_happens_to_its_message_when_the_queue_is_full() {
+    use Overflow::{Close, DropOldest, Wait};
+    for of_endpoint in [Wait, Close, DropOldest] {
+        let options = Options::new().send_queue_bytes(1).send_overflow(of_endpoint);
+        let (_stage, client, session) = polling_with(options).await;
+        session.send("first").await.unwrap();
+        assert_eq!(session.try_send_with("full", Wait), Err(SendError::Full("full".into())));
+        let sender = session.sender();
+        let waits = tokio::spawn(async move { sender.send_with("waits", Wait).await });
+        settle().await;
+        session.send_with("newer", DropOldest).await.unwrap();
+        session.try_send_with("newest", DropOldest).unwrap();
+        assert_eq!(session.dropped_messages(), 2);
+        assert_eq!(client.poll().await, r#"a["newest"]"#);
+        assert_eq!(done(waits).await, Ok(()));
+        assert_eq!(session.sender().dropped_messages(), 2, "who waits drops nothing");
+        assert_eq!(client.poll().await, r#"a["waits"]"#);
+
+        session.send_with("last", Close).await.unwrap();
+        let closed = Err(SendError::Closed("too many".into()));
+        assert_eq!(session.send_with("too many", Close).await, closed);
+        assert_eq!(session.close_reason(), Some(CloseReason::SendQueueFull));
+        for overflow in [Wait, Close, DropOldest] {
+            assert_eq!(session.try_send_with("too many", overflow), closed);
+        }
+        assert_eq!(client.poll().await, r#"c[1008,"Client too slow"]"#);
     }
 }
 
