@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 
 use futures_sink::Sink;
@@ -18,6 +19,7 @@ use crate::{
         close_reason::CloseReason,
         core::{
             queue::{MESSAGE_OVERHEAD, Refused},
+            rate::{Rate, Rates},
             receiver::ReceiverId,
             settings::{Overflow, Settings},
         },
@@ -302,4 +304,23 @@ fn a_sink_of_an_endpoint_that_drops_waits_for_nobody() {
     assert_eq!((shared.dropped_messages(), waits.wakes()), (1, 1));
     assert_eq!(waits.poll(), Poll::Ready(Ok(())), "it is not dropped, nor drops");
     assert_eq!([next_letter(&shared, id), next_letter(&shared, id)], [Some('s'), Some('w')]);
+}
+
+#[test]
+fn the_driver_has_a_time_for_the_first_in_line_and_none_when_nobody_waits() {
+    let rates = Rates { messages: Some(Rate::new(1, Duration::from_secs(3600))), ..Rates::NONE };
+    let (shared, _) = open_session_with(Settings { rates, ..SETTINGS });
+    let deadline = || shared.drive(&mut Context::from_waker(Waker::noop())).deadline;
+    let mut permits = [0; 3].map(|_| SendPermit::acquire(Arc::clone(&shared), 3).unwrap());
+    let mut batches = ["a", "b", "c"].map(|text| vec![Message::from(text)]);
+    let mut accepts = permits.iter_mut().zip(&mut batches).map(|(permit, batch)| permit.accept(batch));
+    let mut first = accepts.next().unwrap();
+    assert!(pin!(&mut first).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert_eq!(deadline(), None);
+    let (second, third) = (Task::waiting(accepts.next().unwrap()), Task::waiting(accepts.next().unwrap()));
+    assert!(deadline().is_some());
+    drop(second);
+    assert!(deadline().is_some(), "another waits still");
+    drop(third);
+    assert_eq!(deadline(), None);
 }
