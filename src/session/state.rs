@@ -67,7 +67,7 @@ impl State {
         }
         if events.is_for_many() {
             wakes.others = self.waiters.collect(events, &mut self.core, now);
-            // Behind one who goes ahead, the next may have to wait for a time of which the driver does not know.
+            // There may be room before the time of a batch, of which the driver does not know.
             if !self.waiters.is_empty() && self.core.take_events().contains(Events::DRIVER) {
                 wakes.driver = wakes.driver.or_else(|| self.driver.take());
             }

@@ -145,6 +145,21 @@ fn room_that_was_kept_for_a_send_that_is_dropped_reaches_the_next() {
 }
 
 #[test]
+fn one_who_drops_passes_by_who_waits_and_wakes_it() {
+    beside(
+        |shared, id| {
+            // What waited leaves at last, unless it was queued first and dropped.
+            while next_frame(shared, id) != Some(Frame::Messages(vec!["out".into()])) {
+                if shared.dropped_messages() > 0 {
+                    break;
+                }
+            }
+        },
+        &[send, |shared, _| assert_eq!(shared.try_send(&"new".into(), Some(Overflow::DropOldest)), Ok(()))],
+    );
+}
+
+#[test]
 fn a_send_is_answered_after_the_handlers_turn() {
     beside(
         |shared, receiver| {

@@ -324,3 +324,22 @@ fn the_driver_has_a_time_for_the_first_in_line_and_none_when_nobody_waits() {
     drop(third);
     assert_eq!(deadline(), None);
 }
+
+#[test]
+fn the_driver_is_told_when_there_is_room_before_the_time() {
+    let rates = Rates { messages: Some(Rate::new(1, Duration::from_secs(3600))), ..Rates::NONE };
+    let (shared, _) = open_session_with(Settings { rates, receive_queue_messages: 1, ..SETTINGS });
+    let mut permits = [0; 2].map(|_| SendPermit::acquire(Arc::clone(&shared), 2).unwrap());
+    let (mut first, mut second) = (vec!["a".into()], vec!["b".into()]);
+    let [one, two] = &mut permits;
+    assert!(pin!(one.accept(&mut first)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    let second = Task::waiting(two.accept(&mut second));
+    let driver = Arc::<Wakes>::default();
+    let waker = Waker::from(Arc::clone(&driver));
+    let drive = || shared.drive(&mut Context::from_waker(&waker)).deadline;
+    assert_eq!(drive(), None, "it waits for room");
+    let before = driver.0.load(Ordering::Relaxed);
+    assert_eq!(shared.try_receive(), Some("a".into()));
+    assert_eq!((second.wakes(), driver.0.load(Ordering::Relaxed) - before), (0, 1));
+    assert!(drive().is_some(), "and now for its time");
+}
