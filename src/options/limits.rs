@@ -55,8 +55,9 @@ impl Options {
         self
     }
 
-    /// Sets how long a batch of a sending request waits for room in the queue. After that, the request gets 503, and
-    /// none of the batch is accepted; the client then ends its session. Zero does not wait.
+    /// Sets how long a batch of a sending request waits for room in the queue, or for its [rate](Self::message_rate).
+    /// After that, the request gets 503, and none of the batch is accepted; the client then ends its session. Zero
+    /// does not wait.
     ///
     /// By default, or with `None`, a batch waits as long as the session lives, like WebSocket messages: a
     /// client cannot know how long a handler takes. A proxy in between has its own limit.

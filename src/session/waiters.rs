@@ -2,8 +2,9 @@
 //!
 //! Most wait for an event and are woken by it. Those that wait for room in a queue stand in a *line*: a task that
 //! comes later is not served earlier, however little room it needs. When the first one's room is free it is kept for
-//! that task, which is woken once; the next in line may then have what is left. This is how tokio's `Semaphore` serves
-//! its waiters, which cannot be used here: the room depends on the session's state, under the session's lock.
+//! that task, which is woken once; the next in line may then have what is left. Where the session has a rate, the
+//! first batch waits for its time, too. This is how tokio's `Semaphore` serves its waiters, which cannot be used here:
+//! the room depends on the session's state, under the session's lock.
 
 use std::{task::Waker, time::Instant};
 

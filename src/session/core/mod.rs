@@ -370,7 +370,7 @@ impl Core {
         }
     }
 
-    /// Keeps room in a queue for a task that waits for it, if there is so much; nobody else gets it until it is
+    /// Keeps room in a queue for a task that waits for it, if there is so much and its time has come; nobody else gets it until it is
     /// [withdrawn](Self::withdraw).
     pub(crate) fn promise(&mut self, line: Line, room: Room, now: impl FnOnce() -> Instant) -> bool {
         match line {
