@@ -8,7 +8,7 @@ use crate::{
     session::{
         connection::Connection,
         connection_id::ConnectionId,
-        core::{kind::Kind, settings::Settings},
+        core::{kind::Kind, rate::Rates, settings::Settings},
         owner::Owner,
         peer::{Peer, pair},
         session::Session,
@@ -39,7 +39,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// The session is open from the beginning and stays attached, like a WebSocket. It has no time: no heartbeat, no
+/// The session is open from the beginning and stays attached, like a WebSocket. It has no time: no heartbeat, no rate, no
 /// timeout, no disconnect delay. Queues and [`send_overflow`](Options::send_overflow) are those of
 /// [`options`](Self::options).
 #[must_use]
@@ -119,7 +119,8 @@ impl fmt::Debug for Pair {
 /// Nobody drives the clock of a pair.
 fn without_time(options: &Options, connection: &Connection) -> Settings {
     let settings = options.settings(connection);
-    Settings { heartbeat: None, write_timeout: None, kind: kind(connection.transport), ..settings }
+    let kind = kind(connection.transport);
+    Settings { heartbeat: None, write_timeout: None, rates: Rates::NONE, kind, ..settings }
 }
 
 /// The client is attached as long as it lives, whatever the transport.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum_sockjs::{CloseReason, Options, Rate, RateOverflow, Session};
+use axum_sockjs::{CloseKind, CloseReason, Options, Rate, RateOverflow, Session};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -134,7 +134,7 @@ async fn a_rate_that_closes_tells_the_receiver_and_the_sender_nothing() {
         }
         assert_eq!(next(&mut session).await, None);
         let closed = stage.endpoint.handle.stats().closed;
-        assert_eq!(closed["rate-exceeded"], 1, "{closed:?}");
+        assert_eq!(closed[&CloseKind::RateExceeded], 1, "{closed:?}");
     }
 }
 
