@@ -3,6 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{
+    body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
 };
@@ -40,12 +41,12 @@ impl Settings {
     /// Serves one connection until it ends, or until it has answered what was under way when the server stops.
     pub(crate) async fn serve<S>(self, tcp: TcpStream, peer: SocketAddr, app: S, stopping: CancellationToken)
     where
-        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
         let with_peer = move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            request
+            request.map(Body::new)
         };
         let service = TowerToHyperService::new(app.map_request(with_peer));
         let mut http = http1::Builder::new();

@@ -4,7 +4,6 @@ use std::{borrow::Cow, convert::Infallible, future::Future, pin::pin, time::Dura
 
 use axum::{extract::Request, response::Response, serve::Listener};
 use axum_sockjs::SockJsHandle;
-use hyper::body::Incoming;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -123,7 +122,7 @@ impl Server {
     /// afterwards, the endpoints stay shut.
     pub async fn serve<S>(self, mut listener: TcpListener, app: S, stop: impl Future<Output = ()>) -> Report
     where
-        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
     {
         let mut connections = JoinSet::new();
