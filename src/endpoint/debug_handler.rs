@@ -51,8 +51,8 @@ macro_rules! debug_handler {
         const _: () = {
             #[allow(dead_code, clippy::all, clippy::pedantic)]
             fn check() {
-                $($crate::__private::extractor::<$extractor, $state>();)*
                 $crate::__private::last_argument::<$last>();
+                $($crate::__private::extractor::<$extractor, $state>();)*
                 $($crate::__private::output::<$output>();)?
                 $crate::__private::future($name(
                     $($crate::__private::value::<$extractor>(),)*

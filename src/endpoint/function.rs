@@ -39,7 +39,8 @@ all_extractors!(impl_function);
 /// The last argument of a handler: its only implementation is that of [`Session`].
 #[diagnostic::on_unimplemented(
     message = "the last argument of a SockJS handler is not `{Self}`, but `axum_sockjs::Session`",
-    label = "the last argument is not the `Session`"
+    label = "the last argument is not the `Session`",
+    note = "`session.json::<In, Out>()` makes a `Session` one of JSON values"
 )]
 pub trait LastArgument: Send + 'static {
     #[doc(hidden)]

@@ -44,6 +44,9 @@ use crate::{
 /// decides on the close; any other handler closes it at once. A closure has to name its error type at least once:
 /// `Ok::<(), BoxError>(())`.
 ///
+/// `?` leaves the function at once. So give up what the session holds elsewhere, such as a place in a map, in the `Drop`
+/// of a value. And do not use `?` on a `send` to another session: its end would end this one.
+///
 /// The trait is implemented for all such functions. It is sealed: nothing else can implement or call it.
 ///
 /// # Compile errors
@@ -60,9 +63,9 @@ use crate::{
 /// ```
 ///
 /// [`debug_handler!`](crate::debug_handler) lets it also point at the argument; axum's `#[debug_handler]` does not know
-/// a `Session`. An error that speaks of `FromRequestParts<()>` or `FromRef<()>` means that the state has been
-/// forgotten: [`SockJs::with_state`](crate::SockJs::with_state) or
-/// [`SockJs::into_router`](crate::SockJs::into_router) provides it.
+/// a `Session`. An error that speaks of `FromRequestParts<()>` or `FromRef<()>`, or of `SockJs<()>` where `SockJs<App>`
+/// was found, means that the state has been forgotten: [`SockJs::with_state`](crate::SockJs::with_state) or
+/// [`SockJs::into_router`](crate::SockJs::into_router) provides it, and in `debug_handler!` the line `state = App;`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot handle SockJS sessions",
     label = "not an `async fn` of extractors and a `Session`",
@@ -86,8 +89,9 @@ macro_rules! impl_handler {
             F: FnOnce($($extractor,)* Last) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output: HandlerOutput> + Send + 'static,
             S: Send + Sync + 'static,
-            $($extractor: FromRequestParts<S> + Send + 'static,)*
+            // First, since rustc explains bounds in this order.
             Last: LastArgument,
+            $($extractor: FromRequestParts<S> + Send + 'static,)*
         {
             fn open(self, mut parts: Parts, state: S, seal: Seal) -> OpenFuture {
                 Box::pin(async move {

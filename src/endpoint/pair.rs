@@ -1,7 +1,8 @@
 //! A session and its client in process.
 
-use std::{fmt, hash::Hash, net::SocketAddr};
+use std::{fmt, future::Future, hash::Hash, net::SocketAddr};
 
+use super::{output::HandlerOutput, seal::SEAL};
 use crate::{
     options::builder::Options,
     protocol::transport::Transport,
@@ -30,8 +31,8 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let (session, mut peer) = Pair::new().open();
-/// let handler = tokio::spawn(shout(session));
+/// let (mut peer, handler) = Pair::new().serve(shout);
+/// let handler = tokio::spawn(handler);
 /// peer.send("hello").await.unwrap();
 /// assert_eq!(peer.recv().await.unwrap(), "HELLO");
 /// peer.close(1000, "bye");
@@ -97,7 +98,44 @@ impl Pair {
         self
     }
 
-    /// Opens the session.
+    /// Opens the session and returns its client and the future of its handler, which does with the handler's result
+    /// what an endpoint does: an error is logged, and closes the session with [its
+    /// frame](crate::HandlerError::close_frame).
+    ///
+    /// ```
+    /// use axum::extract::State;
+    /// use axum_sockjs::{CloseFrame, Pair, Session};
+    ///
+    /// async fn guarded(State(password): State<&str>, mut session: Session) -> Result<(), CloseFrame> {
+    ///     match session.recv().await {
+    ///         Some(message) if message == password => Ok(()),
+    ///         _ => Err(CloseFrame::new(4001, "wrong password")),
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (mut peer, handler) = Pair::new().serve(|session| guarded(State("open sesame"), session));
+    /// let handler = tokio::spawn(handler);
+    /// peer.send("let me in").await.unwrap();
+    /// assert_eq!(peer.recv().await, None);
+    /// assert_eq!(peer.close_frame(), Some(&CloseFrame::new(4001, "wrong password")));
+    /// handler.await.unwrap();
+    /// # }
+    /// ```
+    pub fn serve<F>(
+        self,
+        handler: impl FnOnce(Session) -> F + Send + 'static,
+    ) -> (Peer, impl Future<Output = ()> + Send + 'static)
+    where
+        F: Future<Output: HandlerOutput> + Send + 'static,
+    {
+        let (session, peer) = self.open();
+        (peer, HandlerOutput::run(handler, session, SEAL))
+    }
+
+    /// Opens the session without a handler. A function that gets the session and fails only drops it, and its client
+    /// sees 1000: use [`serve`](Self::serve) for handlers that return a `Result`.
     #[must_use]
     pub fn open(self) -> (Session, Peer) {
         pair(self.connection, self.settings)

@@ -28,7 +28,8 @@ impl Options {
     /// - a zero [`heartbeat`](Self::heartbeat), [`write_timeout`](Self::write_timeout) or
     ///   [`pong_timeout`](Self::pong_timeout), whose `None` means never; a zero
     ///   [`disconnect_delay`](Self::disconnect_delay) or [`open_timeout`](Self::open_timeout);
-    /// - zero [`max_batch_messages`](Self::max_batch_messages) or [`max_pending_sends`](Self::max_pending_sends);
+    /// - zero [`max_message_bytes`](Self::max_message_bytes), [`max_batch_messages`](Self::max_batch_messages) or
+    ///   [`max_pending_sends`](Self::max_pending_sends);
     /// - a [`max_body_bytes`](Self::max_body_bytes) below [`max_message_bytes`](Self::max_message_bytes): a message is
     ///   at least as long in a body;
     /// - a [`base_url`](Self::base_url) that is neither an absolute `http` or `https` URL nor a path that begins with
@@ -49,7 +50,10 @@ impl Options {
         let enabled = |transport: &Transport| self.is_enabled(*transport);
         let problems = [
             (!Transport::ALL.iter().any(enabled), "no transport is enabled"),
-            (is_zero(self.heartbeat), "a `heartbeat` of zero would never pause; `None` disables heartbeats"),
+            (
+                is_zero(self.heartbeat),
+                "a `heartbeat` of zero would be sent without pause; `None` disables heartbeats",
+            ),
             (
                 is_zero(self.write_timeout),
                 "a `write_timeout` of zero ends every session; `None` waits forever",
@@ -60,6 +64,7 @@ impl Options {
                 "a `disconnect_delay` of zero ends every session before its next request",
             ),
             (self.open_timeout.is_zero(), "an `open_timeout` of zero lets no session open"),
+            (self.max_message_bytes == 0, "a `max_message_bytes` of zero accepts only empty messages"),
             (self.max_batch_messages == 0, "a `max_batch_messages` of zero accepts no message"),
             (self.max_pending_sends == 0, "a `max_pending_sends` of zero accepts no sending request"),
             (
@@ -99,6 +104,7 @@ mod tests {
             (Options::new().pong_timeout(zero), "`pong_timeout`"),
             (Options::new().disconnect_delay(zero), "`disconnect_delay`"),
             (Options::new().open_timeout(zero), "`open_timeout`"),
+            (Options::new().max_message_bytes(0), "`max_message_bytes`"),
             (Options::new().max_batch_messages(0), "`max_batch_messages`"),
             (Options::new().max_pending_sends(0), "`max_pending_sends`"),
             (Options::new().max_body_bytes(1000), "`max_body_bytes`"),

@@ -13,14 +13,12 @@ use tracing::Level;
 use super::{
     close_reason::CloseReason,
     connection_id::ConnectionId,
-    handler_error::{HandlerError, Report, sources},
-    json_error::JsonError,
+    handler_error::{HandlerError, Report, answer_to_client, sources},
     send_error::ENDED,
     sender::Sender,
     session::Session,
     turn::Turn,
 };
-use crate::protocol::close::CloseFrame;
 
 /// Runs a handler that may fail.
 pub(crate) async fn run<F, E>(call: impl FnOnce(Session) -> F, session: Session)
@@ -61,7 +59,7 @@ fn log(connection: ConnectionId, error: &BoxError, was_open: bool) {
     // By the text: `anyhow` and other types around an error hide its type.
     let is_late = || !was_open && sources(&**error).any(|error| error.to_string() == ENDED);
     // What a client has caused must not fill the log.
-    let is_answer = error.is::<CloseFrame>() || matches!(error.downcast_ref(), Some(JsonError::Parse(..)));
+    let is_answer = answer_to_client(&**error).is_some();
     if is_answer || is_late() {
         at!(DEBUG);
     } else {
@@ -84,7 +82,7 @@ mod tests {
         super::{shared::Shared, tests::open_session},
         *,
     };
-    use crate::protocol::close::{INTERNAL_ERROR, NORMAL};
+    use crate::protocol::close::{CloseFrame, INTERNAL_ERROR, NORMAL};
 
     type Outcome = Result<(), BoxError>;
     type Running = Pin<Box<dyn Future<Output = ()>>>;

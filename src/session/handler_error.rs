@@ -4,14 +4,15 @@ use std::{convert::Infallible, error::Error, fmt};
 
 use tower::BoxError;
 
-use super::send_error::SendError;
+use super::{json_error::JsonError, send_error::SendError};
 use crate::protocol::close::{CloseFrame, INTERNAL_ERROR};
 
 /// An error that a [`Handler`](crate::Handler) may return: it ends the session with [a close
 /// frame](Self::close_frame), and is logged.
 ///
 /// The return type `Result<(), BoxError>` fits most handlers: [`axum::BoxError`] holds any error, `?` converts to it,
-/// and a [`CloseFrame`] in it closes the session with that frame:
+/// and a [`CloseFrame`] in it closes the session with that frame, as does JSON that does not parse
+/// ([`JsonSession`](crate::JsonSession)) with 1007:
 ///
 /// ```
 /// use axum::BoxError;
@@ -68,8 +69,8 @@ use crate::protocol::close::{CloseFrame, INTERNAL_ERROR};
 /// # The log
 ///
 /// A handler's error is logged inside the session's [span](crate::Options::span_level) with the connection's id and the
-/// sources of the error, at the level ERROR. What is no fault is logged at DEBUG: an error that is a `CloseFrame`, and
-/// [`SendError::Closed`], also among the sources, from a session that had ended before, as when the client has left.
+/// sources of the error, at the level ERROR. What is no fault of this side is logged at DEBUG: a `CloseFrame`,
+/// [`JsonError::Parse`](crate::JsonError::Parse), and [`SendError::Closed`], also among the sources, from a session that had ended before, as when the client has left.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an error that a SockJS handler can return",
     label = "does not implement `axum_sockjs::HandlerError`",
@@ -85,11 +86,21 @@ pub trait HandlerError: Into<BoxError> {
     }
 }
 
-/// The frame is that of a [`CloseFrame`] in the box or among the sources; 1011 "Internal error" without one.
+/// The frame is that of the first [`CloseFrame`] or [`JsonError::Parse`](crate::JsonError::Parse) in the box or among
+/// the sources; 1011 "Internal error" without one.
 impl HandlerError for BoxError {
     fn close_frame(&self) -> CloseFrame {
-        sources(&**self).find_map(<dyn Error>::downcast_ref).cloned().unwrap_or(INTERNAL_ERROR)
+        sources(&**self).find_map(answer_to_client).unwrap_or(INTERNAL_ERROR)
     }
+}
+
+/// The close frame of an error that is no fault of this side: a frame itself, or JSON of the client's that is none.
+pub(super) fn answer_to_client(error: &(dyn Error + 'static)) -> Option<CloseFrame> {
+    let of_json = || match error.downcast_ref()? {
+        error @ JsonError::Parse(..) => Some(error.close_frame()),
+        _ => None,
+    };
+    error.downcast_ref().cloned().or_else(of_json)
 }
 
 /// The frame is itself.
@@ -171,6 +182,11 @@ mod tests {
         assert_eq!(frame.close_frame(), frame);
         let wrapped: BoxError = Outer(Outer(boxed).into()).into();
         assert_eq!(wrapped.close_frame(), frame);
+        let json: BoxError =
+            JsonError::Parse("x".into(), serde_json::from_str::<u8>("x").unwrap_err()).into();
+        assert_eq!(json.close_frame().code(), 1007);
+        let sending: BoxError = JsonError::Send(SendError::Full("x".into())).into();
+        assert_eq!(sending.close_frame(), INTERNAL_ERROR, "it may come from another session");
         for other in ["text".into(), io::Error::other("io").into(), BoxError::from(Outer("text".into()))] {
             assert_eq!(other.close_frame(), INTERNAL_ERROR, "{other}");
         }
