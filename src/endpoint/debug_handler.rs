@@ -48,17 +48,16 @@ macro_rules! debug_handler {
         $crate::debug_handler!(@arguments $settings $extractors $($rest)*);
     };
     (@check [$name:ident, $state:ty $(, $output:ty)?] [$($extractor:ty,)*] $last:ty) => {
-        const _: () = {
-            #[allow(dead_code, clippy::all, clippy::pedantic)]
-            fn check() {
-                $crate::__private::last_argument::<$last>();
-                $($crate::__private::extractor::<$extractor, $state>();)*
-                $($crate::__private::output::<$output>();)?
-                $crate::__private::future($name(
-                    $($crate::__private::value::<$extractor>(),)*
-                    $crate::__private::value::<$last>(),
-                ));
-            }
+        // A function would have a name, which the handler may have too.
+        #[allow(clippy::all, clippy::pedantic)]
+        const _: fn() = || {
+            $crate::__private::last_argument::<$last>();
+            $($crate::__private::extractor::<$extractor, $state>();)*
+            $($crate::__private::output::<$output>();)?
+            $crate::__private::future($name(
+                $($crate::__private::value::<$extractor>(),)*
+                $crate::__private::value::<$last>(),
+            ));
         };
     };
     (

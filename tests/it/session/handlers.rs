@@ -204,10 +204,14 @@ axum_sockjs::debug_handler! {
 
 axum_sockjs::debug_handler! { async fn checked_too(session: Session) { session.send("too").await.ok(); } }
 
+// A handler may have any name.
+axum_sockjs::debug_handler! { async fn check(session: Session) { drop(session); } }
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_is_checked_is_as_it_was() {
     let app = Router::new()
         .nest_service("/app", SockJs::new(checked).with_state(App { name: "checked" }))
+        .nest_service("/check", SockJs::new(check))
         .nest_service("/too", SockJs::new(checked_too));
     expect_message(&Client::new(&app, "/app", "x"), "checked").await;
     expect_message(&Client::new(&app, "/too", "x"), "too").await;
