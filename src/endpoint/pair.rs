@@ -233,6 +233,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn empty_messages_come_one_by_one_too() {
+        for transport in [Transport::RawWebSocket, Transport::WebSocket] {
+            let (session, mut peer) = Pair::new().transport(transport).open();
+            let texts = ["", "", "a", "", "b"];
+            for text in texts {
+                session.send(text).await.unwrap();
+            }
+            session.close(3000, "");
+            for text in texts {
+                assert_eq!(peer.recv().await.unwrap(), text);
+            }
+            assert_eq!(peer.recv().await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_waits_for_an_application_that_closes_comes_back() {
+        let options = Options::new().receive_queue_messages(1);
+        let (session, peer) = Pair::new().options(&options).open();
+        peer.send("a").await.unwrap();
+        let mut waits = std::pin::pin!(peer.send("b"));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waits.as_mut().poll(&mut cx).is_pending());
+        drop(session);
+        assert!(matches!(waits.await, Err(SendError::Closed(message)) if message == "b"));
+    }
+
+    #[tokio::test]
     async fn a_pair_has_what_a_session_has() {
         let addr = "127.0.0.1:1".parse().unwrap();
         let pair =

@@ -26,6 +26,8 @@ use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
 pub struct Peer {
     shared: Arc<Shared>,
     attachment: Attachment,
+    /// Messages of the last frame: empty ones take no bytes and come together.
+    taken: std::vec::IntoIter<Message>,
     told: Option<CloseFrame>,
 }
 
@@ -33,7 +35,8 @@ pub struct Peer {
 pub(crate) fn pair(connection: Connection, settings: Settings) -> (Session, Peer) {
     let (shared, receiver) = Shared::new(connection, settings, LiveSessions::default().count());
     let attachment = Attachment::first(Arc::clone(&shared), receiver);
-    let mut peer = Peer { shared: Arc::clone(&shared), attachment, told: None };
+    let mut peer =
+        Peer { shared: Arc::clone(&shared), attachment, taken: Vec::new().into_iter(), told: None };
     // The open frame.
     peer.try_recv();
     (Session::new(shared), peer)
@@ -59,12 +62,15 @@ impl Peer {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
+            if let Some(message) = self.taken.next() {
+                return Poll::Ready(Some(message));
+            }
             if self.told.is_some() {
                 return Poll::Ready(None);
             }
-            // One message at a time: the others stay in the queue, whose limit then holds.
+            // As few messages as possible: the others stay in the queue, whose limit then holds.
             match self.attachment.poll_frame(1, cx) {
-                Poll::Ready(Some(Frame::Messages(mut messages))) => return Poll::Ready(messages.pop()),
+                Poll::Ready(Some(Frame::Messages(messages))) => self.taken = messages.into_iter(),
                 Poll::Ready(Some(Frame::Open | Frame::Heartbeat)) => {}
                 Poll::Ready(Some(Frame::Close(frame))) => self.told = Some(frame),
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -95,10 +101,9 @@ impl Peer {
             return Err(SendError::Closed(message));
         };
         let mut batch = vec![message];
-        match permit.accept(&mut batch).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(SendError::Closed(batch.remove(0))),
-        }
+        // An application that closes while this waits lets nothing more in: what is left was not taken.
+        permit.accept(&mut batch).await.ok();
+        batch.pop().map_or(Ok(()), |message| Err(SendError::Closed(message)))
     }
 
     /// Closes the session like the client of a WebSocket: the application receives everything sent before, and then
