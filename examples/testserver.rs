@@ -181,7 +181,7 @@ fn app(args: &Args) -> Router {
         // Who tests comes from anywhere, and no cookie here lets anyone do anything.
         let mut options = Options::new().response_limit(args.response_limit).origins(Origins::any());
         options = options.max_message_bytes(args.max_message);
-        options = options.max_body_bytes(args.max_message.max(1 << 20));
+        options = options.max_body_bytes((args.max_message + 4).max(1 << 20));
         if let Some(client) = &args.client {
             options = options.client_script(client.clone());
         }

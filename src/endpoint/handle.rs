@@ -1,6 +1,13 @@
 //! Control over an endpoint as a whole.
 
-use std::{borrow::Cow, fmt, hash::Hash, sync::Arc, time::Duration};
+use std::{
+    any::{TypeId, type_name},
+    borrow::Cow,
+    fmt,
+    hash::Hash,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::stats::Stats;
 use crate::{
@@ -54,7 +61,8 @@ impl SockJsHandle {
         self.registry().by_id(id).map(Sender::new)
     }
 
-    /// Returns the senders of all open sessions, in no order. A call takes one short lock per session.
+    /// Returns the senders of all open sessions, in no order, also of those whose handler is about to start. A call
+    /// takes one short lock per session.
     #[must_use]
     pub fn senders(&self) -> Vec<Sender> {
         self.registry().open_sessions().into_iter().map(Sender::new).collect()
@@ -62,7 +70,7 @@ impl SockJsHandle {
 
     /// Returns the senders of the open sessions of one identity, in no order: those for whose opening request
     /// [`SockJs::identity`](crate::SockJs::identity) returned an equal value of the same type. The cost is that of
-    /// these sessions, however many others there are.
+    /// these sessions, however many others there are. Sessions are included whose handler is about to start.
     ///
     /// ```
     /// # use axum_sockjs::SockJsHandle;
@@ -70,9 +78,26 @@ impl SockJsHandle {
     /// fn notify(handle: &SockJsHandle, user: u64, text: &str) -> usize {
     ///     handle.senders_of(&user).iter().filter(|tab| tab.try_send(text).is_ok()).count()
     /// }
+    ///
+    /// /// Closes all tabs of a user, who has logged out.
+    /// fn log_out(handle: &SockJsHandle, user: u64) {
+    ///     handle.senders_of(&user).iter().for_each(|tab| tab.close(4001, "logged out"));
+    /// }
     /// ```
+    ///
+    /// A request whose identity is already known can still open a session after that: whoever logs a user out makes
+    /// the proof invalid first.
+    ///
+    /// # Panics
+    /// If the endpoint's identities are of another type than `I`, or if it has none: `u64` is not `Option<u64>`.
     #[must_use]
+    #[track_caller]
     pub fn senders_of<I: Eq + Hash + 'static>(&self, identity: &I) -> Vec<Sender> {
+        assert!(
+            self.sessions.identity_type() == Some(TypeId::of::<I>()),
+            "the endpoint's `identity` does not return {}",
+            type_name::<I>()
+        );
         let sessions = self.registry().by_owner_hash(Owner::hash_of(identity));
         let senders = sessions.into_iter().map(Sender::new);
         senders.filter(|sender| sender.identity() == Some(identity)).collect()
@@ -83,14 +108,14 @@ impl SockJsHandle {
     /// before, then the close frame.
     ///
     /// ```
-    /// # use axum_sockjs::SockJsHandle;
-    /// /// Closes all tabs of a user, who has logged out.
-    /// fn log_out(handle: &SockJsHandle, user: u64) -> usize {
-    ///     handle.close_where(4001, "logged out", |sender| sender.identity() == Some(&user))
+    /// # use axum_sockjs::{SockJsHandle, Transport};
+    /// fn close_raw(handle: &SockJsHandle) -> usize {
+    ///     handle.close_where(4001, "use the framed one", |session| session.transport() == Transport::RawWebSocket)
     /// }
     /// ```
     ///
-    /// The function runs once per session, under no lock. A session that opens meanwhile may be missed.
+    /// The function runs once per session, under no lock. A session that opens meanwhile may be missed. For the sessions
+    /// of one identity see [`senders_of`](Self::senders_of).
     pub fn close_where(
         &self,
         code: u16,
@@ -106,7 +131,7 @@ impl SockJsHandle {
     /// Closes every open session with a code and a text, and returns their number. The endpoint still accepts new
     /// sessions: to stop it, see [`shutdown`](Self::shutdown).
     ///
-    /// Their handlers see [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Each client gets all messages sent
+    /// Their handlers see [`CloseReason::Server`](crate::CloseReason::Server). Each client gets all messages sent
     /// before, then the close frame: at once if it is receiving, otherwise with its next poll.
     pub fn close_all(&self, code: u16, reason: impl Into<Cow<'static, str>>) -> usize {
         self.registry().close_all(&CloseFrame::new(code, reason))

@@ -44,7 +44,7 @@ impl<S: Clone + Send + Sync + 'static> SockJs<S> {
     #[track_caller]
     pub fn into_router(self, path: &str) -> Router<S> {
         let path = path.trim_end_matches('/');
-        let endpoint = Mounted(self);
+        let endpoint = Mounted { sockjs: self, mount: Mount::Nested };
         if path.is_empty() {
             return Router::new().fallback(endpoint);
         }
@@ -61,11 +61,14 @@ impl<S: Clone + Send + Sync + 'static> SockJs<S> {
 const BELOW: &str = "/{*__private__axum_nest_tail_param}";
 
 /// An endpoint as a handler of axum.
-struct Mounted<S>(SockJs<S>);
+pub(super) struct Mounted<S> {
+    pub(super) sockjs: SockJs<S>,
+    pub(super) mount: Mount,
+}
 
 impl<S> Clone for Mounted<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { sockjs: self.sockjs.clone(), mount: self.mount }
     }
 }
 
@@ -73,11 +76,11 @@ impl<S: Clone + Send + Sync + 'static> Handler<(), S> for Mounted<S> {
     type Future = MountedFuture;
 
     fn call(self, request: Request, state: S) -> MountedFuture {
-        MountedFuture(self.0.with_state(state).call_at(Mount::Nested, request))
+        MountedFuture(self.sockjs.with_state(state).call_at(self.mount, request))
     }
 }
 
-struct MountedFuture(ResponseFuture);
+pub(super) struct MountedFuture(ResponseFuture);
 
 impl Future for MountedFuture {
     type Output = Response;

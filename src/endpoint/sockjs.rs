@@ -82,11 +82,17 @@ impl<S> SockJs<S> {
         if let Err(invalid) = options.validate() {
             panic!("{invalid}");
         }
-        let endpoint = Arc::get_mut(&mut self.service.endpoint);
-        let endpoint = endpoint.expect("an endpoint's options must be set before it is cloned");
+        let endpoint = self.unshared();
         let sessions = Arc::clone(&endpoint.sessions);
         *endpoint = Endpoint::new(options, sessions);
         self
+    }
+
+    /// A clone, or a raw WebSocket, would keep other options or no identity for the same sessions.
+    #[track_caller]
+    fn unshared(&mut self) -> &mut Endpoint {
+        let endpoint = Arc::get_mut(&mut self.service.endpoint);
+        endpoint.expect("an endpoint must have its options and its identity before it is cloned")
     }
 
     /// Binds each session to the identity that its opening request proves, for instance a user.
@@ -132,14 +138,23 @@ impl<S> SockJs<S> {
     ///
     /// let endpoint = SockJs::new(serve).identity(who).with_state(Users);
     /// ```
+    ///
+    /// A second call replaces the function of the first, and its
+    /// [`max_sessions_per_identity`](Self::max_sessions_per_identity).
+    ///
+    /// # Panics
+    /// If the endpoint has clones: they would let everybody into the same sessions.
     #[must_use]
+    #[track_caller]
     pub fn identity<I, T>(mut self, identify: I) -> Self
     where
         I: Function<T> + Identify<T, S>,
         T: 'static,
         S: 'static,
     {
-        self.service.identity = Some(Arc::new(identity::Erased::new(identify)));
+        let identify = identity::Erased::new(identify);
+        self.unshared().sessions.set_identity_type(ErasedIdentify::<S>::identity_type(&identify));
+        self.service.identity = Some(Arc::new(identify));
         self.service.identity_limit = None;
         self
     }
@@ -171,7 +186,7 @@ impl<S> SockJs<S> {
     /// The function runs for every session that opens, so it must be fast.
     ///
     /// # Panics
-    /// If the endpoint has no [`identity`](Self::identity) yet, or one that returns another type.
+    /// If the endpoint has no [`identity`](Self::identity) yet, or one that returns another type, or if it has clones.
     #[must_use]
     #[track_caller]
     pub fn max_sessions_per_identity<I, F>(mut self, limit: F) -> Self
@@ -179,7 +194,7 @@ impl<S> SockJs<S> {
         I: 'static,
         F: Fn(&I) -> Option<usize> + Send + Sync + 'static,
     {
-        let identity = self.service.identity.as_ref().map(|identity| identity.identity_type());
+        let identity = self.unshared().sessions.identity_type();
         assert!(
             identity == Some(TypeId::of::<I>()),
             "`max_sessions_per_identity` must come after `identity`, and take a reference to what that returns"

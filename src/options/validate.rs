@@ -17,6 +17,9 @@ impl fmt::Display for InvalidOptions {
 
 impl std::error::Error for InvalidOptions {}
 
+/// The bytes around a message in a body.
+const AROUND_MESSAGE: usize = br#"[""]"#.len();
+
 impl Options {
     /// Checks that the options can work, alone and together. [`SockJs::options`](crate::SockJs::options) calls it and
     /// panics with its error; a program that reads its options from a file can call it before.
@@ -30,8 +33,8 @@ impl Options {
     ///   [`disconnect_delay`](Self::disconnect_delay) or [`open_timeout`](Self::open_timeout);
     /// - zero [`max_message_bytes`](Self::max_message_bytes), [`max_batch_messages`](Self::max_batch_messages) or
     ///   [`max_pending_sends`](Self::max_pending_sends);
-    /// - a [`max_body_bytes`](Self::max_body_bytes) below [`max_message_bytes`](Self::max_message_bytes): a message is
-    ///   at least as long in a body;
+    /// - a [`max_body_bytes`](Self::max_body_bytes) that does not exceed
+    ///   [`max_message_bytes`](Self::max_message_bytes) by 4: a body has `["` and `"]` around a message;
     /// - a [`base_url`](Self::base_url) that is neither an absolute `http` or `https` URL nor a path that begins with
     ///   `/`.
     ///
@@ -41,7 +44,7 @@ impl Options {
     /// let options = Options::new().max_message_bytes(4 << 20);
     /// assert_eq!(
     ///     options.validate().unwrap_err().to_string(),
-    ///     "`max_body_bytes` is below `max_message_bytes`, but the body of a request or frame contains the message",
+    ///     "`max_body_bytes` must exceed `max_message_bytes` by 4, since a body has `[\"` and `\"]` around the message",
     /// );
     /// assert!(options.max_body_bytes(6 << 20).validate().is_ok());
     /// ```
@@ -68,8 +71,8 @@ impl Options {
             (self.max_batch_messages == 0, "a `max_batch_messages` of zero accepts no message"),
             (self.max_pending_sends == 0, "a `max_pending_sends` of zero accepts no sending request"),
             (
-                self.max_body_bytes < self.max_message_bytes,
-                "`max_body_bytes` is below `max_message_bytes`, but the body of a request or frame contains the message",
+                self.max_body_bytes < self.max_message_bytes.saturating_add(AROUND_MESSAGE),
+                "`max_body_bytes` must exceed `max_message_bytes` by 4, since a body has `[\"` and `\"]` around the message",
             ),
             (
                 self.base_url.as_deref().is_some_and(|url| !is_http_url(url) && !url.starts_with('/')),
@@ -107,7 +110,7 @@ mod tests {
             (Options::new().max_message_bytes(0), "`max_message_bytes`"),
             (Options::new().max_batch_messages(0), "`max_batch_messages`"),
             (Options::new().max_pending_sends(0), "`max_pending_sends`"),
-            (Options::new().max_body_bytes(1000), "`max_body_bytes`"),
+            (Options::new().max_body_bytes(1003).max_message_bytes(1000), "`max_body_bytes`"),
             (Options::new().base_url(""), "`base_url`"),
             (Options::new().base_url("chat.example.com/sockjs"), "`base_url`"),
             (Options::new().base_url("ftp://chat.example.com"), "`base_url`"),
@@ -130,6 +133,7 @@ mod tests {
                 .write_timeout(None)
                 .pong_timeout(None)
                 .receive_timeout(Duration::ZERO),
+            Options::new().max_body_bytes(1004).max_message_bytes(1000),
             Options::new().max_sessions(0).max_sessions_per_peer(None),
             Options::new().base_url("https://chat.example.com/sockjs"),
             Options::new().base_url("/other"),

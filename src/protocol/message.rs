@@ -15,6 +15,8 @@ use super::{
     wtf8,
 };
 
+mod compare;
+
 /// The text before and after a clean message in its line.
 const LINE_START: &str = "a[\"";
 const LINE_END: &str = "\"]\n";
@@ -416,32 +418,6 @@ impl fmt::Debug for DebugWtf8<'_> {
             }
         }
         f.write_str("\"")
-    }
-}
-
-impl PartialEq for Message {
-    fn eq(&self, other: &Self) -> bool {
-        self.is_binary() == other.is_binary() && self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for Message {}
-
-impl PartialEq<str> for Message {
-    fn eq(&self, other: &str) -> bool {
-        self.as_str() == Some(other)
-    }
-}
-
-impl PartialEq<&str> for Message {
-    fn eq(&self, other: &&str) -> bool {
-        self == *other
-    }
-}
-
-impl PartialEq<String> for Message {
-    fn eq(&self, other: &String) -> bool {
-        self == other.as_str()
     }
 }
 

@@ -1,8 +1,11 @@
 //! The state that all clones of an endpoint share.
 
-use std::sync::{
-    Arc, Once,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    any::TypeId,
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -26,6 +29,8 @@ pub(crate) struct Endpoint {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     pub(crate) registry: Arc<Registry>,
+    /// The type of the identities, if sessions have one.
+    identity_type: Mutex<Option<TypeId>>,
     rejections: [AtomicU64; RejectionCause::ALL.len()],
 }
 
@@ -44,6 +49,14 @@ impl Endpoint {
 }
 
 impl Sessions {
+    pub(crate) fn set_identity_type(&self, identity: TypeId) {
+        *self.identity_type.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
+    }
+
+    pub(crate) fn identity_type(&self) -> Option<TypeId> {
+        *self.identity_type.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn count_rejection(&self, cause: RejectionCause) {
         self.rejections[cause as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -32,17 +32,28 @@ pub enum CloseReason {
     /// [`Options::byte_rate`](crate::Options::byte_rate) allows, and the endpoint's policy is
     /// [`RateOverflow::Close`](crate::RateOverflow::Close). What was queued is lost.
     RateExceeded,
-    /// This side closed: [`close`](crate::Session::close) was called, or the [`Session`](crate::Session) was dropped.
+    /// This side closed: [`close`](crate::Session::close), [`SockJsHandle::close_all`](crate::SockJsHandle::close_all) or
+    /// [`close_where`](crate::SockJsHandle::close_where) was called, the handler returned an error, or the
+    /// [`Session`](crate::Session) was dropped.
     Server(CloseFrame),
     /// The client broke the protocol or a limit, or took more than a minute for a message on a WebSocket, and was told
     /// so with this code and text.
     ProtocolError(CloseFrame),
-    /// The endpoint closed all its sessions ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown),
-    /// [`SockJsHandle::close_all`](crate::SockJsHandle::close_all)).
+    /// The endpoint shut down ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown)).
     Shutdown(CloseFrame),
 }
 
 impl CloseReason {
+    /// Returns the close frame that one side has chosen, if any.
+    #[must_use]
+    pub fn close_frame(&self) -> Option<&CloseFrame> {
+        match self {
+            Self::Client(frame) => frame.as_ref(),
+            Self::Server(frame) | Self::ProtocolError(frame) | Self::Shutdown(frame) => Some(frame),
+            _ => None,
+        }
+    }
+
     /// Returns the kind of the end: the reason without its code and text.
     #[must_use]
     pub fn kind(&self) -> CloseKind {

@@ -59,7 +59,7 @@ impl FromStr for ConnectionId {
 
     /// Reads the form that [`Display`](fmt::Display) writes, in any case.
     fn from_str(text: &str) -> Result<Self, InvalidConnectionId> {
-        // Other notations of a UUID are no ids: there is one text for each.
+        // The other notations of a UUID, without hyphens or in braces, are no ids.
         let is_hyphenated = text.len() == 36;
         Uuid::try_parse(text).ok().filter(|_| is_hyphenated).map(Self).ok_or(InvalidConnectionId(()))
     }

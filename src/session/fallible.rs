@@ -13,7 +13,7 @@ use tracing::Level;
 use super::{
     close_reason::CloseReason,
     connection_id::ConnectionId,
-    handler_error::{HandlerError, Report, answer_to_client, sources},
+    handler_error::{HandlerError, Report, sources},
     send_error::ENDED,
     sender::Sender,
     session::Session,
@@ -41,10 +41,11 @@ where
 
 fn fail(sender: &Sender, error: impl HandlerError) {
     let was_open = sender.shared().end(CloseReason::Server(error.close_frame()));
-    log(sender.id(), &error.into(), was_open);
+    let is_fault = error.is_fault();
+    log(sender.id(), &error.into(), is_fault, was_open);
 }
 
-fn log(connection: ConnectionId, error: &BoxError, was_open: bool) {
+fn log(connection: ConnectionId, error: &BoxError, is_fault: bool, was_open: bool) {
     // A level is fixed where an event is made.
     macro_rules! at {
         ($level:ident) => {
@@ -58,12 +59,10 @@ fn log(connection: ConnectionId, error: &BoxError, was_open: bool) {
     }
     // By the text: `anyhow` and other types around an error hide its type.
     let is_late = || !was_open && sources(&**error).any(|error| error.to_string() == ENDED);
-    // What a client has caused must not fill the log.
-    let is_answer = answer_to_client(&**error).is_some();
-    if is_answer || is_late() {
-        at!(DEBUG);
-    } else {
+    if is_fault && !is_late() {
         at!(ERROR);
+    } else {
+        at!(DEBUG);
     }
 }
 

@@ -1,11 +1,18 @@
 //! What a handler may fail with: how it is told to the client and to the log.
 
-use std::{convert::Infallible, error::Error, fmt};
+use std::{
+    convert::Infallible,
+    error::Error,
+    fmt::{self, Write as _},
+};
 
 use tower::BoxError;
 
-use super::{json_error::JsonError, send_error::SendError};
-use crate::protocol::close::{CloseFrame, INTERNAL_ERROR};
+use super::send_error::SendError;
+use crate::protocol::{
+    close::{CloseFrame, INTERNAL_ERROR, NORMAL, TOO_SLOW},
+    message::InvalidUtf8,
+};
 
 /// An error that a [`Handler`](crate::Handler) may return: it ends the session with [a close
 /// frame](Self::close_frame), and is logged.
@@ -69,8 +76,9 @@ use crate::protocol::close::{CloseFrame, INTERNAL_ERROR};
 /// # The log
 ///
 /// A handler's error is logged inside the session's [span](crate::Options::span_level) with the connection's id and the
-/// sources of the error, at the level ERROR. What is no fault of this side is logged at DEBUG: a `CloseFrame`,
-/// [`JsonError::Parse`](crate::JsonError::Parse), and [`SendError::Closed`], also among the sources, from a session that had ended before, as when the client has left.
+/// sources of the error: at the level ERROR if it is a [fault](Self::is_fault), or else at DEBUG. Also at DEBUG is
+/// [`SendError::Closed`], itself or among the sources, from a session that had ended before, as when the client has
+/// left. A text of more than 1 KiB is cut, and control characters are escaped, since a client may have written it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an error that a SockJS handler can return",
     label = "does not implement `axum_sockjs::HandlerError`",
@@ -84,29 +92,33 @@ pub trait HandlerError: Into<BoxError> {
     fn close_frame(&self) -> CloseFrame {
         INTERNAL_ERROR
     }
-}
 
-/// The frame is that of the first [`CloseFrame`] or [`JsonError::Parse`](crate::JsonError::Parse) in the box or among
-/// the sources; 1011 "Internal error" without one.
-impl HandlerError for BoxError {
-    fn close_frame(&self) -> CloseFrame {
-        sources(&**self).find_map(answer_to_client).unwrap_or(INTERNAL_ERROR)
+    /// Whether the error is a fault of this side, to be logged at the level ERROR, rather than an answer to what the
+    /// client did: by default if the [close frame](Self::close_frame) has one of the codes 1011 to 1014, which say so.
+    fn is_fault(&self) -> bool {
+        (1011..=1014).contains(&self.close_frame().code())
     }
-}
-
-/// The close frame of an error that is no fault of this side: a frame itself, or JSON of the client's that is none.
-pub(super) fn answer_to_client(error: &(dyn Error + 'static)) -> Option<CloseFrame> {
-    let of_json = || match error.downcast_ref()? {
-        error @ JsonError::Parse(..) => Some(error.close_frame()),
-        _ => None,
-    };
-    error.downcast_ref().cloned().or_else(of_json)
 }
 
 /// The frame is itself.
 impl HandlerError for CloseFrame {
     fn close_frame(&self) -> CloseFrame {
         self.clone()
+    }
+}
+
+/// | error | close frame |
+/// |---|---|
+/// | [`Full`](SendError::Full) | 1008 "Client too slow" |
+/// | [`Closed`](SendError::Closed) | 1000 "Normal closure", without effect: the session has ended before |
+/// | [`BinaryUnsupported`](SendError::BinaryUnsupported) | 1011 "Internal error" |
+impl HandlerError for SendError {
+    fn close_frame(&self) -> CloseFrame {
+        match self {
+            Self::Full(_) => TOO_SLOW,
+            Self::Closed(_) => NORMAL,
+            Self::BinaryUnsupported(_) => INTERNAL_ERROR,
+        }
     }
 }
 
@@ -120,7 +132,7 @@ macro_rules! internal_errors {
 internal_errors!(
     &'static str,
     Infallible,
-    SendError,
+    InvalidUtf8,
     String,
     axum::Error,
     fmt::Error,
@@ -141,13 +153,44 @@ pub(super) fn sources<'a>(
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// An error with its sources in one line.
+/// The most of an error's text that is logged, in bytes.
+const MAX_SHOWN: usize = 1024;
+
+/// An error with its sources in one line. A client may have written the text: it is cut, and has no line of its own.
 pub(super) struct Report<'a>(pub(super) &'a (dyn Error + 'static));
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        sources(self.0).skip(1).try_for_each(|source| write!(f, ": {source}"))
+        let mut shown = Shown { out: f, left: MAX_SHOWN };
+        let whole = sources(self.0).enumerate().try_for_each(|(place, error)| {
+            let separator = if place == 0 { "" } else { ": " };
+            write!(shown, "{separator}{error}")
+        });
+        if shown.left == 0 { f.write_str("…") } else { whole }
+    }
+}
+
+/// Passes the beginning of a text on, with its control characters escaped.
+struct Shown<'a, 'b> {
+    out: &'a mut fmt::Formatter<'b>,
+    left: usize,
+}
+
+impl fmt::Write for Shown<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars() {
+            let Some(left) = self.left.checked_sub(char.len_utf8()) else {
+                self.left = 0;
+                return Err(fmt::Error);
+            };
+            self.left = left;
+            if char.is_control() {
+                write!(self.out, "{}", char.escape_default())?;
+            } else {
+                self.out.write_char(char)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -172,31 +215,16 @@ mod tests {
         }
     }
 
-    impl HandlerError for Outer {}
-
-    #[test]
-    fn a_box_has_the_frame_that_it_holds() {
-        let frame = CloseFrame::new(4001, "log in again");
-        let boxed: BoxError = frame.clone().into();
-        assert_eq!(boxed.close_frame(), frame);
-        assert_eq!(frame.close_frame(), frame);
-        let wrapped: BoxError = Outer(Outer(boxed).into()).into();
-        assert_eq!(wrapped.close_frame(), frame);
-        let json: BoxError =
-            JsonError::Parse("x".into(), serde_json::from_str::<u8>("x").unwrap_err()).into();
-        assert_eq!(json.close_frame().code(), 1007);
-        let sending: BoxError = JsonError::Send(SendError::Full("x".into())).into();
-        assert_eq!(sending.close_frame(), INTERNAL_ERROR, "it may come from another session");
-        for other in ["text".into(), io::Error::other("io").into(), BoxError::from(Outer("text".into()))] {
-            assert_eq!(other.close_frame(), INTERNAL_ERROR, "{other}");
-        }
-        assert_eq!(Outer(frame.into()).close_frame(), INTERNAL_ERROR, "the default asks no source");
-    }
-
     #[test]
     fn a_report_names_the_sources() {
         let error = Outer(Outer(io::Error::other("the disk").into()).into());
         assert_eq!(Report(&error).to_string(), "outer: outer: the disk");
         assert_eq!(Report(&CloseFrame::new(4001, "x")).to_string(), "4001 \"x\"");
+        let forged = io::Error::other("a\n2026-01-01 ERROR \u{1b}[31mé");
+        assert_eq!(Report(&forged).to_string(), "a\\n2026-01-01 ERROR \\u{1b}[31mé");
+        let whole = io::Error::other("x".repeat(1023));
+        assert_eq!(Report(&whole).to_string().len(), 1023);
+        let long = io::Error::other("é".repeat(100_000));
+        assert_eq!(Report(&long).to_string(), format!("{}…", "é".repeat(512)));
     }
 }

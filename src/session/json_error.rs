@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use super::{handler_error::HandlerError, send_error::SendError};
 use crate::protocol::{
-    close::{CloseFrame, INTERNAL_ERROR, NORMAL, TOO_SLOW},
+    close::{CloseFrame, INTERNAL_ERROR},
     message::Message,
 };
 
@@ -16,7 +16,12 @@ const INVALID_JSON: CloseFrame = CloseFrame::fixed(1007, "Invalid JSON");
 #[non_exhaustive]
 pub enum JsonError {
     /// A message from the client is not JSON, or not JSON of the expected type; binary data never is.
-    Parse(Message, serde_json::Error),
+    Parse {
+        /// The message as it came.
+        message: Message,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
     /// A value to be sent cannot be JSON.
     Encode(serde_json::Error),
     /// A value, as JSON in this message, was not sent.
@@ -28,7 +33,7 @@ impl JsonError {
     #[must_use]
     pub fn into_message(self) -> Option<Message> {
         match self {
-            Self::Parse(message, _) => Some(message),
+            Self::Parse { message, .. } => Some(message),
             Self::Send(error) => Some(error.into_message()),
             Self::Encode(_) => None,
         }
@@ -38,7 +43,7 @@ impl JsonError {
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Parse(..) => "a message is not the expected JSON",
+            Self::Parse { .. } => "a message is not the expected JSON",
             Self::Encode(_) => "a value cannot be JSON",
             Self::Send(_) => "a value was not sent",
         })
@@ -48,25 +53,20 @@ impl fmt::Display for JsonError {
 impl Error for JsonError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Parse(_, error) | Self::Encode(error) => Some(error),
+            Self::Parse { error, .. } | Self::Encode(error) => Some(error),
             Self::Send(error) => Some(error),
         }
     }
 }
 
-/// | error | close frame |
-/// |---|---|
-/// | [`Parse`](Self::Parse) | 1007 "Invalid JSON" |
-/// | [`Send`](Self::Send) with [`SendError::Full`] | 1008 "Client too slow" |
-/// | [`Send`](Self::Send) with [`SendError::Closed`] | 1000 "Normal closure", without effect: the session has ended before |
-/// | others | 1011 "Internal error" |
+/// [`Parse`](Self::Parse) closes with 1007 "Invalid JSON", [`Encode`](Self::Encode) with 1011 "Internal error", and
+/// [`Send`](Self::Send) as its [`SendError`].
 impl HandlerError for JsonError {
     fn close_frame(&self) -> CloseFrame {
         match self {
-            Self::Parse(..) => INVALID_JSON,
-            Self::Send(SendError::Full(_)) => TOO_SLOW,
-            Self::Send(SendError::Closed(_)) => NORMAL,
-            Self::Send(SendError::BinaryUnsupported(_)) | Self::Encode(_) => INTERNAL_ERROR,
+            Self::Parse { .. } => INVALID_JSON,
+            Self::Encode(_) => INTERNAL_ERROR,
+            Self::Send(error) => error.close_frame(),
         }
     }
 }
@@ -86,7 +86,11 @@ mod tests {
         let message = || Message::from("x");
         let json = || message().parse_json::<u8>().unwrap_err();
         for (error, code, text) in [
-            (JsonError::Parse(message(), json()), 1007, "a message is not the expected JSON"),
+            (
+                JsonError::Parse { message: message(), error: json() },
+                1007,
+                "a message is not the expected JSON",
+            ),
             (JsonError::Encode(json()), 1011, "a value cannot be JSON"),
             (SendError::Full(message()).into(), 1008, "a value was not sent"),
             (SendError::Closed(message()).into(), 1000, "a value was not sent"),

@@ -154,7 +154,7 @@ impl<In, Out: Serialize> JsonSession<In, Out> {
 }
 
 fn parse<In: DeserializeOwned>(message: Message) -> Result<In, JsonError> {
-    message.parse_json().map_err(|error| JsonError::Parse(message, error))
+    message.parse_json().map_err(|error| JsonError::Parse { message, error })
 }
 
 impl<In, Out> fmt::Debug for JsonSession<In, Out> {

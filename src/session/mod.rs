@@ -3,6 +3,7 @@
 //! Imports: protocol, util.
 
 pub(crate) mod attachment;
+mod boxed_error;
 pub(crate) mod close_kind;
 pub(crate) mod close_reason;
 pub(crate) mod connection;

@@ -112,7 +112,8 @@ impl Peer {
         self.shared.end(CloseReason::Client(Some(CloseFrame::new(code, reason))));
     }
 
-    /// Returns the close frame that a client gets, once [`recv`](Self::recv) has returned `None`.
+    /// Returns the close frame that a client gets, once [`recv`](Self::recv) has returned `None`; after the peer's own
+    /// [`close`](Self::close), that is 1002 "Connection interrupted".
     #[must_use]
     pub fn close_frame(&self) -> Option<&CloseFrame> {
         self.told.as_ref()

@@ -200,7 +200,7 @@ impl Registry {
     /// Ends every session with `frame` and says how many there were.
     pub(crate) fn close_all(&self, frame: &CloseFrame) -> usize {
         let sessions = self.maps().sessions();
-        sessions.iter().filter(|shared| shared.end(CloseReason::Shutdown(frame.clone()))).count()
+        sessions.iter().filter(|shared| shared.end(CloseReason::Server(frame.clone()))).count()
     }
 
     /// Lets no more session open, and ends all there are. The first call's frame counts.

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     fmt,
+    hash::{Hash, Hasher},
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Weak},
@@ -223,7 +224,8 @@ impl Sender {
         self.shared.has_ended()
     }
 
-    /// Returns a sender that does not keep the session's memory: for maps that may outlive their sessions.
+    /// Returns a sender that does not keep the session: for maps that may outlive their sessions. Until it is dropped, a
+    /// session that has gone leaves less than 1 KiB, without its messages.
     #[must_use]
     pub fn downgrade(&self) -> WeakSender {
         WeakSender { shared: Arc::downgrade(&self.shared) }
@@ -281,7 +283,7 @@ impl Sender {
     }
 }
 
-/// A [`Sender`] that does not keep the session's memory: see [`Sender::downgrade`].
+/// A [`Sender`] that does not keep its session: see [`Sender::downgrade`].
 #[derive(Debug, Clone, Default)]
 pub struct WeakSender {
     shared: Weak<Shared>,
@@ -298,6 +300,21 @@ impl WeakSender {
     #[must_use]
     pub fn upgrade(&self) -> Option<Sender> {
         self.shared.upgrade().map(Sender::new)
+    }
+}
+
+/// Senders of the same session are equal.
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
     }
 }
 

@@ -137,6 +137,12 @@ impl Session {
         self.sender.dropped_messages()
     }
 
+    /// Returns whether the session has ended, for whatever reason.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Why the session has ended; `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {

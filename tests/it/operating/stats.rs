@@ -202,10 +202,10 @@ async fn ends_are_counted_by_reason() {
     stage.session().await.close(3000, "");
     ends.clone()(CloseKind::Server, 1).await;
 
-    let _shut_down = Client::open(&stage.endpoint, stream).await;
+    let _closed_too = Client::open(&stage.endpoint, stream).await;
     let _session = stage.session().await;
     assert_eq!(stage.endpoint.handle.close_all(4001, ""), 1);
-    ends.clone()(CloseKind::Shutdown, 1).await;
+    ends.clone()(CloseKind::Server, 2).await;
 
     #[cfg(feature = "websocket")]
     {
@@ -217,8 +217,16 @@ async fn ends_are_counted_by_reason() {
         let mut breaking = Client::open(&stage.endpoint, &WAYS[0]).await;
         let _session = stage.session().await;
         breaking.up.send_payload("{").await;
-        ends(CloseKind::ProtocolError, 1).await;
+        ends.clone()(CloseKind::ProtocolError, 1).await;
     }
+
+    let _shut_down = Client::open(&stage.endpoint, stream).await;
+    let session = stage.session().await;
+    let shutdown = within("the shutdown", stage.endpoint.handle.shutdown(4001, "", PATIENCE));
+    let (_report, ()) = tokio::join!(shutdown, async {
+        ends(CloseKind::Shutdown, 1).await;
+        drop(session);
+    });
     until("no session", || stage.endpoint.handle.is_empty()).await;
     let stats = stage.endpoint.handle.stats();
     assert_eq!(stats.closed.values().sum::<u64>(), stats.total().opened);

@@ -81,7 +81,7 @@ async fn max_body_bytes() {
         let (under, at, over) = (text(99), text(100), text(102));
         within_and_beyond(
             way,
-            Options::new().max_body_bytes(100).max_message_bytes(100),
+            Options::new().max_body_bytes(100).max_message_bytes(96),
             &[&[&under], &[&at]],
             &[&over],
         )

@@ -63,8 +63,8 @@ async fn close_all_tells_each_client_and_each_handler() {
     for (down, session) in &mut sessions[1..] {
         assert_eq!(down.frame().await, r#"c[4001,"restarting"]"#, "{}", down.transport);
         assert_eq!(next(session).await, None);
-        let shutdown = CloseReason::Shutdown(CloseFrame::new(4001, "restarting"));
-        assert_eq!(session.close_reason(), Some(shutdown));
+        let closed = CloseReason::Server(CloseFrame::new(4001, "restarting"));
+        assert_eq!(session.close_reason(), Some(closed));
     }
     pass(DELAY - TICK).await;
     for (down, _) in &mut sessions[1..] {
@@ -83,7 +83,7 @@ async fn a_handler_sees_the_end_once() {
         ("interrupted", CloseReason::ConnectionLost),
         ("closed from outside", server(4000, "outside")),
         ("closed by itself", server(4001, "itself")),
-        ("shut down", CloseReason::Shutdown(CloseFrame::new(4002, "down"))),
+        ("closed with all", CloseReason::Server(CloseFrame::new(4002, "down"))),
     ];
     for (what, reason) in cases {
         let (ends_sender, mut ends) = mpsc::unbounded_channel();
@@ -104,7 +104,7 @@ async fn a_handler_sees_the_end_once() {
             "interrupted" => assert!(client.poll().now_or_never().is_none()),
             "closed from outside" => sender.close(4000, "outside"),
             "closed by itself" => assert_eq!(client.send(r#"["close"]"#).await, StatusCode::NO_CONTENT),
-            "shut down" => assert_eq!(endpoint.handle.close_all(4002, "down"), 1),
+            "closed with all" => assert_eq!(endpoint.handle.close_all(4002, "down"), 1),
             _ => {}
         }
         assert_eq!(soon("the end", ends.recv()).await, Some(reason.clone()), "{what}");

@@ -103,7 +103,7 @@ async fn a_session_that_ends_right_after_o_is_heard_of() {
         let mut session = stage.session().await;
         assert_eq!(next(&mut session).await.unwrap(), "heard", "{transport}");
         assert_eq!(next(&mut session).await, None);
-        assert_eq!(session.closed().await, CloseReason::Shutdown(CloseFrame::new(4001, "restarting")));
+        assert_eq!(session.closed().await, CloseReason::Server(CloseFrame::new(4001, "restarting")));
     }
 }
 

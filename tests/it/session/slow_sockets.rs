@@ -232,7 +232,7 @@ async fn a_heartbeat_before_a_large_message_loses_none_of_it() {
 #[tokio::test(start_paused = true)]
 async fn a_violation_of_a_peer_that_is_behind_is_answered() {
     on_each(sockets(), async |way| {
-        let mut stage = Stage::new(way, Options::new().max_body_bytes(50).max_message_bytes(50));
+        let mut stage = Stage::new(way, Options::new().max_body_bytes(50).max_message_bytes(46));
         let (mut connection, session) = stage.open(way).await;
         session.send("x".repeat(300_000)).await.unwrap();
         settle().await;

@@ -108,7 +108,7 @@ async fn a_session_of_values_is_a_stream_and_a_sink() {
         }
         Ok(())
     };
-    let Err(JsonError::Parse(message, _)) = echo.await else { panic!("x is no number") };
+    let Err(JsonError::Parse { message, .. }) = echo.await else { panic!("x is no number") };
     assert_eq!(message, "x");
     assert_eq!(client.poll().await, r#"a["1","2"]"#);
     assert_eq!(session.next().await.unwrap().unwrap(), 3);

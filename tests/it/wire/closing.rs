@@ -116,7 +116,7 @@ async fn a_panic_before_the_first_await_is_a_close_too() {
 }
 
 #[tokio::test]
-async fn the_application_sees_a_shutdown_and_new_sessions_open_after_it() {
+async fn close_all_is_seen_by_each_handler_and_new_sessions_open_after_it() {
     on_each(WAYS, async |way| {
         let mut reporting = Reporting::start(Options::new()).await;
         let mut clients = Vec::new();
@@ -126,7 +126,7 @@ async fn the_application_sees_a_shutdown_and_new_sessions_open_after_it() {
         assert_eq!(reporting.endpoint.handle.close_all(4100, "restarting"), 3);
         for client in &mut clients {
             assert_eq!(client.frame().await, Frame::close(way, 4100, "restarting"));
-            assert_eq!(reporting.end().await, CloseReason::Shutdown(CloseFrame::new(4100, "restarting")));
+            assert_eq!(reporting.end().await, CloseReason::Server(CloseFrame::new(4100, "restarting")));
         }
         assert_eq!(reporting.endpoint.handle.close_all(4100, "restarting"), 0);
         assert!(reporting.endpoint.handle.is_empty() && reporting.has_no_more());

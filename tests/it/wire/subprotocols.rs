@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    extract::{OriginalUri, Path},
+    extract::{OriginalUri, Path, State},
     http::Uri,
 };
 use axum_sockjs::{Options, Session, SockJs, Transport};
@@ -92,6 +92,12 @@ async fn the_raw_websocket_is_at_any_route() {
     assert_eq!(ws::text(&mut socket).await, "red 7 /red/7?q /a/red/7?q websocket-raw");
     assert_eq!(ws::expect_end(&mut socket).await, Some((1000, "Normal closure".to_owned())));
     assert_eq!(handle.stats().transport(Transport::RawWebSocket).opened, 1);
+
+    let greet =
+        |State(text): State<&'static str>, session: Session| async move { drop(session.send(text).await) };
+    let routes = SockJs::new(greet).raw_websocket().into_router("/ws");
+    let with_state = Server::start(routes.with_state("the state")).await;
+    assert_eq!(ws::text(&mut ws::open(with_state.addr, "/ws").await).await, "the state");
 
     // What is no handshake has the same answers as at `/websocket`.
     for (request, status) in [
