@@ -1,6 +1,7 @@
 //! A chat room: shared state, and one message to many sessions.
 //!
 //! `cargo run --example chat [IP:PORT]`, then connect any number of clients to `http://127.0.0.1:8081/chat`.
+//! This example has no page: the example `broadcast` has one, for a chat over a channel.
 
 use std::{
     collections::HashMap,

@@ -19,7 +19,7 @@ async fn main() -> std::io::Result<()> {
 }
 
 const PAGE: &str = r#"<!doctype html>
-<input placeholder="say something" autofocus>
+<form><input placeholder="say something" autofocus></form>
 <pre></pre>
 <script src="https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js"></script>
 <script>
@@ -29,8 +29,11 @@ const PAGE: &str = r#"<!doctype html>
   socket.onopen = () => show(`connected by ${socket.transport}`);
   socket.onmessage = ({ data }) => show(`the server says: ${data}`);
   socket.onclose = ({ code, reason }) => show(`closed: ${code} ${reason}`);
-  input.onchange = () => {
-    socket.send(input.value);
-    input.value = "";
+  document.querySelector("form").onsubmit = () => {
+    if (socket.readyState === SockJS.OPEN) {
+      socket.send(input.value);
+      input.value = "";
+    } // Otherwise the line stays in the input.
+    return false;
   };
 </script>"#;

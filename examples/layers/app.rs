@@ -1,4 +1,4 @@
-//! An app whose layers work around its endpoint, too. The README shows it, and a test starts it.
+//! An app whose layers work around its endpoint, too. A test starts it.
 
 use std::time::Duration;
 

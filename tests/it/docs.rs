@@ -120,7 +120,7 @@ fn the_guides_name_the_versions_that_are_tested() {
 #[test]
 fn the_readme_shows_the_examples() {
     let readme = read("README.md");
-    for file in ["examples/echo.rs", "examples/layers/app.rs"] {
+    for file in ["examples/echo.rs", "examples/broadcast/app.rs"] {
         let source = read(file).replace("pub(crate) fn", "fn");
         let code: Vec<&str> =
             source.lines().skip_while(|line| line.is_empty() || line.starts_with("//!")).collect();

@@ -1,4 +1,4 @@
-// The README's page that reconnects: its code, with a server that is stopped and started again.
+// The README's page with the lines that reconnect, and a server that is stopped and started again.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
@@ -6,9 +6,17 @@ import SockJS from 'sockjs-client';
 import { Example } from './example.js';
 import { PATIENCE_MS } from './support.js';
 
-test('the README’s page comes back after a restart', async (t) => {
+// The page's script, in which the lines that reconnect take the place of those that the README names.
+async function script() {
   const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, code] = /```js\n([^]*?)```/.exec(readme);
+  const [, page] = /<script>\n([^]*?)<\/script>/.exec(readme);
+  const [, reconnecting] = /```js\n([^]*?)```/.exec(readme);
+  const replaced = /^ *const socket = [^]*^ *socket\.onclose = .*\n/m;
+  assert.match(page, replaced);
+  return page.replace(replaced, () => reconnecting);
+}
+
+test('the README’s page comes back after a restart', async (t) => {
   const first = await Example.start('examples/shutdown', t);
 
   const shown = [];
@@ -25,13 +33,22 @@ test('the README’s page comes back after a restart', async (t) => {
       };
       look();
     });
-  const show = (line) => {
-    shown.push(line);
-    look();
+  const elements = {
+    form: {},
+    input: { value: '' },
+    pre: {
+      append(line) {
+        shown.push(line);
+        look();
+      },
+    },
   };
+  const document = { querySelector: (name) => elements[name] };
   let socket = null;
   // What a browser does with a path, and a random number that is always the greatest.
   class Page {
+    static OPEN = SockJS.OPEN;
+
     constructor(path) {
       socket = new SockJS(first.url(path));
       return socket;
@@ -43,7 +60,7 @@ test('the README’s page comes back after a restart', async (t) => {
     // Ten times as fast as the page.
     timer = setTimeout(retry, delay / 10);
   };
-  new Function('SockJS', 'show', 'setTimeout', 'Math', code)(Page, show, wait, {
+  new Function('SockJS', 'document', 'setTimeout', 'Math', await script())(Page, document, wait, {
     min: Math.min,
     random: () => 1,
   });
@@ -52,12 +69,20 @@ test('the README’s page comes back after a restart', async (t) => {
     socket.onclose = null;
     socket.close();
   });
+  const say = (line) => {
+    elements.input.value = line;
+    assert.equal(elements.form.onsubmit(), false, 'the page stays');
+  };
 
+  say('too early');
+  assert.equal(elements.input.value, 'too early');
   await until('connected');
   assert.equal(await first.stop(), '1 sessions closed, 0 lost with 0 messages, 0 handlers still running');
   await until('closed: 4001 restarting');
   // In vain, more than once.
   await until('closed: 1002 Cannot connect to server');
+  say('hello');
+  assert.equal(elements.input.value, 'hello', 'the line is not lost');
   await until('closed: 1002 Cannot connect to server');
   await Example.start('examples/shutdown', t, first.address);
   await until('connected');
@@ -65,7 +90,8 @@ test('the README’s page comes back after a restart', async (t) => {
   assert.deepEqual(waits, Array.from({ length: tries }, (_, n) => 1.5 * Math.min(500 * 2 ** n, 30_000)));
 
   // A message says that the connection works: the next wait is short again.
-  socket.send('hello');
+  elements.form.onsubmit();
+  assert.equal(elements.input.value, '');
   await until('hello');
   socket.close();
   await until('closed: 1000 Normal closure');

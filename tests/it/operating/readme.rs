@@ -1,4 +1,4 @@
-//! The README's router with the usual layers, which is the example `layers`.
+//! The apps that the README shows or links: the examples `broadcast` and `layers`.
 
 use std::time::Duration;
 
@@ -13,10 +13,14 @@ use tracing::Level;
 use crate::support::{
     in_process::{Client, HEARTBEAT, TICK, call, get, header, pass, text},
     log::Log,
+    settle,
 };
 
 #[path = "../../../examples/layers/app.rs"]
 mod example;
+
+#[path = "../../../examples/broadcast/app.rs"]
+mod broadcast;
 
 const PAGE: &str = "https://www.example.com";
 
@@ -112,4 +116,39 @@ async fn a_websocket_echoes() {
     assert_eq!(ws::text(&mut socket).await, "o");
     ws::send(&mut socket, "[\"hello\"]").await;
     assert_eq!(ws::text(&mut socket).await, "a[\"hello\"]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_in_the_chat_hear_what_one_says() {
+    let app = broadcast::app();
+    let [ada, bob] = ["ada", "bob"].map(|id| Client::new(&app, "/chat", id));
+    for client in [&ada, &bob] {
+        assert_eq!(client.poll().await, "o");
+    }
+    settle().await;
+    assert_eq!(ada.send(r#"["hello"]"#).await, StatusCode::NO_CONTENT);
+    for client in [&ada, &bob] {
+        assert_eq!(client.poll().await, r#"a["xhr-polling: hello"]"#);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_misses_lines_of_the_chat_is_told_so() {
+    let app = broadcast::app();
+    let [ada, bob] = ["ada", "bob"].map(|id| Client::new(&app, "/chat", id));
+    for client in [&ada, &bob] {
+        assert_eq!(client.poll().await, "o");
+    }
+    settle().await;
+    // Bob does not poll meanwhile: first the queue to him fills, then the channel.
+    let line = serde_json::to_string(&["x".repeat(30_000)]).expect("text is JSON");
+    for _ in 0..300 {
+        assert_eq!(ada.send(&line).await, StatusCode::NO_CONTENT);
+        ada.poll().await;
+    }
+    let mut last = String::new();
+    while !last.starts_with('c') {
+        last = bob.poll().await;
+    }
+    assert_eq!(last, r#"c[4000,"too slow"]"#);
 }
