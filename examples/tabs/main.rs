@@ -13,7 +13,7 @@ use axum::{
     serve::ListenerExt,
 };
 use axum_sockjs::{Session, SockJs};
-use room::Room;
+use room::{Room, ToPage};
 use serde::Deserialize;
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 
@@ -41,31 +41,30 @@ fn within(text: &str, longest: usize) -> Option<&str> {
     (1..=longest).contains(&text.chars().count()).then_some(text)
 }
 
-async fn tab(
-    visitor: Result<Query<Visitor>, QueryRejection>,
-    State(room): State<Room>,
-    mut session: Session,
-) {
+async fn tab(visitor: Result<Query<Visitor>, QueryRejection>, State(room): State<Room>, session: Session) {
     let name = visitor.as_ref().ok().and_then(|visitor| within(&visitor.name, LONGEST_NAME));
     let Some(name) = name else { return session.close(NO_NAME, "say who you are") };
     let _there = room.join(name);
+    let mut session = session.json::<FromPage, ToPage>();
     let (mut whole, mut news) = room.listen();
     loop {
-        session.send(whole).await.ok();
+        session.send(&whole).await.ok();
         // Until the tab has gone, or has missed something.
         loop {
             tokio::select! {
-                message = session.recv() => {
-                    let Some(message) = message else { return };
-                    if let Ok(FromPage::Say { text }) = serde_json::from_slice(message.as_bytes()) {
+                message = session.recv() => match message {
+                    Ok(Some(FromPage::Say { text })) => {
                         if let Some(text) = within(&text, LONGEST_LINE) {
                             room.say(name, text);
                         }
                     }
-                }
+                    Ok(None) => return,
+                    // A message that is no `FromPage` is ignored; a handler that returns this error ends the session.
+                    Err(_) => {}
+                },
                 next = news.recv() => match next {
-                    // Waits while the queue to the client is full.
-                    Ok(next) => _ = session.send(next).await,
+                    // JSON already. Waits while the queue to the client is full.
+                    Ok(next) => _ = session.get_ref().send(next).await,
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,
                 },

@@ -14,8 +14,8 @@ const HISTORY: usize = 50;
 /// How many events a tab may be behind before it is shown the whole room again.
 const BEHIND: usize = 256;
 
-#[derive(Serialize)]
-struct Line {
+#[derive(Clone, Serialize)]
+pub(crate) struct Line {
     from: String,
     text: String,
 }
@@ -23,17 +23,10 @@ struct Line {
 /// What a page is sent.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum ToPage<'a> {
-    Room { users: Vec<&'a str>, lines: &'a VecDeque<Line> },
-    Users { users: Vec<&'a str> },
-    Line(&'a Line),
-}
-
-impl From<ToPage<'_>> for Message {
-    fn from(event: ToPage<'_>) -> Self {
-        // Text and lists cannot fail to serialize.
-        serde_json::to_string(&event).unwrap_or_default().into()
-    }
+pub(crate) enum ToPage {
+    Room { users: Vec<String>, lines: VecDeque<Line> },
+    Users { users: Vec<String> },
+    Line(Line),
 }
 
 #[derive(Default)]
@@ -44,15 +37,15 @@ struct Inside {
 }
 
 impl Inside {
-    fn users(&self) -> Vec<&str> {
-        self.tabs.keys().map(String::as_str).collect()
+    fn users(&self) -> Vec<String> {
+        self.tabs.keys().cloned().collect()
     }
 }
 
 #[derive(Clone)]
 pub(crate) struct Room {
     inside: Arc<Mutex<Inside>>,
-    /// Each event is encoded once, for all tabs.
+    /// Each event is made JSON once, for all tabs.
     news: Sender<Message>,
 }
 
@@ -80,27 +73,29 @@ impl Room {
 
     pub(crate) fn say(&self, from: &str, text: &str) {
         self.change(|inside| {
-            inside.lines.push_back(Line { from: from.to_owned(), text: text.to_owned() });
+            let line = Line { from: from.to_owned(), text: text.to_owned() };
+            inside.lines.push_back(line.clone());
             if inside.lines.len() > HISTORY {
                 inside.lines.pop_front();
             }
-            inside.lines.back().map(ToPage::Line)
+            Some(ToPage::Line(line))
         });
     }
 
     /// The room as it is, and all that happens from now on.
-    pub(crate) fn listen(&self) -> (Message, Receiver<Message>) {
+    pub(crate) fn listen(&self) -> (ToPage, Receiver<Message>) {
         let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let whole = ToPage::Room { users: inside.users(), lines: &inside.lines };
-        (whole.into(), self.news.subscribe())
+        let whole = ToPage::Room { users: inside.users(), lines: inside.lines.clone() };
+        (whole, self.news.subscribe())
     }
 
     /// Changes the room, and tells all tabs. The lock is held meanwhile, so that they hear of changes in their order.
-    fn change(&self, change: impl FnOnce(&mut Inside) -> Option<ToPage<'_>>) {
+    fn change(&self, change: impl FnOnce(&mut Inside) -> Option<ToPage>) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(event) = change(&mut inside) {
+            let event = Message::json(&event).expect("texts and lists can be JSON");
             // Fails when nobody listens.
-            self.news.send(event.into()).ok();
+            self.news.send(event).ok();
         }
     }
 }
