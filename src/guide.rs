@@ -1,4 +1,4 @@
-//! Guides: mounting an endpoint, allowed origins, responses, slow clients, and operation.
+//! Guides: mounting an endpoint, allowed origins, responses, slow clients, operation, and tests.
 //!
 //! | guide | topics |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | [`answers`] | the response to each request |
 //! | [`slow`] | slow and dead clients, and those that send too fast: queues, timeouts, heartbeats, rates |
 //! | [`operating`] | shutdown, metrics, many busy or idle sessions, logs |
+//! | [`testing`] | tests of a handler without an endpoint, and of an endpoint without a socket |
 
 pub mod mounting {
     #![doc = include_str!("docs/mounting.md")]
@@ -34,6 +35,12 @@ pub mod slow {
 
 pub mod operating {
     #![doc = include_str!("docs/operating.md")]
+    #[allow(unused_imports, reason = "for the links")]
+    use crate::*;
+}
+
+pub mod testing {
+    #![doc = include_str!("docs/testing.md")]
     #[allow(unused_imports, reason = "for the links")]
     use crate::*;
 }

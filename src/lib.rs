@@ -34,6 +34,7 @@
 //! - [`Sender`]s send from other tasks. A [`Message`] to many sessions is quoted only once.
 //! - [`Session::json`] makes it a session of values that are JSON, with serde.
 //! - [`Options`] has every setting; [`SockJsHandle`] counts the sessions of an endpoint and shuts it down.
+//! - A [`Pair`] is a session and its client in process: for [tests](guide::testing) of handlers.
 //!
 //! ```
 //! use axum::{Router, extract::{FromRequestParts, State}, http::{StatusCode, request::Parts}};
@@ -73,8 +74,8 @@
 //!
 //! The module [`guide`] describes how to [mount](guide::mounting) an endpoint beside routes and layers, the [allowed
 //! origins](guide::origins) and the owners of sessions, the [responses](guide::answers) to each request, [slow and
-//! dead clients](guide::slow), and how to [operate](guide::operating) an endpoint: shutdown, metrics, logs.
-//! [`Options`] has every setting with its default.
+//! dead clients](guide::slow), how to [operate](guide::operating) an endpoint: shutdown, metrics, logs, and how to
+//! [test](guide::testing) it. [`Options`] has every setting with its default.
 //!
 //! # Cancel safety
 //!
