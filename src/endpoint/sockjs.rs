@@ -48,6 +48,10 @@ use crate::{
 ///     .nest_service("/a/b", SockJs::new(echo)); // another endpoint with its own sessions
 /// ```
 ///
+/// An endpoint is a service: mount it with [`nest_service`](axum::Router::nest_service), or merge the router that
+/// [`into_router`](Self::into_router) returns. It is no router for `nest` and no handler for `get`: these do not
+/// compile. `route_service` with a single path does, but most URLs of the endpoint are below that path.
+///
 /// axum cannot nest at the root of an app: mount it there with [`fallback_service`](axum::Router::fallback_service).
 /// `S` is the state that the handler's extractors still need, as in [`axum::Router`]; only an endpoint that needs
 /// none is a service. [`with_state`](Self::with_state) provides the state, or [`into_router`](Self::into_router) takes

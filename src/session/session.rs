@@ -68,6 +68,9 @@ impl Session {
 
     /// Sends a message to the client, and waits while the queue to it is full: see [`Sender::send`].
     ///
+    /// The message is text, bytes or a [`Message`]. A struct becomes one by [`Message::json`], and
+    /// [`Session::json`] makes this a session that sends values.
+    ///
     /// # Errors
     /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any
     /// transport but the raw WebSocket. Both give the message back.
