@@ -20,15 +20,17 @@ use super::{
 use crate::protocol::message::Message;
 use crate::{protocol::frame::Frame, util::timeout::timeout};
 
-/// How long a second receiver waits for the first to go before it is refused.
+/// The time that a second receiver waits for the first one to detach before it is refused.
 ///
-/// A client that has lost its connection comes back at once, and its new request may be read before the
-/// end of the old one: without this time it would be told 2010 by chance (suite: `test_abort_xhr_polling`).
+/// A client that has lost its connection reconnects at once, and the server may read the new request before it sees the
+/// end of the old connection. Without this wait, such a client would get 2010 by chance (suite:
+/// `test_abort_xhr_polling`).
 const HANDOVER: Duration = Duration::from_millis(50);
 
 /// A receiver's hold on its session.
 ///
-/// Dropped without [`release`](Self::release), it was cut off: the session ends, since frames may be lost.
+/// If it is dropped without [`release`](Self::release), the receiver was cut off: the session ends, since frames may be
+/// lost.
 #[derive(Debug)]
 pub(crate) struct Attachment {
     shared: Arc<Shared>,
@@ -37,15 +39,15 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    /// The hold that a new session gives to its first receiver.
+    /// Creates the attachment of a new session's first receiver.
     pub(super) fn first(shared: Arc<Shared>, id: ReceiverId) -> Self {
         Self { shared, id, released: false }
     }
 
-    /// Attaches to a known session, after a short wait if another receiver still holds it.
+    /// Attaches to an existing session, after a short wait if another receiver is still attached.
     ///
     /// # Cancel safety
-    /// Until it is ready, nothing is attached.
+    /// Nothing is attached until the future completes.
     pub(crate) async fn attach(shared: Arc<Shared>) -> Result<Self, AttachError> {
         let mut attached = shared.attach();
         if attached == Err(AttachError::Busy) && timeout(HANDOVER, pin!(shared.detached())).await.is_ok() {
@@ -54,7 +56,7 @@ impl Attachment {
         attached.map(|id| Self { shared, id, released: false })
     }
 
-    /// The next frame; `None` when the session has gone.
+    /// Returns the next frame, or `None` once the session is gone.
     ///
     /// # Cancel safety
     /// A frame is taken only when it is returned.
@@ -62,19 +64,19 @@ impl Attachment {
         self.shared.poll_frame(self.id, max_bytes, cx)
     }
 
-    /// Tells that some more of the last frame has left.
+    /// Reports that the connection has accepted more of the last frame.
     pub(crate) fn progress(&self) {
         self.shared.progress(self.id);
     }
 
-    /// Takes back the wake-ups that the caller's own task is noted for: it is about to look for frames and to
-    /// let the application look for messages, and notes itself again where there is nothing.
+    /// Removes the wakers of the caller's own task. The task is about to poll for frames and to run the application,
+    /// and each poll that finds nothing sets its waker again.
     #[cfg(feature = "websocket")]
     pub(crate) fn disarm(&self, waker: &Waker) {
         self.shared.disarm(waker);
     }
 
-    /// Takes a batch from the client when there is room for it, and drains it then.
+    /// Accepts a batch from the client once the queue has room for it; `batch` is then empty.
     #[cfg(feature = "websocket")]
     pub(crate) fn poll_accept(
         &self,
@@ -85,31 +87,32 @@ impl Attachment {
         self.shared.poll_accept(batch, ticket, cx)
     }
 
-    /// Tells that something has come from the peer since the last ping.
+    /// Reports that the peer has sent something since the last ping.
     #[cfg(feature = "websocket")]
     pub(crate) fn heard(&self) {
         self.shared.heard();
     }
 
-    /// Tells which message is being read, of which a part has yet to come.
+    /// Reports the number of the message whose rest the socket reads, or `None` if the message is complete or the
+    /// socket is not read.
     #[cfg(feature = "websocket")]
     pub(crate) fn set_unfinished(&self, message: Option<u64>) {
         self.shared.set_unfinished(message);
     }
 
-    /// Whether the client is sent heartbeats, as things stand.
+    /// Whether the session has heartbeats at present.
     #[cfg(feature = "websocket")]
     pub(crate) fn has_heartbeats(&self) -> bool {
         self.shared.has_heartbeats()
     }
 
-    /// Tells that the close frame has left.
+    /// Reports that the close frame has been written.
     #[cfg(feature = "websocket")]
     pub(crate) fn close_written(&self) {
         self.shared.close_written();
     }
 
-    /// Ends the session, unless it has ended.
+    /// Ends the session, unless it has ended already.
     #[cfg(feature = "websocket")]
     pub(crate) fn end(&self, reason: CloseReason) {
         self.shared.end(reason);
@@ -120,14 +123,14 @@ impl Attachment {
         self.shared.close_reason()
     }
 
-    /// Tells whether there is something that cannot be written now.
+    /// Reports whether the connection does not accept all data that waits to be written.
     #[cfg(feature = "websocket")]
     pub(crate) fn set_blocked(&self, blocked: bool) {
         self.shared.set_blocked(self.id, blocked);
     }
 
-    /// Lets the session go, before the last frame leaves: the client's next request may come in the same
-    /// instant as that frame's last byte, and must find the place free.
+    /// Detaches the receiver, before its last frame leaves: the client's next request may arrive at the same moment as
+    /// that frame's last byte, and must find no receiver attached.
     pub(crate) fn release(&mut self) {
         self.released = true;
         self.shared.release(self.id);

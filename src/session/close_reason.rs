@@ -1,43 +1,44 @@
-//! Why a session ended.
+//! The reason why a session ended.
 
 use std::fmt;
 
 use super::close_kind::CloseKind;
 use crate::protocol::close::{CloseFrame, INTERRUPTED, TOO_FAST, TOO_SLOW};
 
-/// Why a session ended. The application sees it once per session, and the first cause stays.
+/// The reason why a session ended. The application sees the end once per session, with its first cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// The client closed its WebSocket, with this code and text if it gave any.
     ///
-    /// On the HTTP transports a client says no goodbye: its end is [`ConnectionLost`](Self::ConnectionLost),
-    /// or [`TimedOut`](Self::TimedOut) if it left between two requests.
+    /// The HTTP transports have no close by the client: its end is [`ConnectionLost`](Self::ConnectionLost), or
+    /// [`TimedOut`](Self::TimedOut) if it left between two requests.
     Client(Option<CloseFrame>),
-    /// The connection that was receiving broke off. What was sent last may be lost.
+    /// The connection of the receiving request or socket broke. The messages sent last may be lost.
     ConnectionLost,
     /// No receiving request came within the disconnect delay
     /// ([`Options::disconnect_delay`](crate::Options::disconnect_delay)).
     TimedOut,
-    /// The client has stopped reading: nothing of what waited for it could be written for as long as
-    /// [`Options::write_timeout`](crate::Options::write_timeout) allows. What was queued is lost.
+    /// The client has stopped reading: no queued data could be written within
+    /// [`Options::write_timeout`](crate::Options::write_timeout). The queued messages are lost.
     WriteTimeout,
-    /// The WebSocket's peer has answered no ping within
-    /// [`Options::pong_timeout`](crate::Options::pong_timeout), nor sent anything else.
+    /// The WebSocket's peer has neither answered a ping within [`Options::pong_timeout`](crate::Options::pong_timeout)
+    /// nor sent anything else.
     PongTimeout,
-    /// A message found the queue to the client full, and the endpoint's policy is
-    /// [`Overflow::Close`](crate::Overflow::Close). What was queued is lost.
+    /// A message found the queue to the client full, and the policy is [`Overflow::Close`](crate::Overflow::Close). The
+    /// queued messages are lost.
     SendQueueFull,
     /// The client sent more than [`Options::message_rate`](crate::Options::message_rate) or
     /// [`Options::byte_rate`](crate::Options::byte_rate) allows, and the endpoint's policy is
-    /// [`RateOverflow::Close`](crate::RateOverflow::Close). What was queued is lost.
+    /// [`RateOverflow::Close`](crate::RateOverflow::Close). The messages that waited for the client are lost.
     RateExceeded,
-    /// This side closed: [`close`](crate::Session::close), [`SockJsHandle::close_all`](crate::SockJsHandle::close_all) or
-    /// [`close_where`](crate::SockJsHandle::close_where) was called, the handler returned an error, or the
-    /// [`Session`](crate::Session) was dropped.
+    /// The application closed the session: it called [`close`](crate::Session::close),
+    /// [`SockJsHandle::close_all`](crate::SockJsHandle::close_all) or
+    /// [`close_where`](crate::SockJsHandle::close_where), dropped the [`Session`](crate::Session), or its handler
+    /// returned an error or panicked.
     Server(CloseFrame),
-    /// The client broke the protocol or a limit, or took more than a minute for a message on a WebSocket, and was told
-    /// so with this code and text.
+    /// The client violated the protocol or a limit, or took more than a minute for a message on a WebSocket. It got a
+    /// close frame with this code and text.
     ProtocolError(CloseFrame),
     /// The endpoint shut down ([`SockJsHandle::shutdown`](crate::SockJsHandle::shutdown)).
     Shutdown(CloseFrame),
@@ -91,7 +92,7 @@ impl fmt::Display for CloseReason {
 }
 
 impl CloseReason {
-    /// What the peer is told of this end.
+    /// The close frame that the client gets for this reason.
     pub(super) fn frame(&self) -> CloseFrame {
         match self {
             Self::Server(frame) | Self::Shutdown(frame) | Self::ProtocolError(frame) => frame.clone(),

@@ -1,22 +1,22 @@
-//! What is fixed when a session opens.
+//! The properties of a session that are fixed when it opens.
 
 use std::net::SocketAddr;
 
 use super::{connection_id::ConnectionId, owner::Owner};
 use crate::protocol::transport::Transport;
 
-/// What is fixed when a session opens.
+/// The properties of a session that are fixed when it opens.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: Transport,
     pub(crate) peer: Option<SocketAddr>,
-    /// Whom it belongs to, where the application says so.
+    /// The owner, if the application identifies one.
     pub(crate) owner: Option<Owner>,
-    /// What a WebSocket's client and the endpoint have agreed on.
+    /// The sub-protocol that the client of a WebSocket and the endpoint have agreed on.
     pub(crate) subprotocol: Option<Box<str>>,
-    /// Whether it carries binary messages.
+    /// Whether the transport carries binary messages.
     pub(crate) binary: bool,
-    /// Whether its peer answers pings.
+    /// Whether the peer answers pings.
     pub(crate) pings: bool,
 }

@@ -9,8 +9,8 @@ use crate::util::random;
 /// The id of a connection: 122 random bits, made by the server. It is written as a version 4 UUID ([RFC
 /// 9562](https://www.rfc-editor.org/rfc/rfc9562)): `67e55044-10b1-426f-9247-bb680e5fe0c8`.
 ///
-/// It is not the session id of the protocol. That one lets its holder read and send, so an application never sees it.
-/// This one opens nothing: it is safe in logs and messages.
+/// It is not the session id of the protocol, which lets its holder read and send and which an application never sees. A
+/// connection id gives access to nothing: it is safe in logs and messages.
 ///
 /// ```
 /// use axum_sockjs::ConnectionId;
@@ -35,7 +35,7 @@ impl ConnectionId {
         self.0.as_u128()
     }
 
-    /// Returns the id that is this number, for one that was stored as such.
+    /// Creates the id from its number, for instance from one that was stored.
     #[must_use]
     pub fn from_u128(id: u128) -> Self {
         Self(Uuid::from_u128(id))
@@ -57,7 +57,7 @@ impl fmt::Debug for ConnectionId {
 impl FromStr for ConnectionId {
     type Err = InvalidConnectionId;
 
-    /// Reads the form that [`Display`](fmt::Display) writes, in any case.
+    /// Parses the form that [`Display`](fmt::Display) writes, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, InvalidConnectionId> {
         // The other notations of a UUID, without hyphens or in braces, are no ids.
         let is_hyphenated = text.len() == 36;

@@ -1,4 +1,4 @@
-//! What a shutdown waits for, and what it comes to.
+//! The sessions and handlers that a shutdown waits for, and its report.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::core::close_delivery::Farewell;
 
-/// What keeps an endpoint from being shut down.
+/// The sessions and handlers that a shutdown waits for.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
     /// Requests that open a session, and, once the shutdown has begun, sessions that it waits for.
@@ -16,12 +16,13 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// A request that opens a session, or a session that has to end: waited for until the token is dropped.
+    /// Counts a request that opens a session, or a session that has to end. The shutdown waits until the token is
+    /// dropped.
     pub(super) fn session(&self) -> TaskTrackerToken {
         self.sessions.token()
     }
 
-    /// A handler: waited for until the token is dropped.
+    /// Counts a handler. The shutdown waits until the token is dropped.
     pub(super) fn handler(&self) -> TaskTrackerToken {
         self.handlers.token()
     }
@@ -30,36 +31,36 @@ impl Drain {
         self.handlers.len()
     }
 
-    /// The shutdown has begun: no session opens any more.
+    /// Begins the shutdown: no session opens any more.
     pub(super) fn begin(&self) {
         self.sessions.close();
         self.handlers.close();
     }
 
-    /// Completes when, after the [beginning](Self::begin), nothing is left.
+    /// Completes once [`begin`](Self::begin) was called and neither a session nor a handler is left.
     ///
     /// # Cancel safety
-    /// Dropping it leaves nothing behind.
+    /// Dropping the future has no effect.
     pub(super) async fn idle(&self) {
-        // A session that opens in the last moment brings its handler before it is done.
+        // A session that opens at the last moment counts its handler before its own token is dropped.
         self.sessions.wait().await;
         self.handlers.wait().await;
     }
 }
 
-/// What a [shutdown](crate::SockJsHandle::shutdown) came to.
+/// The result of a [shutdown](crate::SockJsHandle::shutdown).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct ShutdownReport {
-    /// Sessions whose client has got its close frame, and all messages before it: as far as a server sees,
-    /// which is to its connection.
+    /// Sessions whose messages and close frame have all been handed to the client's connection. A server cannot see
+    /// whether they reached the client.
     pub closed: usize,
-    /// Sessions that went without: the client had lost its connection, did not poll again in time, or was too
-    /// slow. sockjs-client makes of it a close event with its own code: 1006, or 1002 after a lost stream. A client
-    /// that comes back after messages were lost on a broken connection counts here, too: it is told 1002.
+    /// Other sessions: the client had lost its connection, did not poll again in time, or was too slow. sockjs-client
+    /// then reports a close event with a code of its own: 1006, or 1002 after a lost stream. A client that comes back
+    /// after messages were lost on a broken connection counts here too: it gets 1002.
     pub lost: usize,
-    /// Messages that the application had sent to those, and that never left.
+    /// Messages that the application had sent to the lost sessions, and that never left.
     pub messages_lost: u64,
     /// Handlers that have not returned in time.
     pub handlers_running: usize,

@@ -1,4 +1,4 @@
-//! What keeps one session going: the application's future, and the deadline.
+//! The driver of a session: it runs the application's future and the session's timer.
 
 use std::{
     any::Any,
@@ -24,28 +24,28 @@ use super::{
 };
 use crate::protocol::close::{CloseFrame, INTERNAL_ERROR, NORMAL};
 
-/// The timer is set again only if the deadline has moved later by more than this.
+/// The timer is reset only if the deadline has moved later by more than this, or has moved earlier.
 const REARM_THRESHOLD: Duration = Duration::from_secs(1);
 
 /// Runs one session until it is over and the application's handler has returned.
 ///
-/// The HTTP transports give it a task of its own; a WebSocket polls it beside its socket.
+/// On the HTTP transports a driver has its own task; a WebSocket's task polls it beside the socket.
 pub(crate) struct Driver {
-    /// The connection's, for logs.
+    /// The id of the connection, for logs.
     id: ConnectionId,
-    /// What the handler logs is logged inside of it.
+    /// The span around the handler, for its logs.
     span: Span,
     registered: Option<Registered>,
     handler: Handler,
-    /// With how many of the batches from the client the handler has had its turn.
+    /// The number of accepted batches that the handler has been polled with.
     attended: Accepted,
     sleep: Pin<Box<Sleep>>,
-    /// Given back last: a session counts against the limits while its handler runs.
+    /// Dropped last: a session counts against the limits while its handler runs.
     _permit: Option<SessionPermit>,
 }
 
 enum Handler {
-    /// Waits for `o` to leave.
+    /// The open frame has not been taken.
     Waiting {
         opened: Opened,
         session: Session,
@@ -83,9 +83,9 @@ impl Driver {
         self.registered.is_none()
     }
 
-    /// Drives the clock, then the handler.
+    /// Does what is due by the clock, then polls the handler.
     ///
-    /// The handler starts once `o` has been taken and the caller allows it, by `may_start`.
+    /// The handler starts once the open frame has been taken and `may_start` is true.
     ///
     /// # Cancel safety
     /// Dropping a driver ends its session and drops the application's future.
@@ -96,8 +96,8 @@ impl Driver {
                 let status = registered.shared.drive(cx);
                 let Some(deadline) = status.deadline else { break status };
                 let deadline = Instant::from_std(deadline);
-                // Each frame moves the heartbeat's deadline a little. The timer then fires in vain at the old time,
-                // which costs less than to set it for every message.
+                // Each frame moves the heartbeat's deadline a little. A timer that fires in vain at the old time costs
+                // less than one that is reset for every message.
                 let set = self.sleep.deadline();
                 if deadline < set || deadline > set + REARM_THRESHOLD || self.sleep.is_elapsed() {
                     self.sleep.as_mut().reset(deadline);
@@ -131,7 +131,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Gives the session's entry back, which logs how it ended.
+    /// Drops the session's entry in the registry, which logs the reason of its end.
     fn leave(&mut self) {
         let _entered = self.span.enter();
         self.registered = None;
@@ -149,7 +149,7 @@ impl Driver {
     fn poll_handler(&mut self, cx: &mut Context<'_>) {
         let Handler::Running { future: handler, .. } = &mut self.handler else { return };
         let _entered = self.span.enter();
-        // The panic ends here, and the future is dropped unpolled: nothing sees a broken invariant.
+        // The panic is caught here, and the future is dropped without another poll, so no code sees a broken invariant.
         let end = match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(())) => NORMAL,
@@ -158,7 +158,8 @@ impl Driver {
                 INTERNAL_ERROR
             }
         };
-        // Dropping the future may run user code too. `end` first: a dropped `Session` closes with 1000.
+        // Dropping the future may run user code too. After a panic the session ends before that, since a dropped
+        // `Session` closes with 1000.
         let finished = std::mem::replace(&mut self.handler, Handler::Done);
         if end == INTERNAL_ERROR {
             self.end(end);
@@ -186,7 +187,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Ends the session first, and drops what is left of the handler, which may log too.
+    /// Ends the session first, then drops the handler inside its span, since the handler's destructors may log too.
     fn drop(&mut self) {
         self.leave();
         let _entered = self.span.enter();
@@ -194,13 +195,13 @@ impl Drop for Driver {
     }
 }
 
-/// The span around all that a handler does.
+/// Creates the span around a handler.
 ///
-/// It has no parent: it would else keep the span of the request that opened the session open, and put that span's
-/// fields, which usually include the URL, before every line of the handler.
+/// The span has no parent. Otherwise the span of the opening request would stay open as long as the session, and its
+/// fields, which usually include the URL, would precede every line of the handler.
 fn span(connection: &Connection, level: Level) -> Span {
     let Connection { id, transport, .. } = connection;
-    // A level is fixed where a span is made.
+    // The macro needs a constant level.
     macro_rules! at {
         ($level:ident) => {
             tracing::span!(parent: None, Level::$level, "session", connection = %id, %transport)

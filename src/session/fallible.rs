@@ -1,6 +1,6 @@
-//! Handlers that return a `Result`: its error ends the session.
+//! Handlers that return a `Result`: an error ends the session.
 //!
-//! A handler owns its [`Session`], which is dropped before the result is known; [`Turn`] lets its close wait.
+//! A handler owns its [`Session`] and drops it before its result is known. [`Turn`] delays the close until then.
 
 use std::{
     future::{Future, poll_fn},
@@ -46,7 +46,7 @@ fn fail(sender: &Sender, error: impl HandlerError) {
 }
 
 fn log(connection: ConnectionId, error: &BoxError, is_fault: bool, was_open: bool) {
-    // A level is fixed where an event is made.
+    // The macro needs a constant level.
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(
@@ -57,7 +57,7 @@ fn log(connection: ConnectionId, error: &BoxError, is_fault: bool, was_open: boo
             )
         };
     }
-    // By the text: `anyhow` and other types around an error hide its type.
+    // Errors are compared by their text: `anyhow` and other types around an error hide its type.
     let is_late = || !was_open && sources(&**error).any(|error| error.to_string() == ENDED);
     if is_fault && !is_late() {
         at!(ERROR);
@@ -124,7 +124,7 @@ mod tests {
             });
             assert!(poll(&mut running).is_ready());
             assert_eq!(frame(&shared), Some(expected));
-            // Nobody reads any more.
+            // The session no longer receives messages.
             assert!(shared.is_discarding());
         }
     }

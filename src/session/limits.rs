@@ -1,4 +1,4 @@
-//! How many sessions there are: of an endpoint, and of each peer.
+//! The counts behind the session limits: of an endpoint, of each peer and of each owner.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,12 @@ use std::{
     },
 };
 
-/// Whom sessions are counted for.
+/// The peer that sessions are counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
-    /// An address; of IPv6 the first 64 bits, since a single host has all that begin with them.
+    /// An IP address. Of IPv6 only the first 64 bits count, since a single host has all addresses that begin with them.
     Address(IpAddr),
-    /// What the application says.
+    /// A key that the application has computed.
     Key(Box<str>),
 }
 
@@ -28,8 +28,8 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// The sessions of each peer or owner that has any. Its lock may be taken under the registry's, never the other way
-/// round.
+/// The number of sessions of each peer or owner that has any. Its lock may be taken while the registry's is held, never
+/// the other way round.
 #[derive(Debug)]
 pub(crate) struct Counts<K>(Mutex<HashMap<K, usize>>);
 
@@ -52,7 +52,7 @@ impl<K: Eq + Hash + Clone> Counts<K> {
     }
 }
 
-/// Counts one session for as long as it exists.
+/// Counts one session for as long as this value exists.
 #[derive(Debug)]
 pub(crate) struct Counted<K: Eq + Hash> {
     counts: Arc<Counts<K>>,
@@ -69,14 +69,16 @@ impl<K: Eq + Hash> Drop for Counted<K> {
     }
 }
 
-/// The sessions that there are, for the limit of an endpoint.
+/// The number of an endpoint's sessions.
 ///
-/// No semaphore: the limit is the caller's, which lets one more in where a session is about to go.
+/// This is no semaphore, since the caller passes the limit: the caller allows one session more if another is about to
+/// be removed.
 #[derive(Debug, Default)]
 pub(super) struct SessionPermits(Arc<AtomicUsize>);
 
 impl SessionPermits {
-    /// Counts one more, unless there are `limit` already. Callers take turns.
+    /// Counts one session more, unless there are `limit` already. The registry calls this under its lock: the check and
+    /// the increment are two steps.
     pub(super) fn take(&self, limit: usize) -> Option<SessionPermit> {
         if self.0.load(Ordering::Relaxed) >= limit {
             return None;
@@ -86,8 +88,8 @@ impl SessionPermits {
     }
 }
 
-/// What one session counts for, against the limits of its endpoint, its peer and its owner: from the request that opens
-/// it until it is over and its handler has returned. A client could else leave any number of handlers behind.
+/// One session's share of the limits of its endpoint, its peer and its owner. It is held from the opening request until
+/// the session is over and its handler has returned. Otherwise a client could leave any number of handlers behind.
 #[derive(Debug)]
 pub(super) struct SessionPermit {
     permits: Arc<AtomicUsize>,
@@ -101,14 +103,14 @@ impl Drop for SessionPermit {
     }
 }
 
-/// How many sending requests of one session are under way.
+/// The number of sending requests that a session has in flight.
 ///
-/// No semaphore: that would take five times the memory of each session.
+/// A semaphore would take five times the memory in each session.
 #[derive(Debug, Default)]
 pub(super) struct PendingSends(AtomicUsize);
 
 impl PendingSends {
-    /// Counts one more, unless there are `limit` already.
+    /// Counts one request more, unless there are `limit` already.
     pub(super) fn begin(&self, limit: usize) -> bool {
         let more = |pending| (pending < limit).then_some(pending + 1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
@@ -119,7 +121,7 @@ impl PendingSends {
     }
 }
 
-/// How many sessions live.
+/// The number of sessions that have not ended.
 #[derive(Debug, Default)]
 pub(super) struct LiveSessions(Arc<AtomicUsize>);
 
@@ -134,7 +136,7 @@ impl LiveSessions {
     }
 }
 
-/// Counts one live session for as long as it exists.
+/// Counts one live session for as long as this value exists.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Default))]
 pub(crate) struct LiveSession(Arc<AtomicUsize>);

@@ -1,4 +1,5 @@
-//! One session, whatever transport carries it: its state, who may wait for it, and the sessions of an endpoint.
+//! Sessions, whatever transport carries them: the state of one, the tasks that wait for it, and the sessions of an
+//! endpoint.
 //!
 //! Imports: protocol, util.
 
@@ -53,7 +54,7 @@ pub(crate) mod tests {
     };
     use crate::protocol::transport::Transport;
 
-    /// A stream whose client takes its time.
+    /// The settings of a stream without a write timeout.
     pub(crate) const SETTINGS: Settings = Settings {
         heartbeat: None,
         disconnect_delay: Duration::from_secs(5),
@@ -66,7 +67,7 @@ pub(crate) mod tests {
         kind: Kind::Stream,
     };
 
-    /// A session over XHR streaming whose client has its `o`.
+    /// An XHR streaming session whose open frame has been taken.
     pub(crate) fn open_session() -> (Arc<Shared>, ReceiverId) {
         open_session_with(SETTINGS)
     }

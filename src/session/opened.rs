@@ -6,7 +6,7 @@ use super::session::Session;
 
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A handler whose extractors have let the opening request in, and which waits for its session.
+/// A handler whose extractors have accepted the opening request, and which waits for its session.
 pub struct Opened(pub(crate) Box<dyn FnOnce(Session) -> HandlerFuture + Send>);
 
 impl Opened {

@@ -1,4 +1,4 @@
-//! Whom a session belongs to.
+//! The owner of a session.
 
 use std::{
     any::Any,
@@ -7,10 +7,10 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// The key of [`Owner::hash`], new in each process: nobody can make up identities of one hash.
+/// The key of [`Owner::hash`]. It is random in each process, so that nobody can construct identities with equal hashes.
 static HASH_KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Whom a session belongs to: what the application's function has returned, its type erased.
+/// The owner of a session: the value that the application's identity function has returned, with its type erased.
 #[derive(Clone)]
 pub struct Owner {
     identity: Arc<dyn Comparable>,
@@ -27,7 +27,7 @@ impl Owner {
         HASH_KEY.hash_one(identity)
     }
 
-    /// Equal owners have equal hashes, and others do not, but for one chance in 2^64.
+    /// Equal owners have equal hashes. Different owners have different ones, but for one chance in 2^64.
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
@@ -36,7 +36,7 @@ impl Owner {
         self.identity.as_any().downcast_ref()
     }
 
-    /// Runs code of the application's: not to be called under a lock.
+    /// Whether both owners are equal. This runs code of the application, so it must not be called under a lock.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.hash == other.hash && self.identity.equals(other.identity.as_any())
     }

@@ -26,9 +26,9 @@ use crate::protocol::{close::CloseFrame, transport::Transport};
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
     peers: Arc<Counts<Peer>>,
-    /// By the hash of the owner.
+    /// The key is the hash of the owner.
     owners: Arc<Counts<u64>>,
-    /// Sessions that have not ended. An ended one stays in the maps until its client was told.
+    /// The sessions that have not ended. One that has ended stays in the maps until its driver removes it.
     live: LiveSessions,
     permits: SessionPermits,
     drain: Drain,
@@ -36,52 +36,52 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Maps {
-    /// All there are.
+    /// All sessions.
     slots: HashMap<ConnectionId, Slot>,
-    /// Those that clients name by an id of the protocol, which the requests of a session share. A WebSocket is one
-    /// request, and its id may repeat.
+    /// The sessions that clients name by an id of the protocol, which the requests of a session share. A WebSocket is
+    /// not among them: it is one request, and its id may repeat.
     named: HashMap<Box<str>, Slot>,
-    /// Those that have an owner, by its hash.
+    /// The sessions that have an owner, by the owner's hash.
     owned: HashMap<u64, HashSet<ConnectionId>>,
-    /// What the sessions that are no longer here have left behind.
+    /// The counts of the sessions that have been removed.
     past: Totals,
-    /// Sessions opened over an HTTP transport where WebSocket is on.
+    /// Sessions opened over an HTTP transport although WebSocket is enabled.
     fallbacks: u64,
-    /// What all clients are told, once the endpoint shuts down.
+    /// The close frame for all clients, once the endpoint shuts down.
     farewell: Option<CloseFrame>,
-    /// What has become of the sessions since then that are no longer here.
+    /// The outcomes of the sessions that have been removed since then.
     report: ShutdownReport,
 }
 
 #[derive(Debug, Clone)]
 enum Slot {
-    /// The handler's extractors are still judging the opening request.
+    /// The handler's extractors are still checking the opening request.
     Opening(Transport, Option<Owner>),
     Session(Arc<Shared>),
 }
 
-/// What a session id stands for.
+/// The result of looking up a session id.
 pub(crate) enum Lookup {
-    /// Nothing: the holder of the reservation may open a session.
+    /// No session: the holder of the reservation may open one.
     Vacant(Reservation),
-    /// A session that is just being opened by another request, for this owner.
+    /// A session that another request is just opening, for this owner.
     Opening(Option<Owner>),
     /// A session.
     Session(Arc<Shared>),
-    /// Nothing, and no session may open.
+    /// No session, and none may open.
     Refused(NoRoom),
 }
 
-/// Why no session may open.
+/// The reason why no session may open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// The endpoint has as many sessions as it may.
+    /// The endpoint has reached its limit.
     Sessions,
-    /// The peer has as many sessions as it may.
+    /// The peer has reached its limit.
     Peer,
-    /// The identity has as many sessions as it may.
+    /// The identity has reached its limit.
     Identity,
-    /// The endpoint shuts down.
+    /// The endpoint is shutting down.
     Shutdown,
 }
 
@@ -90,12 +90,12 @@ impl Registry {
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sessions that have not ended.
+    /// The number of sessions that have not ended.
     pub(crate) fn live(&self) -> usize {
         self.live.len()
     }
 
-    /// The session that receives under `id`, or the right to open it.
+    /// Returns the session that receives under `id`, or the right to open it.
     pub(crate) fn lookup(
         self: &Arc<Self>,
         id: &str,
@@ -108,11 +108,12 @@ impl Registry {
         match maps.named.get(id) {
             Some(Slot::Opening(_, owner)) => return Lookup::Opening(owner.clone()),
             Some(Slot::Session(shared)) if !shared.is_gone() => return Lookup::Session(Arc::clone(shared)),
-            // Its driver has not yet come to take it out.
+            // The session is gone, and its driver has not removed it yet.
             Some(Slot::Session(shared)) => {
                 let shared = Arc::clone(shared);
                 maps.remove(shared.connection.id, Some(id), Some(&shared));
-                // Without a handler it gives its permit back as soon as it comes: to this one.
+                // If it has no handler, its driver drops its permit as soon as it runs: the new session may use the
+                // permit.
                 max_sessions = max_sessions.saturating_add(usize::from(!shared.handler_due()));
             }
             None => {}
@@ -123,7 +124,7 @@ impl Registry {
         }
     }
 
-    /// The right to open a session that is one socket, and has no name.
+    /// Returns the right to open a session over one socket, which no id of the protocol names.
     #[cfg(feature = "websocket")]
     pub(crate) fn reserve_socket(
         self: &Arc<Self>,
@@ -145,7 +146,7 @@ impl Registry {
         if maps.farewell.is_some() {
             return Err(NoRoom::Shutdown);
         }
-        // Permits are taken under the lock of the maps only, so this is no race.
+        // Permits are taken only under the lock of the maps, so there is no race.
         let permit = self.permits.take(max_sessions).ok_or(NoRoom::Sessions)?;
         let key = Key { id: ConnectionId::random(), name: name.map(Box::from) };
         maps.insert(&key, Slot::Opening(transport, owner.cloned()));
@@ -159,25 +160,25 @@ impl Registry {
         })
     }
 
-    /// The session that a sending request names.
+    /// Returns the session that a sending request names.
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Shared>> {
         self.maps().named.get(id).and_then(Slot::session).cloned()
     }
 
-    /// The session of a connection that has not ended.
+    /// Returns the session of a connection, unless it has ended.
     pub(crate) fn by_id(&self, id: ConnectionId) -> Option<Arc<Shared>> {
         let shared = self.maps().slots.get(&id).and_then(Slot::session).cloned()?;
         (!shared.has_ended()).then_some(shared)
     }
 
-    /// The sessions that have not ended.
+    /// Returns the sessions that have not ended.
     pub(crate) fn open_sessions(&self) -> Vec<Arc<Shared>> {
         let mut sessions = self.maps().sessions();
         sessions.retain(|shared| !shared.has_ended());
         sessions
     }
 
-    /// The sessions that have not ended and whose owner has this hash.
+    /// Returns the sessions that have not ended and whose owner has this hash.
     pub(crate) fn by_owner_hash(&self, hash: u64) -> Vec<Arc<Shared>> {
         let mut sessions: Vec<_> = {
             let maps = self.maps();
@@ -188,22 +189,22 @@ impl Registry {
         sessions
     }
 
-    /// Completes when a shutdown has nothing more to wait for: every client has been told, every socket is
-    /// closed, every handler has returned.
+    /// Completes when a shutdown has nothing more to wait for: every client has got its close frame, every socket is
+    /// closed, and every handler has returned.
     ///
     /// # Cancel safety
-    /// Dropping it leaves nothing behind.
+    /// Dropping the future has no effect.
     pub(crate) async fn idle(&self) {
         self.drain.idle().await;
     }
 
-    /// Ends every session with `frame` and says how many there were.
+    /// Ends every session with `frame`, and returns the number of sessions that had not ended before.
     pub(crate) fn close_all(&self, frame: &CloseFrame) -> usize {
         let sessions = self.maps().sessions();
         sessions.iter().filter(|shared| shared.end(CloseReason::Server(frame.clone()))).count()
     }
 
-    /// Lets no more session open, and ends all there are. The first call's frame counts.
+    /// Refuses new sessions, and ends all that exist. If it is called again, the frame of the first call stays.
     pub(crate) fn begin_shutdown(&self, frame: CloseFrame) {
         let (frame, sessions) = {
             let mut maps = self.maps();
@@ -214,9 +215,9 @@ impl Registry {
         self.drain.begin();
     }
 
-    /// Cuts off what the shutdown would have to wait for longer. Sessions whose clients were told stay for the
-    /// disconnect delay, as ever: what those still send must not be answered by an error, which they might see
-    /// before their close frame.
+    /// Discards the sessions that the shutdown would otherwise go on waiting for, and returns its report. Sessions
+    /// whose clients have got the close frame stay for the disconnect delay, as always: if such a client still sends
+    /// something, an error response might reach it before the close frame.
     pub(crate) fn end_shutdown(&self) -> ShutdownReport {
         let sessions = self.maps().sessions();
         sessions.iter().filter(|shared| shared.is_leaving()).for_each(|shared| shared.discard());
@@ -233,7 +234,7 @@ impl Registry {
         self.maps().farewell.is_some()
     }
 
-    /// Adds up the numbers of the moment. The sessions are looked at one after the other.
+    /// Adds up the current numbers. The sessions are read one after the other.
     pub(crate) fn totals(&self) -> Totals {
         let (mut totals, sessions) = {
             let maps = self.maps();
@@ -270,11 +271,11 @@ impl Slot {
     }
 }
 
-/// Where in the maps a session is.
+/// The place of a session in the maps.
 #[derive(Debug)]
 struct Key {
     id: ConnectionId,
-    /// A socket has none.
+    /// `None` for a socket.
     name: Option<Box<str>>,
 }
 
@@ -293,7 +294,7 @@ impl Maps {
         self.slots.insert(key.id, slot);
     }
 
-    /// Removes `what` from where it is, unless that was done before. `None` is a session that is opening.
+    /// Removes `what` from the maps, unless that was done before. `None` is a session that is opening.
     fn remove(&mut self, id: ConnectionId, name: Option<&str>, what: Option<&Arc<Shared>>) {
         let Some(slot) = self.slots.remove(&id) else { return };
         if let Some(owner) = slot.owner() {
@@ -307,7 +308,7 @@ impl Maps {
         if let Some(name) = name {
             self.named.remove(name);
         }
-        // Its counts move from the sessions to the past in one step, so that no sum ever falls.
+        // The counts move from the session to the past in one step, so that no sum ever falls.
         if let Some(shared) = what {
             shared.sample(|session| self.past.add_past(session));
             self.report.add(shared.farewell());
@@ -315,23 +316,23 @@ impl Maps {
     }
 }
 
-/// The right to open one session; given back when dropped.
+/// The right to open one session. Dropping it gives the right back.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     registry: Arc<Registry>,
     pub(crate) id: ConnectionId,
-    /// Both taken when the session opens.
+    /// Both this and the permit are taken when the session opens.
     key: Option<Key>,
     permit: Option<SessionPermit>,
-    /// A shutdown waits for it.
+    /// A shutdown waits until this is dropped.
     _pending: TaskTrackerToken,
-    /// Outlives the one in the maps: dropping the last may run code of the application's, and must not under
-    /// the lock.
+    /// This outlives the owner in the maps: dropping the last reference may run code of the application, which must not
+    /// happen under the lock.
     _owner: Option<Owner>,
 }
 
 impl Reservation {
-    /// Counts the session for its peer, who may have `limit`.
+    /// Counts the session for its peer, which may have `limit` sessions.
     pub(crate) fn admit_peer(&mut self, peer: Peer, limit: usize) -> Result<(), NoRoom> {
         let of_peer = self.registry.peers.admit(peer, limit).ok_or(NoRoom::Peer)?;
         if let Some(permit) = &mut self.permit {
@@ -340,7 +341,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Counts the session for its owner, who may have `limit`.
+    /// Counts the session for its owner, which may have `limit` sessions.
     pub(crate) fn admit_owner(&mut self, owner: &Owner, limit: usize) -> Result<(), NoRoom> {
         let of_owner = self.registry.owners.admit(owner.hash(), limit).ok_or(NoRoom::Identity)?;
         if let Some(permit) = &mut self.permit {
@@ -349,8 +350,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Opens the session, with its first receiver attached; not if the endpoint shuts down by now. `fallback`
-    /// is counted.
+    /// Opens the session with its first receiver attached, unless the endpoint has begun to shut down. `fallback`
+    /// counts it as one opened over HTTP although WebSocket is enabled.
     pub(crate) fn open(
         mut self,
         connection: Connection,
@@ -383,7 +384,7 @@ impl Drop for Reservation {
     }
 }
 
-/// A session's entry in the registry; dropped by its driver when it is over, or when the runtime stops.
+/// A session's entry in the registry. Its driver drops it when the session is over, or when the runtime stops.
 #[derive(Debug)]
 pub(crate) struct Registered {
     registry: Arc<Registry>,
@@ -393,12 +394,12 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// Counts its handler until the token is dropped.
+    /// Counts the session's handler until the token is dropped.
     pub(super) fn count_handler(&self) -> TaskTrackerToken {
         self.registry.drain.handler()
     }
 
-    /// Its permit, to be kept beyond the session for as long as its handler runs.
+    /// Takes the session's permit, which is kept beyond the session until its handler has returned.
     pub(super) fn take_permit(&mut self) -> Option<SessionPermit> {
         self.permit.take()
     }

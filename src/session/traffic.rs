@@ -1,18 +1,18 @@
-//! What sessions count, and how that is added up.
+//! The counters of sessions, and their sums.
 
 use super::{close_kind::CloseKind, close_reason::CloseReason};
 use crate::protocol::{message::Message, transport::Transport};
 
-/// What has gone through one session, or through many.
+/// The traffic of one session, or of many.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Traffic {
     pub(crate) messages_received: u64,
     pub(crate) bytes_received: u64,
     pub(crate) messages_sent: u64,
     pub(crate) bytes_sent: u64,
-    /// Messages to the client that made room for newer ones.
+    /// Messages to the client that were dropped for newer ones.
     pub(crate) overflowed: u64,
-    /// Messages to the client that had not left when the session ended or went.
+    /// Messages to the client that had not left when the session ended or was forgotten.
     pub(crate) abandoned: u64,
     pub(crate) receive_queue_peak: usize,
     pub(crate) send_queue_peak: usize,
@@ -35,7 +35,7 @@ impl Traffic {
     }
 }
 
-/// How far a session is.
+/// The stage of a session's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Opening,
@@ -54,14 +54,14 @@ pub(crate) struct Sample<'a> {
     pub(crate) traffic: &'a Traffic,
 }
 
-/// What the sessions of an endpoint have come to, by transport.
+/// The counters of an endpoint's sessions, by transport.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Totals {
     pub(crate) transports: [TransportStats; Transport::ALL.len()],
     pub(crate) closed: [u64; CloseKind::ALL.len()],
     pub(crate) receive_queue_peak: usize,
     pub(crate) send_queue_peak: usize,
-    /// Sessions opened over an HTTP transport where WebSocket is on.
+    /// Sessions opened over an HTTP transport although WebSocket is enabled.
     pub(crate) fallbacks: u64,
     /// Handlers that have not returned.
     pub(crate) handlers: usize,
@@ -72,7 +72,7 @@ impl Totals {
         &mut self.transports[transport as usize]
     }
 
-    /// Adds a session that is there.
+    /// Adds a session that is in the registry.
     pub(crate) fn add(&mut self, session: Sample<'_>) {
         let stats = self.transport(session.transport);
         match session.state {
@@ -85,12 +85,12 @@ impl Totals {
         self.add_past(session);
     }
 
-    /// Adds a request that the handler's extractors are judging.
+    /// Adds a request that the handler's extractors are checking.
     pub(crate) fn add_opening(&mut self, transport: Transport) {
         self.transport(transport).opening += 1;
     }
 
-    /// Adds what a session leaves behind.
+    /// Adds the counts that stay after a session has been removed.
     pub(crate) fn add_past(&mut self, session: Sample<'_>) {
         let Sample { transport, end, traffic, .. } = session;
         let stats = self.transport(transport);
@@ -108,37 +108,37 @@ impl Totals {
     }
 }
 
-/// The sessions of one transport: how many there are in each state, and what has gone through them.
+/// The sessions of one transport: their number in each state, and their traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TransportStats {
-    /// Now: the handler's extractors judge the request, or the open frame has not left.
+    /// Now: the handler's extractors check the request, or the open frame has not left.
     pub opening: u64,
-    /// Now: open, with a request or socket that receives.
+    /// Now: open, with a receiving request or socket.
     pub attached: u64,
     /// Now: open, between two receiving requests. Never a WebSocket.
     pub detached: u64,
-    /// Now: ended, and the client has not been told.
+    /// Now: ended, and the client has not got the close frame.
     pub closing: u64,
-    /// Now: ended and told, and remembered for the disconnect delay.
+    /// Now: ended, and the client has got the close frame. The session is remembered for the disconnect delay.
     pub closed: u64,
-    /// Sessions, in all.
+    /// Opened sessions, in all.
     pub opened: u64,
-    /// Messages taken from clients, in all.
+    /// Messages accepted from clients, in all.
     pub messages_received: u64,
-    /// The bytes of those, without quoting and framing.
+    /// The bytes of these messages, without quoting and framing.
     pub bytes_received: u64,
-    /// Messages handed to a connection, in all. Whether it carried them to the client, no server sees.
+    /// Messages handed to a connection, in all. A server cannot see whether they reached the client.
     pub messages_sent: u64,
-    /// The bytes of those, without quoting and framing.
+    /// The bytes of these messages, without quoting and framing.
     pub bytes_sent: u64,
-    /// Messages that the application has sent and that never left, in all: they went with their session, or made
-    /// room for newer ones ([`Overflow::DropOldest`](crate::Overflow::DropOldest)).
+    /// Messages that the application has sent and that never left, in all: they were lost with their session, or
+    /// dropped for newer ones ([`Overflow::DropOldest`](crate::Overflow::DropOldest)).
     pub messages_dropped: u64,
 }
 
 impl TransportStats {
-    /// Now: sessions that have not ended.
+    /// Returns the number of sessions that have not ended.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.opening + self.attached + self.detached

@@ -1,4 +1,4 @@
-//! A dropped session closes; that of a handler that may fail, at the end of the handler's poll.
+//! The close of a dropped session. If its handler may fail, the close waits for the end of the handler's poll.
 //!
 //! The handler owns its session, and drops it before its result is known. The result decides how the session closes.
 
@@ -7,7 +7,7 @@ use std::cell::Cell;
 use super::{close_reason::CloseReason, shared::Shared};
 use crate::protocol::close::{INTERNAL_ERROR, NORMAL};
 
-/// The session whose handler is being polled on a thread.
+/// The session whose handler this thread is polling.
 #[derive(Clone, Copy)]
 struct Polled {
     /// The address of its [`Shared`]; 0 for none.
@@ -48,7 +48,8 @@ fn address(shared: &Shared) -> usize {
 /// Closes a session that its application has dropped: now, or at the end of this poll of its own handler.
 pub(super) fn close_dropped(shared: &Shared) {
     let polled = POLLED.get();
-    // A handler may catch a panic of its own.
+    // During a panic the session closes at once: the handler may catch the panic, and the close at the end of its poll
+    // would then be a normal one.
     if polled.session == address(shared) && !std::thread::panicking() {
         POLLED.set(Polled { dropped: true, ..polled });
     } else {
