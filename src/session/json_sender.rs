@@ -16,7 +16,7 @@ use crate::protocol::message::Message;
 
 /// A cloneable handle to the sending side of a [`JsonSession`](crate::JsonSession): a [`Sender`] of values.
 ///
-/// To send one value to many sessions, make it a message once with [`Message::json`] and send that by each
+/// To send one value to many sessions, convert it once with [`Message::json`] and send the message through each
 /// [`get_ref`](Self::get_ref).
 pub struct JsonSender<Out> {
     sender: Sender,
@@ -33,21 +33,21 @@ impl<Out> JsonSender<Out> {
         self.sender.close(code, reason);
     }
 
-    /// Waits for the end of the session and tells its reason.
+    /// Waits for the end of the session and returns its reason.
     ///
     /// # Cancel safety
-    /// Safe; call it as often as you like.
+    /// Safe: the function can be called any number of times.
     pub async fn closed(&self) -> CloseReason {
         self.sender.closed().await
     }
 
-    /// The sender of messages.
+    /// Returns the sender of messages.
     #[must_use]
     pub fn get_ref(&self) -> &Sender {
         &self.sender
     }
 
-    /// The sender of messages, for any.
+    /// Converts this into the sender of messages.
     #[must_use]
     pub fn into_inner(self) -> Sender {
         self.sender
@@ -61,7 +61,7 @@ impl<Out: Serialize> JsonSender<Out> {
     /// [`JsonError::Encode`] if the value cannot be JSON, [`JsonError::Send`] after the end of the session.
     ///
     /// # Cancel safety
-    /// The value is queued only when this returns: dropped before, it is not sent.
+    /// The value is queued only when the future completes: if it is dropped before, the value is not sent.
     pub async fn send(&self, value: &Out) -> Result<(), JsonError> {
         Ok(self.sender.send(encode(value)?).await?)
     }
@@ -92,7 +92,7 @@ impl<Out> fmt::Debug for JsonSender<Out> {
     }
 }
 
-/// As the [`Sink`] of a [`Sender`].
+/// Like the [`Sink`] of a [`Sender`].
 impl<Out: Serialize> Sink<Out> for JsonSender<Out> {
     type Error = JsonError;
 

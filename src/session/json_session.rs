@@ -20,13 +20,13 @@ use super::{
 };
 use crate::protocol::message::Message;
 
-/// A [`Session`] that receives values of `In` and sends values of `Out`, as JSON: from [`Session::json`].
+/// A [`Session`] that receives values of `In` and sends values of `Out`, as JSON. [`Session::json`] creates it.
 ///
-/// What holds for a session holds here: the order, the queues, the end, and that dropping it closes it. It is also a
+/// The order, the queues and the end are those of the session, and dropping this closes the session. It is also a
 /// [`Stream`] and a [`Sink`].
 ///
-/// A message that is not the JSON of an `In` is an error of [`recv`](Self::recv). A handler that returns it closes the
-/// session with 1007 "Invalid JSON" ([`HandlerError`](crate::HandlerError)); one that does not can go on.
+/// A message that is not the JSON of an `In` is an error of [`recv`](Self::recv). A handler that returns this error
+/// closes the session with 1007 "Invalid JSON" ([`HandlerError`](crate::HandlerError)); any other handler can continue.
 ///
 /// ```
 /// use axum_sockjs::{JsonError, Session};
@@ -56,7 +56,7 @@ pub struct JsonSession<In, Out> {
 }
 
 impl Session {
-    /// Makes this a session of values: it receives those of `In` and sends those of `Out`, as JSON.
+    /// Converts this into a session that receives values of `In` and sends values of `Out`, as JSON.
     #[must_use]
     pub fn json<In, Out>(self) -> JsonSession<In, Out> {
         JsonSession { session: self, types: PhantomData }
@@ -64,7 +64,7 @@ impl Session {
 }
 
 impl<In, Out> JsonSession<In, Out> {
-    /// A handle that sends and closes from other tasks; it does not keep the session open.
+    /// Returns a handle that sends and closes from other tasks. It does not keep the session open.
     #[must_use]
     pub fn sender(&self) -> JsonSender<Out> {
         JsonSender::new(self.session.sender())
@@ -75,33 +75,33 @@ impl<In, Out> JsonSession<In, Out> {
         self.session.close(code, reason);
     }
 
-    /// Waits for the end of the session and tells its reason.
+    /// Waits for the end of the session and returns its reason.
     ///
     /// # Cancel safety
-    /// Safe; call it as often as you like.
+    /// Safe: the function can be called any number of times.
     pub async fn closed(&self) -> CloseReason {
         self.session.closed().await
     }
 
-    /// Why the session has ended; `None` while it is open.
+    /// Returns the reason why the session has ended, or `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.session.close_reason()
     }
 
-    /// The session of messages, for what it alone has: its id, its transport, its peer.
+    /// Returns the session of messages, for its id, transport, peer and other properties.
     #[must_use]
     pub fn get_ref(&self) -> &Session {
         &self.session
     }
 
-    /// The session of messages, for one that is received otherwise.
+    /// Returns the session of messages, to receive a message without parsing it.
     #[must_use]
     pub fn get_mut(&mut self) -> &mut Session {
         &mut self.session
     }
 
-    /// The session of messages.
+    /// Converts this back into the session of messages.
     #[must_use]
     pub fn into_inner(self) -> Session {
         self.session
@@ -109,11 +109,12 @@ impl<In, Out> JsonSession<In, Out> {
 }
 
 impl<In: DeserializeOwned, Out> JsonSession<In, Out> {
-    /// The next value from the client; `None` when the session has ended and all that was accepted before has been
-    /// received: see [`Session::recv`].
+    /// Receives the next value from the client. Returns `None` once the session has ended and all messages accepted
+    /// before have been received: see [`Session::recv`].
     ///
     /// # Errors
-    /// [`JsonError::Parse`] with the message that is not the JSON of an `In`. The next call returns what follows it.
+    /// [`JsonError::Parse`] with the message that is not the JSON of an `In`. The next call continues with the message
+    /// after it.
     ///
     /// # Cancel safety
     /// A message is taken only when its value or the error is returned: safe in `select!`.
@@ -121,7 +122,7 @@ impl<In: DeserializeOwned, Out> JsonSession<In, Out> {
         self.session.recv().await.map(parse).transpose()
     }
 
-    /// The next value if one is already here; `None` says nothing about the end.
+    /// Returns the next value if one is already there. `None` does not mean that the session has ended.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -138,7 +139,7 @@ impl<In, Out: Serialize> JsonSession<In, Out> {
     /// [`JsonError::Encode`] if the value cannot be JSON, [`JsonError::Send`] after the end of the session.
     ///
     /// # Cancel safety
-    /// The value is queued only when this returns: dropped before, it is not sent.
+    /// The value is queued only when the future completes: if it is dropped before, the value is not sent.
     pub async fn send(&self, value: &Out) -> Result<(), JsonError> {
         Ok(self.session.send(encode(value)?).await?)
     }
@@ -163,7 +164,7 @@ impl<In, Out> fmt::Debug for JsonSession<In, Out> {
     }
 }
 
-/// The values of the client, until the end. An error is not the end.
+/// The values from the client, until the session ends. The stream continues after an error.
 impl<In: DeserializeOwned, Out> Stream for JsonSession<In, Out> {
     type Item = Result<In, JsonError>;
 
@@ -173,7 +174,7 @@ impl<In: DeserializeOwned, Out> Stream for JsonSession<In, Out> {
     }
 }
 
-/// As the [`Sink`] of a [`Sender`](crate::Sender).
+/// Like the [`Sink`] of a [`Sender`](crate::Sender).
 impl<In, Out: Serialize> Sink<Out> for JsonSession<In, Out> {
     type Error = JsonError;
 

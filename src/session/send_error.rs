@@ -1,4 +1,4 @@
-//! What sending may fail with.
+//! The error of sending a message.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use crate::protocol::message::Message;
 /// The text of [`SendError::Closed`].
 pub(super) const ENDED: &str = "the session has ended";
 
-/// A message that was not sent, and why.
+/// A message that was not sent, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The queue to the client is full: the client reads more slowly than this side sends. Only from
-    /// `try_send` and `try_send_with`. Drop the message, wait with `send`, or close the session.
+    /// The queue to the client is full: the client reads more slowly than this side sends. Only `try_send` and
+    /// `try_send_with` return this. Drop the message, wait with `send`, or close the session.
     Full(Message),
-    /// The session has ended. [`close_reason`](crate::Session::close_reason) tells why.
+    /// The session has ended. [`close_reason`](crate::Session::close_reason) returns the reason.
     Closed(Message),
-    /// Binary data can only go to a client of the raw WebSocket; SockJS frames hold text. Send it as text,
-    /// in base64 for instance.
+    /// Binary data can only go to a client of the raw WebSocket, since SockJS frames hold text. Send it as text, for
+    /// instance in base64.
     BinaryUnsupported(Message),
 }
 
 impl SendError {
-    /// Gives the message back.
+    /// Returns the message.
     #[must_use]
     pub fn into_message(self) -> Message {
         match self {

@@ -1,28 +1,28 @@
-//! The right of one request to bring messages to a session: the door for those that do.
+//! The right of one sending request to bring messages to its session.
 
 use std::{future::Future, sync::Arc};
 
 use super::{close_reason::CloseReason, core::inbox::Accepted, shared::Shared, state::Closed};
 use crate::protocol::message::Message;
 
-/// Given back when dropped.
+/// The permit of one sending request. Dropping it lets another request in.
 #[derive(Debug)]
 pub(crate) struct SendPermit {
     shared: Arc<Shared>,
-    /// The last batch, if the application is to have its turn with it before the request is answered.
+    /// The last batch, if the request is answered only after the application has been polled with it.
     batch: Option<Accepted>,
 }
 
 impl SendPermit {
-    /// Lets one more request in, while fewer than `limit` are under way.
+    /// Returns a permit, unless `limit` requests are in flight already.
     pub(crate) fn acquire(shared: Arc<Shared>, limit: usize) -> Option<Self> {
         shared.pending_sends.begin(limit).then(|| Self { shared, batch: None })
     }
 
-    /// Takes the batch when there is room for it, and drains it then.
+    /// Accepts a batch once the queue has room for it; `batch` is then empty.
     ///
     /// # Cancel safety
-    /// Until it is ready, nothing is taken.
+    /// Nothing is accepted until the future completes.
     pub(crate) fn accept<'a>(
         &'a mut self,
         batch: &'a mut Vec<Message>,
@@ -30,19 +30,20 @@ impl SendPermit {
         self.shared.accept(batch, &mut self.batch)
     }
 
-    /// Completes when the application has had its turn with the last batch, or need not.
+    /// Completes when the application has been polled with the last batch, or at once if the response need not wait for
+    /// that.
     pub(crate) async fn attended(&self) {
         if let Some(batch) = self.batch {
             self.shared.attended(batch).await;
         }
     }
 
-    /// Completes when the session has ended.
+    /// Waits for the end of the session and returns its reason.
     pub(crate) fn ended(&self) -> impl Future<Output = CloseReason> + Unpin {
         self.shared.ended()
     }
 
-    /// Whether what the client sends is thrown away, since this side has closed.
+    /// Whether messages from the client are discarded, since this side has closed the session.
     pub(crate) fn is_discarding(&self) -> bool {
         self.shared.is_discarding()
     }

@@ -33,7 +33,7 @@ use futures_sink::Sink;
 /// each sender's order.
 pub struct Sender {
     shared: Arc<Shared>,
-    /// Its waits as a [`Sink`], for room and for all to be on its way.
+    /// The waits of the [`Sink`]: for room, and for the receiver to take all messages.
     ready: Ticket,
     flushed: Ticket,
 }
@@ -47,43 +47,43 @@ impl Sender {
         &self.shared
     }
 
-    /// Sends a message to the client, and waits while the queue to it is full: or does instead what
-    /// [`Options::send_overflow`](crate::Options::send_overflow) says.
+    /// Sends a message to the client. If the queue to the client is full, it waits, or does what
+    /// [`Options::send_overflow`](crate::Options::send_overflow) says instead.
     ///
-    /// Those who wait are served in the order in which they came, whatever their messages need: a large message
-    /// waits for no more than what was sent before it. A `send` that has been told of its room and is neither polled
-    /// nor dropped keeps that room from others.
+    /// Waiting calls are served in the order in which they came, whatever the size of their messages: a large message
+    /// waits only for those sent before it. A call that has been granted its room and is neither polled nor dropped
+    /// keeps that room from others.
     ///
-    /// `Ok` means that the message is queued, in its place behind those before it. It leaves with the
-    /// client's next receiving request, or at once if there is one; a client that is lost takes its queue
-    /// with it. The bound of the queue is [`Options::send_queue_bytes`](crate::Options::send_queue_bytes).
+    /// `Ok` means that the message is queued, behind those sent before it. It leaves at once if a receiving request or
+    /// socket is attached, otherwise with the client's next receiving request. If the client is lost, its queue is lost
+    /// too. The bound of the queue is [`Options::send_queue_bytes`](crate::Options::send_queue_bytes).
     ///
     /// # Errors
-    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any
-    /// transport but the raw WebSocket. Both give the message back.
+    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any transport but the
+    /// raw WebSocket. Both return the message.
     ///
     /// # Cancel safety
-    /// The message is queued only when this returns: dropped before, it is not sent.
+    /// The message is queued only when the future completes: if it is dropped before, the message is not sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.send_by(message.into(), None).await
     }
 
-    /// Sends a message as [`send`](Self::send) does, with a policy of its own for a full queue in place of
+    /// Sends a message like [`send`](Self::send), with its own policy for a full queue in place of
     /// [`Options::send_overflow`](crate::Options::send_overflow).
     ///
     /// | policy | with room | the queue is full |
     /// |---|---|---|
-    /// | [`Wait`](Overflow::Wait) | is queued behind those who wait | waits |
+    /// | [`Wait`](Overflow::Wait) | is queued behind waiting calls | waits |
     /// | [`Close`](Overflow::Close) | is queued at once | ends the session |
-    /// | [`DropOldest`](Overflow::DropOldest) | is queued at once; while others wait, in the place of the oldest | is queued in the place of the oldest |
+    /// | [`DropOldest`](Overflow::DropOldest) | is queued at once; while other calls wait, in the place of the oldest | is queued in the place of the oldest |
     ///
-    /// All calls share one queue. `DropOldest` may throw away a message that another call has queued, and told so
-    /// with `Ok`, whatever the policy of that call: [`dropped_messages`](Self::dropped_messages) counts it. So a message
-    /// that must arrive is the last that is sent, or no call on its session drops.
+    /// All calls share one queue. `DropOldest` may drop a message for which another call has returned `Ok`, whatever
+    /// the policy of that call: [`dropped_messages`](Self::dropped_messages) counts it. So a message that must arrive
+    /// is the last one that is sent, or no call on its session uses `DropOldest`.
     ///
-    /// Only `Wait` waits; the others are done at once, also while others wait for room. They do not take the room from
-    /// those for ever: while anyone waits, `DropOldest` drops as many bytes as it queues, and what the client reads is
-    /// for those who wait. `Close` takes room that is too little for the first who waits.
+    /// Only `Wait` waits. The other policies complete at once, even while calls wait for room, but they do not starve
+    /// these: while any call waits, `DropOldest` drops as many bytes as it queues, and the room that the client makes
+    /// goes to the waiting calls. `Close` uses only room that is too little for the first waiting call.
     ///
     /// ```
     /// use axum_sockjs::{Overflow, SendError, Sender};
@@ -99,7 +99,7 @@ impl Sender {
     /// As [`send`](Self::send); with `Close` also [`SendError::Closed`] when the queue is full.
     ///
     /// # Cancel safety
-    /// The message is queued only when this returns: dropped before, it is not sent.
+    /// The message is queued only when the future completes: if it is dropped before, the message is not sent.
     pub async fn send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
         self.send_by(message.into(), Some(overflow)).await
     }
@@ -110,24 +110,25 @@ impl Sender {
         sent.map_err(|Closed| SendError::Closed(message))
     }
 
-    /// Sends a message to the client if there is room for it, and no [`send`](Self::send) waits for room already: or
-    /// does instead what [`Options::send_overflow`](crate::Options::send_overflow) says.
+    /// Sends a message to the client if there is room for it and no [`send`](Self::send) waits for room. Otherwise it
+    /// returns the message, or does what [`Options::send_overflow`](crate::Options::send_overflow) says instead.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full, or others wait for it.
+    /// As [`send`](Self::send), and [`SendError::Full`] when the queue is full, or other calls wait for room.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.try_send_by(message.into(), None)
     }
 
-    /// Sends a message as [`send_with`](Self::send_with) does, and never waits: what would have to comes back.
+    /// Sends a message like [`send_with`](Self::send_with), but never waits: a message that would have to wait is
+    /// returned.
     ///
-    /// So one slow client does not hold up a broadcast: with [`Overflow::Wait`] it misses the message, and the call
-    /// tells so.
+    /// So one slow client does not delay a broadcast: with [`Overflow::Wait`] it misses the message, and the call
+    /// returns an error.
     ///
     /// ```
     /// use axum_sockjs::{Message, Overflow, SendError, Sender};
     ///
-    /// /// Tells how many got it.
+    /// /// Returns how many members got it.
     /// fn broadcast(members: &[Sender], text: &str) -> usize {
     ///     let message = Message::from(text);
     ///     let queued = |member: &&Sender| member.try_send_with(message.clone(), Overflow::Wait).is_ok();
@@ -136,9 +137,9 @@ impl Sender {
     /// ```
     ///
     /// # Errors
-    /// [`SendError::Full`] with [`Overflow::Wait`], when the queue is full or others wait for it;
+    /// [`SendError::Full`] with [`Overflow::Wait`], when the queue is full or other calls wait for room;
     /// [`SendError::Closed`] after the end, and with [`Overflow::Close`] when the queue is full;
-    /// [`SendError::BinaryUnsupported`] as [`send`](Self::send). Each gives the message back.
+    /// [`SendError::BinaryUnsupported`] as [`send`](Self::send). Each returns the message.
     pub fn try_send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
         self.try_send_by(message.into(), Some(overflow))
     }
@@ -160,14 +161,14 @@ impl Sender {
 
     /// Closes the session with a code and a text.
     ///
-    /// The client gets what was sent before, then the close frame; every later poll gets that frame again
-    /// until the disconnect delay ends. The first close of a session counts, later ones do nothing. See
-    /// [`CloseFrame`] for which codes travel where.
+    /// The client gets the messages sent before, then the close frame. Every later poll gets that frame again until the
+    /// disconnect delay ends. Only the first close of a session has an effect. [`CloseFrame`] says which codes reach
+    /// which clients.
     pub fn close(&self, code: u16, reason: impl Into<Cow<'static, str>>) {
         self.shared.end(CloseReason::Server(CloseFrame::new(code, reason)));
     }
 
-    /// Closes the session and says whether that was news.
+    /// Ends the session. Returns `false` if it had ended before.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
         self.shared.end(reason)
     }
@@ -175,14 +176,14 @@ impl Sender {
     /// Changes the interval of this session's heartbeats from now on, in place of
     /// [`Options::heartbeat`](crate::Options::heartbeat); `None` stops them.
     ///
-    /// It applies to every transport and to each receiving request of the session, until it is changed again. The time
-    /// since the last frame counts: if the new interval is already over, a heartbeat leaves at once. On a WebSocket
-    /// the pings change with the heartbeats, and so does what depends on them: without heartbeats no answer is
-    /// expected within [`Options::pong_timeout`](crate::Options::pong_timeout), not even to a ping that has left, and
-    /// a dead peer is found only when it is sent something. After the end this does nothing.
+    /// The interval applies to each receiving request of the session, on every transport, until it is changed again. It
+    /// counts from the last frame: if it is already over, a heartbeat leaves at once. On a WebSocket the pings change
+    /// with the heartbeats. Without heartbeats no answer is expected within
+    /// [`Options::pong_timeout`](crate::Options::pong_timeout), not even to a ping that has left, and a dead peer is
+    /// found only when something is sent to it. After the end of the session the call has no effect.
     ///
-    /// For a protocol above that has heartbeats of its own, such as STOMP: while those run, the session's are not
-    /// needed.
+    /// This is for protocols above SockJS that have their own heartbeats, such as STOMP: while those run, the session
+    /// needs none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -210,10 +211,10 @@ impl Sender {
         self.shared.set_heartbeat(interval);
     }
 
-    /// Waits for the end of the session and tells its reason.
+    /// Waits for the end of the session and returns its reason.
     ///
     /// # Cancel safety
-    /// Safe; call it as often as you like.
+    /// Safe: the function can be called any number of times.
     pub async fn closed(&self) -> CloseReason {
         self.shared.ended().await
     }
@@ -231,44 +232,44 @@ impl Sender {
         WeakSender { shared: Arc::downgrade(&self.shared) }
     }
 
-    /// How many messages to this client were dropped to make room for newer ones; always 0 unless the policy of the
-    /// endpoint, or of a [`send_with`](Self::send_with), is [`Overflow::DropOldest`].
+    /// Returns the number of messages to this client that were dropped for newer ones. It is always 0 unless the policy
+    /// of the endpoint, or of a [`send_with`](Self::send_with), is [`Overflow::DropOldest`].
     #[must_use]
     pub fn dropped_messages(&self) -> u64 {
         self.shared.dropped_messages()
     }
 
-    /// Why the session has ended; `None` while it is open.
+    /// Returns the reason why the session has ended, or `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.shared.close_reason()
     }
 
-    /// The connection's id: see [`Session::id`](crate::Session::id).
+    /// Returns the connection's id: see [`Session::id`](crate::Session::id).
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.shared.connection.id
     }
 
-    /// The transport by which the session was opened.
+    /// Returns the transport over which the session was opened.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.shared.connection.transport
     }
 
-    /// The sub-protocol of the WebSocket: see [`Session::subprotocol`](crate::Session::subprotocol).
+    /// Returns the sub-protocol of the WebSocket: see [`Session::subprotocol`](crate::Session::subprotocol).
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.shared.connection.subprotocol.as_deref()
     }
 
-    /// The identity of the session's owner: see [`Session::identity`](crate::Session::identity).
+    /// Returns the identity of the session's owner: see [`Session::identity`](crate::Session::identity).
     #[must_use]
     pub fn identity<I: 'static>(&self) -> Option<&I> {
         self.shared.connection.owner.as_ref()?.identity()
     }
 
-    /// The peer's address: see [`Session::peer_addr`](crate::Session::peer_addr).
+    /// Returns the peer's address: see [`Session::peer_addr`](crate::Session::peer_addr).
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared.connection.peer
@@ -337,19 +338,19 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// Sends with the same back-pressure as [`Sender::send`], but `SinkExt::send` also flushes: over a polling
-/// transport it waits for the client's next poll. `Ok` does not tell a message that was taken from one that was
+/// Sends with the same back-pressure as [`Sender::send`], but `SinkExt::send` also flushes: over a polling transport it
+/// waits for the client's next poll. `Ok` does not distinguish a message that a receiver has taken from one that was
 /// lost with its session; [`close_reason`](Sender::close_reason) does.
 ///
-/// `poll_flush` waits until all that was sent is on its way, or lost with its session; `poll_close` flushes and then closes with 1000
-/// "Normal closure". Between `poll_ready` and `start_send` another sender may fill the queue: the message is
-/// then taken beyond the bound.
+/// `poll_flush` waits until receivers have taken all messages, or the rest is lost with the session; `poll_close`
+/// flushes and then closes with 1000 "Normal closure". Between `poll_ready` and `start_send` another sender may fill
+/// the queue: the message is then queued beyond the bound.
 impl Sink<Message> for Sender {
     type Error = SendError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { shared, ready, .. } = &mut *self;
-        // After the end, `start_send` gives the message back.
+        // After the end, `start_send` returns the message.
         shared.poll_writable(ready, cx).map(|_| Ok(()))
     }
 

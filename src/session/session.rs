@@ -1,4 +1,4 @@
-//! What the application holds of one session.
+//! The application's side of one session.
 
 use std::{
     fmt,
@@ -21,20 +21,20 @@ use crate::protocol::{message::Message, transport::Transport};
 
 /// An open connection to one client, given to the endpoint's handler.
 ///
-/// A session receives with [`recv`](Self::recv) and sends with [`send`](Self::send), in order and each
-/// message once, over whatever transport the client has chosen. It is also a [`Stream`] of messages and a
-/// [`Sink`] for them. [`sender`](Self::sender) makes handles that send from other tasks.
+/// A session receives with [`recv`](Self::recv) and sends with [`send`](Self::send), in order and each message once,
+/// over the transport that the client has chosen. It is also a [`Stream`] of messages and a [`Sink`] for them.
+/// [`sender`](Self::sender) makes handles that send from other tasks.
 ///
-/// **Dropping a session closes it** with 1000 "Normal closure", so a handler that returns has hung up;
-/// with 1011 "Internal error" if it panics. If it returns an error, [that has a frame](crate::HandlerError).
-/// Messages sent before reach the client before the close. To keep a session beyond its handler, move it into
-/// another task.
+/// **Dropping a session closes it** with 1000 "Normal closure". So a session closes when its handler returns; with 1011
+/// "Internal error" if the handler panics, and with the [frame of its error](crate::HandlerError) if it returns one.
+/// Messages sent before reach the client before the close. To keep a session beyond its handler, move it into another
+/// task.
 ///
 /// # The end
 ///
-/// When the session ends for whatever reason, `recv` first returns what the client had sent, then `None`;
-/// [`closed`](Self::closed) and [`close_reason`](Self::close_reason) tell why. A handler is never cancelled:
-/// one that waits for something else may wait for `closed` beside it.
+/// When the session ends, `recv` first returns the messages that the client had sent, then `None`;
+/// [`closed`](Self::closed) and [`close_reason`](Self::close_reason) return the reason. A handler is never cancelled:
+/// one that waits for something else can wait for `closed` beside it.
 pub struct Session {
     sender: Sender,
 }
@@ -48,12 +48,12 @@ impl Session {
         self.sender.shared()
     }
 
-    /// The next message from the client; `None` when the session has ended and all that was accepted before
-    /// has been received.
+    /// Receives the next message from the client. Returns `None` once the session has ended and all messages accepted
+    /// before have been received.
     ///
-    /// Over the HTTP transports, where no response of the session's is open, the request that brings messages is
-    /// answered once the handler has run with them until it waits for something, or
-    /// [its turn](crate#taking-turns) is over. What it has sent back by then leaves with the client's next poll.
+    /// Over the HTTP transports, if no response of the session is open, a request that brings messages is answered once
+    /// the handler has run with them until it waits for something, or until [its turn](crate#taking-turns) is over.
+    /// Messages that it has sent by then leave with the client's next poll.
     ///
     /// # Cancel safety
     /// A message is taken only when it is returned: safe in `select!`.
@@ -61,7 +61,7 @@ impl Session {
         poll_fn(|cx| self.shared().poll_receive(cx)).await
     }
 
-    /// The next message if one is already here; `None` says nothing about the end.
+    /// Returns the next message if one is already there. `None` does not mean that the session has ended.
     pub fn try_recv(&mut self) -> Option<Message> {
         self.shared().try_receive()
     }
@@ -72,11 +72,11 @@ impl Session {
     /// [`Session::json`] makes this a session that sends values.
     ///
     /// # Errors
-    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any
-    /// transport but the raw WebSocket. Both give the message back.
+    /// [`SendError::Closed`] after the end, [`SendError::BinaryUnsupported`] for binary data on any transport but the
+    /// raw WebSocket. Both return the message.
     ///
     /// # Cancel safety
-    /// The message is queued only when this returns: dropped before, it is not sent.
+    /// The message is queued only when the future completes: if it is dropped before, the message is not sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.sender.send(message).await
     }
@@ -89,22 +89,22 @@ impl Session {
         self.sender.try_send(message)
     }
 
-    /// Sends a message to the client, with a policy of its own for a full queue: see [`Sender::send_with`].
+    /// Sends a message to the client, with its own policy for a full queue: see [`Sender::send_with`].
     ///
     /// # Errors
     /// As [`send`](Self::send); with [`Overflow::Close`] also [`SendError::Closed`] when the queue is full.
     ///
     /// # Cancel safety
-    /// The message is queued only when this returns: dropped before, it is not sent.
+    /// The message is queued only when the future completes: if it is dropped before, the message is not sent.
     pub async fn send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
         self.sender.send_with(message, overflow).await
     }
 
-    /// Sends a message to the client with a policy of its own for a full queue, and never waits: see
+    /// Sends a message to the client with its own policy for a full queue, and never waits: see
     /// [`Sender::try_send_with`].
     ///
     /// # Errors
-    /// As [`send_with`](Self::send_with), and [`SendError::Full`] where that would wait.
+    /// As [`send_with`](Self::send_with), and [`SendError::Full`] if the message would have to wait.
     pub fn try_send_with(&self, message: impl Into<Message>, overflow: Overflow) -> Result<(), SendError> {
         self.sender.try_send_with(message, overflow)
     }
@@ -114,7 +114,7 @@ impl Session {
         self.sender.close(code, reason);
     }
 
-    /// A handle that sends and closes from other tasks; it does not keep the session open.
+    /// Returns a handle that sends and closes from other tasks. It does not keep the session open.
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
@@ -129,12 +129,12 @@ impl Session {
         self.sender.set_heartbeat(interval);
     }
 
-    /// Waits for the end of the session and tells its reason: see [`Sender::closed`].
+    /// Waits for the end of the session and returns its reason: see [`Sender::closed`].
     pub async fn closed(&self) -> CloseReason {
         self.sender.closed().await
     }
 
-    /// How many messages were dropped for newer ones: see [`Sender::dropped_messages`].
+    /// Returns the number of messages that were dropped for newer ones: see [`Sender::dropped_messages`].
     #[must_use]
     pub fn dropped_messages(&self) -> u64 {
         self.sender.dropped_messages()
@@ -146,28 +146,28 @@ impl Session {
         self.sender.is_closed()
     }
 
-    /// Why the session has ended; `None` while it is open.
+    /// Returns the reason why the session has ended, or `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.sender.close_reason()
     }
 
-    /// The id of this connection: random, made by the server, fit for logs and maps.
+    /// Returns the id of this connection: random, made by the server, suited for logs and maps.
     ///
-    /// It is not the session id of the protocol. That one lets its holder read and send, so an application
-    /// never sees it.
+    /// It is not the session id of the protocol, which lets its holder read and send and which an application never
+    /// sees.
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.sender.id()
     }
 
-    /// The transport by which the session was opened.
+    /// Returns the transport over which the session was opened.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.sender.transport()
     }
 
-    /// The sub-protocol that the client of a WebSocket and the endpoint have agreed on
+    /// Returns the sub-protocol that the client of a WebSocket and the endpoint have agreed on
     #[cfg_attr(feature = "websocket", doc = "([`Options::subprotocols`](crate::Options::subprotocols)).")]
     /// Always `None` on the HTTP transports.
     #[must_use]
@@ -175,8 +175,8 @@ impl Session {
         self.sender.subprotocol()
     }
 
-    /// The identity of the session's owner, as [`SockJs::identity`](crate::SockJs::identity) returned it for the
-    /// opening request. `None` if the endpoint has no such function, or if it returns another type.
+    /// Returns the identity of the session's owner, as [`SockJs::identity`](crate::SockJs::identity) returned it for
+    /// the opening request. `None` if the endpoint has no such function, or if the function returns another type.
     ///
     /// ```
     /// use axum_sockjs::Session;
@@ -193,10 +193,9 @@ impl Session {
         self.sender.identity()
     }
 
-    /// The address of the socket that brought the opening request; with a proxy between, the proxy's.
+    /// Returns the address of the socket that brought the opening request. Behind a proxy this is the proxy's address.
     ///
-    /// `None` unless the server makes it known as axum's
-    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), as
+    /// `None` unless the server provides it as axum's [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), as
     /// `into_make_service_with_connect_info::<SocketAddr>()` does.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
@@ -216,7 +215,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The messages of the client, until the end.
+/// The messages from the client, until the session ends.
 impl Stream for Session {
     type Item = Message;
 
@@ -225,7 +224,7 @@ impl Stream for Session {
     }
 }
 
-/// As the [`Sink`] of a [`Sender`].
+/// Like the [`Sink`] of a [`Sender`].
 impl Sink<Message> for Session {
     type Error = SendError;
 
