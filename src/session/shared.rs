@@ -1,6 +1,6 @@
-//! The one place where a session is locked: the state machine, and whom to wake.
+//! The lock around a session: its state machine, and the tasks that wait for it.
 //!
-//! A std mutex, because no holder ever waits: under it run only [`Core`]'s methods, never user code, an
+//! The lock is a std mutex, since its holders never wait: only methods of [`Core`] run under it, never user code, an
 //! await or a wake-up. Wakers are collected under the lock and woken after it.
 
 use std::{
@@ -38,17 +38,17 @@ use super::{
 };
 use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
 
-/// One session, as its receivers, senders, driver and application share it.
+/// One session, shared by its receivers, senders, driver and application.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) connection: Connection,
-    /// The sending requests that are under way.
+    /// The sending requests that are in flight.
     pub(super) pending_sends: PendingSends,
     state: Mutex<State>,
 }
 
 impl Shared {
-    /// A new session and the id of its first receiver.
+    /// Creates a session, and returns it with the id of its first receiver.
     pub(crate) fn new(
         connection: Connection,
         settings: Settings,
@@ -61,15 +61,16 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs under the lock; if it did, one session must not take others down.
+        // No code that can panic runs under the lock. If some did, one session must not take others down.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one transition and wakes whom it concerns.
+    /// Runs one transition, then wakes the tasks that wait for its events.
     fn update<R>(&self, transition: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = transition(&mut state);
-        // Dropped after the lock: it may be the last to hold its task, and that may hold this session.
+        // This waker is dropped after the lock is released: it may hold the last reference to its task, and the task
+        // may hold this session.
         let replaced = state.replaced.take();
         let events = state.core.take_events();
         if events.is_empty() {
@@ -87,7 +88,7 @@ impl Shared {
         result
     }
 
-    /// Waits for what `ready` waits for; it is asked again after each `event`.
+    /// Waits until `ready` returns a value. It is called at once, and again after each `event`.
     fn wait<T>(
         &self,
         event: Events,
@@ -103,7 +104,7 @@ impl Shared {
         Wait { shared: self, ticket: Ticket::default(), attempt }
     }
 
-    /// Takes a wait back that has not come to its end, so that nothing keeps its task alive.
+    /// Removes a wait that has not completed, so that its waker does not keep the task alive.
     pub(super) fn forget(&self, ticket: Ticket) {
         if ticket != Ticket::default() {
             self.update(|state| state.forget(ticket));
@@ -137,8 +138,8 @@ impl Shared {
         })
     }
 
-    /// Clears this task's own wakers, so that its own events do not wake it again: it is about to look for frames and
-    /// to let the application look for messages, and sets them again where there is nothing.
+    /// Clears the wakers of the caller's own task, so that the task's own events do not wake it again. The task is
+    /// about to poll for frames and to run the application, and each poll that finds nothing sets its waker again.
     #[cfg(feature = "websocket")]
     pub(super) fn disarm(&self, waker: &Waker) {
         let _dropped_after_the_lock = {
@@ -162,7 +163,8 @@ impl Shared {
         self.update(|state| state.core.heard());
     }
 
-    /// Tells which message the socket is reading, of which a part has yet to come.
+    /// Reports the number of the message whose rest the socket reads, or `None` if the message is complete or the
+    /// socket is not read.
     #[cfg(feature = "websocket")]
     pub(super) fn set_unfinished(&self, message: Option<u64>) {
         self.update(|state| state.core.set_unfinished(message, now()));
@@ -199,11 +201,11 @@ impl Shared {
         self.update(|state| state.accept(batch, ticket, cx.waker()))
     }
 
-    /// Takes the batch when there is room for it, and drains it then. Tells by `number` how many have been accepted with
-    /// it: none if a receiver is there for what the application says to it.
+    /// Accepts a batch once the queue has room for it; `batch` is then empty. `number` becomes the number of batches
+    /// accepted so far, or `None` if a receiver is attached, which gets the application's reply.
     ///
     /// # Cancel safety
-    /// Until it is ready, nothing is taken.
+    /// Nothing is accepted until the future completes.
     pub(super) fn accept<'a>(
         &'a self,
         batch: &'a mut Vec<Message>,
@@ -215,18 +217,18 @@ impl Shared {
         })
     }
 
-    /// Completes when the application has had its turn with so many batches, or need not: a receiver is there for what
-    /// it says to them.
+    /// Completes when the application has been polled with this many batches, or at once if a receiver is attached,
+    /// which gets the application's reply.
     pub(super) fn attended(&self, accepted: Accepted) -> impl Future<Output = ()> + Unpin {
         self.wait(Events::ATTENDED, move |core| ready_if(core.attached() || core.has_attended(accepted)))
     }
 
-    /// Whether what the client sends is thrown away, since this side has closed.
+    /// Whether messages from the client are discarded, since this side has closed the session.
     pub(crate) fn is_discarding(&self) -> bool {
         self.lock().core.is_discarding()
     }
 
-    /// Ends the session and says whether that was news: the first reason stays.
+    /// Ends the session. Returns `false` if it had ended before: the first reason stays.
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
         self.update(|state| state.core.end(reason, now()))
     }
@@ -254,7 +256,7 @@ impl Shared {
         self.update(|state| state.core.receive().ok().flatten())
     }
 
-    /// Without a policy of its own, a call has the endpoint's; here and below.
+    /// `overflow` is the policy of this call. `None` is the endpoint's policy, here and below.
     pub(super) fn try_send(&self, message: &Message, overflow: Option<Overflow>) -> Result<(), Refused> {
         self.prepare(message);
         self.update(|state| {
@@ -273,7 +275,7 @@ impl Shared {
         .await
     }
 
-    /// Queues a message whether or not there is room: what `poll_writable` has promised to a `Sink`.
+    /// Queues a message whether or not there is room: `poll_writable` has promised room to a `Sink`.
     pub(super) fn push(&self, message: &Message) -> Result<(), Closed> {
         self.prepare(message);
         self.update(|state| state.push(message)).map_err(|_| Closed)
@@ -293,7 +295,7 @@ impl Shared {
         })
     }
 
-    /// Completes when a receiver has taken all that was sent, or nothing of it is left.
+    /// Completes when receivers have taken all messages, or the rest is lost.
     pub(super) fn poll_flushed(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<()> {
         self.update(|state| {
             state.wait_for(Events::FLUSHED, ticket, cx.waker(), |core| ready_if(core.flushed()))
@@ -323,7 +325,7 @@ impl Shared {
         self.lock().core.close_reason().is_some()
     }
 
-    /// Quotes the message before the lock is taken, once for all sessions it goes to.
+    /// Quotes a message before the lock is taken. The message keeps the result, for all sessions that it is sent to.
     fn prepare(&self, message: &Message) {
         if self.connection.transport.is_framed() {
             message.quoted();
@@ -332,7 +334,7 @@ impl Shared {
 
     // The driver's side.
 
-    /// Lets the deadline act if it has come, and says how things stand.
+    /// Does what is due by the clock, and returns the status for the driver.
     pub(super) fn drive(&self, cx: &mut Context<'_>) -> Status {
         self.update(|state| {
             let now = now();
@@ -348,16 +350,17 @@ impl Shared {
         })
     }
 
-    /// The application has had its turn since so many batches were accepted.
+    /// Records that the application has been polled since this many batches were accepted.
     pub(super) fn attend(&self, accepted: Accepted) {
         self.update(|state| state.core.attend(accepted));
     }
 
     // The endpoint's side.
 
-    /// Ends the session because the endpoint shuts down, which waits for `count` to be dropped.
+    /// Ends the session because the endpoint shuts down. The shutdown waits until `count` is dropped.
     pub(super) fn leave(&self, frame: &CloseFrame, count: TaskTrackerToken) {
-        // Not dropped under the lock, here or below: dropping the last one wakes whoever waits for the shutdown.
+        // The token is not dropped under the lock, here or below: dropping the last one wakes the task that waits for
+        // the shutdown.
         let mut count = Some(count);
         self.update(|state| {
             state.core.leave(frame, now());
@@ -367,19 +370,20 @@ impl Shared {
         });
     }
 
-    /// Whether a shutdown still has something to wait for.
+    /// Whether a shutdown still waits for this session.
     pub(super) fn is_leaving(&self) -> bool {
         self.lock().core.is_leaving()
     }
 
-    /// What came of the close frame that a shutdown had for the client, and the messages lost on the way.
+    /// Returns the outcome of the close frame that a shutdown had for the client, and the number of messages lost
+    /// before it.
     pub(super) fn farewell(&self) -> Option<(Farewell, u64)> {
         let state = self.lock();
-        // What made room for newer messages, before or since, is no loss of the shutdown's.
+        // Messages dropped for newer ones, before or since, do not count as lost in the shutdown.
         state.core.farewell().map(|farewell| (farewell, state.core.traffic().abandoned))
     }
 
-    /// Shows how the session stands. `look` runs under the lock.
+    /// Calls `look` with the session's current state, under the lock.
     pub(super) fn sample<R>(&self, look: impl FnOnce(Sample<'_>) -> R) -> R {
         let state = self.lock();
         look(Sample {
@@ -394,7 +398,7 @@ impl Shared {
         *self.lock().core.traffic()
     }
 
-    /// Forgets the session, which ends if it has not: no receiver can attach any more.
+    /// Forgets the session: no receiver can attach any more. A session that has not ended ends first.
     pub(crate) fn discard(&self) {
         self.update(|state| state.core.discard(now()));
     }
@@ -403,28 +407,28 @@ impl Shared {
         self.lock().core.is_gone()
     }
 
-    /// Whether the application has it, or is about to.
+    /// Whether the application has got the session, or is about to.
     pub(crate) fn handler_due(&self) -> bool {
         self.lock().core.handler_due()
     }
 }
 
-/// What the driver has to know.
+/// The status of a session for its driver.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Status {
-    /// The client has its open frame, and had it before the end: the handler has to run.
+    /// The open frame was taken before the end: the handler has to run.
     pub(super) handler_due: bool,
     pub(super) ended: bool,
     pub(super) gone: bool,
     pub(super) deadline: Option<Instant>,
-    /// How many batches wait for the application to have had its turn, or have waited.
+    /// The number of accepted batches whose senders wait, or have waited, for the application to be polled.
     pub(super) accepted: Accepted,
 }
 
-/// Takes part in the runtime's cooperative scheduling: an application whose calls never have to wait, one that
-/// sends without end for instance, lets its own socket and the other tasks of its thread run all the same.
+/// Takes part in the runtime's cooperative scheduling. So an application whose calls never have to wait, for instance
+/// one that sends endlessly, lets its own socket and the other tasks of its thread run.
 ///
-/// Out of budget, `poll` is not called, and the task comes again.
+/// Without budget `poll` is not called, and the task is woken to be polled again.
 fn cooperate<T>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     let budget = ready!(coop::poll_proceed(cx));
     let result = poll(cx);
@@ -438,10 +442,10 @@ fn ready_if(done: bool) -> Poll<()> {
     if done { Poll::Ready(()) } else { Poll::Pending }
 }
 
-/// A wait for a session to come into some state.
+/// A future that completes when `attempt` returns a value.
 ///
 /// # Cancel safety
-/// Dropping it leaves nothing behind.
+/// Dropping it removes its wait from the session.
 #[must_use = "futures do nothing unless polled"]
 struct Wait<'a, F> {
     shared: &'a Shared,
@@ -449,7 +453,7 @@ struct Wait<'a, F> {
     attempt: F,
 }
 
-// Nothing in it is ever pinned.
+// No field is ever pinned.
 impl<F> Unpin for Wait<'_, F> {}
 
 impl<T, F: FnMut(&mut State, &mut Ticket, &Waker) -> Poll<T>> Future for Wait<'_, F> {

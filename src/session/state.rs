@@ -1,4 +1,4 @@
-//! What a session's lock holds: the state machine, and whom to wake.
+//! The data under a session's lock: the state machine, and the wakers of the tasks that wait.
 
 use std::{
     task::{Poll, Waker},
@@ -23,15 +23,15 @@ use crate::protocol::message::Message;
 pub(super) struct State {
     pub(super) core: Core,
     pub(super) live: Option<LiveSession>,
-    /// While a shutdown waits for this session.
+    /// Present while a shutdown waits for this session.
     pub(super) leaving: Option<TaskTrackerToken>,
-    /// Each of these waits for the [`Events`] of the same name; one task each.
+    /// This waker and the next two belong to the tasks that wait for the [`Events`] of the same names, one task each.
     pub(super) frame: Option<Waker>,
     pub(super) message: Option<Waker>,
     pub(super) driver: Option<Waker>,
-    /// Any number of tasks may wait for the other events.
+    /// The tasks that wait for the other events, any number.
     pub(super) waiters: Waiters,
-    /// A waker that another has taken the place of, to be dropped without the lock.
+    /// A waker that has been replaced, to be dropped after the lock is released.
     pub(super) replaced: Option<Waker>,
 }
 
@@ -67,7 +67,7 @@ impl State {
         }
         if events.is_for_many() {
             wakes.others = self.waiters.collect(events, &mut self.core, now);
-            // There may be room before the time of a batch, of which the driver does not know.
+            // A batch may find room before its rate allows it, and the driver does not know that time yet.
             if !self.waiters.is_empty() && self.core.take_events().contains(Events::DRIVER) {
                 wakes.driver = wakes.driver.or_else(|| self.driver.take());
             }
@@ -75,7 +75,7 @@ impl State {
         wakes
     }
 
-    /// Waits for an event unless `ready` is so already. A ticket that is done with is taken back.
+    /// Adds a wait for an event, unless `ready` returns a value. In that case the wait of an earlier call is removed.
     pub(super) fn wait_for<T>(
         &mut self,
         event: Events,
@@ -97,7 +97,7 @@ impl State {
         self.replaced = self.waiters.remove(ticket, &mut self.core);
     }
 
-    /// Takes a batch from the client, in its turn.
+    /// Accepts a batch from the client, in the order of the line.
     pub(super) fn accept(
         &mut self,
         batch: &mut Vec<Message>,
@@ -112,7 +112,7 @@ impl State {
         self.unless_full(accepted, Line::In, |_| Room::of_batch(batch), ticket, waker)
     }
 
-    /// Queues a message to the client: in its turn, if the policy is to wait for that.
+    /// Queues a message to the client, in the order of the line if the policy is to wait.
     pub(super) fn try_send(
         &mut self,
         message: &Message,
@@ -127,19 +127,20 @@ impl State {
             }
             Turn::Granted(room) => {
                 self.core.withdraw(Line::Out, room);
-                // A `Sink` may have taken more than was left.
+                // A `Sink` may have used more room than was left, so the message is pushed.
                 self.core.push(message, overflow, false, now)
             }
         }
     }
 
-    /// Queues a message that a `Sink` has promised to take, by the endpoint's policy.
+    /// Queues a message of a `Sink`, which was promised room, by the endpoint's policy.
     pub(super) fn push(&mut self, message: &Message) -> Result<(), Refused> {
         let (overflow, others_wait) = (self.core.overflow(), self.waiters.has_line(Line::Out));
         self.core.push(message, overflow, others_wait, now)
     }
 
-    /// How a task stands in the line for the queue to the client. With a policy other than to wait it stands in none.
+    /// Returns the position of a task in the line for the queue to the client. With another policy than to wait there
+    /// is no line.
     fn turn_out(&mut self, overflow: Overflow, ticket: &mut Ticket) -> Turn {
         match overflow {
             Overflow::Wait => self.waiters.turn(Line::Out, ticket),
@@ -147,8 +148,8 @@ impl State {
         }
     }
 
-    /// Whether there is so much room in the queue to the client, and its turn has come; or the endpoint's policy is not
-    /// to wait for them.
+    /// Whether the queue to the client has this much room and no other task comes first; or the endpoint's policy is
+    /// not to wait.
     pub(super) fn writable(&mut self, room: Room, ticket: &mut Ticket) -> Result<(), Refused> {
         match self.turn_out(self.core.overflow(), ticket) {
             Turn::Behind => Err(Refused::Full),
@@ -163,7 +164,7 @@ impl State {
         }
     }
 
-    /// Joins a line if a queue is full.
+    /// Joins the line if the queue is full.
     pub(super) fn unless_full<T>(
         &mut self,
         result: Result<T, Refused>,
@@ -183,7 +184,7 @@ impl State {
     }
 }
 
-/// The wakers to wake once the lock is free.
+/// The wakers to wake after the lock is released.
 #[derive(Default)]
 pub(super) struct Wakes {
     pub(super) frame: Option<Waker>,
@@ -207,11 +208,11 @@ impl Wakes {
     }
 }
 
-/// The session has ended; nothing was taken.
+/// The error of a session that has ended. Nothing was accepted or queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-/// Sets the waker of an event for which one task waits, and gives back the one that it replaces, unless that is the same.
+/// Sets the waker of an event that one task waits for. Returns the replaced waker, unless both wake the same task.
 pub(super) fn set_waker(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
     match slot {
         Some(set) if set.will_wake(waker) => None,

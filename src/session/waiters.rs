@@ -1,10 +1,10 @@
-//! The tasks that wait for something of a session, in the order in which they came.
+//! The tasks that wait for a session, in the order in which they came.
 //!
-//! Most wait for an event and are woken by it. Those that wait for room in a queue stand in a *line*: a task that
-//! comes later is not served earlier, however little room it needs. When the first one's room is free it is kept for
-//! that task, which is woken once; the next in line may then have what is left. Where the session has a rate, the
-//! first batch waits for its time, too. This is how tokio's `Semaphore` serves its waiters, which cannot be used here:
-//! the room depends on the session's state, under the session's lock.
+//! Most tasks wait for an event and are woken by it. Tasks that wait for room in a queue form a *line*: a later task is
+//! not served before an earlier one, however little room it needs. When there is room for the first task, the room is
+//! reserved for it, and the task is woken once. The next task in line may then use the rest. If the session has a rate,
+//! the first batch also waits until the rate allows it. tokio's `Semaphore` serves its waiters in the same way. It
+//! cannot be used here: the room depends on the session's state, under the session's lock.
 
 use std::{task::Waker, time::Instant};
 
@@ -14,27 +14,27 @@ use super::core::{
     queue::Room,
 };
 
-/// Tells the waits of one session apart, so that each can be taken back. The default is none yet.
+/// Identifies one wait of a session, so that the wait can be removed. The default stands for no wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Ticket(u64);
 
-/// How a task stands in a line.
+/// The position of a task in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Nobody waits before it.
+    /// No task waits before it.
     Free,
-    /// Others came before it, or it waits itself.
+    /// Other tasks came before it, or it waits itself.
     Behind,
-    /// It has waited, and this room is kept for it.
+    /// It has waited, and this room is reserved for it.
     Granted(Room),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    /// In the order of their tickets.
+    /// Sorted by ticket.
     list: Vec<Waiter>,
     last_ticket: u64,
-    /// How many wait in each [`Line`] and have no room yet.
+    /// The number of tasks in each [`Line`] that have no room yet.
     in_line: [usize; 2],
 }
 
@@ -49,13 +49,13 @@ struct Waiter {
 enum WaitsFor {
     Event(Events),
     Room(Line, Room),
-    /// The room is there, and its task has yet to come for it.
+    /// The room is reserved, and its task has not used it yet.
     Nothing(Line, Room),
 }
 
 impl Waiters {
-    /// How the task with this ticket stands in a line. Room that it has been granted is its to use: the ticket is
-    /// taken back.
+    /// Returns the position of the task with this ticket in a line. Room that it has been granted is its own from then
+    /// on, and the ticket is cleared.
     pub(super) fn turn(&mut self, line: Line, ticket: &mut Ticket) -> Turn {
         if let Some(at) = self.find(*ticket) {
             match self.list[at].waits_for {
@@ -70,7 +70,7 @@ impl Waiters {
         if self.has_line(line) { Turn::Behind } else { Turn::Free }
     }
 
-    /// Whether anyone waits in a line and has no room yet.
+    /// Whether any task waits in a line and has no room yet.
     pub(super) fn has_line(&self, line: Line) -> bool {
         self.in_line[line as usize] > 0
     }
@@ -84,7 +84,7 @@ impl Waiters {
         self.enqueue(WaitsFor::Event(event), ticket, waker)
     }
 
-    /// Adds a task that waits for room, behind those that do so already.
+    /// Adds a task that waits for room, behind those that wait already.
     pub(super) fn line_up(
         &mut self,
         line: Line,
@@ -95,7 +95,7 @@ impl Waiters {
         self.enqueue(WaitsFor::Room(line, room), ticket, waker)
     }
 
-    /// The waker that another has taken the place of has to be dropped without the session's lock.
+    /// Returns the waker that has been replaced. It has to be dropped after the session's lock is released.
     fn enqueue(&mut self, waits_for: WaitsFor, ticket: &mut Ticket, waker: &Waker) -> Option<Waker> {
         if let Some(at) = self.find(*ticket) {
             let waiter = &mut self.list[at];
@@ -112,8 +112,8 @@ impl Waiters {
         None
     }
 
-    /// Takes a wait back, and gives the room that was kept for it to others. The waker has to be dropped without the
-    /// session's lock.
+    /// Removes a wait, and gives the room that was reserved for it to others. The returned waker has to be dropped
+    /// after the session's lock is released.
     pub(super) fn remove(&mut self, ticket: Ticket, core: &mut Core) -> Option<Waker> {
         let at = self.find(ticket)?;
         let Waiter { waits_for, waker, .. } = self.list.remove(at);
@@ -122,7 +122,7 @@ impl Waiters {
             WaitsFor::Room(line, _) => {
                 self.in_line[line as usize] -= 1;
                 if self.has_line(line) {
-                    // Those behind it may need less.
+                    // The tasks behind it may need less room.
                     core.room_changed(line);
                 } else {
                     core.nobody_waits(line);
@@ -133,7 +133,7 @@ impl Waiters {
         Some(waker)
     }
 
-    /// The wakers of those whom `events` concern.
+    /// Takes the wakers of the tasks that wait for these events.
     pub(super) fn collect(
         &mut self,
         events: Events,
@@ -145,7 +145,7 @@ impl Waiters {
             return wakers;
         }
         if events.contains(Events::ENDED) {
-            // Nobody waits for room any more.
+            // No task waits for room any more.
             self.in_line = [0; 2];
         }
         let mut open = [Line::In, Line::Out].map(|line| events.contains(line.event()));
@@ -166,7 +166,7 @@ impl Waiters {
                         self.in_line[line as usize] -= 1;
                         wakers.push(take(&mut waiter.waker));
                     } else {
-                        // Who comes behind it waits, too.
+                        // The tasks behind it wait, too.
                         open[line as usize] = false;
                     }
                     true

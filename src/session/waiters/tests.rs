@@ -1,4 +1,4 @@
-//! Who waits for room is served in the order in which it came, and woken once.
+//! Tasks that wait for room are served in the order in which they came, and woken once.
 
 use std::{
     future::Future,
