@@ -1,14 +1,15 @@
-//! Which close frame is the client sent, has it come there, and does a shutdown wait for it?
+//! The close frame of a session: which one the client gets, whether it was delivered, and whether a shutdown waits for
+//! it.
 
 use super::super::close_reason::CloseReason;
 use crate::protocol::close::{CloseFrame, INTERRUPTED};
 
-/// What came of the close frame that a shutdown had for a client.
+/// The outcome of the close frame that a shutdown had for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Farewell {
-    /// It was delivered, and all messages before it.
+    /// The close frame was delivered, and all messages before it.
     Delivered,
-    /// It was not, or not yet, or messages before it were lost.
+    /// The close frame was not delivered, or not yet, or messages before it were lost.
     Lost,
 }
 
@@ -20,22 +21,22 @@ pub(super) struct CloseDelivery {
     shutdown: Shutdown,
 }
 
-/// The close frame, as far as can be seen from here.
+/// The delivery of the close frame, as far as the server can see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frame {
     Pending,
     Delivered,
 }
 
-/// The messages before it.
+/// The messages before the close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Messages {
     Complete,
-    /// A receiver was cut off after the end, and some went with it.
+    /// A receiver was cut off after the end, and some messages were lost with it.
     Lost,
 }
 
-/// What a shutdown of the endpoint found.
+/// The state that a shutdown of the endpoint has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shutdown {
     /// No close frame to deliver, or there was no shutdown.
@@ -48,7 +49,8 @@ impl CloseDelivery {
         Self { frame: Frame::Pending, messages: Messages::Complete, shutdown: Shutdown::NothingPending }
     }
 
-    /// What the client is told. A close frame of the application's says that all before it has come.
+    /// Returns the close frame for the client. The application's own frame implies that all messages before it have
+    /// arrived.
     pub(super) fn frame(&self, reason: &CloseReason) -> CloseFrame {
         match self.messages {
             Messages::Complete => reason.frame(),
@@ -64,7 +66,7 @@ impl CloseDelivery {
         self.messages = Messages::Lost;
     }
 
-    /// The endpoint shuts down, and this client is one that has yet to get its close frame.
+    /// Records that the endpoint shuts down before this client has got its close frame.
     pub(super) fn close_pending_at_shutdown(&mut self) {
         self.shutdown = Shutdown::ClosePending;
     }
@@ -73,12 +75,12 @@ impl CloseDelivery {
         self.frame == Frame::Delivered
     }
 
-    /// Whether it was pending when the endpoint shut down.
+    /// Whether the close frame was pending when the endpoint shut down.
     pub(super) fn concerns_shutdown(&self) -> bool {
         self.shutdown == Shutdown::ClosePending
     }
 
-    /// What came of a close frame that was pending when the endpoint shut down.
+    /// Returns the outcome of a close frame that was pending when the endpoint shut down.
     pub(super) fn farewell(&self) -> Option<Farewell> {
         self.concerns_shutdown().then_some(match (self.frame, self.messages) {
             (Frame::Delivered, Messages::Complete) => Farewell::Delivered,

@@ -1,9 +1,9 @@
-//! Deadlines, of which `None` never comes.
+//! Deadlines. `None` is one that never comes.
 
 use std::time::Instant;
 
-/// The nearer one. Each call on a session asks this several times, and iterators over so little take three times as
-/// long.
+/// Returns the earlier deadline. Each call on a session needs this several times, and iterators over so few values take
+/// three times as long.
 #[inline]
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {

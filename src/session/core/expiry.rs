@@ -1,12 +1,13 @@
-//! When is a session forgotten if nothing happens?
+//! The time at which a session is forgotten if nothing happens.
 //!
-//! An open session with a receiver is *held*. Any other *lingers*: for the disconnect delay, in which the client may
-//! come back; or, when it has ended and its receiver still has to take or to write something, for longer.
+//! An open session with a receiver is *held*: it has no such time. Any other session *lingers*: for the disconnect
+//! delay, in which the client may come back, or for longer if the session has ended and its receiver still has to take
+//! or to write something.
 
 use std::time::{Duration, Instant};
 
-/// How long the rest of a session that has ended may wait for its attached receiver to take more of it: a
-/// slow client empties large buffers below before it is seen to read.
+/// The time for which an ended session waits for its attached receiver to take more of the rest: a slow client empties
+/// large buffers below before the server sees it read.
 pub(super) const SLOW_READER: Duration = Duration::from_secs(60);
 
 #[cfg_attr(test, derive(Clone))]
@@ -21,22 +22,22 @@ enum State {
     Held,
     Lingers {
         linger: Linger,
-        /// `None` if that is beyond the clock.
+        /// `None` if the clock cannot hold that time.
         until: Option<Instant>,
     },
 }
 
-/// What a session that is not held waits for.
+/// The event that a session waits for while it is not held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Linger {
     /// A client that may come, or come back.
     DisconnectDelay,
-    /// An attached receiver that has yet to take or to write the rest of a session that has ended.
+    /// An attached receiver that still has to take or to write the rest of a session that has ended.
     Draining,
 }
 
 impl Expiry {
-    /// Of a session with a receiver.
+    /// Creates the expiry of a session with a receiver.
     pub(super) fn new(disconnect_delay: Duration) -> Self {
         Self { disconnect_delay, state: State::Held }
     }
@@ -55,7 +56,7 @@ impl Expiry {
         matches!(self.state, State::Lingers { linger: Linger::Draining, .. })
     }
 
-    /// The session lingers from now on.
+    /// Lets the session linger from now on.
     pub(super) fn linger(&mut self, linger: Linger, now: Instant) {
         let time = match linger {
             Linger::DisconnectDelay => self.disconnect_delay,
@@ -64,14 +65,14 @@ impl Expiry {
         self.state = State::Lingers { linger, until: now.checked_add(time) };
     }
 
-    /// As the disconnect delay, which begins when what was last sent has had `time` to arrive: a client comes back
-    /// when all of it is there.
+    /// Lets the disconnect delay begin after `time`, which the last frames may need to arrive: the client comes back
+    /// when it has all of them.
     pub(super) fn linger_after(&mut self, time: Duration, now: Instant) {
         let until = self.after_delay(now).and_then(|at| at.checked_add(time));
         self.state = State::Lingers { linger: Linger::DisconnectDelay, until };
     }
 
-    /// The disconnect delay begins again, and ends no earlier than it would have ended.
+    /// Lets the disconnect delay begin again. It ends no earlier than it would have ended.
     pub(super) fn linger_longer(&mut self, now: Instant) {
         let before = self.deadline();
         let until = self.after_delay(now).map(|at| before.map_or(at, |before| before.max(at)));

@@ -1,7 +1,7 @@
-//! Which messages wait for the application, is there room for more, and which batches has it seen?
+//! The queue to the application: its messages, its room, and the batches that the application has been polled with.
 //!
-//! The queue is bounded in messages and in bytes. An empty one takes a batch of any size, unless room is promised to
-//! others: the size of a batch has a limit of its own.
+//! The queue is bounded in messages and in bytes. An empty queue takes a batch of any size, unless room is promised to
+//! other tasks: batches have a size limit of their own.
 
 use super::{
     queue::{MESSAGE_OVERHEAD, Queue, Room, is_within},
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::protocol::message::Message;
 
-/// How many batches a session had accepted at one moment: their senders wait until the application has had its turn
-/// with all of them.
+/// The number of batches that a session had accepted at one moment. Their senders wait until the application has been
+/// polled with all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Accepted(u64);
 
@@ -18,11 +18,11 @@ pub(crate) struct Accepted(u64);
 #[derive(Debug)]
 pub(super) struct Inbox {
     queue: Queue,
-    /// What is kept free for tasks that have waited for it.
+    /// The room that is reserved for tasks that have waited for it.
     promised: Room,
     bound: Room,
     accepted: Accepted,
-    /// With how many of them the application has had its turn.
+    /// The number of batches that the application has been polled with.
     attended: Accepted,
 }
 
@@ -37,7 +37,7 @@ impl Inbox {
         }
     }
 
-    /// What the queued messages cost.
+    /// The cost of the queued messages, in bytes.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes
@@ -51,14 +51,14 @@ impl Inbox {
                 && is_within(bound.messages, queue.messages.len(), promised.messages, room.messages)
     }
 
-    /// Takes a batch, which [fits](Self::fits) as it needs this room.
+    /// Takes a batch that needs this room, and [fits](Self::fits).
     #[inline]
     pub(super) fn take(&mut self, batch: &mut Vec<Message>, room: Room) {
         self.queue.messages.extend(batch.drain(..));
         self.queue.bytes += room.bytes;
     }
 
-    /// Counts a batch whose sender waits for the application's turn.
+    /// Counts a batch whose sender waits for the application to be polled.
     pub(super) fn count_batch(&mut self) {
         self.accepted.0 += 1;
     }
@@ -71,13 +71,13 @@ impl Inbox {
         Some(message)
     }
 
-    /// Throws away what nobody can receive any more.
+    /// Discards the messages that nobody can receive any more.
     pub(super) fn clear(&mut self) {
         self.promised = Room::default();
         self.queue = Queue::default();
     }
 
-    /// Keeps room free for a task that waits for it, if there is so much.
+    /// Reserves room for a task that waits for it. Returns `false` if there is too little.
     pub(super) fn promise(&mut self, room: Room) -> bool {
         let fits = self.fits(room);
         if fits {
@@ -89,7 +89,7 @@ impl Inbox {
 
     /// Ends a promise.
     pub(super) fn withdraw(&mut self, room: Room) {
-        // `clear` has ended all promises.
+        // `clear` may have ended all promises before.
         self.promised.bytes = self.promised.bytes.saturating_sub(room.bytes);
         self.promised.messages = self.promised.messages.saturating_sub(room.messages);
     }
@@ -98,7 +98,8 @@ impl Inbox {
         self.accepted
     }
 
-    /// The application has had its turn since so many batches were accepted; says whether that is news.
+    /// Records that the application has been polled since this many batches were accepted. Returns whether the number
+    /// has grown.
     pub(super) fn attend(&mut self, accepted: Accepted) -> bool {
         let is_news = accepted > self.attended;
         self.attended = self.attended.max(accepted);

@@ -1,4 +1,4 @@
-//! What the client sends, on its way to the application.
+//! The messages from the client, on their way to the application.
 
 use std::time::Instant;
 
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::protocol::message::Message;
 
-/// What keeps a batch out.
+/// The reason why a batch is not accepted now.
 enum Over {
     Room,
     Rate(RateOverflow, Instant),
 }
 
 impl Core {
-    /// Takes a batch from the client, whole or not at all.
+    /// Accepts a batch from the client, completely or not at all.
     ///
-    /// `now` is asked only if the session has a rate; here and below.
+    /// `now` is called only if the session has a rate; here and below.
     pub(crate) fn accept(
         &mut self,
         batch: &mut Vec<Message>,
@@ -36,7 +36,7 @@ impl Core {
         })
     }
 
-    /// As [`accept`](Self::accept), for a batch whose sender has been [promised](Self::promise) this room.
+    /// Accepts a batch whose sender has been [promised](Self::promise) this room.
     pub(crate) fn accept_promised(
         &mut self,
         batch: &mut Vec<Message>,
@@ -70,7 +70,7 @@ impl Core {
             Err(Over::Room | Over::Rate(RateOverflow::Wait, _)) => return Err(Refused::Full),
             Err(Over::Rate(RateOverflow::Close, now)) => {
                 self.end(CloseReason::RateExceeded, now);
-                // It is thrown away, as all that comes after it.
+                // The batch is discarded, like all that come after it.
                 return Ok(());
             }
         }
@@ -84,7 +84,7 @@ impl Core {
         }
         Ok(())
     }
-    /// Keeps room for a batch that waits for it, if there is so much and its time has come.
+    /// Reserves room for a batch that waits for it, if there is enough and the rate allows the batch.
     pub(super) fn promise_in(&mut self, room: Room, now: impl FnOnce() -> Instant) -> bool {
         let may_come = match &mut self.throttle {
             Some(throttle) => self.inbox.fits(room) && throttle.may_be_promised(room, now()),
@@ -93,13 +93,13 @@ impl Core {
         may_come && self.inbox.promise(room)
     }
 
-    /// When a batch that waits for its time may come.
+    /// The time at which the rate allows the batch that waits for it.
     #[inline]
     pub(super) fn intake_deadline(&self) -> Option<Instant> {
         self.throttle.as_ref()?.deadline()
     }
 
-    /// The time of a batch may have come, or nobody waits for that any more.
+    /// Removes the deadline of the waiting batch: its time may have come, or no batch waits any more.
     pub(super) fn forget_waiting_batches(&mut self) {
         if let Some(throttle) = &mut self.throttle {
             throttle.forget_waiting();

@@ -1,15 +1,16 @@
-//! Over what does a session's client receive: one socket, or one HTTP response after another?
+//! The kind of a session's receivers: one socket, or one HTTP response after another.
 
 use std::time::Duration;
 
-/// What carries a session's frames, and what only that needs.
+/// The carrier of a session's frames, with the settings that only that carrier has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// A WebSocket. The session ends with it.
     Socket {
         /// Whether messages leave quoted inside frames; false only for the raw WebSocket.
         framed: bool,
-        /// How long the peer has to answer a heartbeat; `None` where it cannot be asked.
+        /// How long the peer may take to answer a heartbeat's ping. `None` if there is no limit, or if the peer answers
+        /// no pings.
         pong_timeout: Option<Duration>,
     },
     /// HTTP responses of many frames each.
@@ -39,12 +40,12 @@ impl Kind {
     }
 }
 
-/// How many receivers a session has in its life: all that the transitions have to know of its [`Kind`].
+/// The number of receivers in the life of a session: all that the transitions need to know of its [`Kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Receivers {
     /// The session ends with its receiver, a socket.
     One,
-    /// A session goes on when a response is full.
+    /// A session continues with another receiver when a response is full.
     ForManyFrames,
     /// A receiver leaves with each frame, and another comes for the next.
     ForEachFrame,

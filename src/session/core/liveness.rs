@@ -1,12 +1,12 @@
-//! When is the client sent a heartbeat, when is a socket's peer dead, and when has a message come too slowly?
+//! Heartbeats, dead peers of sockets, and messages that come too slowly.
 //!
-//! A *heartbeat* becomes due when no frame has left for an interval, so that proxies and the client see that the
-//! connection lives. Sockets send it as a ping, which the peer has to answer in time, by whatever it sends. So that a
-//! peer that is sent messages all the time is asked as well, a heartbeat also becomes due when nothing has been heard
-//! of it for an interval; a peer that talks is not asked.
+//! A *heartbeat* is due when no frame has left for an interval, so that proxies and the client see that the connection
+//! is alive. A socket sends it as a ping, and the peer has to answer in time, by sending anything. A heartbeat is also
+//! due when the peer has sent nothing for an interval: so a peer that gets messages all the time is pinged too, and a
+//! peer that sends messages is not.
 //!
-//! A session that does not read its socket, since the queue to the application is full, cannot see an answer, and asks
-//! for none. A ping that stands in a full write buffer has its time when the buffer moves.
+//! A session that does not read its socket, since the queue to the application is full, cannot see an answer, and
+//! expects none. For a ping in a full write buffer, the time begins again when the connection accepts bytes.
 
 use std::time::{Duration, Instant};
 
@@ -23,33 +23,33 @@ pub(super) const PROMPT: Duration = Duration::from_secs(1);
 pub(super) struct Liveness {
     /// The interval between heartbeats.
     heartbeat: Option<Duration>,
-    /// How long the peer has to answer one; `None` where it cannot be asked.
+    /// How long the peer may take to answer a ping. `None` if there is no limit, or if the peer answers no pings.
     pong_timeout: Option<Duration>,
-    /// Since when a heartbeat waits for the receiver to take it.
+    /// The time since which a heartbeat waits for the receiver to take it.
     heartbeat_due: Option<Instant>,
-    /// When a frame last left, or a receiver came: the next heartbeat counts from here.
+    /// The time at which a frame last left, or a receiver attached. The next heartbeat is due an interval later.
     last_frame: Instant,
-    /// When the present interval of listening to the peer began.
+    /// The beginning of the current interval in which the peer has to be heard.
     idle_since: Instant,
-    /// Whether the peer has been heard in that interval.
+    /// Whether the peer has sent anything in that interval.
     peer_active: bool,
     /// Whether the socket is not read, because the queue to the application is full.
     reads_paused: bool,
-    /// When the answer to a heartbeat must have come.
+    /// The time by which the peer has to answer.
     pong_due: Option<Instant>,
     unfinished: Unfinished,
 }
 
-/// What a deadline that has come asks for.
+/// The effect of a deadline that has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// The receiver has to take a heartbeat.
     Heartbeat,
-    /// Nothing: the peer was heard, and an interval of listening begins.
+    /// None: the peer has sent something, and a new interval begins.
     Listening,
-    /// The peer has not answered.
+    /// The peer has not answered in time.
     PongTimeout,
-    /// A message is not whole in its time.
+    /// A message is not complete in time.
     MessageTooSlow,
 }
 
@@ -77,13 +77,13 @@ impl Liveness {
         self.pong_due = None;
     }
 
-    /// No answer is waited for any more.
+    /// Stops waiting for an answer.
     pub(super) fn session_ended(&mut self) {
         self.pong_due = None;
     }
 
-    /// The interval between heartbeats from here on: the time since the last one counts. Without one, what waits to
-    /// leave does not, and no answer is waited for.
+    /// Sets the interval between heartbeats, which counts from the last one. Without an interval, a heartbeat that
+    /// waits for the receiver is dropped, and no answer is expected.
     pub(super) fn set_heartbeat(&mut self, heartbeat: Option<Duration>) {
         self.heartbeat = heartbeat;
         if heartbeat.is_none() {
@@ -96,22 +96,23 @@ impl Liveness {
         self.heartbeat.is_some()
     }
 
-    /// Since when a heartbeat waits for the receiver.
+    /// The time since which a heartbeat waits for the receiver.
     #[inline]
     pub(super) fn heartbeat_due(&self) -> Option<Instant> {
         self.heartbeat_due
     }
 
-    /// A frame of another kind has left, which serves as the heartbeat that was due.
+    /// Records that a frame of another kind has left. It serves as the heartbeat that was due.
     #[inline]
     pub(super) fn frame_left(&mut self, now: Instant) {
         self.heartbeat_due = None;
         self.last_frame = now;
     }
 
-    /// The heartbeat that was due has left.
+    /// Records that the heartbeat that was due has left.
     pub(super) fn heartbeat_left(&mut self, now: Instant) {
-        // The driver's timer was set when the heartbeat became due: after a prompt one it fires when the next is due.
+        // The driver's timer was set when the heartbeat became due. After a prompt heartbeat it fires when the next one
+        // is due.
         let due = self.heartbeat_due.take().filter(|&due| self.is_prompt(due, now));
         self.last_frame = due.unwrap_or(now);
         self.idle_since = now;
@@ -125,28 +126,29 @@ impl Liveness {
         now - due <= PROMPT && self.after_interval(due).is_none_or(|next| now < next)
     }
 
-    /// The connection has accepted bytes: the ping may have been behind what the peer has only now read.
+    /// Records that the connection has accepted bytes. The ping may have waited behind them, so its time begins again.
     pub(super) fn progress(&mut self, now: Instant) {
         if self.pong_due.is_some() {
             self.pong_due = self.after_ping(now);
         }
     }
 
-    /// The peer has sent something, if only a pong or a part of a message.
+    /// Records that the peer has sent something, even if only a pong or a part of a message.
     pub(super) fn heard(&mut self) {
         self.peer_active = true;
         self.pong_due = None;
     }
 
-    /// The peer has sent messages. Where the queue to the application has no room for them, its socket is not read
-    /// until there is.
+    /// Records that the peer has sent messages. If the queue to the application has no room for them, the socket is not
+    /// read until it has.
     #[inline]
     pub(super) fn heard_messages(&mut self, there_is_room: bool) {
         self.heard();
         self.reads_paused = !there_is_room;
     }
 
-    /// The socket reads the rest of this message; or, with `None`, has all of it, or does not read.
+    /// Records the number of the message whose rest the socket reads, or `None` if the message is complete or the
+    /// socket is not read.
     #[cfg(feature = "websocket")]
     pub(super) fn set_unfinished(&mut self, message: Option<u64>, now: Instant) {
         match message {
@@ -155,14 +157,14 @@ impl Liveness {
         }
     }
 
-    /// When [`on_deadline`](Self::on_deadline) has something to do, with a receiver attached that is blocked or not.
+    /// The time at which [`on_deadline`](Self::on_deadline) has something to do, while a receiver is attached.
     #[inline]
     pub(super) fn deadline(&self, is_blocked: bool) -> Option<Instant> {
         let gives_up = earlier(self.pong_deadline(is_blocked), self.unfinished.deadline());
         earlier(gives_up, self.heartbeat_deadline())
     }
 
-    /// Says what is due, of which at least one thing has to be.
+    /// Returns the effect of a deadline that has come. At least one must have come.
     pub(super) fn on_deadline(&mut self, is_blocked: bool, now: Instant) -> Due {
         if is_due(self.pong_deadline(is_blocked), now) {
             Due::PongTimeout
@@ -186,12 +188,12 @@ impl Liveness {
         self.after_interval(if asks { self.last_frame.min(self.idle_since) } else { self.last_frame })
     }
 
-    /// A blocked socket is not read, and the ping may wait in its buffer.
+    /// A blocked socket is not read, and the ping may still be in its buffer: it has no such deadline.
     fn pong_deadline(&self, is_blocked: bool) -> Option<Instant> {
         self.pong_due.filter(|_| !is_blocked)
     }
 
-    /// The deadline that a heartbeat brings which leaves at once: for its answer, or for the next one.
+    /// The next deadline after a heartbeat that leaves at this time: for its answer, or for the next heartbeat.
     pub(super) fn after_heartbeat(&self, at: Instant) -> Option<Instant> {
         earlier(self.after_interval(at), self.after_ping(at))
     }

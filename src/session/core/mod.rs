@@ -10,25 +10,26 @@
 //!    Gone ◀──────────────── no receiver for the disconnect delay, or the delay after the end ────┘
 //! ```
 //!
-//! A *receiver* is the one request or socket through which frames leave. Beside the phase, a session has
-//! one attached or none.
+//! A *receiver* is the one request or socket through which frames leave. In each phase a session has one attached, or
+//! none.
 //!
-//! | part | what it answers |
+//! | part | contents |
 //! |---|---|
-//! | [`Kind`](kind::Kind) | over what the client receives, and what only that needs |
-//! | [`Phase`] | how far the session is, and why it has ended |
-//! | [`Outbox`], [`Inbox`] | which messages wait, and whether there is room for more |
-//! | [`Throttle`] | whether more may come by the rates, and when |
-//! | [`Receiver`] | who receives, and whether it gets on: the write timeout |
+//! | [`Kind`](kind::Kind) | the carrier of the frames, and its settings |
+//! | [`Phase`] | the stage of the session, and the reason of its end |
+//! | [`Outbox`], [`Inbox`] | the messages that wait, and the room for more |
+//! | [`Throttle`] | the rates: whether more may come, and when |
+//! | [`Receiver`] | the receiver and its progress: the write timeout |
 //! | [`Liveness`] | heartbeats, the pong timeout, the time for a message to come |
-//! | [`Expiry`] | when the session is forgotten: the disconnect delay |
-//! | [`CloseDelivery`] | which close frame the client is sent, and what a shutdown waits for |
+//! | [`Expiry`] | the time at which the session is forgotten: the disconnect delay |
+//! | [`CloseDelivery`] | the close frame for the client, and whether a shutdown waits for it |
 //!
-//! Each part has its rules and its tests to itself; [`Core`] makes transitions of them, and raises the events. What
-//! the clock does is in [`timing`], what the client sends in [`intake`], and what only asks in [`queries`].
+//! Each part has its own rules and tests. [`Core`] combines them into transitions, and raises the events. [`timing`]
+//! has the effects of the clock, [`intake`] the messages from the client, and [`queries`] the functions that change
+//! nothing.
 //!
-//! The driver has one deadline at a time, the nearest of those above. What a message does to them is to move them
-//! away, at which no timer is set.
+//! The driver has one deadline at a time, the earliest of those above. A message only moves deadlines to a later time,
+//! for which no timer has to be set.
 
 pub(crate) mod close_delivery;
 mod deadline;
@@ -97,7 +98,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A session whose first receiver is attached.
+    /// Creates a session with its first receiver attached.
     pub(crate) fn new(settings: &Settings, now: Instant) -> (Self, ReceiverId) {
         let receiver = Receiver::new(settings.write_timeout, now);
         let first = receiver.id();
@@ -135,10 +136,10 @@ impl Core {
         Ok(self.receiver.id())
     }
 
-    /// Takes the next frame for the receiver `id`: `o`, then queued messages together, then the end, then a
-    /// heartbeat. Messages up to `max_bytes` on the wire go into one frame, and at least one.
+    /// Takes the next frame for the receiver `id`: the open frame, then the queued messages, then the close frame, then
+    /// a heartbeat. A frame holds at least one message, and more up to `max_bytes` on the wire.
     ///
-    /// `now` is asked only when there is one: most calls find nothing new.
+    /// `now` is called only if there is a frame: most calls find none.
     pub(crate) fn next_frame(
         &mut self,
         id: ReceiverId,
@@ -181,19 +182,19 @@ impl Core {
             _ => self.liveness.frame_left(now),
         }
         if self.phase.has_ended() {
-            // A slow reader who does read gets all that was queued before the close.
+            // A slow client that still reads gets all messages that were queued before the close.
             self.expiry.linger(Linger::Draining, now);
         }
         Next::Frame(frame)
     }
 
-    /// The close frame has been taken for the first time.
+    /// Records that the close frame has been taken for the first time.
     fn close_frame_taken(&mut self, now: Instant) {
         if self.receivers.resume() {
             self.close_delivery.close_delivered();
             self.expiry.linger(Linger::DisconnectDelay, now);
         } else {
-            // A socket has yet to write it: see `close_written`.
+            // A socket still has to write it: see `close_written`.
             self.expiry.linger(Linger::Draining, now);
         }
         if self.close_delivery.concerns_shutdown() {
@@ -201,7 +202,7 @@ impl Core {
         }
     }
 
-    /// The connection of a receiver has accepted bytes of what it has taken.
+    /// Records that the connection of a receiver has accepted bytes of the frames that it has taken.
     pub(crate) fn progress(&mut self, id: ReceiverId, now: Instant) {
         if self.receiver.is(id) {
             self.receiver.made_progress(now);
@@ -212,7 +213,7 @@ impl Core {
         }
     }
 
-    /// The socket cannot write all that it has taken, or can again.
+    /// Records whether the socket cannot write all that it has taken.
     #[cfg(feature = "websocket")]
     pub(crate) fn set_blocked(&mut self, id: ReceiverId, blocked: bool, now: Instant) {
         if self.receiver.is(id) && self.receiver.set_blocked(blocked) {
@@ -220,20 +221,20 @@ impl Core {
         }
     }
 
-    /// The socket's peer has given a sign of life, if only a pong or a part of a message.
+    /// Records that the socket's peer has sent something, even if only a pong or a part of a message.
     #[cfg(feature = "websocket")]
     pub(crate) fn heard(&mut self) {
         self.liveness.heard();
     }
 
-    /// The socket reads the rest of this message; or, with `None`, has all of it, or does not read. Each message has a
-    /// number of its own.
+    /// Records the number of the message whose rest the socket reads, or `None` if the message is complete or the
+    /// socket is not read. Each message has a number of its own.
     #[cfg(feature = "websocket")]
     pub(crate) fn set_unfinished(&mut self, message: Option<u64>, now: Instant) {
         self.liveness.set_unfinished(message, now);
     }
 
-    /// The close frame has left: from here on the socket only waits for the peer's.
+    /// Records that the close frame has left: from here on the socket only waits for the peer's.
     #[cfg(feature = "websocket")]
     pub(crate) fn close_written(&mut self, now: Instant) {
         if self.phase.is_closed() {
@@ -242,21 +243,22 @@ impl Core {
         }
     }
 
-    /// Lets the receiver go after a frame that it is sure to send.
+    /// Detaches the receiver after a frame that it is sure to send.
     pub(crate) fn release(&mut self, id: ReceiverId, now: Instant) {
         if self.detach(id) && (!self.phase.has_ended() || self.expiry.is_draining()) {
-            // Most of what it took may still be on its way.
+            // Most of the frames that it took may still be on their way.
             self.expiry.linger_after(self.receiver.time_on_the_way(), now);
         }
     }
 
-    /// The receiver was cut off: what it had taken may be lost, so the session ends.
+    /// Detaches a receiver that was cut off: the frames that it had taken may be lost, so the session ends.
     pub(crate) fn interrupt(&mut self, id: ReceiverId, now: Instant) {
         if !self.detach(id) {
             return;
         }
         if !self.end(CloseReason::ConnectionLost, now) {
-            // What the receiver had taken is missing before the rest, too.
+            // The session had ended before. The messages that the receiver had taken are missing before the queued
+            // ones.
             if !self.outbox.is_empty() {
                 self.close_delivery.messages_lost_before_close();
             }
@@ -266,7 +268,7 @@ impl Core {
             }
             self.events |= Events::FLUSHED;
         }
-        // Nobody has seen `o`, or nobody can come back: there is no one left to tell.
+        // The client has not seen the open frame, or cannot come back: it cannot get a close frame.
         if !self.phase.is_open_frame_taken() || !self.receivers.resume() {
             self.discard(now);
         }
@@ -281,7 +283,7 @@ impl Core {
         was_attached
     }
 
-    /// Ends the session and says whether that was news: the first reason stays.
+    /// Ends the session. Returns `false` if it had ended before: the first reason stays.
     pub(crate) fn end(&mut self, reason: CloseReason, now: Instant) -> bool {
         if self.phase.has_ended() {
             return false;
@@ -305,10 +307,10 @@ impl Core {
 
     // The application's side.
 
-    /// Queues a message to the client. One that is larger than the whole queue is taken by an empty one.
+    /// Queues a message to the client. An empty queue takes even a message that is larger than the whole queue.
     ///
-    /// `others_wait` says whether others stand in the line for room. `now` is asked only if the session ends over a
-    /// full queue.
+    /// `others_wait` says whether other tasks wait in line for room. `now` is called only if a full queue ends the
+    /// session.
     pub(crate) fn send(
         &mut self,
         message: &Message,
@@ -321,8 +323,8 @@ impl Core {
         Ok(())
     }
 
-    /// As [`send`](Self::send), but takes the message where that would wait: for a `Sink`, which has promised
-    /// to take one.
+    /// Queues a message like [`send`](Self::send), and also where that would wait: for a `Sink`, which was promised
+    /// room.
     pub(crate) fn push(
         &mut self,
         message: &Message,
@@ -343,7 +345,7 @@ impl Core {
         self.events |= Events::FRAME;
     }
 
-    /// Does with a full queue what the policy says.
+    /// Applies the policy to a full queue.
     fn make_room(
         &mut self,
         message: &Message,
@@ -358,7 +360,7 @@ impl Core {
             Ok(0) => Ok(()),
             Ok(dropped) => {
                 self.traffic.overflowed += dropped;
-                // More may have gone than has come.
+                // More bytes may have been dropped than the new message needs.
                 self.room_changed(Line::Out);
                 Ok(())
             }
@@ -370,8 +372,8 @@ impl Core {
         }
     }
 
-    /// Keeps room in a queue for a task that waits for it, if there is so much and its time has come; nobody else gets it until it is
-    /// [withdrawn](Self::withdraw).
+    /// Reserves room in a queue for a task that waits for it, if there is enough and the rate allows it. No other task
+    /// gets the room until it is [withdrawn](Self::withdraw).
     pub(crate) fn promise(&mut self, line: Line, room: Room, now: impl FnOnce() -> Instant) -> bool {
         match line {
             Line::In => self.promise_in(room, now),
@@ -379,7 +381,7 @@ impl Core {
         }
     }
 
-    /// Ends a promise: the task has come to use the room, or has gone.
+    /// Ends a promise: the task uses the room now, or no longer waits.
     pub(crate) fn withdraw(&mut self, line: Line, room: Room) {
         match line {
             Line::In => self.inbox.withdraw(room),
@@ -388,19 +390,20 @@ impl Core {
         self.room_changed(line);
     }
 
-    /// Nobody is left in a line.
+    /// Records that no task waits in a line any more.
     pub(crate) fn nobody_waits(&mut self, line: Line) {
         if line == Line::In {
             self.forget_waiting_batches();
         }
     }
 
-    /// Those who wait in a line may find room.
+    /// Raises the event that tells the tasks of a line that there may be room.
     pub(crate) fn room_changed(&mut self, line: Line) {
         self.events |= line.event();
     }
 
-    /// The next message from the client; `Err` when the session has ended and all accepted ones are read.
+    /// Returns the next message from the client; `Err` once the session has ended and all accepted messages have been
+    /// received.
     pub(crate) fn receive(&mut self) -> Result<Option<Message>, CloseReason> {
         if let Some(message) = self.inbox.pop() {
             self.events |= Events::ROOM;
@@ -412,21 +415,22 @@ impl Core {
         }
     }
 
-    /// Changes the interval between heartbeats; none stops them.
+    /// Changes the interval between heartbeats; `None` stops them.
     pub(crate) fn set_heartbeat(&mut self, heartbeat: Option<Duration>) {
         if heartbeat.is_none() && self.liveness.has_heartbeats() {
-            // A socket keeps the memory of a burst until the next heartbeat, and there will be none.
+            // A socket keeps the memory of a burst until the next heartbeat, and there will be none: this event lets it
+            // free the memory.
             self.events |= Events::FRAME;
         }
         self.liveness.set_heartbeat(heartbeat);
     }
 
-    /// Throws away what nobody can receive any more.
+    /// Discards the messages that nobody can receive any more.
     pub(crate) fn stop_receiving(&mut self) {
         self.inbox.clear();
     }
 
-    /// The application has had its turn since so many were.
+    /// Records that the application has been polled since this many batches were accepted.
     pub(crate) fn attend(&mut self, accepted: Accepted) {
         if self.inbox.attend(accepted) {
             self.events |= Events::ATTENDED;
@@ -435,7 +439,7 @@ impl Core {
 
     // The driver's side.
 
-    /// Forgets the session: no receiver can attach any more. One that has not ended does so.
+    /// Forgets the session: no receiver can attach any more. A session that has not ended ends first.
     pub(crate) fn discard(&mut self, now: Instant) {
         self.end(CloseReason::ConnectionLost, now);
         if self.phase.discard() {
@@ -447,7 +451,7 @@ impl Core {
         }
     }
 
-    /// The endpoint shuts down: ends the session, and notes whether its client has a close frame to come.
+    /// Ends the session because the endpoint shuts down, and records whether its client still has to get a close frame.
     pub(crate) fn leave(&mut self, frame: &CloseFrame, now: Instant) {
         self.end(CloseReason::Shutdown(frame.clone()), now);
         let is_pending = !self.close_delivery.is_delivered() && !self.phase.is_gone();
@@ -456,7 +460,7 @@ impl Core {
         }
     }
 
-    /// Gives up what has not left.
+    /// Discards and counts the messages that have not left.
     fn abandon_outbox(&mut self) {
         self.traffic.abandoned += self.outbox.clear();
     }

@@ -1,7 +1,7 @@
-//! Which messages wait for the client, and is there room for more?
+//! The queue to the client: its messages and its room.
 //!
-//! The queue is bounded by the memory that its messages take. An empty one takes a message of any size, unless room
-//! is promised to others.
+//! The queue is bounded by the memory that its messages take. An empty queue takes a message of any size, unless room
+//! is promised to other tasks.
 
 use super::{
     queue::{MESSAGE_OVERHEAD, Queue, is_within},
@@ -13,17 +13,17 @@ use crate::protocol::message::Message;
 #[derive(Debug)]
 pub(super) struct Outbox {
     queue: Queue,
-    /// The bytes that are kept free for tasks that have waited for them.
+    /// The bytes that are reserved for tasks that have waited for them.
     promised: usize,
     bound: usize,
     overflow: Overflow,
     framed: bool,
 }
 
-/// What the policy says of a message that finds the queue full.
+/// The effect of a full queue on a new message, by the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// It waits.
+    /// The message waits.
     Wait,
     /// The session ends.
     Close,
@@ -45,13 +45,13 @@ impl Outbox {
         self.queue.is_empty()
     }
 
-    /// What the queued messages cost.
+    /// The cost of the queued messages, in bytes.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes
     }
 
-    /// What a message takes of the queue.
+    /// The cost of a message in this queue, in bytes.
     #[inline]
     pub(super) fn cost(&self, message: &Message) -> usize {
         message.held(self.framed) + MESSAGE_OVERHEAD
@@ -62,22 +62,22 @@ impl Outbox {
             || is_within(self.bound, self.queue.bytes, self.promised, cost)
     }
 
-    /// The endpoint's policy, for calls that bring none of their own.
+    /// The endpoint's policy, for calls without a policy of their own.
     #[inline]
     pub(super) fn overflow(&self) -> Overflow {
         self.overflow
     }
 
-    /// Whether a message that costs so much would not have to wait, by the endpoint's policy.
+    /// Whether a message of this cost would not have to wait, by the endpoint's policy.
     #[inline]
     pub(super) fn takes_at_once(&self, cost: usize) -> bool {
         self.overflow != Overflow::Wait || self.fits(cost)
     }
 
-    /// Does with a full queue what the policy says; tells how many older messages had to go.
+    /// Applies the policy to a full queue. Returns the number of older messages that were dropped.
     ///
-    /// While others wait in the line, what would drop older messages gets no room but theirs: who waits would else
-    /// wait for ever beside one who sends without end.
+    /// While other tasks wait in line, a call that drops older messages gets only the room of those. Otherwise one
+    /// endless sender could keep the others waiting without end.
     #[inline]
     pub(super) fn make_room(
         &mut self,
@@ -95,7 +95,7 @@ impl Outbox {
         }
     }
 
-    /// Drops as much as is to come, and more if the queue is beyond its bound.
+    /// Drops as many bytes as the new message needs, and more if the queue is beyond its bound.
     fn replace(&mut self, cost: usize) -> u64 {
         let before = self.queue.bytes;
         self.drop_until(|outbox| outbox.queue.bytes.saturating_add(cost) <= before && outbox.fits(cost))
@@ -118,8 +118,8 @@ impl Outbox {
         self.queue.messages.push_back(message);
     }
 
-    /// Takes messages from the front while their lengths on the wire stay within `max_bytes`, and at least
-    /// one; tells the sum of their lengths.
+    /// Takes messages from the front: at least one, and more while their lengths on the wire stay within `max_bytes`.
+    /// Also returns the sum of these lengths.
     #[inline]
     pub(super) fn take(&mut self, max_bytes: usize) -> (Vec<Message>, usize) {
         let mut taken = 0;
@@ -140,18 +140,18 @@ impl Outbox {
         (messages, length)
     }
 
-    /// What a message takes on the wire, the comma included.
+    /// The length of a message on the wire, the comma included.
     fn wire_length(&self, message: &Message) -> usize {
         if self.framed { message.quoted().len() + 1 } else { message.len() }
     }
 
-    /// Throws away what has not left, and tells how many messages that were.
+    /// Discards the messages that have not left, and returns their number.
     pub(super) fn clear(&mut self) -> u64 {
         self.promised = 0;
         std::mem::take(&mut self.queue).messages.len() as u64
     }
 
-    /// Keeps room free for a task that waits for it, if there is so much.
+    /// Reserves room for a task that waits for it. Returns `false` if there is too little.
     pub(super) fn promise(&mut self, bytes: usize) -> bool {
         let fits = self.fits(bytes);
         if fits {
@@ -162,7 +162,7 @@ impl Outbox {
 
     /// Ends a promise.
     pub(super) fn withdraw(&mut self, bytes: usize) {
-        // `clear` has ended all promises.
+        // `clear` may have ended all promises before.
         self.promised = self.promised.saturating_sub(bytes);
     }
 }

@@ -1,17 +1,17 @@
-//! How far is a session: which of its frames have been taken, why has it ended, and can anybody attach?
+//! The phase of a session: which of its frames have been taken, why it has ended, and whether a receiver can attach.
 
 use super::super::{close_reason::CloseReason, traffic::State};
 
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// The open frame has yet to be taken.
+    /// The open frame has not been taken.
     Opening,
     Open,
     Ended(End),
 }
 
-/// The end of a session, and how far that is.
+/// The end of a session: its reason and its stage.
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct End {
@@ -20,24 +20,24 @@ pub(super) struct End {
     stage: Stage,
 }
 
-/// What has become of the open frame of a session that has ended.
+/// The open frame of a session that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OpenFrame {
     /// It was taken before the end.
     InTime,
-    /// It has yet to be taken: a client gets no close frame before it.
+    /// It has not been taken: a client gets no close frame before it.
     Pending,
-    /// It was taken after the end, of which the application does not hear.
+    /// It was taken after the end: the application does not get the session.
     Late,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The close frame has yet to be taken.
+    /// The close frame has not been taken.
     Closing,
-    /// It has been, and every receiver that comes gets it again.
+    /// The close frame has been taken, and every receiver that attaches gets it again.
     Closed,
-    /// Nobody can attach any more.
+    /// No receiver can attach any more.
     Gone,
 }
 
@@ -65,7 +65,7 @@ impl Phase {
         matches!(self, Self::Open | Self::Ended(End { open_frame: OpenFrame::InTime, .. }))
     }
 
-    /// Ends the session, which has not ended.
+    /// Ends a session that has not ended.
     pub(super) fn end(&mut self, reason: CloseReason) {
         let open_frame = match self {
             Self::Opening => OpenFrame::Pending,
@@ -88,7 +88,7 @@ impl Phase {
         }
     }
 
-    /// Says whether it is taken for the first time.
+    /// Records that the close frame is taken. Returns whether this is the first time.
     pub(super) fn take_close_frame(&mut self) -> bool {
         self.advance(Stage::Closing, Stage::Closed)
     }
@@ -109,7 +109,7 @@ impl Phase {
         matches!(self, Self::Ended(End { stage: Stage::Closed, .. }))
     }
 
-    /// Forgets a session that has ended, and says whether that is news.
+    /// Forgets a session that has ended. Returns `false` if that was done before.
     pub(super) fn discard(&mut self) -> bool {
         self.advance(Stage::Closing, Stage::Gone) || self.advance(Stage::Closed, Stage::Gone)
     }
@@ -119,8 +119,8 @@ impl Phase {
         matches!(self, Self::Ended(End { stage: Stage::Gone, .. }))
     }
 
-    /// Whether what the client sends is thrown away: this side has closed and no longer reads, which the client has yet
-    /// to learn from its receiver. A refusal would hide that close frame behind a sending error.
+    /// Whether messages from the client are discarded: this side has closed and no longer reads, and the client will
+    /// learn that from its receiver. A refusal would hide the close frame behind a sending error.
     pub(super) fn discards_messages(&self) -> bool {
         use CloseReason::{RateExceeded, SendQueueFull, Server, Shutdown, WriteTimeout};
         !self.is_gone()
@@ -141,7 +141,7 @@ impl Phase {
     }
 }
 
-/// Whether what was sent before a session ended so still leaves.
+/// Whether messages that were sent before an end for this reason still leave.
 pub(super) fn keeps_queue(reason: &CloseReason) -> bool {
     matches!(reason, CloseReason::Server(_) | CloseReason::Shutdown(_))
 }

@@ -1,4 +1,4 @@
-//! What a session says of itself: nothing here changes it.
+//! The functions that read the state of a session and change nothing.
 
 use super::super::{
     close_reason::CloseReason,
@@ -18,17 +18,17 @@ impl Core {
         self.receiver.is_attached() && !self.phase.is_gone()
     }
 
-    /// Whether what the client sends is thrown away, since this side has closed.
+    /// Whether messages from the client are discarded, since this side has closed the session.
     pub(crate) fn is_discarding(&self) -> bool {
         self.phase.discards_messages()
     }
 
-    /// What a message takes of the queue to the client.
+    /// Returns the room that a message takes in the queue to the client.
     pub(crate) fn room_for(&self, message: &Message) -> Room {
         Room { bytes: self.outbox.cost(message), messages: 1 }
     }
 
-    /// Whether the client is sent heartbeats.
+    /// Whether the session has heartbeats.
     #[cfg(feature = "websocket")]
     pub(crate) fn has_heartbeats(&self) -> bool {
         self.liveness.has_heartbeats()
@@ -39,7 +39,7 @@ impl Core {
         self.outbox.overflow()
     }
 
-    /// Whether sending a message that costs this much would not wait now, by the endpoint's policy.
+    /// Whether a message of this cost could be sent now without waiting, by the endpoint's policy.
     pub(crate) fn writable(&self, cost: usize) -> Result<bool, Refused> {
         if self.phase.has_ended() {
             return Err(Refused::Closed);
@@ -47,22 +47,22 @@ impl Core {
         Ok(self.outbox.takes_at_once(cost))
     }
 
-    /// How many messages have made room for newer ones.
+    /// The number of messages that were dropped for newer ones.
     pub(crate) fn dropped_messages(&self) -> u64 {
         self.traffic.overflowed
     }
 
-    /// Whether all that was sent has been taken by a receiver.
+    /// Whether receivers have taken all messages.
     pub(crate) fn flushed(&self) -> bool {
         self.outbox.is_empty()
     }
 
-    /// How many batches have been accepted.
+    /// The number of accepted batches.
     pub(crate) fn accepted(&self) -> Accepted {
         self.inbox.accepted()
     }
 
-    /// Whether the application has had its turn since so many were, or never will.
+    /// Whether the application has been polled since this many batches were accepted, or never will be.
     pub(crate) fn has_attended(&self, accepted: Accepted) -> bool {
         self.inbox.has_attended(accepted) || self.phase.has_ended()
     }
@@ -80,14 +80,14 @@ impl Core {
         self.phase.is_gone()
     }
 
-    /// Whether a shutdown has something to wait for: a client to be told, or a socket to close. A client of
-    /// the HTTP transports that has been told never comes back, and what it still sends is thrown away.
+    /// Whether a shutdown has something to wait for: a client without its close frame, or a socket to close. A client
+    /// of the HTTP transports that has got its close frame never comes back, and what it still sends is discarded.
     pub(crate) fn is_leaving(&self) -> bool {
         let is_pending = || self.close_delivery.concerns_shutdown() && !self.close_delivery.is_delivered();
         !self.phase.is_gone() && (!self.receivers.resume() || is_pending())
     }
 
-    /// What came of the close frame that was pending when the endpoint shut down.
+    /// Returns the outcome of the close frame that was pending when the endpoint shut down.
     pub(crate) fn farewell(&self) -> Option<Farewell> {
         self.close_delivery.farewell()
     }

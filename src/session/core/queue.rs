@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use crate::protocol::message::Message;
 
-/// What a queued message costs beside its bytes: without it a queue of empty messages has no bound.
+/// The cost of a queued message beside its bytes. Without it, a queue of empty messages would have no bound.
 pub(crate) const MESSAGE_OVERHEAD: usize = 128;
 
-/// How many places an empty queue keeps.
+/// The number of places that an empty queue keeps.
 pub(super) const KEPT: usize = 64;
 
-/// How much of a queue something takes.
+/// An amount of room in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Room {
     pub(crate) bytes: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// What a batch takes of the queue to the application.
+    /// Returns the room that a batch takes in the queue to the application.
     pub(crate) fn of_batch(batch: &[Message]) -> Self {
         let bytes = batch.iter().map(|message| message.len() + MESSAGE_OVERHEAD).sum();
         Self { bytes, messages: batch.len() }
@@ -29,7 +29,7 @@ impl Room {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) messages: VecDeque<Message>,
-    /// What all of them cost.
+    /// The cost of all messages.
     pub(super) bytes: usize,
 }
 
@@ -48,14 +48,14 @@ impl Queue {
     }
 }
 
-/// Why messages were not taken; none of them was.
+/// The reason why messages were not taken. None of them was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     Full,
     Closed,
 }
 
-/// Whether so much more stays within a bound, beside what is queued and what is kept free for others.
+/// Whether this much more stays within a bound, beside what is queued and what is reserved for others.
 #[inline]
 pub(super) fn is_within(bound: usize, queued: usize, promised: usize, more: usize) -> bool {
     queued.saturating_add(promised).saturating_add(more) <= bound

@@ -1,11 +1,11 @@
-//! How much may come from a client in a time, and what happens to more.
+//! The rates at which a client may send, and the effect of more.
 
 use std::{fmt, time::Duration};
 
-/// How much may come in a time: messages with [`Options::message_rate`](crate::Options::message_rate), bytes with
+/// A rate at which a client may send: messages with [`Options::message_rate`](crate::Options::message_rate), bytes with
 /// [`Options::byte_rate`](crate::Options::byte_rate).
 ///
-/// So much may come in the long run; and after a pause, a [burst](Self::burst) at once.
+/// The rate holds in the long run. After a pause, a [burst](Self::burst) may come at once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,10 +24,10 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So much in this time; and so much at once.
+    /// Creates a rate of `count` in the time `per`, with a burst of `count`.
     ///
     /// # Panics
-    /// If one of them is zero.
+    /// If `count` or `per` is zero.
     #[track_caller]
     pub fn new(count: u64, per: Duration) -> Self {
         assert!(count > 0, "a rate cannot be zero: nothing would ever come");
@@ -35,7 +35,7 @@ impl Rate {
         Self { count, per, burst: count }
     }
 
-    /// So much in a second; and so much at once.
+    /// Creates a rate of `count` in a second, with a burst of `count`.
     ///
     /// # Panics
     /// If it is zero.
@@ -44,10 +44,10 @@ impl Rate {
         Self::new(count, Duration::from_secs(1))
     }
 
-    /// Sets how much may come at once, after a pause; without it, as much as in the time of the rate.
+    /// Sets the burst: how much may come at once after a pause. By default it is the `count` of the rate.
     ///
-    /// A timer has steps of a millisecond, and at least one step passes between two bursts: a burst that is smaller
-    /// than what the rate allows in a millisecond lets less through than the rate.
+    /// A timer has steps of a millisecond, and at least one step passes between two bursts. So a burst that is smaller
+    /// than what the rate allows in a millisecond makes the rate lower.
     ///
     /// # Panics
     /// If it is zero.
@@ -58,17 +58,17 @@ impl Rate {
         self
     }
 
-    /// The time in which so much may come, rounded up; a century at most.
+    /// Returns the time that the rate needs for this count, rounded up; a century at most.
     pub(super) fn time_of(self, count: u64) -> Duration {
         self.within_a_century(|nanos, per| nanos.div_ceil(per), count)
     }
 
-    /// The time in which all but one of a burst may come, rounded down; a century at most.
+    /// Returns the time that the rate needs for all but one of a burst, rounded down; a century at most.
     pub(super) fn slack(self) -> Duration {
         self.within_a_century(|nanos, per| nanos / per, self.burst - 1)
     }
 
-    /// Neither a product nor a sum with a clock overflows.
+    /// The limit of a century keeps products, and sums with a clock, from overflowing.
     fn within_a_century(self, divide: fn(u128, u128) -> u128, count: u64) -> Duration {
         const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
         let per = self.per.min(CENTURY).as_nanos();
@@ -84,8 +84,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// What happens to a message over a session's [`Rate`]: see
-/// [`Options::rate_overflow`](crate::Options::rate_overflow).
+/// The effect of a message over a session's [`Rate`]: see [`Options::rate_overflow`](crate::Options::rate_overflow).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RateOverflow {
@@ -93,8 +92,8 @@ pub enum RateOverflow {
     /// the message. Nothing is lost.
     #[default]
     Wait,
-    /// The session ends with [`CloseReason::RateExceeded`](crate::CloseReason::RateExceeded), and the client is told
-    /// 1008 "Client too fast". The message is thrown away, and so is what waits for the client.
+    /// The session ends with [`CloseReason::RateExceeded`](crate::CloseReason::RateExceeded), and the client gets 1008
+    /// "Client too fast". The message is discarded, and so are the messages that wait for the client.
     Close,
 }
 

@@ -1,25 +1,26 @@
-//! Who receives, and does it get on with what there is for it?
+//! The receiver of a session, and its progress with the frames for it.
 
 use std::time::{Duration, Instant};
 
 use super::expiry::SLOW_READER;
 use crate::protocol::frame::Frame;
 
-/// The slowest link that is waited for when a response has been handed over whole, in bytes per second.
+/// The speed of the slowest link that is waited for after a response has been handed over completely, in bytes per
+/// second.
 const SLOW_LINK: usize = 16 << 10;
 
-/// Names one receiver of one session: a late release of an old receiver must not concern the new one.
+/// Identifies one receiver of a session: a late release of an old receiver must have no effect on the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(Default))]
 pub(crate) struct ReceiverId(u32);
 
-/// What a receiver gets when it asks for its next frame.
+/// The result of asking for the next frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Frame(Frame),
-    /// Nothing yet.
+    /// No frame yet.
     Wait,
-    /// Never again: the session has gone, or the receiver is not attached any more.
+    /// No frame any more: the session is gone, or the receiver is not attached.
     End,
 }
 
@@ -30,18 +31,18 @@ pub(super) struct Receiver {
     write_timeout: Option<Duration>,
     id: ReceiverId,
     is_attached: bool,
-    /// How much of the messages it has taken, in bytes.
+    /// The number of bytes of messages that it has taken.
     taken: usize,
-    /// Whether it found no frame when it last asked: it will take the next one at once.
+    /// Whether it found no frame when it last asked. It then takes the next one at once.
     at_rest: bool,
     /// Whether it has taken more than its connection accepts: a socket waits for its peer to read.
     blocked: bool,
-    /// When it was last seen to get on: it came, took a frame, or wrote.
+    /// The time of its last progress: it attached, took a frame, or wrote.
     progress: Instant,
 }
 
 impl Receiver {
-    /// The first receiver, attached.
+    /// Creates the first receiver, attached.
     pub(super) fn new(write_timeout: Option<Duration>, now: Instant) -> Self {
         Self {
             write_timeout,
@@ -63,32 +64,32 @@ impl Receiver {
         self.is_attached
     }
 
-    /// Whether this one is attached.
+    /// Whether this receiver is attached.
     #[inline]
     pub(super) fn is(&self, id: ReceiverId) -> bool {
         self.is_attached && self.id == id
     }
 
-    /// Attaches the next one, in the place of one that has been detached.
+    /// Attaches the next receiver, after the last one was detached.
     pub(super) fn attach(&mut self, now: Instant) {
         let next = ReceiverId(self.id.0.wrapping_add(1));
         *self = Self { id: next, ..Self::new(self.write_timeout, now) };
     }
 
-    /// Detaches the receiver `id`, and says whether it was attached.
+    /// Detaches the receiver `id`. Returns whether it was attached.
     pub(super) fn detach(&mut self, id: ReceiverId) -> bool {
         let was_attached = self.is(id);
         self.is_attached &= !was_attached;
         was_attached
     }
 
-    /// The receiver has asked for a frame, and there is none.
+    /// Records that the receiver has asked for a frame, and there is none.
     #[inline]
     pub(super) fn found_nothing(&mut self) {
         self.at_rest = true;
     }
 
-    /// The receiver has taken a frame, with so many bytes of messages.
+    /// Records that the receiver has taken a frame, with this many bytes of messages.
     #[inline]
     pub(super) fn took_frame(&mut self, bytes: usize, now: Instant) {
         self.taken += bytes;
@@ -100,12 +101,12 @@ impl Receiver {
         }
     }
 
-    /// The connection of the attached receiver has accepted bytes.
+    /// Records that the connection of the attached receiver has accepted bytes.
     pub(super) fn made_progress(&mut self, now: Instant) {
         self.progress = now;
     }
 
-    /// Whether the connection accepts no bytes, and whether that is new.
+    /// Records whether the connection accepts no bytes. Returns whether that has changed.
     #[cfg(any(test, feature = "websocket"))]
     pub(super) fn set_blocked(&mut self, blocked: bool) -> bool {
         let is_news = self.blocked != blocked;
@@ -118,13 +119,13 @@ impl Receiver {
         self.blocked
     }
 
-    /// Whether an attached receiver may still be at work on what it has taken.
+    /// Whether an attached receiver may still be busy with the frames that it has taken.
     pub(super) fn is_at_work(&self) -> bool {
         self.is_attached && (!self.at_rest || self.blocked)
     }
 
-    /// When an attached receiver that does not get on is given up: there is a frame for it or it is blocked, and it
-    /// neither takes the one nor writes what it has.
+    /// The time at which a receiver without progress is given up: it is blocked, or does not take the frame that waits
+    /// for it.
     #[inline]
     pub(super) fn write_deadline(&self, has_frame: bool) -> Option<Instant> {
         let waits = self.blocked || (!self.at_rest && has_frame);
@@ -132,7 +133,7 @@ impl Receiver {
         self.progress.checked_add(timeout)
     }
 
-    /// How long a slow link may need for all that the receiver has taken.
+    /// The time that a slow link may need for all that the receiver has taken.
     pub(super) fn time_on_the_way(&self) -> Duration {
         Duration::from_secs((self.taken / SLOW_LINK) as u64).min(SLOW_READER)
     }

@@ -1,10 +1,10 @@
-//! The numbers that a session works by.
+//! The settings of a session.
 
 use std::time::Duration;
 
 use super::{kind::Kind, rate::Rates};
 
-/// What happens to a message that finds the queue to its client full: by default, as
+/// The effect of a message that finds the queue to its client full: by default, with
 /// [`Options::send_overflow`](crate::Options::send_overflow), or for one call of
 /// [`send_with`](crate::Session::send_with).
 ///
@@ -16,25 +16,25 @@ use super::{kind::Kind, rate::Rates};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Who sends waits, or gets the message back: nothing is lost while the client reads at all. For answers
-    /// to one client.
+    /// The sender waits, or gets the message back: nothing is lost while the client reads at all. For replies to one
+    /// client.
     #[default]
     Wait,
-    /// The session ends with [`CloseReason::SendQueueFull`](crate::CloseReason::SendQueueFull), and what was
-    /// queued is thrown away. The client is told 1008 "Client too slow" if it still reads. For broadcasts in
-    /// which each message counts: a client that cannot keep up comes back and begins anew.
+    /// The session ends with [`CloseReason::SendQueueFull`](crate::CloseReason::SendQueueFull), and the queued messages
+    /// are discarded. The client gets 1008 "Client too slow" if it still reads. For broadcasts in which each message
+    /// counts: a client that cannot keep up reconnects and starts again.
     Close,
-    /// The oldest queued messages are thrown away until the new one fits; [`Session::dropped_messages`] counts them.
-    /// For states of which only the newest matter.
+    /// The oldest queued messages are dropped until the new one fits; [`Session::dropped_messages`] counts them. For
+    /// states of which only the newest matters.
     ///
     /// [`Session::dropped_messages`]: crate::Session::dropped_messages
     DropOldest,
 }
 
-/// How long a message may take to come, over a socket and in a body.
+/// The time in which a message must arrive completely, over a socket and in a body.
 pub(crate) const READ_TIME: Duration = Duration::from_secs(60);
 
-/// The numbers a session works by, copied from the endpoint's options.
+/// The settings of a session, copied from the endpoint's options.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) heartbeat: Option<Duration>,

@@ -1,11 +1,11 @@
-//! May more come by the session's rates, and when may it?
+//! The rates of a session: whether its client may send more, and when.
 //!
-//! Each [`Rate`] has a *balance*, of messages or of bytes: it grows with time up to the burst, and each batch takes
-//! from it. A batch is accepted while there is at least one message and one byte, and takes what it needs as a whole:
-//! the balance may become a debt, in which the next batch waits. So a batch of any size passes, and over any time comes
-//! no more than the burst, the rate times that time, and one batch.
+//! Each [`Rate`] has a *balance*, of messages or of bytes. It grows with time up to the burst, and each batch takes its
+//! size from it. A batch is accepted while there is at least one message and one byte, and takes its whole size: the
+//! balance may become a debt, in which the next batch waits. So a batch of any size passes, and in any period a client
+//! sends no more than the burst, the rate times the period, and one batch.
 //!
-//! The balance is kept as a time: that at which it will be the whole burst again.
+//! The balance is kept as a time: the one at which it will be the whole burst again.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(super) struct Throttle {
     messages: Option<Balance>,
     bytes: Option<Balance>,
     overflow: RateOverflow,
-    /// Whether a batch waits for its time.
+    /// Whether a batch waits until the rates allow it.
     is_awaited: bool,
 }
 
@@ -36,7 +36,7 @@ impl Throttle {
         Some(Box::new(Self { messages, bytes, overflow, is_awaited: false }))
     }
 
-    /// Takes what a batch of this size needs, if it may come now; else says what becomes of it.
+    /// Takes the size of a batch from the balances, if the rates allow it now. Otherwise returns the policy for it.
     pub(super) fn admit(&mut self, batch: Room, now: Instant) -> Result<(), RateOverflow> {
         if self.next_at().is_some_and(|next| now < next) {
             self.is_awaited = self.overflow == RateOverflow::Wait;
@@ -54,12 +54,13 @@ impl Throttle {
         Ok(())
     }
 
-    /// Whether a batch that waits may be promised its room. Where it would have to wait on, this takes what it needs.
+    /// Whether a batch that waits may be promised its room. With the policy to wait, this takes the size of the batch
+    /// from the balances.
     pub(super) fn may_be_promised(&mut self, batch: Room, now: Instant) -> bool {
         self.overflow != RateOverflow::Wait || self.admit(batch, now).is_ok()
     }
 
-    /// As [`admit`](Self::admit), for a batch that has been promised its room.
+    /// Like [`admit`](Self::admit), for a batch that has been promised its room.
     pub(super) fn admit_promised(&mut self, batch: Room, now: Instant) -> Result<(), RateOverflow> {
         match self.overflow {
             RateOverflow::Wait => Ok(()),
@@ -67,17 +68,17 @@ impl Throttle {
         }
     }
 
-    /// When a batch that waits may come.
+    /// The time at which the batch that waits is allowed.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.next_at().filter(|_| self.is_awaited)
     }
 
-    /// Nobody waits any more, or who waits has been told.
+    /// Records that no batch waits any more, or that its task has been woken.
     pub(super) fn forget_waiting(&mut self) {
         self.is_awaited = false;
     }
 
-    /// When the next batch may come.
+    /// The time from which the next batch is allowed.
     fn next_at(&self) -> Option<Instant> {
         let next_at = |balance: &Option<Balance>| balance.as_ref().and_then(Balance::next_at);
         next_at(&self.messages).max(next_at(&self.bytes))
@@ -88,9 +89,9 @@ impl Throttle {
 #[derive(Debug)]
 struct Balance {
     rate: Rate,
-    /// In which time all but one of the burst comes.
+    /// The time that the rate needs for all but one of the burst.
     slack: Duration,
-    /// When it is, or was, the whole burst.
+    /// The time at which the balance is, or was, the whole burst.
     full_at: Instant,
 }
 
@@ -99,7 +100,7 @@ impl Balance {
         Self { rate, slack: rate.slack(), full_at: now }
     }
 
-    /// When there is at least one; `None` is long ago.
+    /// The time from which the balance is at least one; `None` is long ago.
     fn next_at(&self) -> Option<Instant> {
         self.full_at.checked_sub(self.slack)
     }

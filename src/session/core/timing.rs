@@ -1,4 +1,4 @@
-//! What becomes of a session by time alone, and when its driver has to look.
+//! The effects of time on a session, and the deadline of its driver.
 
 use std::time::Instant;
 
@@ -13,9 +13,10 @@ use super::{
 use crate::protocol::close::MESSAGE_TOO_SLOW;
 
 impl Core {
-    /// Does what is due at `now`; a call that comes early or twice does nothing.
+    /// Does what is due at `now`. A call that comes early or twice has no effect.
     pub(crate) fn on_deadline(&mut self, now: Instant) {
-        // One thing may be due because of another: a receiver that leaves a heartbeat lying is long overdue.
+        // One effect may make another due: when a heartbeat becomes due, a receiver that has made no progress for long
+        // is overdue.
         while is_due(self.deadline(), now) {
             self.do_next(now);
         }
@@ -31,7 +32,7 @@ impl Core {
         } else if is_due(self.write_deadline(), now) {
             self.end(CloseReason::WriteTimeout, now);
             if !self.receivers.resume() {
-                // A socket that cannot be written to brings no close frame either.
+                // A socket that cannot be written to does not bring a close frame either.
                 self.discard(now);
             }
         } else {
@@ -44,7 +45,7 @@ impl Core {
         }
     }
 
-    /// When [`on_deadline`](Self::on_deadline) has something to do next. May have changed after any call.
+    /// The time at which [`on_deadline`](Self::on_deadline) has something to do next. Any call may change it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let of_receiver = if self.phase.is_gone() {
             None
@@ -63,10 +64,10 @@ impl Core {
         self.receiver.write_deadline(has_frame)
     }
 
-    /// Notes what the driver will sleep until, so that it is only woken for something earlier.
+    /// Records the time until which the driver will sleep, so that only an earlier deadline wakes it.
     pub(crate) fn arm(&mut self, now: Instant) -> Option<Instant> {
         let polling = self.receivers == Receivers::ForEachFrame;
-        // A heartbeat that is about to leave brings the deadlines for its answer, for the next one, and for the
+        // A heartbeat that is about to leave will set deadlines: for its answer, for the next heartbeat, and for the
         // poll after this one.
         let soon = self.liveness.heartbeat_due().filter(|_| self.expiry.is_held()).and_then(|due| {
             let next_poll = polling.then(|| self.expiry.after_delay(due));
@@ -82,7 +83,7 @@ impl Core {
         self.armed
     }
 
-    /// What has happened since the last call.
+    /// Returns the events since the last call.
     pub(crate) fn take_events(&mut self) -> Events {
         if let Some(deadline) = self.deadline() {
             if self.armed.is_none_or(|armed| deadline < armed) {

@@ -1,13 +1,13 @@
-//! Has a socket's message come too slowly?
+//! The time limit for the messages of a socket.
 //!
-//! Each message has [`READ_TIME`] from its first part to its last, and a number of its own. Only the time in which its
-//! rest is read counts: where the queue to the application is full, the peer cannot go on.
+//! Each message has a number of its own, and [`READ_TIME`] from its first part to its last. Only the time in which its
+//! rest is read counts: while the queue to the application is full, the peer cannot continue.
 
 use std::time::{Duration, Instant};
 
 use super::settings::READ_TIME;
 
-/// The last message that a socket has had in part.
+/// The last message that a socket has read in part.
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Unfinished {
@@ -18,9 +18,9 @@ pub(super) struct Unfinished {
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 enum Time {
-    /// The rest is being read, and has to be there by then.
+    /// The rest is being read, and has to be complete by this time.
     Until(Instant),
-    /// The message is whole, or the socket is not read; so much of its time is left.
+    /// The message is complete, or the socket is not read. This much of its time is left.
     Left(Duration),
 }
 
@@ -37,14 +37,14 @@ impl Unfinished {
         }
     }
 
-    /// The rest of this message is read.
+    /// Records that the rest of this message is being read.
     pub(super) fn read(&mut self, message: u64, now: Instant) {
         let left = if message == self.message { self.left(now) } else { READ_TIME };
         self.message = message;
         self.time = now.checked_add(left).map_or(Time::Left(left), Time::Until);
     }
 
-    /// Nothing is read, or the message is whole.
+    /// Records that the socket is not read, or that the message is complete.
     pub(super) fn pause(&mut self, now: Instant) {
         self.time = Time::Left(self.left(now));
     }
