@@ -1,4 +1,4 @@
-//! The state machine under a clock that only these tests move, rule by rule.
+//! The state machine under a clock that only these tests advance, rule by rule.
 
 mod invariants;
 
@@ -27,7 +27,7 @@ const fn secs(seconds: u64) -> Duration {
 
 const HEARTBEAT: Duration = secs(25);
 const DELAY: Duration = secs(5);
-/// The least step of time that matters here.
+/// The smallest step of time that matters in these tests.
 const TICK: Duration = Duration::from_millis(1);
 
 const SETTINGS: Settings = Settings {
@@ -45,7 +45,7 @@ const POLLING: Settings = Settings { kind: Kind::Poll, ..SETTINGS };
 const SOCKET: Settings = Settings { kind: Kind::Socket { framed: true, pong_timeout: None }, ..SETTINGS };
 const WRITE: Duration = secs(10);
 const PONG: Duration = secs(7);
-/// With the deadlines for clients that are slow or dead.
+/// Settings with the deadlines for slow and dead clients.
 const STRICT: Settings = Settings { write_timeout: Some(WRITE), ..SETTINGS };
 #[cfg(feature = "websocket")]
 const STRICT_SOCKET: Settings =
@@ -58,7 +58,7 @@ struct Timed {
 }
 
 impl Timed {
-    /// A session that nobody has asked for a frame yet.
+    /// A session whose first receiver has not asked for a frame.
     fn new(settings: Settings) -> (Self, ReceiverId) {
         let now = Instant::now();
         let (core, first) = Core::new(&settings, now);
@@ -67,7 +67,7 @@ impl Timed {
         (session, first)
     }
 
-    /// A session whose first receiver has its `o` and is still there.
+    /// A session whose first receiver has taken the open frame and is still attached.
     fn open(settings: Settings) -> (Self, ReceiverId) {
         let (mut session, first) = Self::new(settings);
         assert_eq!(session.next(first), Next::Frame(Frame::Open));
@@ -75,7 +75,7 @@ impl Timed {
         (session, first)
     }
 
-    /// A session that has its `o` and no receiver.
+    /// A session whose open frame has been taken, without a receiver.
     fn idle() -> Self {
         let (mut session, first) = Self::open(SETTINGS);
         session.release(first);
@@ -83,7 +83,7 @@ impl Timed {
         session
     }
 
-    /// Everyone has looked, the driver too: what is raised from here on is new.
+    /// Clears the events and arms the driver: later events are new.
     fn settle(&mut self) {
         self.core.arm(self.now);
         self.core.take_events();
@@ -148,7 +148,7 @@ impl Timed {
         result
     }
 
-    /// How long until the deadline.
+    /// The time until the deadline.
     fn deadline(&self) -> Option<Duration> {
         self.core.deadline().map(|deadline| deadline.saturating_duration_since(self.now))
     }
@@ -157,7 +157,7 @@ impl Timed {
         self.core.take_events().contains(event)
     }
 
-    /// The close frame that a poll gets now.
+    /// The close frame that a poll gets at this time.
     fn poll_close(&mut self) -> CloseFrame {
         let id = self.attach();
         let next = self.next(id);
@@ -287,7 +287,7 @@ fn discarding_a_session_that_has_ended_wakes_its_receiver_and_its_driver() {
     }
 }
 
-// Letting go, and the disconnect delay.
+// Release, and the disconnect delay.
 
 #[test]
 fn a_released_session_times_out_at_the_delay_and_not_before() {
@@ -511,7 +511,7 @@ fn every_poll_gets_the_same_close_frame_until_the_delay_ends() {
     session.end(server());
     session.wait(secs(2));
     assert_eq!(session.poll_close(), go_away());
-    // The delay counts from the first time that the client was told, not from each.
+    // The delay counts from the first time that the client got the close frame, not from each.
     for _ in 0..4 {
         assert_eq!(session.wait(secs(1)).poll_close(), go_away());
     }
@@ -905,7 +905,7 @@ fn a_socket_that_cannot_write_is_given_up_at_once() {
     assert_eq!(session.next(first), messages(&["a"]));
     assert_eq!(session.next(first), Next::Wait);
     session.core.set_blocked(first, true, session.now);
-    // More goes into its buffer; that is no progress.
+    // More frames go into its buffer, which is no progress.
     session.wait(secs(4)).send("b").unwrap();
     session.next(first);
     session.next(first);
@@ -943,7 +943,7 @@ fn bytes_that_leave_count_as_reading_after_the_end_too() {
     assert_eq!(session.deadline(), Some(SLOW_READER));
 }
 
-// Clients that say nothing.
+// Clients that send nothing.
 
 #[cfg(feature = "websocket")]
 #[test]
@@ -1121,7 +1121,7 @@ fn a_deadline_that_moves_away_lets_the_driver_sleep() {
     let id = session.wait(secs(1)).attach();
     assert_eq!(session.deadline(), Some(HEARTBEAT));
     assert!(!session.raised(Events::DRIVER));
-    // It wakes at the old deadline, finds nothing to do, and takes the new one.
+    // The driver wakes at the old deadline, finds nothing to do, and takes the new deadline.
     session.wait(DELAY - secs(1)).on_deadline();
     assert!(session.core.take_events().is_empty());
     assert_eq!(session.core.arm(session.now), Some(session.now + HEARTBEAT + secs(1) - DELAY));
@@ -1271,7 +1271,7 @@ fn an_empty_batch_is_no_event() {
     assert!(!session.raised(Events::MESSAGE));
 }
 
-/// Whether this side has closed, of its own accord.
+/// Whether this side has closed the session by itself.
 fn is_ours(reason: &CloseReason) -> bool {
     use CloseReason::{RateExceeded, SendQueueFull, Server, Shutdown, WriteTimeout};
     matches!(reason, Server(_) | Shutdown(_) | SendQueueFull | WriteTimeout | RateExceeded)
@@ -1402,7 +1402,8 @@ fn the_clock_is_asked_only_where_there_is_a_rate() {
 
 #[test]
 fn the_queue_to_the_client_is_bounded_by_the_memory_it_takes() {
-    // Clean text is kept as its line; other text beside it, with 6 bytes for each of these.
+    // Text without escapes is kept as its line. Other text is kept beside its line, with 6 bytes for each of these
+    // characters.
     let (clean, escaped) = ("x".repeat(100), "\u{1}".repeat(100));
     for (text, held) in [(&clean, 106), (&escaped, 100 + 606)] {
         let cost = held + MESSAGE_OVERHEAD;
@@ -1416,7 +1417,7 @@ fn the_queue_to_the_client_is_bounded_by_the_memory_it_takes() {
             assert_eq!(session.core.outbox.bytes(), 0);
         }
     }
-    // The raw WebSocket sends it as it is.
+    // The raw WebSocket sends the text unquoted.
     let (mut session, _) =
         Timed::open(Settings { kind: Kind::Socket { framed: false, pong_timeout: None }, ..SOCKET });
     session.send(&escaped).unwrap();
@@ -1457,7 +1458,7 @@ fn a_full_queue_that_drops_keeps_the_newest() {
     assert_eq!(session.core.dropped_messages(), (7 - kept) as u64);
     let newest: Vec<_> = (7 - kept..7).map(letter).collect();
     assert_eq!(session.next(first), messages(&newest.iter().map(String::as_str).collect::<Vec<_>>()));
-    // One that is larger than the queue drives all others out.
+    // A message that is larger than the queue drops all others.
     session.send("small").unwrap();
     session.send(&"x".repeat(5000)).unwrap();
     assert_eq!(session.core.dropped_messages(), (7 - kept) as u64 + 1);
@@ -1665,7 +1666,7 @@ fn a_message_that_comes_whole_in_time_is_forgotten() {
     session.wait(READ_TIME - TICK).on_deadline();
     session.core.set_unfinished(None, session.now);
     assert_eq!(session.deadline(), None);
-    // Nor does the next one inherit what it took.
+    // The next message does not inherit the time that it took.
     session.core.set_unfinished(Some(2), session.now);
     assert_eq!(session.deadline(), Some(READ_TIME));
 }

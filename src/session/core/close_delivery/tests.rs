@@ -1,4 +1,4 @@
-//! Every order of what can happen to a close frame.
+//! Every order of the events that can happen to a close frame.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How long a session lingers.
+//! The time for which a session lingers.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn the_delay_may_begin_when_the_last_response_has_arrived() {
     expiry.linger_after(secs(9), now);
     assert_eq!(expiry.deadline(), Some(now + DELAY + secs(9)));
     assert!(!expiry.is_draining() && !expiry.is_held());
-    // The end comes while that is on its way, or when it is long there.
+    // The session ends while the last frames are on their way, or long after they have arrived.
     for (after, left) in [(secs(3), secs(11)), (secs(10), secs(5))] {
         let mut expiry = Expiry::new(DELAY);
         expiry.linger_after(secs(9), now);

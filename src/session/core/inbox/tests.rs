@@ -1,4 +1,4 @@
-//! The queue to the application against a plain list of what is in it.
+//! The queue to the application, compared with a plain list of its messages.
 
 use proptest::{collection::vec, prelude::*};
 

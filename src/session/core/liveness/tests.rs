@@ -1,4 +1,4 @@
-//! What a history of a connection says of it, from its latest moments back.
+//! The state of a connection, computed from its history from the latest moment back.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -8,7 +8,7 @@ const HEARTBEAT: Duration = Duration::from_secs(25);
 const PONG: Duration = Duration::from_secs(7);
 const TICK: Duration = Duration::from_millis(1);
 
-/// With a heartbeat that is due and taken.
+/// With a heartbeat that is due and has been taken.
 fn asked(pong_timeout: Option<Duration>) -> (Liveness, Instant) {
     let start = Instant::now();
     let mut liveness = Liveness::new(Some(HEARTBEAT), pong_timeout, start);
@@ -115,7 +115,7 @@ fn a_dead_peer_is_not_told_that_it_is_slow() {
 enum Event {
     Attached,
     Detached,
-    /// The driver was told that a heartbeat is due, or that it is time to listen anew.
+    /// The deadline came: a heartbeat is due, or a new interval of listening begins.
     HeartbeatDue,
     Listening,
     FrameLeft,
@@ -125,23 +125,23 @@ enum Event {
     Messages {
         fit: bool,
     },
-    /// The interval is another from here on.
+    /// The interval is changed.
     Changed(Option<Duration>),
 }
 
-/// All that has happened, and when.
+/// All events, with their times.
 struct History {
     pong_timeout: Option<Duration>,
     past: Vec<(Event, Instant)>,
 }
 
 impl History {
-    /// The latest of these, and when it was.
+    /// The latest of these events, with its time.
     fn last(&self, events: &[Event]) -> Option<(Event, Instant)> {
         self.past.iter().rev().find(|(event, _)| events.contains(event)).copied()
     }
 
-    /// The interval before this place in the past.
+    /// The interval that was set before this place in the history.
     fn interval(&self, before: usize) -> Option<Duration> {
         let interval = |(event, _): &(Event, Instant)| match event {
             Event::Changed(interval) => Some(*interval),
@@ -154,7 +154,7 @@ impl History {
         self.interval(self.past.len())
     }
 
-    /// Since when a heartbeat waits.
+    /// The time since which a heartbeat waits.
     fn waiting(&self) -> Option<Instant> {
         use Event::{Changed, Detached, FrameLeft, HeartbeatDue, HeartbeatLeft};
         match self.last(&[HeartbeatDue, FrameLeft, HeartbeatLeft, Detached, Changed(None)]) {
@@ -163,12 +163,12 @@ impl History {
         }
     }
 
-    /// When the interval to the next heartbeat began.
+    /// The time at which the interval to the next heartbeat began.
     fn last_frame(&self) -> Instant {
         use Event::{Attached, FrameLeft, HeartbeatDue, HeartbeatLeft};
         let (event, at) = self.last(&[Attached, FrameLeft, HeartbeatLeft]).unwrap();
         if event == HeartbeatLeft {
-            // Another may have become due since, and been taken back.
+            // Another heartbeat may have become due since, and been dropped.
             let left = self.past.iter().rposition(|(event, _)| *event == HeartbeatLeft).unwrap();
             let is_due = |(event, _): &&(Event, Instant)| *event == HeartbeatDue;
             let due = self.past[..left].iter().rev().find(is_due).unwrap().1;
@@ -178,7 +178,7 @@ impl History {
         at
     }
 
-    /// What has been heard since the peer was last listened to anew, and since when that is.
+    /// Whether the peer has been heard in the current interval of listening, and the beginning of that interval.
     fn listening(&self) -> (bool, Instant) {
         use Event::{Heard, HeartbeatLeft, Listening, Messages};
         let is_start = |event| matches!(event, HeartbeatLeft | Listening);
@@ -187,7 +187,7 @@ impl History {
         (heard, self.past[start].1)
     }
 
-    /// When the answer to a ping is overdue.
+    /// The time at which the answer to a ping is overdue.
     fn pong(&self) -> Option<Instant> {
         use Event::{Changed, Detached, Heard, HeartbeatLeft, Messages, Progress};
         let answered = self
@@ -259,7 +259,7 @@ proptest! {
             now += Duration::from_millis(millis);
             match event {
                 Event::HeartbeatDue => {
-                    // As the driver does: what is due is done, until nothing is.
+                    // Like the driver, this does what is due until nothing is.
                     while is_due(liveness.deadline(is_blocked), now) {
                         let due = liveness.on_deadline(is_blocked, now);
                         prop_assert_eq!(due, history.due(is_blocked, now));

@@ -1,4 +1,4 @@
-//! The queue to the client against a plain list of what is in it.
+//! The queue to the client, compared with a plain list of its messages.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -9,7 +9,7 @@ fn outbox(bound: usize, overflow: Overflow) -> Outbox {
     Outbox::new(&Settings { send_queue_bytes: bound, send_overflow: overflow, ..SETTINGS })
 }
 
-/// What "a" costs.
+/// The cost of "a".
 const A: usize = 1 + 6 + MESSAGE_OVERHEAD;
 
 #[test]
@@ -114,7 +114,7 @@ proptest! {
                     prop_assert_eq!(outbox.takes_at_once(more), fitted || of_endpoint != Overflow::Wait);
                     let drops = overflow == Overflow::DropOldest;
                     let before = sum(&list);
-                    // Room that is free is for those who wait.
+                    // Free room belongs to the waiting tasks.
                     let is_enough = |list: &[Message]| {
                         fits(list, &promises, more) && !(drops && others_wait && sum(list) + more > before)
                     };

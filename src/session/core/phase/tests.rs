@@ -1,4 +1,4 @@
-//! The ways through the diagram.
+//! The paths through the diagram.
 
 use super::*;
 use crate::protocol::close::CloseFrame;
@@ -7,7 +7,8 @@ fn reason() -> CloseReason {
     CloseReason::Server(CloseFrame::new(3000, "Go away!"))
 }
 
-/// Whether the open frame is taken, whether the handler has to run, whether it has ended, whether it has gone.
+/// Whether the open frame is taken, whether the handler has to run, whether the session has ended, and whether it is
+/// gone.
 fn facts(phase: &Phase) -> [bool; 4] {
     [phase.is_open_frame_taken(), phase.is_handler_due(), phase.has_ended(), phase.is_gone()]
 }

@@ -1,4 +1,4 @@
-//! One receiver at a time, and the time that it has to get on.
+//! One receiver at a time, and the time in which it has to make progress.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -66,7 +66,7 @@ fn an_op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// All that has happened to the present receiver says when it got on last, and whether it has something to do.
+    /// The history of the present receiver says when it last made progress, and whether it has something to do.
     #[test]
     fn the_write_timeout_counts_from_the_last_progress(
         timeout in prop_oneof![Just(None), Just(Some(TIMEOUT)), Just(Some(Duration::MAX))],

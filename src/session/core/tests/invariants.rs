@@ -1,7 +1,6 @@
-//! What holds of every session after each step, whatever happens to it.
+//! Properties that hold for every session after each step, whatever happens to it.
 //!
-//! Nothing of the state machine is repeated here: each check compares what went in and came out, or asks a copy of the
-//! core what it would do.
+//! No check repeats the state machine: each compares inputs with outputs, or asks a copy of the core for its next step.
 
 use std::collections::VecDeque;
 
@@ -12,7 +11,7 @@ use super::{super::throttle::tests::Past, *};
 #[derive(Debug, Clone)]
 enum Op {
     Attach,
-    /// `back` counts from the receiver that came last: 0 is that one, others come too late.
+    /// `back` counts from the receiver that attached last, which is 0. Calls of all others come too late.
     Next {
         back: usize,
         max_bytes: usize,
@@ -27,39 +26,39 @@ enum Op {
     Progress {
         back: usize,
     },
-    /// A socket cannot write, or can again.
+    /// The socket is blocked, or no longer.
     #[cfg(feature = "websocket")]
     Block {
         back: usize,
         blocked: bool,
     },
-    /// A socket's peer gives a sign of life.
+    /// The peer of a socket has sent something.
     #[cfg(feature = "websocket")]
     Hear,
-    /// A socket reads the rest of a message, or has all of it.
+    /// A socket reads the rest of a message, or the message is complete.
     #[cfg(feature = "websocket")]
     Unfinished(Option<u64>),
     /// A socket has written its close frame.
     #[cfg(feature = "websocket")]
     CloseWritten,
-    /// The sizes of a batch's messages, beyond the number that each begins with.
+    /// The sizes of a batch's messages, beyond the number with which each begins.
     Accept(Vec<usize>),
-    /// With a policy of its own or the endpoint's.
+    /// `overflow` is the policy of the call, or `None` for the endpoint's.
     Send {
         size: usize,
         overflow: Option<Overflow>,
         others_wait: bool,
     },
     Push(usize),
-    /// A waiter is granted room for a message of so many bytes.
+    /// A task is granted room for a message of this many bytes.
     Promise(Line, usize),
-    /// The first waiter that was granted room uses it, or goes.
+    /// The first task that was granted room uses it, or no longer waits.
     Withdraw(Line),
-    /// The first batch that was granted room comes.
+    /// The first batch that was granted room is accepted.
     AcceptPromised,
     Receive,
     StopReceiving,
-    /// The application has had its turn with all that was accepted.
+    /// The application has been polled with all accepted batches.
     Attend,
     SetHeartbeat(Option<Duration>),
     End(CloseReason),
@@ -181,7 +180,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// A message that tells its place in the order; some of its letters grow on the wire.
+/// A message that begins with its number; some of its letters grow on the wire.
 fn numbered(number: usize, size: usize) -> String {
     format!("{number}:") + &"x\"\u{2028}".chars().cycle().take(size).collect::<String>()
 }
@@ -191,7 +190,7 @@ fn finite(time: Option<Duration>) -> Option<Duration> {
     time.filter(|&time| time < Duration::MAX)
 }
 
-/// What a copy of the core would do, to all who might wait for it.
+/// The events that a copy of the core would have ready for each kind of waiting task.
 fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instant) -> Vec<(Events, bool)> {
     let copy = || core.clone();
     let has_frame = receiver.is_none_or(|id| copy().next_frame(id, 1, || now) != Next::Wait);
@@ -209,7 +208,7 @@ fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instan
         let [room_out, room_in] = [core.room_for(&message), Room::of_batch(std::slice::from_ref(&message))];
         ready.push((Events::WRITABLE, core.writable(room_out.bytes) != Ok(false)));
         ready.push((Events::WRITABLE, ended || copy().promise(Line::Out, room_out, || now)));
-        // The time of a batch comes by itself: see `Op::Drive`.
+        // The time of a batch is a matter of the driver: see `Op::Drive`.
         let without_rates = || Core { throttle: None, ..copy() };
         let accepted = without_rates().accept(&mut vec![message], || now);
         ready.push((Events::ROOM, accepted != Err(Refused::Full)));
@@ -218,7 +217,7 @@ fn ready(core: &Core, receiver: Option<ReceiverId>, batch: Accepted, now: Instan
     ready
 }
 
-/// A session and all that has been seen of it.
+/// A session, and the history that the checks need.
 struct Witness {
     core: Core,
     settings: Settings,
@@ -226,10 +225,10 @@ struct Witness {
     ids: Vec<ReceiverId>,
     attached: Option<usize>,
     frames: Vec<Frame>,
-    /// Sent and not yet taken, accepted and not yet read.
+    /// The messages that were sent and not taken, and those that were accepted and not received.
     to_client: VecDeque<String>,
     to_app: VecDeque<String>,
-    /// How many have been queued, taken and accepted, in all.
+    /// The number of messages that have been queued, taken and accepted, in all.
     sent: u64,
     taken: u64,
     accepted: u64,
@@ -237,25 +236,25 @@ struct Witness {
     numbers: usize,
     /// The room that has been promised and not been withdrawn.
     promises: [Vec<Room>; 2],
-    /// What has been accepted, or been promised its room by a rate that lets wait.
+    /// The batches that were accepted, or were promised room by a rate with the policy to wait.
     past: Past,
     /// A message or a batch that is larger than its whole queue, or a `push`, has gone beyond a bound.
     overfull: [bool; 2],
     armed: Option<Instant>,
     first_reason: Option<CloseReason>,
     ended_at: Option<Instant>,
-    /// Whether `o` was taken before the end.
+    /// Whether the open frame was taken before the end.
     opened_in_time: bool,
-    /// Whether messages went with a receiver that was cut off after the end.
+    /// Whether messages were lost with a receiver that was cut off after the end.
     lost_before_close: bool,
     close_delivered: bool,
     pending_at_shutdown: bool,
-    /// The last time at which each of these was seen.
+    /// The last times of these events.
     detached_at: Instant,
     got_on_at: Instant,
     frame_at: Instant,
     heard_at: Instant,
-    /// The receiver has found nothing since it took its last frame.
+    /// Whether the receiver has found no frame since it took its last one.
     at_rest: bool,
     blocked: bool,
 }
@@ -333,7 +332,7 @@ impl Witness {
         let events = self.core.take_events();
         let ready_after = ready(&self.core, self.receiver(), before.accepted(), self.now);
         for ((event, before), (_, after)) in ready_before.into_iter().zip(ready_after) {
-            // A receiver that comes or goes needs no waking, as it asks.
+            // A receiver that attaches or detaches needs no wake-up, since it asks by itself.
             let concerned = event != Events::FRAME || receiver == self.receiver();
             assert!(
                 !concerned || before || !after || events.contains(event),
@@ -351,7 +350,7 @@ impl Witness {
         assert_eq!(events.contains(Events::DRIVER), wake_driver, "waking the driver");
     }
 
-    /// Runs an operation of the receiver that came so far back, and notes what came out.
+    /// Runs an operation, and records the frames that came out.
     fn run(&mut self, op: &Op) {
         let now = self.now;
         let last = self.ids.len() - 1;
@@ -472,7 +471,7 @@ impl Witness {
         }
     }
 
-    /// What comes too late, from a receiver that is not attached, changes nothing.
+    /// A call that comes too late, from a receiver that is not attached, changes nothing.
     fn of_receiver(&mut self, id: usize, call: impl FnOnce(&mut Core, ReceiverId), leaves: bool) {
         let is_attached = self.attached == Some(id);
         let before = (!is_attached).then(|| format!("{:?}", self.core));
@@ -575,7 +574,7 @@ impl Witness {
         }
     }
 
-    /// A batch that has room has come before its time.
+    /// Checks the refusal of a batch that has room and has come too early for the rate.
     fn check_too_fast(&self, result: Result<(), Refused>) {
         if self.settings.rates.overflow == RateOverflow::Close {
             assert_eq!(result, Ok(()), "it is thrown away");
@@ -662,13 +661,13 @@ impl Witness {
             let is_alone = self.to_client.len() == 1;
             let has_grown = self.core.outbox.bytes() > before;
             assert!(!(drops && others_wait && has_grown) || is_alone, "who waits gets the room that is free");
-            // Beside what is promised, one that finds no other to drop goes beyond.
+            // Beside the promised room, a message that finds no other to drop goes beyond the bound.
             let beyond = !fits && (overflow == Overflow::Wait || drops && is_alone);
             self.overfull[1] |= beyond || room.bytes > self.settings.send_queue_bytes;
         }
     }
 
-    /// What is queued and what is promised, and how much there may be of both.
+    /// The queued and promised amount of a queue, and its bound.
     fn filling(&self, line: Line) -> (Room, Room) {
         let cost = |text: &String| self.core.room_for(&text.into()).bytes;
         let (bytes, messages, bound) = match line {
@@ -689,7 +688,7 @@ impl Witness {
         (Room { bytes: bytes + promised, messages: messages + promised_messages }, bound)
     }
 
-    /// Whether a queue has room for more, beside what is promised.
+    /// Whether a queue has this much room beside the promised one.
     fn fits(&self, line: Line, more: Room) -> bool {
         let (full, bound) = self.filling(line);
         let within =
@@ -698,7 +697,7 @@ impl Witness {
     }
 
     fn promise(&mut self, line: Line, size: usize) {
-        // Nobody waits for a session that has ended.
+        // No task waits for room in a session that has ended.
         if self.has_ended() {
             return;
         }
@@ -729,7 +728,7 @@ impl Witness {
         assert!(is_there || self.overfull[line as usize], "what was promised is there");
     }
 
-    /// What became of the messages that were queued, and of a session that has ended just now.
+    /// Follows the messages that were queued, and a session that has just ended.
     fn follow_end(&mut self, op: &Op, before: &Core) {
         let had_ended = before.close_reason().is_some();
         let abandoned = self.core.traffic().abandoned - before.traffic().abandoned;
@@ -773,7 +772,7 @@ impl Witness {
         assert!(traffic.receive_queue_peak >= self.core.inbox.bytes());
     }
 
-    /// What the core says of itself.
+    /// Checks the answers of the core's queries.
     fn check_answers(&self) {
         let core = &self.core;
         let (ended, gone) = (self.has_ended(), core.is_gone());
@@ -796,7 +795,7 @@ impl Witness {
         assert_eq!(core.state(), state);
     }
 
-    /// Nothing happens too early, and there is a time for all that has to.
+    /// Checks that nothing happens too early, and that each effect of time has a deadline.
     fn check_times(&self, op: &Op, before: &Core) {
         let Settings { heartbeat, write_timeout, disconnect_delay, kind, .. } = self.settings;
         let for_ever = Duration::MAX;
@@ -825,7 +824,7 @@ impl Witness {
         }
 
         let Some(id) = self.receiver().filter(|_| !self.has_ended()) else {
-            // Nobody is there, or it is over: the session goes, unless it has.
+            // No receiver is attached, or the session is over: it has to go, unless it has gone.
             let goes = !self.core.is_gone() && disconnect_delay < for_ever;
             let latest = disconnect_delay.saturating_add(2 * SLOW_READER);
             let awaited = self.core.intake_deadline();
@@ -842,7 +841,7 @@ impl Witness {
             lying += 1;
             next = copy.next_frame(id, usize::MAX, || self.now);
         }
-        // A frame takes the place of a heartbeat that is due: before it, that can be waiting unseen.
+        // Frames leave before a heartbeat that is due, so the heartbeat may wait unseen.
         let is_waiting = next == Next::Frame(Frame::Heartbeat) || lying > 0;
         if let Some(heartbeat) = finite(heartbeat).filter(|_| !is_waiting) {
             assert!(within(heartbeat), "an idle session has no heartbeat to come");
@@ -865,7 +864,7 @@ impl Witness {
         }
     }
 
-    /// Reads both queues empty: nothing is left behind. Then nobody comes any more, and the session goes.
+    /// Empties both queues, after which nothing is left. Then no receiver attaches any more, and the session goes.
     fn finish(&mut self) {
         for _ in 0..=self.to_app.len() {
             self.step(&Op::Receive);

@@ -1,4 +1,4 @@
-//! What has come says what may come: no more than the burst and the rate, from any moment on.
+//! The history of the batches says which batch may come: from any moment on, no more than the burst and the rate.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -36,7 +36,7 @@ fn a_burst_comes_at_once_and_then_the_rate() {
         assert_eq!(throttle.admit(batch(1, 5), next), Ok(()));
         now = next;
     }
-    // A pause gives no more than the burst.
+    // A pause allows no more than the burst.
     now += 1000 * SECOND;
     assert_eq!((0..10).filter(|_| throttle.admit(batch(1, 5), now).is_ok()).count(), 3);
 }
@@ -47,7 +47,7 @@ fn a_batch_comes_as_a_whole_and_the_next_pays_for_it() {
     let mut throttle = messages(Rate::per_second(10), RateOverflow::Wait, start);
     assert_eq!(throttle.admit(batch(1000, 0), start), Ok(()));
     assert_eq!(throttle.admit(batch(1, 0), start), Err(RateOverflow::Wait));
-    // 990 below nothing, and one is needed.
+    // The balance is a debt of 990, and has to be 1.
     assert_eq!(throttle.deadline(), Some(start + SECOND * 991 / 10));
 }
 
@@ -111,7 +111,7 @@ fn the_largest_values_do_not_overflow() {
     }
 }
 
-/// What has come, and when.
+/// The batches that have come, with their times.
 #[derive(Debug, Default)]
 pub(in super::super) struct Past(Vec<(Instant, Room)>);
 
@@ -120,7 +120,7 @@ impl Past {
         self.0.push((now, batch));
     }
 
-    /// Whether one more may come: there is no moment since which all but one of the burst and of the rate has come.
+    /// Whether one more may come: from any moment on, at least one of the burst and of the rate is left.
     pub(in super::super) fn allows(&self, rates: &Rates, now: Instant) -> bool {
         let count = |batch: &Room| batch.messages as u128;
         let bytes = |batch: &Room| (batch.bytes - batch.messages * MESSAGE_OVERHEAD) as u128;
@@ -144,7 +144,7 @@ fn a_rate() -> impl Strategy<Value = Rate> {
     })
 }
 
-/// Any, of which a message takes no whole number of nanoseconds.
+/// Any rate of which a message takes no whole number of nanoseconds.
 fn an_odd_rate() -> impl Strategy<Value = Rate> {
     (1..1000_u64, 1..1_000_000_000_u64, 1..100_u64)
         .prop_map(|(count, nanos, burst)| Rate::new(count, Duration::from_nanos(nanos)).burst(burst))
@@ -187,7 +187,7 @@ proptest! {
         for (nanos, count) in batches {
             now += Duration::from_nanos(nanos);
             if throttle.admit(batch(count, 0), now).is_err() {
-                // As a client that waits.
+                // Like a client that waits.
                 now = throttle.deadline().unwrap();
                 prop_assert_eq!(throttle.admit(batch(count, 0), now), Ok(()));
             }

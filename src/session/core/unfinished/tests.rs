@@ -1,4 +1,4 @@
-//! The time that a message has been read for, added up.
+//! The time for which a message has been read, added up.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -12,7 +12,7 @@ proptest! {
         let start = Instant::now();
         let mut now = start;
         let mut unfinished = Unfinished::new();
-        // Which message was read, and for how long, one after the other.
+        // The message that was read and the time for which it was, one after the other.
         let mut history: Vec<(u64, Duration)> = Vec::new();
         for (message, seconds) in steps {
             match message {
