@@ -104,7 +104,7 @@ impl SockJsHandle {
     }
 
     /// Closes the open sessions for which `is_meant` returns `true` with a code and a text, and returns their number.
-    /// Their handlers see [`CloseReason::Server`](crate::CloseReason::Server), and their clients get all messages sent
+    /// Their handlers see [`CloseReason::Server`], and their clients get all messages sent
     /// before, then the close frame.
     ///
     /// ```
@@ -131,7 +131,7 @@ impl SockJsHandle {
     /// Closes every open session with a code and a text, and returns their number. The endpoint still accepts new
     /// sessions: to stop it, see [`shutdown`](Self::shutdown).
     ///
-    /// Their handlers see [`CloseReason::Server`](crate::CloseReason::Server). Each client gets all messages sent
+    /// Their handlers see [`CloseReason::Server`]. Each client gets all messages sent
     /// before, then the close frame: at once if it is receiving, otherwise with its next poll.
     pub fn close_all(&self, code: u16, reason: impl Into<Cow<'static, str>>) -> usize {
         self.registry().close_all(&CloseFrame::new(code, reason))
@@ -143,7 +143,7 @@ impl SockJsHandle {
     /// - From now on no session opens: opening requests and `/info` get 503 with `Retry-After`, even if the handler's
     ///   extractors are already running. A client fails at once and can connect to another server, or to the next
     ///   process.
-    /// - Every session ends with [`CloseReason::Shutdown`](crate::CloseReason::Shutdown). Messages that the
+    /// - Every session ends with [`CloseReason::Shutdown`]. Messages that the
     ///   application has already sent still reach the client, then the close frame with `code` and `reason`: at once
     ///   on streams, waiting polls and WebSockets, otherwise with the client's next poll.
     /// - The call waits until every client has its close frame (for a WebSocket, until its client has closed too) and
