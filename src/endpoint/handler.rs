@@ -44,8 +44,9 @@ use crate::{
 /// decides on the close; any other handler closes it at once. A closure has to name its error type at least once:
 /// `Ok::<(), BoxError>(())`.
 ///
-/// `?` leaves the function at once. So give up what the session holds elsewhere, such as a place in a map, in the `Drop`
-/// of a value. And do not use `?` on a `send` to another session: its end would end this one.
+/// `?` leaves the handler at once: the code behind it does not run. So what a handler holds for its session, such as a
+/// place in a map, is given up in a `Drop`. And `?` on a `send` to another session ends this one when the other has
+/// ended: ignore that error. The example `chat` does both.
 ///
 /// The trait is implemented for all such functions. It is sealed: nothing else can implement or call it.
 ///

@@ -40,6 +40,8 @@ use crate::{
 /// # }
 /// ```
 ///
+/// The [guide to tests](crate::guide::testing) shows tests with a pair, their traps, and tests of a whole endpoint.
+///
 /// The session is open from the beginning and stays attached, like a WebSocket. It has no time: no heartbeat, no rate, no
 /// timeout, no disconnect delay. Queues and [`send_overflow`](Options::send_overflow) are those of
 /// [`options`](Self::options).
