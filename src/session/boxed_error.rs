@@ -10,7 +10,7 @@ use super::{
 };
 use crate::protocol::close::{CloseFrame, INTERNAL_ERROR};
 
-/// The frame is that of the first [`CloseFrame`] or [`JsonError::Parse`](crate::JsonError::Parse) in the box or among
+/// The frame is that of the first [`CloseFrame`] or [`JsonError::Parse`] in the box or among
 /// the sources; 1011 "Internal error" without one.
 impl HandlerError for BoxError {
     fn close_frame(&self) -> CloseFrame {
