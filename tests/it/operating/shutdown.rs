@@ -335,10 +335,10 @@ async fn it_may_be_called_again_and_dropped() {
     );
 }
 
-/// Echoes, and to "large" answers more than the buffers of two sockets take.
+/// Echoes, and to "large" answers more than the buffers of two sockets take while nobody reads.
 async fn amplify(mut session: Session) {
     while let Some(message) = session.recv().await {
-        let answer = if message == "large" { "x".repeat(32 << 20).into() } else { message };
+        let answer = if message == "large" { "x".repeat(16 << 20).into() } else { message };
         session.send(answer).await.ok();
     }
 }
