@@ -1,7 +1,7 @@
 //! The lock around a session: its state machine, and the tasks that wait for it.
 //!
 //! The lock is a std mutex, since its holders never wait: only methods of [`Core`] run under it, never user code, an
-//! await or a wake-up. Wakers are collected under the lock and woken after it.
+//! await or a wake-up. Wakers are collected under the lock and woken after it, and discarded messages are dropped after it.
 
 use std::{
     future::Future,
@@ -69,6 +69,17 @@ impl Shared {
     fn update<R>(&self, transition: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = transition(&mut state);
+        if state.core.has_discarded() {
+            Self::finish_and_drop(state);
+        } else {
+            Self::finish(state);
+        }
+        result
+    }
+
+    /// Releases the lock, and then does what its holder has left to do.
+    #[inline(always)]
+    fn finish(mut state: MutexGuard<'_, State>) {
         // This waker is dropped after the lock is released: it may hold the last reference to its task, and the task
         // may hold this session.
         let replaced = state.replaced.take();
@@ -85,7 +96,16 @@ impl Shared {
             wakes.wake();
         }
         drop(replaced);
-        result
+    }
+
+    /// Also drops messages, after the wake-ups: that may be the application's code, which may take its time or panic.
+    ///
+    /// Apart, since nearly all transitions have none.
+    #[cold]
+    fn finish_and_drop(mut state: MutexGuard<'_, State>) {
+        let discarded = state.core.take_discarded();
+        Self::finish(state);
+        drop(discarded);
     }
 
     /// Waits until `ready` returns a value. It is called at once, and again after each `event`.
@@ -471,5 +491,7 @@ impl<F> Drop for Wait<'_, F> {
     }
 }
 
+#[cfg(all(test, not(sockjs_loom)))]
+mod drops;
 #[cfg(all(test, sockjs_loom))]
 mod orders;

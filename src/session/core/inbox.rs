@@ -4,6 +4,7 @@
 //! other tasks: batches have a size limit of their own.
 
 use super::{
+    discarded::Discarded,
     queue::{MESSAGE_OVERHEAD, Queue, Room, is_within},
     settings::Settings,
 };
@@ -72,9 +73,9 @@ impl Inbox {
     }
 
     /// Discards the messages that nobody can receive any more.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) -> Discarded {
         self.promised = Room::default();
-        self.queue = Queue::default();
+        self.queue.clear()
     }
 
     /// Reserves room for a task that waits for it. Returns `false` if there is too little.

@@ -23,6 +23,7 @@
 //! | [`Liveness`] | heartbeats, the pong timeout, the time for a message to come |
 //! | [`Expiry`] | the time at which the session is forgotten: the disconnect delay |
 //! | [`CloseDelivery`] | the close frame for the client, and whether a shutdown waits for it |
+//! | [`Discarded`] | what is thrown away, and has yet to be dropped |
 //!
 //! Each part has its own rules and tests. [`Core`] combines them into transitions, and raises the events. [`timing`]
 //! has the effects of the clock, [`intake`] the messages from the client, and [`queries`] the functions that change
@@ -33,6 +34,7 @@
 
 pub(crate) mod close_delivery;
 mod deadline;
+pub(crate) mod discarded;
 pub(crate) mod events;
 mod expiry;
 pub(crate) mod inbox;
@@ -55,6 +57,7 @@ use std::time::{Duration, Instant};
 
 use self::{
     close_delivery::CloseDelivery,
+    discarded::Discarded,
     events::{Events, Line},
     expiry::{Expiry, Linger},
     inbox::{Accepted, Inbox},
@@ -92,6 +95,7 @@ pub(crate) struct Core {
     expiry: Expiry,
     close_delivery: CloseDelivery,
     traffic: Traffic,
+    discarded: Discarded,
     /// The deadline that the driver sleeps until.
     armed: Option<Instant>,
     events: Events,
@@ -113,6 +117,7 @@ impl Core {
             expiry: Expiry::new(settings.disconnect_delay),
             close_delivery: CloseDelivery::new(),
             traffic: Traffic::default(),
+            discarded: Discarded::default(),
             armed: None,
             events: Events::default(),
         };
@@ -356,7 +361,7 @@ impl Core {
         if self.phase.has_ended() {
             return Err(Refused::Closed);
         }
-        match self.outbox.make_room(message, overflow, others_wait) {
+        match self.outbox.make_room(message, overflow, others_wait, &mut self.discarded) {
             Ok(0) => Ok(()),
             Ok(dropped) => {
                 self.traffic.overflowed += dropped;
@@ -427,7 +432,8 @@ impl Core {
 
     /// Discards the messages that nobody can receive any more.
     pub(crate) fn stop_receiving(&mut self) {
-        self.inbox.clear();
+        let unread = self.inbox.clear();
+        self.discarded.append(unread);
     }
 
     /// Records that the application has been polled since this many batches were accepted.
@@ -462,7 +468,14 @@ impl Core {
 
     /// Discards and counts the messages that have not left.
     fn abandon_outbox(&mut self) {
-        self.traffic.abandoned += self.outbox.clear();
+        let abandoned = self.outbox.clear();
+        self.traffic.abandoned += abandoned.len() as u64;
+        self.discarded.append(abandoned);
+    }
+
+    /// What was thrown away since the last call, to be dropped without the session's lock.
+    pub(crate) fn take_discarded(&mut self) -> Discarded {
+        std::mem::take(&mut self.discarded)
     }
 }
 

@@ -4,6 +4,7 @@
 //! is promised to other tasks.
 
 use super::{
+    discarded::Discarded,
     queue::{MESSAGE_OVERHEAD, Queue, is_within},
     settings::{Overflow, Settings},
 };
@@ -84,28 +85,32 @@ impl Outbox {
         message: &Message,
         overflow: Overflow,
         others_wait: bool,
+        discarded: &mut Discarded,
     ) -> Result<u64, Full> {
         let cost = self.cost(message);
         match overflow {
-            Overflow::DropOldest if others_wait => Ok(self.replace(cost)),
+            Overflow::DropOldest if others_wait => Ok(self.replace(cost, discarded)),
             _ if self.fits(cost) => Ok(0),
             Overflow::Wait => Err(Full::Wait),
             Overflow::Close => Err(Full::Close),
-            Overflow::DropOldest => Ok(self.drop_until(|outbox| outbox.fits(cost))),
+            Overflow::DropOldest => Ok(self.drop_until(discarded, |outbox| outbox.fits(cost))),
         }
     }
 
     /// Drops as many bytes as the new message needs, and more if the queue is beyond its bound.
-    fn replace(&mut self, cost: usize) -> u64 {
+    fn replace(&mut self, cost: usize, discarded: &mut Discarded) -> u64 {
         let before = self.queue.bytes;
-        self.drop_until(|outbox| outbox.queue.bytes.saturating_add(cost) <= before && outbox.fits(cost))
+        self.drop_until(discarded, |outbox| {
+            outbox.queue.bytes.saturating_add(cost) <= before && outbox.fits(cost)
+        })
     }
 
-    fn drop_until(&mut self, enough: impl Fn(&Self) -> bool) -> u64 {
+    fn drop_until(&mut self, discarded: &mut Discarded, enough: impl Fn(&Self) -> bool) -> u64 {
         let mut dropped = 0;
         while !enough(self) {
             let Some(oldest) = self.queue.messages.pop_front() else { break };
             self.queue.bytes -= self.cost(&oldest);
+            discarded.push(oldest);
             dropped += 1;
         }
         dropped
@@ -146,9 +151,9 @@ impl Outbox {
     }
 
     /// Discards the messages that have not left, and returns their number.
-    pub(super) fn clear(&mut self) -> u64 {
+    pub(super) fn clear(&mut self) -> Discarded {
         self.promised = 0;
-        std::mem::take(&mut self.queue).messages.len() as u64
+        self.queue.clear()
     }
 
     /// Reserves room for a task that waits for it. Returns `false` if there is too little.

@@ -23,6 +23,12 @@ impl Core {
         self.phase.discards_messages()
     }
 
+    /// Returns whether there are discarded messages to be [dropped](Self::take_discarded).
+    #[inline]
+    pub(crate) fn has_discarded(&self) -> bool {
+        !self.discarded.is_empty()
+    }
+
     /// Returns the room that a message takes in the queue to the client.
     pub(crate) fn room_for(&self, message: &Message) -> Room {
         Room { bytes: self.outbox.cost(message), messages: 1 }

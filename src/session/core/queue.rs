@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::discarded::Discarded;
 use crate::protocol::message::Message;
 
 /// The cost of a queued message beside its bytes. Without it, a queue of empty messages would have no bound.
@@ -45,6 +46,11 @@ impl Queue {
         if self.messages.is_empty() && self.messages.capacity() > KEPT {
             self.messages = VecDeque::new();
         }
+    }
+
+    /// Gives up all that is queued.
+    pub(super) fn clear(&mut self) -> Discarded {
+        std::mem::take(self).messages.into()
     }
 }
 

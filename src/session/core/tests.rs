@@ -1,5 +1,6 @@
 //! The state machine under a clock that only these tests advance, rule by rule.
 
+mod discarding;
 mod invariants;
 
 use std::time::Duration;

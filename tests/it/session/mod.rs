@@ -7,6 +7,7 @@ mod handlers;
 mod logging;
 mod model;
 mod opening;
+mod owned;
 mod rates;
 mod receivers;
 mod receiving;

@@ -41,14 +41,13 @@ fn what_is_promised_is_for_nobody_else() {
     assert!(outbox.promise(2 * A));
     assert!(outbox.takes_at_once(A) && !outbox.takes_at_once(A + 1));
     assert!(!outbox.promise(A + 1) && outbox.promise(A));
-    assert_eq!(
-        outbox.make_room(&"".into(), Overflow::Wait, false),
-        Err(Full::Wait),
-        "empty, and all of it is promised"
-    );
+    let mut none = Discarded::default();
+    let mut make_room =
+        |outbox: &mut Outbox, text: &str| outbox.make_room(&text.into(), Overflow::Wait, false, &mut none);
+    assert_eq!(make_room(&mut outbox, ""), Err(Full::Wait), "empty, and all of it is promised");
     outbox.withdraw(2 * A);
-    assert_eq!(outbox.make_room(&"a".into(), Overflow::Wait, false), Ok(0));
-    outbox.clear();
+    assert_eq!(make_room(&mut outbox, "a"), Ok(0));
+    assert!(outbox.clear().is_empty());
     assert!(outbox.takes_at_once(100 * A), "the end ends all promises");
     outbox.withdraw(A);
     assert!(outbox.takes_at_once(100 * A));
@@ -118,14 +117,17 @@ proptest! {
                     let is_enough = |list: &[Message]| {
                         fits(list, &promises, more) && !(drops && others_wait && sum(list) + more > before)
                     };
-                    match outbox.make_room(&message, overflow, others_wait) {
+                    let mut discarded = Discarded::default();
+                    let made = outbox.make_room(&message, overflow, others_wait, &mut discarded);
+                    prop_assert_eq!(made.unwrap_or_default(), discarded.len() as u64);
+                    match made {
                         Ok(0) => prop_assert!(is_enough(&list) || list.is_empty() && drops),
-                        Ok(dropped) => {
+                        Ok(_) => {
                             prop_assert!(!is_enough(&list) && drops);
-                            let dropped = usize::try_from(dropped).unwrap();
-                            list.drain(..dropped - 1);
+                            let mut oldest: Vec<_> = list.drain(..discarded.len() - 1).collect();
                             prop_assert!(!is_enough(&list), "no more than have to");
-                            list.remove(0);
+                            oldest.push(list.remove(0));
+                            prop_assert_eq!(discarded.into_messages(), oldest, "they are given out");
                             prop_assert!(list.is_empty() || is_enough(&list), "as many as have to");
                         }
                         Err(full) => {
@@ -165,8 +167,7 @@ proptest! {
                     outbox.withdraw(bytes);
                 },
                 Op::Clear => {
-                    prop_assert_eq!(outbox.clear(), list.len() as u64);
-                    list.clear();
+                    prop_assert_eq!(outbox.clear().into_messages(), std::mem::take(&mut list));
                     promises.clear();
                 }
             }

@@ -228,6 +228,8 @@ struct Witness {
     /// The messages that were sent and not taken, and those that were accepted and not received.
     to_client: VecDeque<String>,
     to_app: VecDeque<String>,
+    /// The messages that were discarded in this step.
+    discarded: Vec<String>,
     /// The number of messages that have been queued, taken and accepted, in all.
     sent: u64,
     taken: u64,
@@ -272,6 +274,7 @@ impl Witness {
             frames: Vec::new(),
             to_client: VecDeque::new(),
             to_app: VecDeque::new(),
+            discarded: Vec::new(),
             sent: 0,
             taken: 0,
             accepted: 0,
@@ -325,6 +328,8 @@ impl Witness {
         let closed_before = self.close_frames().next().is_some();
         self.run(op);
         self.follow_end(op, &before);
+        let discarded = self.core.take_discarded().into_messages();
+        assert!(discarded.iter().eq(self.discarded.drain(..).as_slice()), "what is lost is given out");
         self.check_queues();
         self.check_answers();
         self.check_times(op, &before);
@@ -409,7 +414,7 @@ impl Witness {
             Op::StopReceiving => {
                 if self.has_ended() {
                     self.core.stop_receiving();
-                    self.to_app.clear();
+                    self.discarded.extend(self.to_app.drain(..));
                 }
             }
             Op::Attend => self.core.attend(self.core.accepted()),
@@ -653,7 +658,7 @@ impl Witness {
         let drops = overflow == Overflow::DropOldest;
         assert!(dropped == 0 || drops && (!fits || others_wait));
         for _ in 0..dropped {
-            self.to_client.pop_front().expect("the oldest of those that have not left");
+            self.discarded.push(self.to_client.pop_front().expect("the oldest of those that have not left"));
         }
         if result.is_ok() {
             self.sent += 1;
@@ -740,7 +745,7 @@ impl Witness {
         if is_cut || is_over {
             assert_eq!(abandoned, self.to_client.len() as u64, "all that has not left");
             self.lost_before_close |= is_cut && abandoned > 0;
-            self.to_client.clear();
+            self.discarded.extend(self.to_client.drain(..));
         } else {
             assert_eq!(abandoned, 0, "no message is lost");
         }
