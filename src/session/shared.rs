@@ -1,7 +1,8 @@
 //! The lock around a session: its state machine, and the tasks that wait for it.
 //!
 //! The lock is a std mutex, since its holders never wait: only methods of [`Core`] run under it, never user code, an
-//! await or a wake-up. Wakers are collected under the lock and woken after it, and discarded messages are dropped after it.
+//! await or a wake-up. Wakers are collected under the lock and woken after it, and discarded messages are dropped after
+//! it.
 
 use std::{
     future::Future,
