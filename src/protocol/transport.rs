@@ -74,7 +74,10 @@ impl fmt::Display for Transport {
     }
 }
 
-/// The enabled transports.
+/// The enabled transports: a flag for each.
+///
+/// No library: `enumset` would derive its traits on [`Transport`], in the public API, and `bitflags` would have a second
+/// list of the transports in place of three shifts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TransportSet(u8);
 
