@@ -273,7 +273,16 @@ impl Message {
     }
 
     /// The memory of the message once it has been sent, including its line if `framed`.
+    #[inline]
     pub(crate) fn held(&self, framed: bool) -> usize {
+        match &*self.0 {
+            Payload::Clean(line) => line.len(),
+            _ => self.held_if_not_clean(framed),
+        }
+    }
+
+    /// Apart, since it recurses for joined messages: most messages are clean, and the queues ask several times for each.
+    fn held_if_not_clean(&self, framed: bool) -> usize {
         match &*self.0 {
             Payload::Clean(line) => line.len(),
             Payload::Text { text, .. } if framed => text.len() + self.line().len(),
