@@ -29,27 +29,10 @@ fn answer_to_client(error: &(dyn Error + 'static)) -> Option<CloseFrame> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fmt, io};
+    use std::io;
 
     use super::*;
-    use crate::session::send_error::SendError;
-
-    #[derive(Debug)]
-    struct Outer(BoxError);
-
-    impl fmt::Display for Outer {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("outer")
-        }
-    }
-
-    impl Error for Outer {
-        fn source(&self) -> Option<&(dyn Error + 'static)> {
-            Some(&*self.0)
-        }
-    }
-
-    impl HandlerError for Outer {}
+    use crate::session::{handler_error::tests::Outer, send_error::SendError};
 
     #[test]
     fn a_box_has_the_frame_that_it_holds() {

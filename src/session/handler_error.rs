@@ -195,13 +195,15 @@ impl fmt::Write for Shown<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
 
     use super::*;
 
     #[derive(Debug)]
-    struct Outer(BoxError);
+    pub(in crate::session) struct Outer(pub(in crate::session) BoxError);
+
+    impl HandlerError for Outer {}
 
     impl fmt::Display for Outer {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
