@@ -54,6 +54,8 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 #[derive(Clone)]
 pub struct Message(Arc<Payload>);
 
+/// What most messages are comes first: the queues ask for lengths and lines several times per message, so the functions
+/// that tell them are inlined for [`Clean`](Self::Clean) alone.
 enum Payload {
     /// Text without characters to escape, stored as its own line: see [`Message::line`].
     Clean(ByteString),
@@ -239,8 +241,16 @@ impl Message {
 
     /// Returns the length in bytes, of the text in UTF-8 or of the binary data: that of
     /// [`as_bytes`](Self::as_bytes).
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
+        match &*self.0 {
+            Payload::Clean(line) => line.len() - LINE_START.len() - LINE_END.len(),
+            _ => self.len_if_not_clean(),
+        }
+    }
+
+    fn len_if_not_clean(&self) -> usize {
         match &*self.0 {
             Payload::Joined(joined) => joined.len(),
             _ => self.as_bytes().len(),
@@ -256,7 +266,15 @@ impl Message {
     /// The message as its own frame with a line end: `a["…"]` LF, escaped for SockJS.
     ///
     /// Never called for binary data: sending it to a framed transport is an error.
+    #[inline]
     pub(crate) fn line(&self) -> &Bytes {
+        match &*self.0 {
+            Payload::Clean(line) => line.as_bytes(),
+            _ => self.line_if_not_clean(),
+        }
+    }
+
+    fn line_if_not_clean(&self) -> &Bytes {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes(),
             Payload::Text { text, line } => line.get_or_init(|| quoted_line(text)),
@@ -267,6 +285,7 @@ impl Message {
     }
 
     /// The quoted text, escaped for SockJS: the part of its line between `a[` and `]`.
+    #[inline]
     pub(crate) fn quoted(&self) -> &[u8] {
         let line = self.line();
         &line[2..line.len() - 2]
@@ -281,7 +300,6 @@ impl Message {
         }
     }
 
-    /// Apart, since it recurses for joined messages: most messages are clean, and the queues ask several times for each.
     fn held_if_not_clean(&self, framed: bool) -> usize {
         match &*self.0 {
             Payload::Clean(line) => line.len(),

@@ -54,6 +54,18 @@ impl State {
         }
     }
 
+    /// Whether a task waits for one of these events, or they end what a shutdown or a limit counts.
+    #[inline]
+    pub(super) fn concerns_others(&self, events: Events) -> bool {
+        let wakes = |event, waker: &Option<Waker>| events.contains(event) && waker.is_some();
+        wakes(Events::FRAME, &self.frame)
+            || wakes(Events::MESSAGE, &self.message)
+            || wakes(Events::DRIVER, &self.driver)
+            || events.is_for_many() && !self.waiters.is_empty()
+            || events.contains(Events::ENDED)
+            || events.contains(Events::DRIVER) && self.leaving.is_some()
+    }
+
     pub(super) fn collect(&mut self, events: Events) -> Wakes {
         let mut wakes = Wakes::default();
         if events.contains(Events::FRAME) {

@@ -16,3 +16,9 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 pub(super) fn is_due(deadline: Option<Instant>, now: Instant) -> bool {
     deadline.is_some_and(|deadline| deadline <= now)
 }
+
+/// Whether the first of these deadlines comes before the second.
+#[inline]
+pub(super) fn is_earlier(one: Option<Instant>, other: Option<Instant>) -> bool {
+    one.is_some_and(|one| other.is_none_or(|other| one < other))
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::close_reason::CloseReason;
 use super::{
     Core,
-    deadline::{earlier, is_due},
+    deadline::{earlier, is_due, is_earlier},
     events::{Events, Line},
     kind::Receivers,
     liveness::Due,
@@ -83,13 +83,23 @@ impl Core {
         self.armed
     }
 
-    /// Returns the events since the last call.
+    /// Returns the events since the last call. An earlier deadline than the driver sleeps until is one of them.
     pub(crate) fn take_events(&mut self) -> Events {
-        if let Some(deadline) = self.deadline() {
-            if self.armed.is_none_or(|armed| deadline < armed) {
-                self.events |= Events::DRIVER;
-            }
+        if is_earlier(self.deadline(), self.armed) {
+            self.events |= Events::DRIVER;
         }
+        self.take_events_untimed()
+    }
+
+    /// Returns the events since the last call, without a look at the deadline. Only for transitions that
+    /// [bring no earlier one](Self::has_earlier_deadline).
+    #[inline]
+    pub(crate) fn take_events_untimed(&mut self) -> Events {
         std::mem::take(&mut self.events)
+    }
+
+    /// Whether the deadline is earlier than this one, and than the time that the driver sleeps until.
+    pub(crate) fn has_earlier_deadline(&self, before: Option<Instant>) -> bool {
+        is_earlier(self.deadline(), earlier(before, self.armed))
     }
 }
