@@ -35,6 +35,8 @@ pub(crate) struct Options {
     servers: Vec<Server>,
     #[arg(long)]
     rounds: Option<usize>,
+    #[arg(long, value_name = "SECONDS", value_parser = crate::seconds)]
+    seconds: Option<Duration>,
     #[arg(long, conflicts_with = "rows")]
     write: bool,
 }
@@ -60,6 +62,9 @@ impl Options {
 
     fn times(&self) -> Times {
         let ms = Duration::from_millis;
+        if let Some(measure) = self.seconds {
+            return Times { warm_up: measure / 2, measure };
+        }
         match self.quick {
             true => Times { warm_up: ms(600), measure: ms(1000) },
             false => Times { warm_up: ms(1000), measure: ms(2000) },

@@ -43,6 +43,16 @@ fn median_of(cells: &[Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
     median(cells.iter().filter_map(of).collect())
 }
 
+/// The median of the rounds' ratios. Two commits differ by less than the machine's speed from one minute to the next, so
+/// only runs that follow each other are compared.
+fn ratio_of_rounds(ours: &[Cell], before: &[Cell]) -> Option<f64> {
+    if ours.len() != before.len() {
+        // A run failed, and the others cannot be paired.
+        return None;
+    }
+    median(ours.iter().zip(before).map(|(ours, before)| ours.value / before.value).collect())
+}
+
 /// `results` has a list of cells, one of each round, for each row and server.
 pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], rounds: usize) -> String {
     let mut table = String::new();
@@ -65,7 +75,10 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
         let medians: Vec<Option<f64>> =
             results.iter().map(|cells| median_of(cells, |cell| Some(cell.value))).collect();
         let ours = ours.and_then(|at| medians[at]);
-        let ratio = ours.zip(against.and_then(|at| medians[at])).map(|(ours, other)| ours / other);
+        let ratio = match (at(Server::Ours), at(Server::Before)) {
+            (Some(ours), Some(before)) => ratio_of_rounds(&results[ours], &results[before]),
+            _ => ours.zip(against.and_then(|at| medians[at])).map(|(ours, other)| ours / other),
+        };
         let (goal, met) = match row.goal {
             // The goals are beside the peers.
             _ if at(Server::Before).is_some() => (String::new(), None),
@@ -211,6 +224,13 @@ mod tests {
             let table = of(&rows[..1], &[Server::Ours, Server::Node], &results, 3);
             let row = table.lines().nth(2).expect("a row");
             assert!(row.ends_with(&format!("| {ratio} | x 1.5 / 1.8 | {verdict} |")), "{row}");
+        }
+        // With another commit, the ratios are those of runs that followed each other.
+        for (before, ratio) in [(&[80.0, 160.0, 250.0][..], "1.25"), (&[1.0], "-")] {
+            let results = [vec![cells(&[100.0, 200.0, 300.0]), cells(before)]];
+            let table = of(&rows[..1], &[Server::Ours, Server::Before], &results, 3);
+            let row = table.lines().nth(2).expect("a row");
+            assert!(row.ends_with(&format!("| {ratio} |  |  |")), "{row}");
         }
         // A row that failed in each round.
         let table = of(&rows[..1], &[Server::Ours, Server::Node], &[vec![vec![], cells(&[1.0])]], 3);
