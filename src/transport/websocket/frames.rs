@@ -50,7 +50,17 @@ const CLOSE: u8 = 8;
 
 impl Tracker {
     /// Tracks the next bytes. Returns the number of frames that began in them.
-    pub(super) fn advance(&mut self, mut bytes: &[u8]) -> usize {
+    #[inline]
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> usize {
+        // Most reads of a long message bring payload and nothing else.
+        if self.payload >= bytes.len() as u64 && self.close.is_none() {
+            self.payload -= bytes.len() as u64;
+            return 0;
+        }
+        self.advance_over_headers(bytes)
+    }
+
+    fn advance_over_headers(&mut self, mut bytes: &[u8]) -> usize {
         let mut frames = 0;
         loop {
             let here = usize::try_from(self.payload).map_or(bytes.len(), |payload| payload.min(bytes.len()));
