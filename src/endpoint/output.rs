@@ -27,8 +27,7 @@ impl HandlerOutput for () {
     where
         F: Future<Output = Self> + Send + 'static,
     {
-        // Called inside the future, so that a panic of the function itself also ends the session.
-        Box::pin(async move { call(session).await })
+        Box::pin(call(session))
     }
 }
 
@@ -57,6 +56,7 @@ impl HandlerOutput for <fn() -> ! as Returns>::Output {
     where
         F: Future<Output = Self> + Send + 'static,
     {
-        Box::pin(async move { call(session).await })
+        let handler = call(session);
+        Box::pin(async move { handler.await })
     }
 }

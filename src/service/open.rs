@@ -158,9 +158,9 @@ impl Service {
         let settings = options.settings(&connection);
         let fallback = !connection.transport.is_socket() && options.transports.has_websocket();
         let Connection { id, transport, .. } = connection;
-        let (registered, attachment) = reservation.open(connection, settings, fallback)?;
+        let (registered, permit, attachment) = reservation.open(connection, settings, fallback)?;
         tracing::debug!(connection = %id, %transport, "session opened");
-        Ok((Driver::new(registered, opened, options.span_level), attachment))
+        Ok((Driver::new(registered, permit, opened, options.span_level), attachment))
     }
 }
 

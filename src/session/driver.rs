@@ -59,13 +59,17 @@ enum Handler {
 }
 
 impl Driver {
-    pub(crate) fn new(mut registered: Registered, opened: Opened, span_level: Level) -> Self {
+    pub(crate) fn new(
+        registered: Registered,
+        permit: Option<SessionPermit>,
+        opened: Opened,
+        span_level: Level,
+    ) -> Self {
         let session = Session::new(registered.shared.clone());
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
         let Connection { id, .. } = registered.shared.connection;
         let span = span(&registered.shared.connection, span_level);
         let handler = Handler::Waiting { opened, session, count: registered.count_handler() };
-        let permit = registered.take_permit();
         Self {
             id,
             span,
@@ -138,12 +142,20 @@ impl Driver {
     }
 
     fn start(&mut self) {
-        self.handler = match std::mem::replace(&mut self.handler, Handler::Done) {
-            Handler::Waiting { opened, session, count } => {
-                Handler::Running { future: opened.run(session), _count: count }
-            }
-            other => other,
+        let handler = std::mem::replace(&mut self.handler, Handler::Done);
+        let Handler::Waiting { opened, session, count } = handler else {
+            self.handler = handler;
+            return;
         };
+        let _entered = self.span.enter();
+        // A handler need not be an async function: a call of it may panic, too.
+        match catch_unwind(AssertUnwindSafe(|| opened.run(session))) {
+            Ok(future) => self.handler = Handler::Running { future, _count: count },
+            Err(panic) => {
+                self.log_panic(panic.as_ref());
+                self.end(INTERNAL_ERROR);
+            }
+        }
     }
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) {

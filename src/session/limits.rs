@@ -91,7 +91,7 @@ impl SessionPermits {
 /// One session's share of the limits of its endpoint, its peer and its owner. It is held from the opening request until
 /// the session is over and its handler has returned. Otherwise a client could leave any number of handlers behind.
 #[derive(Debug)]
-pub(super) struct SessionPermit {
+pub(crate) struct SessionPermit {
     permits: Arc<AtomicUsize>,
     pub(super) of_peer: Option<Counted<Peer>>,
     pub(super) of_owner: Option<Counted<u64>>,

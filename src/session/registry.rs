@@ -352,12 +352,14 @@ impl Reservation {
 
     /// Opens the session with its first receiver attached, unless the endpoint has begun to shut down. `fallback`
     /// counts it as one opened over HTTP although WebSocket is enabled.
+    ///
+    /// The permit is kept beyond the session until its handler has returned.
     pub(crate) fn open(
         mut self,
         connection: Connection,
         settings: Settings,
         fallback: bool,
-    ) -> Result<(Registered, Attachment), NoRoom> {
+    ) -> Result<(Registered, Option<SessionPermit>, Attachment), NoRoom> {
         let (shared, receiver) = Shared::new(connection, settings, self.registry.live.count());
         {
             let mut maps = self.registry.maps();
@@ -372,7 +374,7 @@ impl Reservation {
         let (key, permit) = (self.key.take(), self.permit.take());
         let attachment = Attachment::first(Arc::clone(&shared), receiver);
         let registry = Arc::clone(&self.registry);
-        Ok((Registered { registry, key, shared, permit }, attachment))
+        Ok((Registered { registry, key, shared }, permit, attachment))
     }
 }
 
@@ -390,18 +392,12 @@ pub(crate) struct Registered {
     registry: Arc<Registry>,
     key: Option<Key>,
     pub(crate) shared: Arc<Shared>,
-    permit: Option<SessionPermit>,
 }
 
 impl Registered {
     /// Counts the session's handler until the token is dropped.
     pub(super) fn count_handler(&self) -> TaskTrackerToken {
         self.registry.drain.handler()
-    }
-
-    /// Takes the session's permit, which is kept beyond the session until its handler has returned.
-    pub(super) fn take_permit(&mut self) -> Option<SessionPermit> {
-        self.permit.take()
     }
 }
 
