@@ -24,7 +24,7 @@ use super::{
 use crate::{
     options::builder::Options,
     service::{
-        dispatch,
+        dispatch::{self, IdentityLimit},
         endpoint::Endpoint,
         erased::ErasedIdentify,
         head::{Head, Mount},
@@ -72,7 +72,7 @@ impl<S> SockJs<S> {
     {
         let handler = Arc::new(Erased::new(handler));
         let endpoint = Arc::new(Endpoint::new(Options::default(), Arc::default()));
-        Self { service: dispatch::Service { handler, identity: None, identity_limit: None, endpoint } }
+        Self { service: dispatch::Service { handler, identity: None, endpoint } }
     }
 
     /// Sets the endpoint's options, before it is cloned and mounted.
@@ -158,8 +158,8 @@ impl<S> SockJs<S> {
     {
         let identify = identity::Erased::new(identify);
         self.unshared().sessions.set_identity_type(ErasedIdentify::<S>::identity_type(&identify));
-        self.service.identity = Some(Arc::new(identify));
-        self.service.identity_limit = None;
+        self.service.identity =
+            Some(Arc::new(dispatch::Identity { function: Arc::new(identify), limit: None }));
         self
     }
 
@@ -198,12 +198,13 @@ impl<S> SockJs<S> {
         I: 'static,
         F: Fn(&I) -> Option<usize> + Send + Sync + 'static,
     {
-        let identity = self.unshared().sessions.identity_type();
-        assert!(
-            identity == Some(TypeId::of::<I>()),
-            "`max_sessions_per_identity` must come after `identity`, and take a reference to what that returns"
+        let returns = self.unshared().sessions.identity_type();
+        let identity = self.service.identity.filter(|_| returns == Some(TypeId::of::<I>())).expect(
+            "`max_sessions_per_identity` must come after `identity`, and take a reference to what that returns",
         );
-        self.service.identity_limit = Some(Arc::new(move |owner| limit(owner.identity()?)));
+        let function = Arc::clone(&identity.function);
+        let limit: Arc<IdentityLimit> = Arc::new(move |owner| limit(owner.identity()?));
+        self.service.identity = Some(Arc::new(dispatch::Identity { function, limit: Some(limit) }));
         self
     }
 
@@ -213,13 +214,14 @@ impl<S> SockJs<S> {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let dispatch::Service { handler, identity, identity_limit, endpoint } = self.service;
-        let identity = identity.map(|identify| {
-            let with_state = identity::WithState { identify, state: state.clone() };
-            Arc::new(with_state) as Arc<dyn ErasedIdentify<()>>
+        let dispatch::Service { handler, identity, endpoint } = self.service;
+        let identity = identity.map(|identity| {
+            let (identify, state) = (Arc::clone(&identity.function), state.clone());
+            let function = Arc::new(identity::WithState { identify, state });
+            Arc::new(dispatch::Identity { function, limit: identity.limit.clone() })
         });
         let handler = Arc::new(WithState { handler, state });
-        SockJs { service: dispatch::Service { handler, identity, identity_limit, endpoint } }
+        SockJs { service: dispatch::Service { handler, identity, endpoint } }
     }
 
     /// Returns a handle to the endpoint's sessions.

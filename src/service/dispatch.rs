@@ -27,9 +27,15 @@ use crate::{
 /// An endpoint, its handler and its identity function.
 pub(crate) struct Service<S = ()> {
     pub(crate) handler: Arc<dyn ErasedHandler<S>>,
-    pub(crate) identity: Option<Arc<dyn ErasedIdentify<S>>>,
-    pub(crate) identity_limit: Option<Arc<IdentityLimit>>,
+    /// One pointer, since each request that waits holds a clone of the service.
+    pub(crate) identity: Option<Arc<Identity<S>>>,
     pub(crate) endpoint: Arc<Endpoint>,
+}
+
+/// How sessions get their owners.
+pub(crate) struct Identity<S> {
+    pub(crate) function: Arc<dyn ErasedIdentify<S>>,
+    pub(crate) limit: Option<Arc<IdentityLimit>>,
 }
 
 /// How many sessions an owner may have; `None` for any number.
@@ -37,13 +43,8 @@ pub(crate) type IdentityLimit = dyn Fn(&Owner) -> Option<usize> + Send + Sync;
 
 impl<S> Clone for Service<S> {
     fn clone(&self) -> Self {
-        let Self { handler, identity, identity_limit, endpoint } = self;
-        Self {
-            handler: Arc::clone(handler),
-            identity: identity.clone(),
-            identity_limit: identity_limit.clone(),
-            endpoint: Arc::clone(endpoint),
-        }
+        let Self { handler, identity, endpoint } = self;
+        Self { handler: Arc::clone(handler), identity: identity.clone(), endpoint: Arc::clone(endpoint) }
     }
 }
 
@@ -121,7 +122,7 @@ impl Service {
         discard_body(body).await;
         match target {
             Some(Target::Info) => self.info(&head.parts),
-            Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(*head)).await.into(),
+            Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(head)).await.into(),
             Some(Target::Greeting) => self.greeting(&head.parts).into(),
             Some(Target::Iframe) => self.iframe(&head.parts).into(),
             Some(Target::Client { version }) => self.client_script(version.as_deref(), &head.parts),

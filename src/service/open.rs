@@ -48,7 +48,7 @@ impl Service {
         mut reservation: Reservation,
         transport: Transport,
         owner: Option<Owner>,
-        head: Head,
+        head: Box<Head>,
     ) -> Result<Attachment, Rejection> {
         let connection = connection(reservation.id, transport, &head.parts, owner);
         self.admit(&mut reservation, &connection, &head.parts)?;
@@ -59,7 +59,7 @@ impl Service {
     }
 
     #[cfg(feature = "websocket")]
-    pub(super) async fn raw_websocket(&self, head: Head) -> Result<Response, Rejection> {
+    pub(super) async fn raw_websocket(&self, head: Box<Head>) -> Result<Response, Rejection> {
         if !is_opening(&head.parts) {
             return Err(Rejection::Method { allow: "GET" });
         }
@@ -67,7 +67,7 @@ impl Service {
     }
 
     #[cfg(not(feature = "websocket"))]
-    pub(super) async fn raw_websocket(&self, _: Head) -> Result<Response, Rejection> {
+    pub(super) async fn raw_websocket(&self, _: Box<Head>) -> Result<Response, Rejection> {
         Err(Rejection::NotFound)
     }
 
@@ -75,7 +75,7 @@ impl Service {
     pub(super) async fn websocket(
         &self,
         transport: Transport,
-        mut head: Head,
+        mut head: Box<Head>,
     ) -> Result<Response, Rejection> {
         let options = self.options();
         let mut upgrade = Upgrade::from_request(&mut head.parts, options)?;
@@ -101,7 +101,7 @@ impl Service {
     /// The owner of a request, if the application has an identity function.
     pub(super) async fn identify(&self, head: &Head) -> Result<Option<Owner>, Rejection> {
         let Some(identity) = &self.identity else { return Ok(None) };
-        Box::pin(self.with_open_timeout(identity.identify(head.redacted(), ()))).await.map(Some)
+        Box::pin(self.with_open_timeout(identity.function.identify(head.redacted(), ()))).await.map(Some)
     }
 
     /// Rejects an owner or a peer that has reached its session limit.
@@ -111,8 +111,9 @@ impl Service {
         connection: &Connection,
         parts: &Parts,
     ) -> Result<(), Rejection> {
-        if let (Some(identity_limit), Some(owner)) = (&self.identity_limit, &connection.owner) {
-            if let Some(limit) = identity_limit(owner) {
+        let limit_of = self.identity.as_ref().and_then(|identity| identity.limit.as_ref());
+        if let (Some(limit_of), Some(owner)) = (limit_of, &connection.owner) {
+            if let Some(limit) = limit_of(owner) {
                 reservation.admit_owner(owner, limit)?;
             }
         }
@@ -133,8 +134,8 @@ impl Service {
     }
 
     /// Runs the handler's extractors on the opening request.
-    async fn open(&self, parts: Parts) -> Result<Opened, Rejection> {
-        self.with_open_timeout(self.handler.open(parts, ())).await
+    fn open(&self, parts: Parts) -> impl Future<Output = Result<Opened, Rejection>> + '_ {
+        self.with_open_timeout(self.handler.open(parts, ()))
     }
 
     /// Runs the application's extractors with a time limit.

@@ -95,7 +95,7 @@ impl Service {
             #[cfg(feature = "websocket")]
             Action::WebSocket => {
                 discard_body(body).await;
-                Box::pin(self.websocket(Transport::WebSocket, *head)).await
+                Box::pin(self.websocket(Transport::WebSocket, head)).await
             }
         }
     }
@@ -140,7 +140,7 @@ impl Service {
                 Lookup::Opening(_) => return Ok(None),
                 Lookup::Refused(why) => return Err(why.into()),
                 Lookup::Vacant(reservation) => {
-                    return Box::pin(self.open_session(reservation, transport, owner, *head)).await.map(Some);
+                    return Box::pin(self.open_session(reservation, transport, owner, head)).await.map(Some);
                 }
             }
         }
