@@ -56,7 +56,6 @@ impl HandlerOutput for <fn() -> ! as Returns>::Output {
     where
         F: Future<Output = Self> + Send + 'static,
     {
-        let handler = call(session);
-        Box::pin(async move { handler.await })
+        Box::pin(async move { call(session).await })
     }
 }
