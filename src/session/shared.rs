@@ -8,8 +8,8 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, PoisonError},
-    task::{Context, Poll, Waker, ready},
-    time::{Duration, Instant},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 #[cfg(all(test, sockjs_loom))]
@@ -33,11 +33,14 @@ use super::{
         settings::{Overflow, Settings},
     },
     limits::{LiveSession, PendingSends},
-    state::{Closed, State, now, set_waker},
+    state::{Closed, State, Status, now, set_waker},
     traffic::{Sample, Traffic},
     waiters::Ticket,
 };
-use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
+use crate::{
+    protocol::{close::CloseFrame, frame::Frame, message::Message},
+    util::cooperate::cooperate,
+};
 
 /// One session, shared by its receivers, senders, driver and application.
 #[derive(Debug)]
@@ -450,31 +453,6 @@ impl Shared {
     pub(crate) fn handler_due(&self) -> bool {
         self.lock().core.handler_due()
     }
-}
-
-/// The status of a session for its driver.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Status {
-    /// The open frame was taken before the end: the handler has to run.
-    pub(super) handler_due: bool,
-    pub(super) ended: bool,
-    pub(super) gone: bool,
-    pub(super) deadline: Option<Instant>,
-    /// The number of accepted batches whose senders wait, or have waited, for the application to be polled.
-    pub(super) accepted: Accepted,
-}
-
-/// Takes part in the runtime's cooperative scheduling. So an application whose calls never have to wait, for instance
-/// one that sends endlessly, lets its own socket and the other tasks of its thread run.
-///
-/// Without budget `poll` is not called, and the task is woken to be polled again.
-fn cooperate<T>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-    let budget = ready!(coop::poll_proceed(cx));
-    let result = poll(cx);
-    if result.is_ready() {
-        budget.made_progress();
-    }
-    result
 }
 
 fn ready_if(done: bool) -> Poll<()> {

@@ -11,6 +11,7 @@ use super::{
     core::{
         Core,
         events::{Events, Line},
+        inbox::Accepted,
         queue::{Refused, Room},
         settings::Overflow,
     },
@@ -218,6 +219,18 @@ impl Wakes {
         wake(driver);
         others.into_iter().for_each(Waker::wake);
     }
+}
+
+/// The status of a session for its driver.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Status {
+    /// The open frame was taken before the end: the handler has to run.
+    pub(super) handler_due: bool,
+    pub(super) ended: bool,
+    pub(super) gone: bool,
+    pub(super) deadline: Option<Instant>,
+    /// The number of accepted batches whose senders wait, or have waited, for the application to be polled.
+    pub(super) accepted: Accepted,
 }
 
 /// The error of a session that has ended. Nothing was accepted or queued.
