@@ -3,6 +3,12 @@
 //! The targets of `fuzz/` call these functions. The tests below run them on the targets' seeds and on random input.
 
 use http::{HeaderMap, HeaderValue, header};
+use sockjs_core::{
+    CloseFrame, Frame, LoneSurrogates, Message,
+    decode::{self, ArrayDecoder, DecodeError, Limits},
+    path::{self, Path},
+    quote::{escape_event, escape_script, quote},
+};
 
 #[cfg(feature = "websocket")]
 use crate::{
@@ -12,14 +18,6 @@ use crate::{
 };
 use crate::{
     options::cookie::Cookie,
-    protocol::{
-        close::CloseFrame,
-        decode::{self, ArrayDecoder, DecodeError, Limits, LoneSurrogates},
-        frame::Frame,
-        message::Message,
-        path::{self, Path},
-        quote::{escape_event, escape_script, quote},
-    },
     transport::{callback::Callback, form::FormField},
 };
 

@@ -112,12 +112,13 @@ mod fuzzing;
 pub mod guide;
 mod options;
 mod origin;
-mod protocol;
 mod response;
 mod service;
 mod session;
 mod transport;
 mod util;
+
+pub use sockjs_core::{CloseFrame, InvalidUtf8, LoneSurrogates, Message, Transport};
 
 #[doc(hidden)]
 pub use self::endpoint::debug_handler::check as __private;
@@ -142,12 +143,6 @@ pub use self::{
         validate::InvalidOptions,
     },
     origin::{pattern::InvalidOrigin, policy::Origins},
-    protocol::{
-        close::CloseFrame,
-        decode::LoneSurrogates,
-        message::{InvalidUtf8, Message},
-        transport::Transport,
-    },
     response::{cause::RejectionCause, client::ClientScript},
     session::{
         close_kind::CloseKind,

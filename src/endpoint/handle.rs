@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use sockjs_core::CloseFrame;
+
 use super::stats::Stats;
 use crate::{
-    protocol::close::CloseFrame,
     service::endpoint::Sessions,
     session::{
         close_reason::CloseReason, connection_id::ConnectionId, drain::ShutdownReport, owner::Owner,

@@ -1,10 +1,9 @@
 //! Passes the numbers of an endpoint to the application's metrics recorder.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use sockjs_core::Transport;
 
 use super::{handle::SockJsHandle, stats::Stats};
-use crate::protocol::transport::Transport;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Counter,

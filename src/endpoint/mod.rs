@@ -1,6 +1,6 @@
 //! The endpoint that an application mounts, its handler and its handle.
 //!
-//! Imports: service, options, response, session, protocol.
+//! Imports: service, options, response, session.
 
 pub(crate) mod debug_handler;
 mod extractors;

@@ -2,10 +2,11 @@
 
 use std::{fmt, future::Future, hash::Hash, net::SocketAddr};
 
+use sockjs_core::Transport;
+
 use super::{output::HandlerOutput, seal::SEAL};
 use crate::{
     options::builder::Options,
-    protocol::transport::Transport,
     session::{
         connection::Connection,
         connection_id::ConnectionId,
@@ -171,10 +172,9 @@ fn kind(transport: Transport) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        protocol::message::Message,
-        session::{close_reason::CloseReason, send_error::SendError},
-    };
+    use sockjs_core::Message;
+
+    use crate::session::{close_reason::CloseReason, send_error::SendError};
 
     #[tokio::test]
     async fn messages_go_both_ways_up_to_the_end() {

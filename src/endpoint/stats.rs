@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use sockjs_core::Transport;
+
 use crate::{
-    protocol::transport::Transport,
     response::cause::RejectionCause,
     session::{
         close_kind::CloseKind,

@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use http::uri::Scheme;
+use sockjs_core::{LoneSurrogates, Transport};
 use tracing::Level;
 
 #[cfg(feature = "websocket")]
 use super::subprotocols::Subprotocols;
 use super::{cookie::Cookie, cors::Cors, peer_key::PeerKey};
 use crate::{
+    options::transport_set::TransportSet,
     origin::policy::Origins,
-    protocol::{
-        decode::LoneSurrogates,
-        transport::{Transport, TransportSet},
-    },
     response::client::ClientScript,
     session::core::{rate::Rates, settings::Overflow},
 };

@@ -1,11 +1,11 @@
 //! Values derived from several options.
 
 use http::request::Parts;
+use sockjs_core::{Transport, decode::Limits};
 
 use super::builder::Options;
 use crate::{
     origin::request::{MissingOrigin, OriginContext},
-    protocol::{decode::Limits, transport::Transport},
     session::{
         connection::Connection,
         core::{kind::Kind, settings::Settings},

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
+use sockjs_core::LoneSurrogates;
 
 use super::{builder::Options, peer_key::PeerKey};
-use crate::{protocol::decode::LoneSurrogates, session::core::settings::Overflow};
+use crate::session::core::settings::Overflow;
 
 /// # Limits and timeouts
 impl Options {

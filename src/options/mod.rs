@@ -1,6 +1,6 @@
 //! The settings of an endpoint. All layers above read them.
 //!
-//! Imports: origin, response, session, protocol.
+//! Imports: origin, response, session.
 
 pub(crate) mod affinity_cookie;
 pub(crate) mod builder;
@@ -13,6 +13,7 @@ mod rates;
 #[cfg(feature = "websocket")]
 pub(crate) mod subprotocols;
 mod table;
+pub(crate) mod transport_set;
 pub(crate) mod validate;
 #[cfg(feature = "websocket")]
 mod websocket;

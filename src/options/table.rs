@@ -6,7 +6,7 @@ use http::uri::Scheme;
 
 use super::builder::Options;
 use crate::{
-    protocol::transport::TransportSet,
+    options::transport_set::TransportSet,
     session::core::rate::{Rate, Rates},
 };
 

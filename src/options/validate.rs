@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use super::builder::Options;
-use crate::protocol::transport::Transport;
+use sockjs_core::Transport;
 
+use super::builder::Options;
 /// The error of [`Options::validate`]: its text says which options cannot work, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidOptions(&'static str);

@@ -2,8 +2,7 @@
 
 use axum::extract::OriginalUri;
 use http::{Uri, request::Parts, uri::PathAndQuery};
-
-use crate::protocol::path::Span;
+use sockjs_core::path::Span;
 
 /// The head of a request.
 pub(crate) struct Head {

@@ -1,6 +1,6 @@
 //! From a request to its response: target, origin, method, owner, session.
 //!
-//! Imports: transport, options, origin, response, session, protocol, util.
+//! Imports: transport, options, origin, response, session, util.
 
 pub(crate) mod dispatch;
 pub(crate) mod endpoint;

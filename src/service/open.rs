@@ -11,12 +11,12 @@ use axum::{
     response::Response,
 };
 use http::request::Parts;
+use sockjs_core::Transport;
 
 use super::{dispatch::Service, head::Head};
 #[cfg(feature = "websocket")]
 use crate::transport::websocket::handshake::{Upgrade, is_opening};
 use crate::{
-    protocol::transport::Transport,
     response::rejection::Rejection,
     session::{
         attachment::Attachment,

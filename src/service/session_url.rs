@@ -6,6 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
 use http_body::Body;
+use sockjs_core::{Transport, path::Span};
 
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
@@ -13,7 +14,6 @@ use super::{
     pages::preflight,
 };
 use crate::{
-    protocol::{path::Span, transport::Transport},
     response::{cors::AllowOrigin, rejection::Rejection},
     session::{
         attachment::Attachment, core::AttachError, owner::Owner, registry::Lookup, send_permit::SendPermit,

@@ -1,13 +1,14 @@
 //! The target of a request.
 
+use sockjs_core::{
+    Transport,
+    path::{self, Path, Span},
+};
+
 use super::head::Head;
 use crate::{
     options::builder::Options,
     origin::request::MissingOrigin,
-    protocol::{
-        path::{self, Path, Span},
-        transport::Transport,
-    },
     transport::route::{ROUTES, Route},
 };
 

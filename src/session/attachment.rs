@@ -10,6 +10,8 @@ use std::{
 #[cfg(feature = "websocket")]
 use std::task::Waker;
 
+use sockjs_core::Message;
+
 #[cfg(feature = "websocket")]
 use super::{close_reason::CloseReason, state::Closed, waiters::Ticket};
 use super::{
@@ -17,8 +19,9 @@ use super::{
     shared::Shared,
 };
 #[cfg(feature = "websocket")]
-use crate::protocol::message::Message;
-use crate::{protocol::frame::Frame, util::timeout::timeout};
+use sockjs_core::Frame;
+
+use crate::util::timeout::timeout;
 
 /// The time that a second receiver waits for the first one to detach before it is refused.
 ///

@@ -2,14 +2,13 @@
 
 use std::error::Error;
 
+use sockjs_core::{CloseFrame, close::INTERNAL_ERROR};
 use tower::BoxError;
 
 use super::{
     handler_error::{HandlerError, sources},
     json_error::JsonError,
 };
-use crate::protocol::close::{CloseFrame, INTERNAL_ERROR};
-
 /// The frame is that of the first [`CloseFrame`] or [`JsonError::Parse`] in the box or among
 /// the sources; 1011 "Internal error" without one.
 impl HandlerError for BoxError {

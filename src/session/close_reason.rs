@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use super::close_kind::CloseKind;
-use crate::protocol::close::{CloseFrame, INTERRUPTED, TOO_FAST, TOO_SLOW};
+use sockjs_core::{
+    CloseFrame,
+    close::{INTERRUPTED, TOO_FAST, TOO_SLOW},
+};
 
+use super::close_kind::CloseKind;
 /// The reason why a session ended. The application sees the end once per session, with its first cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{connection_id::ConnectionId, owner::Owner};
-use crate::protocol::transport::Transport;
+use sockjs_core::Transport;
 
+use super::{connection_id::ConnectionId, owner::Owner};
 /// The properties of a session that are fixed when it opens.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {

@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use sockjs_core::{
+    CloseFrame,
+    close::{INTERNAL_ERROR, NORMAL},
+};
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Level, Span};
@@ -22,8 +26,6 @@ use super::{
     registry::Registered,
     session::Session,
 };
-use crate::protocol::close::{CloseFrame, INTERNAL_ERROR, NORMAL};
-
 /// The timer is reset only if the deadline has moved later by more than this, or has moved earlier.
 const REARM_THRESHOLD: Duration = Duration::from_secs(1);
 

@@ -81,7 +81,10 @@ mod tests {
         super::{shared::Shared, tests::open_session},
         *,
     };
-    use crate::protocol::close::{CloseFrame, INTERNAL_ERROR, NORMAL};
+    use sockjs_core::{
+        CloseFrame,
+        close::{INTERNAL_ERROR, NORMAL},
+    };
 
     type Outcome = Result<(), BoxError>;
     type Running = Pin<Box<dyn Future<Output = ()>>>;

@@ -6,14 +6,13 @@ use std::{
     fmt::{self, Write as _},
 };
 
+use sockjs_core::{
+    CloseFrame, InvalidUtf8,
+    close::{INTERNAL_ERROR, NORMAL, TOO_SLOW},
+};
 use tower::BoxError;
 
 use super::send_error::SendError;
-use crate::protocol::{
-    close::{CloseFrame, INTERNAL_ERROR, NORMAL, TOO_SLOW},
-    message::InvalidUtf8,
-};
-
 /// An error that a [`Handler`](crate::Handler) may return: it ends the session with [a close
 /// frame](Self::close_frame), and is logged.
 ///

@@ -2,14 +2,11 @@
 
 use std::{error::Error, fmt};
 
-use super::{handler_error::HandlerError, send_error::SendError};
-use crate::protocol::{
-    close::{CloseFrame, INTERNAL_ERROR},
-    message::Message,
-};
+use sockjs_core::{CloseFrame, Message, close::INTERNAL_ERROR};
 
+use super::{handler_error::HandlerError, send_error::SendError};
 /// The client sent something that is not the JSON of the expected type.
-const INVALID_JSON: CloseFrame = CloseFrame::fixed(1007, "Invalid JSON");
+const INVALID_JSON: CloseFrame = CloseFrame::from_static(1007, "Invalid JSON");
 
 /// The reason why a [`JsonSession`](crate::JsonSession) did not receive or send a value.
 #[derive(Debug)]

@@ -10,10 +10,9 @@ use std::{
 
 use futures_sink::Sink;
 use serde::Serialize;
+use sockjs_core::Message;
 
 use super::{close_reason::CloseReason, json_error::JsonError, sender::Sender};
-use crate::protocol::message::Message;
-
 /// A cloneable handle to the sending side of a [`JsonSession`](crate::JsonSession): a [`Sender`] of values.
 ///
 /// To send one value to many sessions, convert it once with [`Message::json`] and send the message through each

@@ -11,6 +11,7 @@ use std::{
 use futures_core::Stream;
 use futures_sink::Sink;
 use serde::{Serialize, de::DeserializeOwned};
+use sockjs_core::Message;
 
 use super::{
     close_reason::CloseReason,
@@ -18,8 +19,6 @@ use super::{
     json_sender::{JsonSender, encode},
     session::Session,
 };
-use crate::protocol::message::Message;
-
 /// A [`Session`] that receives values of `In` and sends values of `Out`, as JSON. [`Session::json`] creates it.
 ///
 /// The order, the queues and the end are those of the session, and dropping this closes the session. It is also a

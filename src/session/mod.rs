@@ -1,7 +1,7 @@
 //! Sessions, whatever transport carries them: the state of one, the tasks that wait for it, and the sessions of an
 //! endpoint.
 //!
-//! Imports: protocol, util.
+//! Imports: util.
 
 pub(crate) mod attachment;
 mod boxed_error;
@@ -52,7 +52,7 @@ pub(crate) mod tests {
         limits::LiveSession,
         shared::Shared,
     };
-    use crate::protocol::transport::Transport;
+    use sockjs_core::Transport;
 
     /// The settings of a stream without a write timeout.
     pub(crate) const SETTINGS: Settings = Settings {

@@ -10,13 +10,12 @@ use std::{
 };
 
 use futures_core::Stream;
+use sockjs_core::{CloseFrame, Frame, Message};
 
 use super::{
     attachment::Attachment, close_reason::CloseReason, connection::Connection, core::settings::Settings,
     limits::LiveSessions, send_error::SendError, send_permit::SendPermit, session::Session, shared::Shared,
 };
-use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
-
 /// The client's end of a session in process, without a transport: see [`Pair`](crate::Pair).
 ///
 /// It sends and receives messages in order, each once. It is also a [`Stream`] of messages.

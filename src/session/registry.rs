@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use sockjs_core::{CloseFrame, Transport};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
@@ -19,8 +20,6 @@ use super::{
     shared::Shared,
     traffic::Totals,
 };
-use crate::protocol::{close::CloseFrame, transport::Transport};
-
 /// All sessions of an endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {

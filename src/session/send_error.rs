@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::protocol::message::Message;
+use sockjs_core::Message;
 
 /// The text of [`SendError::Closed`].
 pub(super) const ENDED: &str = "the session has ended";

@@ -2,9 +2,9 @@
 
 use std::{future::Future, sync::Arc};
 
-use super::{close_reason::CloseReason, core::inbox::Accepted, shared::Shared, state::Closed};
-use crate::protocol::message::Message;
+use sockjs_core::Message;
 
+use super::{close_reason::CloseReason, core::inbox::Accepted, shared::Shared, state::Closed};
 /// The permit of one sending request. Dropping it lets another request in.
 #[derive(Debug)]
 pub(crate) struct SendPermit {

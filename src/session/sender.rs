@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use sockjs_core::{CloseFrame, Message, Transport, close::NORMAL};
+
 use super::{
     close_reason::CloseReason,
     connection_id::ConnectionId,
@@ -19,11 +21,6 @@ use super::{
     shared::Shared,
     state::Closed,
     waiters::Ticket,
-};
-use crate::protocol::{
-    close::{CloseFrame, NORMAL},
-    message::Message,
-    transport::Transport,
 };
 use futures_sink::Sink;
 

@@ -12,13 +12,12 @@ use std::{
 
 use futures_core::Stream;
 use futures_sink::Sink;
+use sockjs_core::{Message, Transport};
 
 use super::{
     close_reason::CloseReason, connection_id::ConnectionId, core::settings::Overflow, send_error::SendError,
     sender::Sender, shared::Shared, turn,
 };
-use crate::protocol::{message::Message, transport::Transport};
-
 /// An open connection to one client, given to the endpoint's handler.
 ///
 /// A session receives with [`recv`](Self::recv) and sends with [`send`](Self::send), in order and each message once,

@@ -17,6 +17,7 @@ use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(all(test, sockjs_loom)))]
 use std::sync::{Mutex, MutexGuard};
 
+use sockjs_core::{CloseFrame, Frame, Message};
 use tokio::task::coop;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -37,10 +38,7 @@ use super::{
     traffic::{Sample, Traffic},
     waiters::Ticket,
 };
-use crate::{
-    protocol::{close::CloseFrame, frame::Frame, message::Message},
-    util::cooperate::cooperate,
-};
+use crate::util::cooperate::cooperate;
 
 /// One session, shared by its receivers, senders, driver and application.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use sockjs_core::Message;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
@@ -18,8 +19,6 @@ use super::{
     limits::LiveSession,
     waiters::{Ticket, Turn, Waiters},
 };
-use crate::protocol::message::Message;
-
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) core: Core,

@@ -1,8 +1,8 @@
 //! The counters of sessions, and their sums.
 
-use super::{close_kind::CloseKind, close_reason::CloseReason};
-use crate::protocol::{message::Message, transport::Transport};
+use sockjs_core::{Message, Transport};
 
+use super::{close_kind::CloseKind, close_reason::CloseReason};
 /// The traffic of one session, or of many.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Traffic {

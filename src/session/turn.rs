@@ -4,9 +4,9 @@
 
 use std::cell::Cell;
 
-use super::{close_reason::CloseReason, shared::Shared};
-use crate::protocol::close::{INTERNAL_ERROR, NORMAL};
+use sockjs_core::close::{INTERNAL_ERROR, NORMAL};
 
+use super::{close_reason::CloseReason, shared::Shared};
 /// The session whose handler this thread is polling.
 #[derive(Clone, Copy)]
 struct Polled {

@@ -6,15 +6,13 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use sockjs_core::{Frame, Transport, close::TRY_AGAIN_LATER, quote::escape_event};
 
 use super::{
     callback::InvalidCallback,
     receiver::{Framing, Receiver},
 };
-use crate::{
-    protocol::{close::TRY_AGAIN_LATER, frame::Frame, quote::escape_event, transport::Transport},
-    response::rejection::Rejection,
-};
+use crate::response::rejection::Rejection;
 
 const EVENT_STREAM: &str = "text/event-stream";
 

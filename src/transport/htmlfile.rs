@@ -1,13 +1,12 @@
 //! `htmlfile`: each frame is a script element of a page that never ends.
 
 use bytes::Bytes;
+use sockjs_core::{Frame, Transport, quote::escape_script};
 
 use super::{
     callback::{Callback, InvalidCallback},
     receiver::{Framing, Receiver},
 };
-use crate::protocol::{frame::Frame, quote::escape_script, transport::Transport};
-
 /// Safari parses nothing before the first 1024 bytes (suite: `HtmlFile`).
 const HEAD_SIZE: usize = 1024;
 

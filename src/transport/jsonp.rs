@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use sockjs_core::{Frame, Transport, quote::escape_script};
 
 use super::{
     callback::{Callback, InvalidCallback},
@@ -9,8 +10,6 @@ use super::{
     receiver::{Framing, Receiver},
     send::Sending,
 };
-use crate::protocol::{frame::Frame, quote::escape_script, transport::Transport};
-
 struct Call(Callback);
 
 impl Framing for Call {

@@ -1,6 +1,6 @@
 //! The transports: one file each for its framing and quirks, one row each in [`ROUTES`](route::ROUTES).
 //!
-//! Imports: options, origin, response, session, protocol, util.
+//! Imports: options, origin, response, session, util.
 
 pub(crate) mod callback;
 pub(crate) mod eventsource;

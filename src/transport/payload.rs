@@ -8,10 +8,10 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body::Body;
+use sockjs_core::decode::{DecodeError, strings_ended};
 
 use super::form::FormField;
 use crate::{
-    protocol::decode::{DecodeError, strings_ended},
     session::send_permit::SendPermit,
     util::body::{BodyError, MAX_DISCARD},
 };

@@ -4,13 +4,13 @@ use std::future::poll_fn;
 
 use axum::{body::Body, response::Response};
 use http::{HeaderName, HeaderValue, StatusCode};
+use sockjs_core::{Frame, close::ANOTHER_CONNECTION};
 
 use super::{
     receiver::Receiver,
     stream::{Source, StreamBody},
 };
 use crate::{
-    protocol::{close::ANOTHER_CONNECTION, frame::Frame},
     response::{cause::RejectionCause, rejection::Rejection, reply},
     session::attachment::Attachment,
 };

@@ -1,8 +1,7 @@
 //! The properties of the receiving transports.
 
 use bytes::Bytes;
-
-use crate::protocol::{frame::Frame, transport::Transport};
+use sockjs_core::{Frame, Transport};
 
 /// The properties of one receiving transport.
 pub(crate) struct Receiver {

@@ -1,11 +1,12 @@
 //! The routes below `/SERVER/SESSION/`, one row each in [`ROUTES`].
 
 use http::{Method, request::Parts};
+use sockjs_core::Transport;
 
 #[cfg(feature = "websocket")]
 use super::websocket::handshake;
 use super::{callback::InvalidCallback, eventsource, htmlfile, jsonp, receiver::Receiver, send, xhr};
-use crate::{origin::request::MissingOrigin, protocol::transport::Transport};
+use crate::origin::request::MissingOrigin;
 
 /// One name below `/SERVER/SESSION/`.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
+use sockjs_core::decode::{ArrayDecoder, Batch, DecodeError};
 
 use super::payload::{Encoding, Payload, PieceError};
 use crate::{
     options::builder::Options,
-    protocol::decode::{ArrayDecoder, Batch, DecodeError},
     response::{rejection::Rejection, reply},
     session::{core::settings::READ_TIME, send_permit::SendPermit, state::Closed},
     util::{

@@ -8,12 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame as BodyFrame};
+use sockjs_core::{Frame, close::ANOTHER_CONNECTION};
 
 use super::receiver::Receiver;
-use crate::{
-    protocol::{close::ANOTHER_CONNECTION, frame::Frame},
-    session::attachment::Attachment,
-};
+use crate::session::attachment::Attachment;
 
 /// The source of the frames.
 pub(super) enum Source {

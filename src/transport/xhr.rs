@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use sockjs_core::{Frame, Transport};
 
 use super::{
     callback::InvalidCallback,
@@ -9,8 +10,6 @@ use super::{
     receiver::{Framing, Receiver},
     send::Sending,
 };
-use crate::protocol::{frame::Frame, transport::Transport};
-
 const JAVASCRIPT: &str = "application/javascript; charset=UTF-8";
 
 /// Some browsers do not process a response before its first 2 KiB (suite: `XhrStreaming`).

@@ -20,7 +20,7 @@ use std::{
 use modules::Module;
 
 /// Modules that take bytes and the time, and what they must not name.
-const PURE: [&str; 2] = ["protocol", "session::core"];
+const PURE: [&str; 1] = ["session::core"];
 const IMPURE: [&str; 4] = ["axum", "hyper", "hyper_util", "tokio"];
 
 const MAX_LINES: usize = 500;

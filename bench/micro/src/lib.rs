@@ -1,23 +1,10 @@
 //! What axum-sockjs does with the text of a message, one step at a time.
-//!
-//! The modules under test are private, so this crate is made of the same files. They are pure functions,
-//! which need nothing else of theirs.
-
-#[path = "../../../src/protocol/mod.rs"]
-#[allow(dead_code)]
-mod protocol;
 
 use std::{fmt, hint::black_box};
 
-pub use self::protocol::{
-    close::CloseFrame,
-    decode::LoneSurrogates,
-    message::{InvalidUtf8, Message},
-    transport::Transport,
-};
-use self::protocol::{
+use sockjs_core::{
+    Frame, LoneSurrogates, Message,
     decode::{Limits, decode},
-    frame::Frame,
     quote::{escape_event, escape_script},
 };
 

@@ -1,9 +1,9 @@
 //! The close frame of a session: which one the client gets, whether it was delivered, and whether a shutdown waits for
 //! it.
 
-use super::super::close_reason::CloseReason;
-use crate::protocol::close::{CloseFrame, INTERRUPTED};
+use sockjs_core::{CloseFrame, close::INTERRUPTED};
 
+use super::super::close_reason::CloseReason;
 /// The outcome of the close frame that a shutdown had for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Farewell {

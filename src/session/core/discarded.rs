@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::message::Message;
+use sockjs_core::Message;
 
 /// Messages in the order in which they were queued. A single one, as it goes for each that comes to a full queue, takes
 /// no further memory.

@@ -3,13 +3,13 @@
 //! The queue is bounded in messages and in bytes. An empty queue takes a batch of any size, unless room is promised to
 //! other tasks: batches have a size limit of their own.
 
+use sockjs_core::Message;
+
 use super::{
     discarded::Discarded,
     queue::{MESSAGE_OVERHEAD, Queue, Room, is_within},
     settings::Settings,
 };
-use crate::protocol::message::Message;
-
 /// The number of batches that a session had accepted at one moment. Their senders wait until the application has been
 /// polled with all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

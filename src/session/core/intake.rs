@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use sockjs_core::Message;
+
 use super::super::close_reason::CloseReason;
 use super::{
     Core,
@@ -9,8 +11,6 @@ use super::{
     queue::{MESSAGE_OVERHEAD, Refused, Room},
     rate::RateOverflow,
 };
-use crate::protocol::message::Message;
-
 /// The reason why a batch is not accepted now.
 enum Over {
     Room,

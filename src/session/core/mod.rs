@@ -55,6 +55,8 @@ mod unfinished;
 
 use std::time::{Duration, Instant};
 
+use sockjs_core::{CloseFrame, Frame, Message};
+
 use self::{
     close_delivery::CloseDelivery,
     discarded::Discarded,
@@ -71,8 +73,6 @@ use self::{
     throttle::Throttle,
 };
 use super::{close_reason::CloseReason, traffic::Traffic};
-use crate::protocol::{close::CloseFrame, frame::Frame, message::Message};
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttachError {
     /// Another receiver is attached.

@@ -3,13 +3,13 @@
 //! The queue is bounded by the memory that its messages take. An empty queue takes a message of any size, unless room
 //! is promised to other tasks.
 
+use sockjs_core::Message;
+
 use super::{
     discarded::Discarded,
     queue::{MESSAGE_OVERHEAD, Queue, is_within},
     settings::{Overflow, Settings},
 };
-use crate::protocol::message::Message;
-
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Outbox {

@@ -1,5 +1,7 @@
 //! The functions that read the state of a session and change nothing.
 
+use sockjs_core::Message;
+
 use super::super::{
     close_reason::CloseReason,
     traffic::{State, Traffic},
@@ -11,8 +13,6 @@ use super::{
     queue::{Refused, Room},
     settings::Overflow,
 };
-use crate::protocol::message::Message;
-
 impl Core {
     pub(crate) fn attached(&self) -> bool {
         self.receiver.is_attached() && !self.phase.is_gone()

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::discarded::Discarded;
-use crate::protocol::message::Message;
+use sockjs_core::Message;
 
+use super::discarded::Discarded;
 /// The cost of a queued message beside its bytes. Without it, a queue of empty messages would have no bound.
 pub(crate) const MESSAGE_OVERHEAD: usize = 128;
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::expiry::SLOW_READER;
-use crate::protocol::frame::Frame;
+use sockjs_core::Frame;
 
+use super::expiry::SLOW_READER;
 /// The speed of the slowest link that is waited for after a response has been handed over completely, in bytes per
 /// second.
 const SLOW_LINK: usize = 16 << 10;

@@ -5,6 +5,8 @@ mod invariants;
 
 use std::time::Duration;
 
+use sockjs_core::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_FAST, TOO_SLOW};
+
 #[cfg(feature = "websocket")]
 use super::settings::READ_TIME;
 use super::{
@@ -17,10 +19,7 @@ use super::{
     settings::Overflow,
     *,
 };
-use crate::{
-    protocol::close::{INTERRUPTED, MESSAGE_TOO_SLOW, TOO_FAST, TOO_SLOW},
-    session::traffic::State,
-};
+use crate::session::traffic::State;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

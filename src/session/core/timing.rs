@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use sockjs_core::close::MESSAGE_TOO_SLOW;
+
 use super::super::close_reason::CloseReason;
 use super::{
     Core,
@@ -10,8 +12,6 @@ use super::{
     kind::Receivers,
     liveness::Due,
 };
-use crate::protocol::close::MESSAGE_TOO_SLOW;
-
 impl Core {
     /// Does what is due at `now`. A call that comes early or twice has no effect.
     pub(crate) fn on_deadline(&mut self, now: Instant) {

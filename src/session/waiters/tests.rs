@@ -11,24 +11,22 @@ use std::{
     time::Duration,
 };
 
-use futures_sink::Sink;
+use sockjs_core::{Frame, Message};
 
-use crate::{
-    protocol::{frame::Frame, message::Message},
-    session::{
-        close_reason::CloseReason,
-        core::{
-            queue::{MESSAGE_OVERHEAD, Refused},
-            rate::{Rate, Rates},
-            receiver::ReceiverId,
-            settings::{Overflow, Settings},
-        },
-        send_permit::SendPermit,
-        sender::Sender,
-        shared::Shared,
-        tests::{SETTINGS, open_session_with},
+use crate::session::{
+    close_reason::CloseReason,
+    core::{
+        queue::{MESSAGE_OVERHEAD, Refused},
+        rate::{Rate, Rates},
+        receiver::ReceiverId,
+        settings::{Overflow, Settings},
     },
+    send_permit::SendPermit,
+    sender::Sender,
+    shared::Shared,
+    tests::{SETTINGS, open_session_with},
 };
+use futures_sink::Sink;
 
 const BOUND: usize = 10_000;
 

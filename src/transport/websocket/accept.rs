@@ -9,6 +9,7 @@ use std::{
 use axum::response::Response;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use sockjs_core::Transport;
 use tokio_util::codec::Framed;
 
 use super::{
@@ -20,7 +21,6 @@ use super::{
 };
 use crate::{
     options::builder::Options,
-    protocol::transport::Transport,
     session::{attachment::Attachment, driver::Driver},
 };
 

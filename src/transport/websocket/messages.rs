@@ -1,5 +1,11 @@
 //! Messages between the WebSocket library and a session.
 
+use sockjs_core::{
+    CloseFrame, Frame, Message,
+    decode::{self, DecodeError, Limits},
+};
+
+use crate::session::close_reason::CloseReason;
 use tokio_tungstenite::tungstenite::{
     Bytes, Message as WsMessage,
     protocol::{
@@ -11,28 +17,18 @@ use tokio_tungstenite::tungstenite::{
     },
 };
 
-use crate::{
-    protocol::{
-        close::CloseFrame,
-        decode::{self, DecodeError, Limits},
-        frame::Frame,
-        message::Message,
-    },
-    session::close_reason::CloseReason,
-};
-
 /// Received binary data shorter than this is copied, so that it does not keep its buffer alive. Text is always
 /// copied: its UTF-8 is checked once, and a string sharing the buffer would check it again.
 const COPY_BELOW: usize = 16 << 10;
 
 // The close frames for protocol violations, with codes of RFC 6455, section 7.4.1.
-pub(super) const VIOLATION: CloseFrame = CloseFrame::fixed(1002, "Protocol error");
-pub(super) const BINARY: CloseFrame = CloseFrame::fixed(1003, "Binary messages are not supported");
-pub(super) const NOT_UTF8: CloseFrame = CloseFrame::fixed(1007, "Not UTF-8");
-const BROKEN_JSON: CloseFrame = CloseFrame::fixed(1007, "Broken JSON encoding");
-const LONE_SURROGATE: CloseFrame = CloseFrame::fixed(1007, "Lone surrogate");
-pub(super) const TOO_BIG: CloseFrame = CloseFrame::fixed(1009, "Message too long");
-const TOO_MANY: CloseFrame = CloseFrame::fixed(1009, "Too many messages");
+pub(super) const VIOLATION: CloseFrame = CloseFrame::from_static(1002, "Protocol error");
+pub(super) const BINARY: CloseFrame = CloseFrame::from_static(1003, "Binary messages are not supported");
+pub(super) const NOT_UTF8: CloseFrame = CloseFrame::from_static(1007, "Not UTF-8");
+const BROKEN_JSON: CloseFrame = CloseFrame::from_static(1007, "Broken JSON encoding");
+const LONE_SURROGATE: CloseFrame = CloseFrame::from_static(1007, "Lone surrogate");
+pub(super) const TOO_BIG: CloseFrame = CloseFrame::from_static(1009, "Message too long");
+const TOO_MANY: CloseFrame = CloseFrame::from_static(1009, "Too many messages");
 
 /// The close reason for a client's close frame, whose code on the wire was `code`.
 pub(super) fn closed_by_client(frame: Option<WsCloseFrame>, code: Option<u16>) -> CloseReason {

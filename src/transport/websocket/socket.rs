@@ -9,6 +9,7 @@ use std::{
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
+use sockjs_core::{CloseFrame, Frame, Message, Transport, decode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message as WsMessage, error::ProtocolError};
 use tokio_util::codec::Framed;
@@ -21,10 +22,7 @@ use super::{
         receive_binary, receive_text,
     },
 };
-use crate::{
-    protocol::{close::CloseFrame, decode, frame::Frame, message::Message, transport::Transport},
-    session::{attachment::Attachment, close_reason::CloseReason, driver::Driver, waiters::Ticket},
-};
+use crate::session::{attachment::Attachment, close_reason::CloseReason, driver::Driver, waiters::Ticket};
 
 /// The most messages read before the handler runs: empty messages never fill a queue.
 const READS_PER_TURN: usize = 64;

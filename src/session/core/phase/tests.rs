@@ -1,8 +1,8 @@
 //! The paths through the diagram.
 
-use super::*;
-use crate::protocol::close::CloseFrame;
+use sockjs_core::CloseFrame;
 
+use super::*;
 fn reason() -> CloseReason {
     CloseReason::Server(CloseFrame::new(3000, "Go away!"))
 }

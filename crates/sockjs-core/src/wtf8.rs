@@ -12,7 +12,7 @@ const LENGTH: usize = 3;
 
 /// Replaces characters of a text by surrogates: at each offset stands a character of three bytes, and no first half of
 /// a pair comes directly before a second one.
-pub(super) fn with_surrogates(text: &str, surrogates: &[(usize, u16)]) -> Vec<u8> {
+pub(crate) fn with_surrogates(text: &str, surrogates: &[(usize, u16)]) -> Vec<u8> {
     let mut wtf8 = text.as_bytes().to_vec();
     for &(at, unit) in surrogates {
         if let Some(place) = wtf8.get_mut(at..at + LENGTH) {
@@ -23,7 +23,7 @@ pub(super) fn with_surrogates(text: &str, surrogates: &[(usize, u16)]) -> Vec<u8
 }
 
 /// Joins texts. Two halves that meet become the character of the pair.
-pub(super) fn concat<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+pub(crate) fn concat<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut whole = Vec::new();
     for part in parts {
         let first = whole.last_chunk().and_then(|end| surrogate(*end));
@@ -43,7 +43,7 @@ pub(super) fn concat<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 }
 
 /// The text with U+FFFD for each surrogate.
-pub(super) fn to_utf8(wtf8: &[u8]) -> String {
+pub(crate) fn to_utf8(wtf8: &[u8]) -> String {
     let mut text = String::with_capacity(wtf8.len());
     for (utf8, unit) in pieces(wtf8) {
         text.push_str(utf8);
@@ -55,7 +55,7 @@ pub(super) fn to_utf8(wtf8: &[u8]) -> String {
 }
 
 /// Splits a text into UTF-8 and the surrogate after it; after the last piece there may be none.
-pub(super) fn pieces(wtf8: &[u8]) -> impl Iterator<Item = (&str, Option<u16>)> {
+pub(crate) fn pieces(wtf8: &[u8]) -> impl Iterator<Item = (&str, Option<u16>)> {
     let mut rest = wtf8;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -87,13 +87,13 @@ fn surrogate(bytes: [u8; LENGTH]) -> Option<u16> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     /// Code units of which many are surrogates, also in pairs.
-    pub(in crate::protocol) fn units() -> impl Strategy<Value = Vec<u16>> {
+    pub(crate) fn units() -> impl Strategy<Value = Vec<u16>> {
         let unit = prop_oneof![
             2 => 0xd800_u16..0xe000,
             1 => prop_oneof![Just(0xd83d_u16), Just(0xde00)],
@@ -105,7 +105,7 @@ pub(super) mod tests {
     }
 
     /// WTF-8 by its definition.
-    pub(in crate::protocol) fn encoded(units: &[u16]) -> Vec<u8> {
+    pub(crate) fn encoded(units: &[u16]) -> Vec<u8> {
         let mut wtf8 = Vec::new();
         for char in char::decode_utf16(units.iter().copied()) {
             match char {

@@ -1,4 +1,4 @@
-//! Close frames, and those that this crate sends by itself.
+//! Close frames that a SockJS server sends by itself.
 
 use std::{borrow::Cow, fmt};
 
@@ -32,7 +32,9 @@ impl CloseFrame {
         &self.reason
     }
 
-    pub(crate) const fn fixed(code: u16, reason: &'static str) -> Self {
+    /// Creates a close frame with a reason that is known at compile time.
+    #[must_use]
+    pub const fn from_static(code: u16, reason: &'static str) -> Self {
         Self { code, reason: Cow::Borrowed(reason) }
     }
 }
@@ -43,22 +45,21 @@ impl fmt::Display for CloseFrame {
     }
 }
 
-/// A handler may return it: see [`HandlerError`](crate::HandlerError).
 impl std::error::Error for CloseFrame {}
 
 /// A second receiver arrived while the first was waiting (suite: `test_close_request`).
-pub(crate) const ANOTHER_CONNECTION: CloseFrame = CloseFrame::fixed(2010, "Another connection still open");
+pub const ANOTHER_CONNECTION: CloseFrame = CloseFrame::from_static(2010, "Another connection still open");
 /// A receiver was cut off (suite: `test_abort_xhr_streaming`).
-pub(crate) const INTERRUPTED: CloseFrame = CloseFrame::fixed(1002, "Connection interrupted");
+pub const INTERRUPTED: CloseFrame = CloseFrame::from_static(1002, "Connection interrupted");
 /// The endpoint has no room for a session.
-pub(crate) const TRY_AGAIN_LATER: CloseFrame = CloseFrame::fixed(1013, "Try again later");
+pub const TRY_AGAIN_LATER: CloseFrame = CloseFrame::from_static(1013, "Try again later");
 /// The client reads more slowly than the application sends.
-pub(crate) const TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Client too slow");
+pub const TOO_SLOW: CloseFrame = CloseFrame::from_static(1008, "Client too slow");
 /// The client sends more than the session's rates allow.
-pub(crate) const TOO_FAST: CloseFrame = CloseFrame::fixed(1008, "Client too fast");
+pub const TOO_FAST: CloseFrame = CloseFrame::from_static(1008, "Client too fast");
 /// A message took too long to arrive.
-pub(crate) const MESSAGE_TOO_SLOW: CloseFrame = CloseFrame::fixed(1008, "Message too slow");
+pub const MESSAGE_TOO_SLOW: CloseFrame = CloseFrame::from_static(1008, "Message too slow");
 /// The handler returned or dropped the session.
-pub(crate) const NORMAL: CloseFrame = CloseFrame::fixed(1000, "Normal closure");
+pub const NORMAL: CloseFrame = CloseFrame::from_static(1000, "Normal closure");
 /// The handler panicked.
-pub(crate) const INTERNAL_ERROR: CloseFrame = CloseFrame::fixed(1011, "Internal error");
+pub const INTERNAL_ERROR: CloseFrame = CloseFrame::from_static(1011, "Internal error");

@@ -6,22 +6,25 @@ use super::{close::CloseFrame, message::Message, quote::quote};
 
 /// One frame from a session to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
+    /// `o`: the session is open.
     Open,
+    /// `h`: the server is alive.
     Heartbeat,
+    /// `a[…]`: messages, in their order.
     Messages(Vec<Message>),
+    /// `c[code,"reason"]`: the session has ended.
     Close(CloseFrame),
 }
 
 impl Frame {
     /// The frame as text.
-    #[cfg(any(feature = "websocket", test))]
-    pub(crate) fn text(&self) -> Bytes {
+    pub fn text(&self) -> Bytes {
         self.ending(b"")
     }
 
     /// The frame with a line end.
-    pub(crate) fn line(&self) -> Bytes {
+    pub fn line(&self) -> Bytes {
         self.ending(b"\n")
     }
 
@@ -42,7 +45,7 @@ impl Frame {
     }
 
     /// Passes the frame's bytes to `put`, piece by piece.
-    pub(crate) fn write(&self, mut put: impl FnMut(&[u8])) {
+    pub fn write(&self, mut put: impl FnMut(&[u8])) {
         match self {
             Self::Open => put(b"o"),
             Self::Heartbeat => put(b"h"),
@@ -65,7 +68,7 @@ impl Frame {
     }
 
     /// The number of bytes that [`write`](Self::write) passes; approximate for a close frame.
-    pub(crate) fn size_hint(&self) -> usize {
+    pub fn size_hint(&self) -> usize {
         match self {
             Self::Open | Self::Heartbeat => 1,
             Self::Messages(messages) => messages.iter().map(|m| m.quoted().len() + 1).sum::<usize>() + 2,

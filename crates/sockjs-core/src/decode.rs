@@ -26,7 +26,7 @@ pub enum LoneSurrogates {
 
 /// The reason for rejecting a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
     /// Not a JSON array of strings in UTF-8.
     Malformed,
     /// A lone surrogate, with [`LoneSurrogates::Refuse`].
@@ -39,24 +39,27 @@ pub(crate) enum DecodeError {
 
 /// The limits of one batch, and of its texts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) message_bytes: usize,
-    pub(crate) messages: usize,
-    pub(crate) lone_surrogates: LoneSurrogates,
+pub struct Limits {
+    /// The longest message, in bytes of UTF-8 after unquoting.
+    pub message_bytes: usize,
+    /// The most messages of one batch.
+    pub messages: usize,
+    /// What becomes of lone surrogates.
+    pub lone_surrogates: LoneSurrogates,
 }
 
 /// Decodes a JSON array of strings, completely or not at all.
 ///
 /// Every JSON string is accepted, but for lone surrogates if the limits say so.
 #[allow(dead_code, reason = "without the feature `websocket` only tests and benchmarks have whole arrays")]
-pub(crate) fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
+pub fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut array = ArrayDecoder::new(limits);
     let Batch { messages, length } = array.take(payload, true)?;
     if length < payload.len() { Err(DecodeError::TooManyMessages) } else { Ok(messages) }
 }
 
 /// Counts the strings that end in a piece that begins outside of one, to check the progress of a slow client.
-pub(crate) fn strings_ended(piece: &[u8]) -> usize {
+pub fn strings_ended(piece: &[u8]) -> usize {
     let (mut quotes, mut escaped) = (0, false);
     for &byte in piece {
         quotes += usize::from(byte == b'"' && !escaped);
@@ -67,7 +70,7 @@ pub(crate) fn strings_ended(piece: &[u8]) -> usize {
 
 /// Decodes a JSON array of strings that arrives in pieces, batch by batch.
 #[derive(Debug)]
-pub(crate) struct ArrayDecoder {
+pub struct ArrayDecoder {
     limits: Limits,
     expects: Expects,
 }
@@ -84,20 +87,23 @@ enum Expects {
 
 /// The messages at the beginning of a piece.
 #[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) messages: Vec<Message>,
+pub struct Batch {
+    /// The messages, in their order.
+    pub messages: Vec<Message>,
     /// The number of bytes that they take; the rest belongs before the next piece.
-    pub(crate) length: usize,
+    pub length: usize,
 }
 
 impl ArrayDecoder {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// Creates a decoder that expects the beginning of an array.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         Self { limits, expects: Expects::Array }
     }
 
     /// Decodes the complete messages at the beginning of a piece, up to the limit of a batch. `is_last` means that
     /// nothing follows the piece.
-    pub(crate) fn take(&mut self, piece: &str, is_last: bool) -> Result<Batch, DecodeError> {
+    pub fn take(&mut self, piece: &str, is_last: bool) -> Result<Batch, DecodeError> {
         let mut reader = Reader::new(piece, self.limits);
         let mut messages = Vec::new();
         let mut length = 0;
@@ -158,8 +164,7 @@ impl From<ReadError> for DecodeError {
 }
 
 /// Like [`decode`], for a WebSocket, where a single JSON string is one message.
-#[cfg(feature = "websocket")]
-pub(crate) fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
+pub fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut reader = Reader::new(payload, limits);
     if reader.peek() != Some(b'"') {
         return decode(payload, limits);
@@ -348,7 +353,6 @@ mod tests {
         assert_eq!(texts("[\"\u{fffe}\u{ffff}\u{2028}\"]").unwrap(), ["\u{fffe}\u{ffff}\u{2028}"]);
     }
 
-    #[cfg(feature = "websocket")]
     #[test]
     fn a_lone_string_is_a_message_where_it_may_be() {
         let limits = Limits { message_bytes: 3, messages: 2, ..LIMITS };
@@ -425,7 +429,6 @@ mod tests {
             assert_eq!(decode(payload, limits), Err(DecodeError::LoneSurrogate), "{payload}");
         }
         assert_eq!(decode(r#"["\ud83d\ude00","\ufffd"]"#, limits).map(|m| m.len()), Ok(2));
-        #[cfg(feature = "websocket")]
         assert_eq!(decode_text(r#""\ud800""#, limits), Err(DecodeError::LoneSurrogate));
         // A piece may end between two halves, or before it is known that the JSON is malformed.
         let mut array = ArrayDecoder::new(limits);
@@ -592,7 +595,6 @@ mod tests {
             prop_assert_eq!(kept, reference_bytes(&payload), "{:?}", payload);
         }
 
-        #[cfg(feature = "websocket")]
         #[test]
         fn accepts_alone_what_serde_json_accepts(payload in any_payload()) {
             let inner = payload.trim_start_matches('[').trim_end_matches(']');

@@ -3,11 +3,11 @@
 /// The longest session or server id, in bytes of the raw path.
 ///
 /// sockjs-client uses 8 and 3 bytes; the limit keeps a peer from storing kilobytes as an id.
-pub(crate) const MAX_ID: usize = 128;
+pub const MAX_ID: usize = 128;
 
 /// A parsed path below the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Path<'a> {
+pub enum Path<'a> {
     /// The prefix itself, with or without a slash.
     Greeting,
     /// `/info`.
@@ -17,33 +17,41 @@ pub(crate) enum Path<'a> {
     /// `/websocket`.
     RawWebSocket,
     /// `/sockjs.min.js`, or `/sockjs-VERSION.min.js` with the version of the file.
-    Client { version: Option<&'a str> },
+    Client {
+        /// The version in the name.
+        version: Option<&'a str>,
+    },
     /// `/SERVER/SESSION/TRANSPORT`; only load balancers use the server part, and this crate ignores it.
-    Session { session: Span, transport: &'a str },
+    Session {
+        /// The session id.
+        session: Span,
+        /// What stands behind the session id.
+        transport: &'a str,
+    },
 }
 
 /// The position of a part of a path, so that storing it needs no allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     start: usize,
     end: usize,
 }
 
 impl Span {
     /// The text of this part.
-    pub(crate) fn of(self, path: &str) -> &str {
+    pub fn of(self, path: &str) -> &str {
         &path[self.start..self.end]
     }
 
     /// The same part in a path with a longer beginning.
-    pub(crate) fn behind(self, prefix: usize) -> Self {
+    pub fn behind(self, prefix: usize) -> Self {
         Self { start: self.start + prefix, end: self.end + prefix }
     }
 }
 
 /// Parses the raw path without percent-decoding: an encoded dot or slash is a part of an id, and the raw id is the
 /// key of the session.
-pub(crate) fn parse(path: &str) -> Option<Path<'_>> {
+pub fn parse(path: &str) -> Option<Path<'_>> {
     let rest = match path {
         "" | "/" => return Some(Path::Greeting),
         _ => path.strip_prefix('/')?,

@@ -31,7 +31,7 @@ static EMPTY_LINE: Bytes = Bytes::from_static(b"a[\"\"]\n");
 /// It has no `Display`, since binary data has no text: use [`as_str`](Self::as_str).
 ///
 /// ```
-/// use axum_sockjs::Message;
+/// use sockjs_core::Message;
 ///
 /// let text = Message::from("hello");
 /// assert_eq!(text.as_str(), Some("hello"));
@@ -84,10 +84,10 @@ struct Joined {
 
 impl Message {
     /// Creates binary data, which only the raw WebSocket carries: sent to a session of another transport, it comes
-    /// back in [`SendError::BinaryUnsupported`](crate::SendError::BinaryUnsupported).
+    /// back in an error.
     ///
     /// ```
-    /// use axum_sockjs::Message;
+    /// use sockjs_core::Message;
     ///
     /// let message = Message::binary(&b"\x00\xff"[..]);
     /// assert!(message.is_binary());
@@ -107,7 +107,7 @@ impl Message {
     /// [`InvalidUtf8`] gives the bytes back.
     ///
     /// ```
-    /// use axum_sockjs::Message;
+    /// use sockjs_core::Message;
     /// use bytes::Bytes;
     ///
     /// let message = Message::from_utf8(Bytes::from_static(b"text")).unwrap();
@@ -133,7 +133,7 @@ impl Message {
     /// another. No parts are the empty text.
     ///
     /// ```
-    /// use axum_sockjs::Message;
+    /// use sockjs_core::Message;
     ///
     /// let body = Message::from("a body");
     /// for id in ["1", "2"] {
@@ -178,7 +178,7 @@ impl Message {
     }
 
     /// Creates text from WTF-8, which may have surrogates or not.
-    pub(super) fn from_wtf8(text: Vec<u8>) -> Self {
+    pub(crate) fn from_wtf8(text: Vec<u8>) -> Self {
         match String::from_utf8(text) {
             Ok(text) => Self::from(text),
             Err(error) => {
@@ -188,8 +188,7 @@ impl Message {
     }
 
     /// Creates text from a raw WebSocket, which is more likely to be sent back there than to a framed transport.
-    #[cfg(feature = "websocket")]
-    pub(crate) fn from_raw(text: &str) -> Self {
+    pub fn from_raw(text: &str) -> Self {
         Self::from_text(text.into())
     }
 
@@ -267,7 +266,7 @@ impl Message {
     ///
     /// Never called for binary data: sending it to a framed transport is an error.
     #[inline]
-    pub(crate) fn line(&self) -> &Bytes {
+    pub fn line(&self) -> &Bytes {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes(),
             _ => self.line_if_not_clean(),
@@ -286,14 +285,14 @@ impl Message {
 
     /// The quoted text, escaped for SockJS: the part of its line between `a[` and `]`.
     #[inline]
-    pub(crate) fn quoted(&self) -> &[u8] {
+    pub fn quoted(&self) -> &[u8] {
         let line = self.line();
         &line[2..line.len() - 2]
     }
 
     /// The memory of the message once it has been sent, including its line if `framed`.
     #[inline]
-    pub(crate) fn held(&self, framed: bool) -> usize {
+    pub fn held(&self, framed: bool) -> usize {
         match &*self.0 {
             Payload::Clean(line) => line.len(),
             _ => self.held_if_not_clean(framed),
@@ -316,7 +315,7 @@ impl Message {
     }
 
     /// What a raw WebSocket is sent: binary data, or text as UTF-8, with U+FFFD for each lone surrogate.
-    pub(crate) fn for_raw(&self) -> Bytes {
+    pub fn for_raw(&self) -> Bytes {
         match &*self.0 {
             Payload::Wtf8 { text, .. } => wtf8::to_utf8(text).into(),
             _ => self.to_bytes(),
@@ -329,7 +328,7 @@ impl Message {
     /// stored with its frame, 6 bytes more.
     ///
     /// ```
-    /// use axum_sockjs::Message;
+    /// use sockjs_core::Message;
     ///
     /// let message = Message::binary(vec![0, 1, 2]);
     /// let bytes = message.to_bytes();

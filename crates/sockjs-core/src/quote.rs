@@ -9,26 +9,26 @@ use super::{
 };
 
 /// Bytes that differ between a string and its JSON form, except for those that [`has_mangled`] finds.
-pub(super) const SPECIAL: ByteSet<2> = ByteSet { below: 0x20, others: *b"\"\\" };
+pub(crate) const SPECIAL: ByteSet<2> = ByteSet { below: 0x20, others: *b"\"\\" };
 
 /// The first bytes of the characters that [`mangled_by_browsers`] recognizes.
 const LEADS: ByteSet<2> = ByteSet { below: 0, others: [0xe2, 0xef] };
 
 /// Both sets.
-pub(super) const SPECIAL_OR_LEAD: ByteSet<4> = ByteSet { below: 0x20, others: *b"\"\\\xe2\xef" };
+pub(crate) const SPECIAL_OR_LEAD: ByteSet<4> = ByteSet { below: 0x20, others: *b"\"\\\xe2\xef" };
 
 /// Appends `text` to `out` as a JSON string.
 ///
 /// In addition to the escapes that JSON requires, U+200C–200F, U+2028–202F, U+2060–206F and U+FFF0–FFFF are written
 /// as `\uXXXX`, because browsers alter them (suite: `test_xhr_server_encodes`).
-pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
+pub fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     quote_inside(text, out);
     out.push(b'"');
 }
 
 /// Like [`quote`], for a text in WTF-8: each surrogate is written as `\uXXXX`.
-pub(super) fn quote_wtf8(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn quote_wtf8(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for (utf8, surrogate) in wtf8::pieces(text) {
         quote_inside(utf8, out);
@@ -91,7 +91,7 @@ pub(crate) fn is_clean(text: &str) -> bool {
 }
 
 /// Whether a text has a character that browsers are known to alter.
-pub(super) fn has_mangled(utf8: &[u8]) -> bool {
+pub(crate) fn has_mangled(utf8: &[u8]) -> bool {
     let mut rest = utf8;
     // The two bytes after a block complete the characters that begin at its end.
     while let Some(block) = rest.first_chunk::<{ BLOCK + 2 }>() {
@@ -136,7 +136,7 @@ fn push_unicode_escape(code: u16, out: &mut Vec<u8>) {
 ///
 /// `<`, `>` and `&` are escaped too, so that no message can end the script. A frame has no control characters and no
 /// U+2028 or U+2029: [`quote`] has escaped them.
-pub(crate) fn escape_script(frame: &[u8], out: &mut Vec<u8>) {
+pub fn escape_script(frame: &[u8], out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"\"\"\\\\").by_hand(b'<').by_hand(b'>').by_hand(b'&');
     escape(frame, out, ByteSet { below: 0, others: *b"\"\\<>&" }, &PAIRS, |rest, out| {
         push_unicode_escape(rest[0].into(), out);
@@ -148,7 +148,7 @@ pub(crate) fn escape_script(frame: &[u8], out: &mut Vec<u8>) {
 ///
 /// CR, LF and NUL cannot occur in a frame. They are escaped anyway, since a raw one would let a message forge an
 /// event.
-pub(crate) fn escape_event(frame: &[u8], out: &mut Vec<u8>) {
+pub fn escape_event(frame: &[u8], out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"").by_hand(b'%').by_hand(b'\r').by_hand(b'\n').by_hand(0);
     escape(frame, out, ByteSet { below: 0, others: *b"%\r\n\0" }, &PAIRS, |rest, out| {
         out.extend_from_slice(match rest[0] {

@@ -11,7 +11,7 @@ impl Message {
     /// The value cannot be JSON: its `Serialize` fails, or it has a map whose keys are not strings.
     ///
     /// ```
-    /// use axum_sockjs::Message;
+    /// use sockjs_core::Message;
     /// use serde::Serialize;
     ///
     /// #[derive(Serialize)]
@@ -32,7 +32,7 @@ impl Message {
     /// data.
     ///
     /// ```
-    /// use axum_sockjs::Message;
+    /// use sockjs_core::Message;
     /// use serde::Deserialize;
     ///
     /// #[derive(Deserialize)]

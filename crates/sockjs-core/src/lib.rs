@@ -1,0 +1,20 @@
+//! The SockJS protocol without IO.
+
+pub mod close;
+pub mod decode;
+mod frame;
+mod json;
+mod message;
+pub mod path;
+pub mod quote;
+mod scan;
+mod transport;
+mod wtf8;
+
+pub use self::{
+    close::CloseFrame,
+    decode::LoneSurrogates,
+    frame::Frame,
+    message::{InvalidUtf8, Message},
+    transport::Transport,
+};
