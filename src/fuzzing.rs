@@ -49,8 +49,7 @@ pub fn parse_callback(data: &[u8]) {
 /// back is the same again.
 pub fn decode_messages(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let lone_surrogates = LoneSurrogates::Replace;
-    let limits = Limits { message_bytes: usize::MAX, messages: usize::MAX, lone_surrogates };
+    let limits = Limits::new(usize::MAX);
     let ours = decode::decode(text, limits);
     match (serde_json::from_str::<Vec<String>>(text), &ours) {
         (Ok(theirs), Ok(ours)) => {
@@ -61,8 +60,8 @@ pub fn decode_messages(data: &[u8]) {
         (Err(_), Err(_)) => {}
     }
     // Surrogates can be kept, which makes no other difference, or refused.
-    let kept = decode::decode(text, Limits { lone_surrogates: LoneSurrogates::Keep, ..limits });
-    let refusing = decode::decode(text, Limits { lone_surrogates: LoneSurrogates::Refuse, ..limits });
+    let kept = decode::decode(text, limits.with_lone_surrogates(LoneSurrogates::Keep));
+    let refusing = decode::decode(text, limits.with_lone_surrogates(LoneSurrogates::Refuse));
     match (&ours, &kept) {
         (Ok(ours), Ok(kept)) => {
             assert!(ours.iter().map(Message::to_bytes).eq(kept.iter().map(Message::for_raw)));
@@ -74,7 +73,7 @@ pub fn decode_messages(data: &[u8]) {
             for message in kept {
                 let frame = Frame::Messages(vec![message.clone()]).text();
                 let echo = std::str::from_utf8(&frame[1..]).expect("a frame is UTF-8");
-                let again = decode::decode(echo, Limits { lone_surrogates: LoneSurrogates::Keep, ..limits });
+                let again = decode::decode(echo, limits.with_lone_surrogates(LoneSurrogates::Keep));
                 assert_eq!(again, Ok(vec![message.clone()]));
             }
         }
@@ -107,7 +106,7 @@ pub fn decode_messages(data: &[u8]) {
         (Err(_), lone) => assert!(lone == ours || text.to_ascii_lowercase().contains("\\ud")),
     }
     // Limits can only reject.
-    let limits = Limits { message_bytes: 16, messages: 2, lone_surrogates };
+    let limits = Limits::new(16).with_messages(2);
     if let Ok(messages) = decode::decode(text, limits) {
         assert!(messages.len() <= 2 && messages.iter().all(|message| message.len() <= 16));
         assert_eq!(messages, ours.unwrap_or_default());

@@ -72,10 +72,8 @@ impl Options {
     }
 
     pub(crate) fn decode_limits(&self) -> Limits {
-        Limits {
-            message_bytes: self.max_message_bytes,
-            messages: self.max_batch_messages,
-            lone_surrogates: self.lone_surrogates,
-        }
+        Limits::new(self.max_message_bytes)
+            .with_messages(self.max_batch_messages)
+            .with_lone_surrogates(self.lone_surrogates)
     }
 }

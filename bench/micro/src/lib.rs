@@ -3,13 +3,12 @@
 use std::{fmt, hint::black_box};
 
 use sockjs_core::{
-    Frame, LoneSurrogates, Message,
+    Frame, Message,
     decode::{Limits, decode},
     quote::{escape_event, escape_script},
 };
 
-const LIMITS: Limits =
-    Limits { message_bytes: 1 << 20, messages: 1000, lone_surrogates: LoneSurrogates::Replace };
+const LIMITS: Limits = Limits::new(1 << 20).with_messages(1000);
 
 /// One step on one text.
 pub struct Case {

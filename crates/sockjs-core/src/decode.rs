@@ -1,5 +1,7 @@
 //! Decoding of a client's payload: a JSON array of strings.
 
+use std::fmt;
+
 use super::{
     message::Message,
     quote::{SPECIAL, SPECIAL_OR_LEAD, has_mangled},
@@ -24,10 +26,10 @@ pub enum LoneSurrogates {
     Refuse,
 }
 
-/// The reason for rejecting a payload.
+/// The reason for rejecting a payload or a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Not a JSON array of strings in UTF-8.
+    /// Not of the required form: for a payload, a JSON array of strings in UTF-8.
     Malformed,
     /// A lone surrogate, with [`LoneSurrogates::Refuse`].
     LoneSurrogate,
@@ -37,21 +39,63 @@ pub enum DecodeError {
     TooManyMessages,
 }
 
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed",
+            Self::LoneSurrogate => "a message has a lone surrogate",
+            Self::MessageTooLong => "a message is too long",
+            Self::TooManyMessages => "there are too many messages",
+        })
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
 /// The limits of one batch, and of its texts.
-#[derive(Debug, Clone, Copy)]
+///
+/// ```
+/// use sockjs_core::{LoneSurrogates, decode::Limits};
+///
+/// let limits = Limits::new(64 * 1024).with_messages(1000).with_lone_surrogates(LoneSurrogates::Keep);
+/// assert_eq!(limits.messages, 1000);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The longest message, in bytes of UTF-8 after unquoting.
     pub message_bytes: usize,
-    /// The most messages of one batch.
+    /// The most messages of one batch. Each takes about a hundred bytes beside its text, and three bytes are enough to
+    /// send an empty one.
     pub messages: usize,
     /// What becomes of lone surrogates.
     pub lone_surrogates: LoneSurrogates,
 }
 
+impl Limits {
+    /// Creates limits with a longest message, in bytes of UTF-8 after unquoting. There is no limit on the number of
+    /// messages, and lone surrogates are [replaced](LoneSurrogates::Replace).
+    #[must_use]
+    pub const fn new(message_bytes: usize) -> Self {
+        Self { message_bytes, messages: usize::MAX, lone_surrogates: LoneSurrogates::Replace }
+    }
+
+    /// Sets the most messages of one batch.
+    #[must_use]
+    pub const fn with_messages(self, messages: usize) -> Self {
+        Self { messages, ..self }
+    }
+
+    /// Sets what becomes of lone surrogates.
+    #[must_use]
+    pub const fn with_lone_surrogates(self, lone_surrogates: LoneSurrogates) -> Self {
+        Self { lone_surrogates, ..self }
+    }
+}
+
 /// Decodes a JSON array of strings, completely or not at all.
 ///
 /// Every JSON string is accepted, but for lone surrogates if the limits say so.
-#[allow(dead_code, reason = "without the feature `websocket` only tests and benchmarks have whole arrays")]
 pub fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut array = ArrayDecoder::new(limits);
     let Batch { messages, length } = array.take(payload, true)?;
@@ -165,16 +209,46 @@ impl From<ReadError> for DecodeError {
 
 /// Like [`decode`], for a WebSocket, where a single JSON string is one message.
 pub fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
+    if Reader::new(payload, limits).peek() == Some(b'"') {
+        decode_one(payload, limits)
+    } else {
+        decode(payload, limits)
+    }
+}
+
+/// Decodes a JSON string as a batch of one message.
+pub(crate) fn decode_one(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut reader = Reader::new(payload, limits);
-    if reader.peek() != Some(b'"') {
-        return decode(payload, limits);
-    }
+    reader.expect(b'"')?;
     let message = reader.string()?;
-    match reader.peek() {
-        Some(_) => Err(DecodeError::Malformed),
-        None if limits.messages == 0 => Err(DecodeError::TooManyMessages),
-        None => Ok(vec![message]),
-    }
+    reader.end()?;
+    if limits.messages == 0 { Err(DecodeError::TooManyMessages) } else { Ok(vec![message]) }
+}
+
+/// Decodes one JSON string, of any length. A lone surrogate becomes U+FFFD.
+pub(crate) fn decode_string(payload: &str) -> Result<Message, DecodeError> {
+    let mut reader = Reader::new(payload, Limits::new(usize::MAX));
+    reader.expect(b'"')?;
+    let string = reader.string()?;
+    reader.end()?;
+    Ok(string)
+}
+
+/// Decodes the code and the reason of a close frame: an array of exactly these two. No limit applies to the reason,
+/// whose lone surrogates become U+FFFD: a peer should see that it is closed.
+pub(crate) fn decode_close(payload: &str) -> Result<(u16, String), DecodeError> {
+    let mut reader = Reader::new(payload, Limits::new(usize::MAX));
+    reader.expect(b'[')?;
+    reader.at += 1;
+    let code = reader.code()?;
+    reader.expect(b',')?;
+    reader.at += 1;
+    reader.expect(b'"')?;
+    let reason = reader.string()?;
+    reader.expect(b']')?;
+    reader.at += 1;
+    reader.end()?;
+    Ok((code, reason.as_str().unwrap_or_default().to_owned()))
 }
 
 /// A JSON parser for one shape ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
@@ -204,6 +278,29 @@ impl<'a> Reader<'a> {
                 byte => return byte.copied(),
             }
         }
+    }
+
+    /// Checks the next byte that is not white space.
+    fn expect(&mut self, byte: u8) -> Result<(), ReadError> {
+        if self.peek() == Some(byte) { Ok(()) } else { Err(ReadError::Malformed) }
+    }
+
+    /// Checks that only white space is left.
+    fn end(&mut self) -> Result<(), ReadError> {
+        if self.peek().is_none() { Ok(()) } else { Err(ReadError::Malformed) }
+    }
+
+    /// Reads a number of digits alone.
+    fn code(&mut self) -> Result<u16, ReadError> {
+        self.peek();
+        let rest = &self.payload[self.at..];
+        let digits = &rest[..rest.bytes().take_while(u8::is_ascii_digit).count()];
+        self.at += digits.len();
+        // JSON has no leading zeros.
+        if digits.len() > 1 && digits.starts_with('0') {
+            return Err(ReadError::Malformed);
+        }
+        digits.parse().map_err(|_| ReadError::Malformed)
     }
 
     /// Skips a byte and returns the next state.
@@ -720,7 +817,7 @@ mod tests {
     impl serde::de::Visitor<'_> for Wtf8Visitor {
         type Value = Vec<u8>;
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a string")
         }
 

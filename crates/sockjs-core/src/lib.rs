@@ -1,5 +1,6 @@
 //! The SockJS protocol without IO.
 
+pub mod body;
 pub mod close;
 pub mod decode;
 mod frame;
@@ -9,6 +10,7 @@ pub mod path;
 pub mod quote;
 mod scan;
 mod transport;
+mod uri;
 mod wtf8;
 
 pub use self::{
