@@ -1,0 +1,243 @@
+//! The task of a session: what comes from the server goes into one queue, and what comes out of the other goes to the
+//! server.
+
+use std::{fmt, future::pending, sync::Arc, time::Duration};
+
+use sockjs_core::{CloseFrame, Frame, Message};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
+};
+
+use crate::{
+    close_event::CloseEvent,
+    error::Error,
+    queue,
+    transport::{Halves, Receiver, Sender},
+};
+
+/// How long the receiving half may take to say why the session has ended, after the sending half has failed: a server
+/// that has closed a session refuses its messages.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What a driver works with, besides its transport.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) incoming: queue::Sender,
+    pub(crate) outgoing: queue::Receiver,
+    /// The close frame of this side, once it closes the session.
+    pub(crate) closing: watch::Receiver<Option<CloseFrame>>,
+    pub(crate) ended: watch::Sender<Option<Ended>>,
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) observer: Observer,
+    pub(crate) max_batch_messages: usize,
+    pub(crate) max_batch_bytes: usize,
+    pub(crate) close_timeout: Duration,
+    pub(crate) is_framed: bool,
+}
+
+/// A function that sees all frames of the server.
+#[derive(Clone, Default)]
+pub(crate) struct Observer(pub(crate) Option<Arc<dyn Fn(&Frame) + Send + Sync>>);
+
+impl Observer {
+    pub(crate) fn see(&self, frame: &Frame) {
+        if let Some(observer) = &self.0 {
+            observer(frame);
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Observer" } else { "no observer" })
+    }
+}
+
+/// What is left of a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) event: CloseEvent,
+    pub(crate) unsent: Unsent,
+}
+
+/// Messages of a session that has ended, of which the server has none for certain.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Unsent {
+    /// Messages that never left, in their order.
+    pub messages: Vec<Message>,
+    /// Messages that left, and of which nobody knows whether they arrived: those of a request that the server did not
+    /// answer, or that were being written to a WebSocket.
+    ///
+    /// A WebSocket has no answers, so messages that were written before, and not yet read by the server, are not here.
+    pub uncertain: Vec<Message>,
+}
+
+/// Why one of the halves has ended.
+enum End {
+    /// By a SockJS frame of the server's.
+    Server(CloseFrame),
+    /// By this side.
+    Local(CloseFrame),
+    Failed(Error),
+}
+
+impl Driver {
+    /// Runs an open session to its end.
+    pub(crate) async fn run(self, halves: Halves) {
+        let Self { incoming, mut outgoing, closing, ended, settings } = self;
+        let Halves { mut receiver, mut sender, .. } = halves;
+        let mut in_flight = Vec::new();
+        let end = {
+            let receiving = receive(&mut receiver, &incoming, closing.clone(), &settings.observer);
+            let mut sending = Sending {
+                sender: &mut sender,
+                outgoing: &mut outgoing,
+                in_flight: &mut in_flight,
+                settings: &settings,
+            };
+            let sending = async {
+                let end = sending.run(closing.clone()).await;
+                if let End::Failed(_) = end {
+                    sleep(LINGER).await;
+                }
+                end
+            };
+            tokio::select! {
+                biased;
+                end = receiving => end,
+                end = sending => end,
+            }
+        };
+        let unsent = Unsent { messages: outgoing.into_rest(), uncertain: in_flight };
+        let all_sent = unsent.messages.is_empty() && unsent.uncertain.is_empty();
+        let local = closing.borrow().clone().filter(|_| all_sent);
+        let event = match (end, local) {
+            (End::Server(frame) | End::Local(frame), _) => CloseEvent::clean(frame),
+            // The answer to this side's close frame, or the end of a connection that was to end.
+            (End::Failed(Error::Closed(_) | Error::Lost(_)), Some(frame)) => CloseEvent::clean(frame),
+            (End::Failed(Error::Closed(frame)), None) if !settings.is_framed => CloseEvent::clean(frame),
+            (End::Failed(error), _) => CloseEvent::failed(error),
+        };
+        tracing::debug!(%event, unsent = unsent.messages.len(), "the session has ended");
+        ended.send_replace(Some(Ended { event, unsent }));
+        // Only now does the application see the end of its messages: it can ask for the reason then.
+        drop(incoming);
+    }
+}
+
+async fn receive(
+    receiver: &mut Receiver,
+    incoming: &queue::Sender,
+    mut closing: watch::Receiver<Option<CloseFrame>>,
+    observer: &Observer,
+) -> End {
+    loop {
+        let frame = match receiver.next().await {
+            Ok(frame) => frame,
+            Err(error) => return End::Failed(error),
+        };
+        observer.see(&frame);
+        match frame {
+            Frame::Open => return End::Failed(Error::SessionLost),
+            Frame::Heartbeat => {}
+            Frame::Close(frame) => return End::Server(frame),
+            Frame::Messages(messages) => {
+                for message in messages {
+                    // A session that this side closes needs no more messages, and they must not hold up the answer to
+                    // its close frame.
+                    tokio::select! {
+                        biased;
+                        _ = incoming.send(message) => {}
+                        _ = requested(&mut closing) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits until this side closes the session.
+async fn requested(closing: &mut watch::Receiver<Option<CloseFrame>>) -> CloseFrame {
+    let frame = closing.wait_for(Option::is_some).await.ok().and_then(|frame| frame.clone());
+    frame.unwrap_or(sockjs_core::close::NORMAL)
+}
+
+struct Sending<'a> {
+    sender: &'a mut Sender,
+    outgoing: &'a mut queue::Receiver,
+    in_flight: &'a mut Vec<Message>,
+    settings: &'a Settings,
+}
+
+impl Sending<'_> {
+    async fn run(&mut self, mut closing: watch::Receiver<Option<CloseFrame>>) -> End {
+        let mut pings = self.sender.ping_interval().map(|period| {
+            let mut pings = interval_at(Instant::now() + period, period);
+            pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            pings
+        });
+        loop {
+            let ping = async {
+                match &mut pings {
+                    Some(pings) => pings.tick().await,
+                    None => pending().await,
+                }
+            };
+            let sent = tokio::select! {
+                biased;
+                frame = requested(&mut closing) => return self.finish(frame).await,
+                _ = ping => self.sender.ping().await,
+                batch = self.outgoing.batch(self.settings.max_batch_messages, self.settings.max_batch_bytes) => {
+                    match batch {
+                        Some(batch) => self.send(batch).await,
+                        // The session is gone, and this task will be, too.
+                        None => pending().await,
+                    }
+                }
+            };
+            if let Err(error) = sent {
+                return End::Failed(error);
+            }
+        }
+    }
+
+    async fn send(&mut self, batch: queue::Batch) -> Result<(), Error> {
+        if !batch.messages.is_empty() {
+            self.in_flight.clone_from(&batch.messages);
+            self.sender.send(&batch.messages).await?;
+            self.in_flight.clear();
+        }
+        batch.done();
+        Ok(())
+    }
+
+    /// Sends what is queued, and then the close frame.
+    async fn finish(&mut self, frame: CloseFrame) -> End {
+        self.outgoing.close();
+        let time = self.settings.close_timeout;
+        let rest = async {
+            let (messages, bytes) = (self.settings.max_batch_messages, self.settings.max_batch_bytes);
+            while let Some(batch) = self.outgoing.batch(messages, bytes).await {
+                self.send(batch).await?;
+            }
+            self.sender.close(&frame).await?;
+            if self.sender.has_close_frame() {
+                // The receiving half gets the answer.
+                pending::<()>().await;
+            }
+            Ok(())
+        };
+        match timeout(time, rest).await {
+            Ok(Err(error)) => End::Failed(error),
+            Ok(Ok(())) => End::Local(frame),
+            Err(_) if self.in_flight.is_empty() => End::Local(frame),
+            Err(_) => End::Failed(Error::Sending(Box::new(Error::TimedOut(time)))),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Why a session does not open, or ends without a close frame of the server's.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{Response, header};
+use sockjs_core::{CloseFrame, Transport};
+
+/// Any error of a library below.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a transport does not open a session, or loses it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request cannot be made: a header or a URL of the application's is invalid.
+    InvalidRequest(String),
+    /// There is no connection to the server: its name has no address, it refuses connections, or TLS fails.
+    Connect(BoxError),
+    /// The server answers with another status than the protocol's. The body is complete up to 64 KiB.
+    ///
+    /// A redirect is such an answer: neither browsers' WebSockets nor this client follow it. Its `Location` is in the
+    /// headers.
+    Refused(Box<Response<Bytes>>),
+    /// The server's answer is none of the protocol: it is too long, or not of the type that was asked for.
+    InvalidResponse(&'static str),
+    /// The session did not open within this time.
+    TimedOut(Duration),
+    /// The server closed the session with this frame.
+    Closed(CloseFrame),
+    /// The connection ended or broke. The source says why, if that is known.
+    Lost(BoxError),
+    /// The server sent nothing for this long.
+    Silent(Duration),
+    /// The server has forgotten the session, and opened another one.
+    SessionLost,
+    /// The server sent a frame that is longer than [`max_frame_bytes`](crate::Client::max_frame_bytes).
+    FrameTooLong,
+    /// A request that carried messages failed, with this error. Whether the server has them is unknown.
+    Sending(Box<Self>),
+}
+
+impl Error {
+    /// Returns the code and the reason that a browser's close event would have.
+    ///
+    /// | error | code |
+    /// |---|---|
+    /// | [`Closed`](Self::Closed) | that of the frame |
+    /// | [`TimedOut`](Self::TimedOut) | 2007 |
+    /// | [`FrameTooLong`](Self::FrameTooLong) | 1009; browsers have no such limit |
+    /// | any other | 1006 |
+    #[must_use]
+    pub fn close_frame(&self) -> CloseFrame {
+        let reason = match self {
+            Self::Closed(frame) => return frame.clone(),
+            Self::TimedOut(_) => return CloseFrame::from_static(2007, "Transport timed out"),
+            Self::FrameTooLong => return CloseFrame::from_static(1009, "Frame too long"),
+            Self::SessionLost => "Server lost session",
+            Self::Sending(error) => return CloseFrame::new(1006, format!("Sending error: {error}")),
+            Self::Silent(_) => "Server silent",
+            Self::Lost(_) => "Connection lost",
+            Self::InvalidRequest(_) | Self::Connect(_) | Self::Refused(_) | Self::InvalidResponse(_) => {
+                return CloseFrame::new(1006, self.to_string());
+            }
+        };
+        CloseFrame::from_static(1006, reason)
+    }
+
+    /// Returns the answer that refused the request, if that is the reason.
+    #[must_use]
+    pub fn response(&self) -> Option<&Response<Bytes>> {
+        match self {
+            Self::Refused(response) => Some(response),
+            Self::Sending(error) => error.response(),
+            _ => None,
+        }
+    }
+
+    /// Whether the next transport would fail as well: the server closed the session with a code of the
+    /// application's.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.close_frame().code(), 1000 | 2000 | 3000..=4999)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidRequest(what) => write!(f, "the request is invalid: {what}"),
+            Self::Connect(error) => write!(f, "cannot connect: {}", Chain(error.as_ref())),
+            Self::Refused(response) => {
+                write!(f, "the server answered {}", response.status())?;
+                match response.headers().get(header::LOCATION) {
+                    Some(location) => write!(f, ", a redirect to {location:?}"),
+                    None => Ok(()),
+                }
+            }
+            Self::InvalidResponse(what) => f.write_str(what),
+            Self::TimedOut(time) => write!(f, "no session within {time:?}"),
+            Self::Closed(frame) => write!(f, "the server closed the session: {frame}"),
+            Self::Lost(error) => write!(f, "the connection was lost: {}", Chain(error.as_ref())),
+            Self::Silent(time) => write!(f, "the server was silent for {time:?}"),
+            Self::SessionLost => f.write_str("the server lost the session"),
+            Self::FrameTooLong => f.write_str("the server sent a frame that is too long"),
+            Self::Sending(error) => write!(f, "messages could not be sent: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Sending(error) => Some(error.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+/// An error and its sources, since the libraries' own texts say little ("client error (Connect)").
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Why [`Client::connect`](crate::Client::connect) has opened no session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The server's `/info` could not be read, so no transport was tried.
+    Info(Error),
+    /// The transports that were tried, with the error of each.
+    Transports(Vec<(Transport, Error)>),
+}
+
+impl ConnectError {
+    /// Returns the code and the reason that a browser's close event would have.
+    ///
+    /// | | code |
+    /// |---|---|
+    /// | the server refused `/info` | the HTTP status |
+    /// | it did not answer | 1002 |
+    /// | it closed the session with 1000 or 3000–4999 | that code |
+    /// | every transport failed | 2000 |
+    #[must_use]
+    pub fn close_frame(&self) -> CloseFrame {
+        match self {
+            Self::Info(error) => {
+                let code = error.response().map_or(1002, |response| response.status().as_u16());
+                CloseFrame::from_static(code, "Cannot connect to server")
+            }
+            Self::Transports(tried) => match tried.last() {
+                Some((_, error)) if error.is_final() => error.close_frame(),
+                _ => CloseFrame::from_static(2000, "All transports failed"),
+            },
+        }
+    }
+
+    /// Returns the last answer that refused a request, if there was one.
+    #[must_use]
+    pub fn response(&self) -> Option<&Response<Bytes>> {
+        match self {
+            Self::Info(error) => error.response(),
+            Self::Transports(tried) => tried.iter().rev().find_map(|(_, error)| error.response()),
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Info(error) => write!(f, "/info: {error}"),
+            Self::Transports(tried) if tried.is_empty() => f.write_str("no transport is enabled"),
+            Self::Transports(tried) => {
+                for (at, (transport, error)) in tried.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { "; " };
+                    write!(f, "{separator}{transport}: {error}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Info(error) => Some(error),
+            Self::Transports(tried) => tried.last().map(|(_, error)| error as _),
+        }
+    }
+}
+
+/// A URL that is not that of a SockJS endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidUrl(pub(crate) String);
+
+impl fmt::Display for InvalidUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidUrl {}

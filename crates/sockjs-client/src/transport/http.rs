@@ -1,0 +1,180 @@
+//! The transports over HTTP: responses that bring frames, and requests that take messages.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use sockjs_core::{
+    Frame, Message, Transport,
+    body::{FrameDecoder, FrameError},
+    decode::DecodeError,
+};
+use tokio::time::sleep;
+use url::Url;
+
+use super::{Settings, unless_silent};
+use crate::{
+    error::Error,
+    http::{Http, discard, refused},
+};
+
+/// How long a browser waits before it opens an event stream again.
+const EVENT_SOURCE_DELAY: Duration = Duration::from_millis(200);
+
+/// The delays after answers without a frame, which would be a loop without a rest. The first one is short: a server may
+/// end a stream when it restarts.
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// The end of the name of the function that a response with a script calls.
+const CALLBACK: &str = "_jp.a";
+
+/// The frames of one response.
+#[derive(Debug)]
+struct Frames {
+    body: Incoming,
+    decoder: FrameDecoder,
+    /// What has arrived and is not decoded yet.
+    piece: Bytes,
+}
+
+/// Receives frames over as many requests as it takes.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    transport: Transport,
+    url: Url,
+    http: Http,
+    settings: Settings,
+    response: Option<Frames>,
+    /// Whether this response has brought a frame.
+    has_frame: bool,
+    delay: Duration,
+}
+
+impl Receiver {
+    pub(crate) fn new(transport: Transport, mut url: Url, http: Http, settings: &Settings) -> Self {
+        if matches!(transport, Transport::HtmlFile | Transport::JsonpPolling) {
+            url.query_pairs_mut().append_pair("c", CALLBACK);
+        }
+        let settings = settings.clone();
+        Self { transport, url, http, settings, response: None, has_frame: true, delay: FIRST_DELAY }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Frame, Error> {
+        loop {
+            let Some(response) = &mut self.response else {
+                self.request().await?;
+                continue;
+            };
+            match response.decoder.decode(&mut response.piece) {
+                Ok(Some(frame)) => {
+                    self.has_frame = true;
+                    return Ok(frame);
+                }
+                Ok(None) => {}
+                Err(FrameError::FrameTooLong | FrameError::Decode(DecodeError::TooManyMessages)) => {
+                    return Err(Error::FrameTooLong);
+                }
+                // What is not understood is dropped.
+                Err(_) => continue,
+            }
+            match unless_silent(self.settings.server_timeout, response.body.frame()).await? {
+                Some(Ok(piece)) => {
+                    if let Ok(data) = piece.into_data() {
+                        response.piece = data;
+                    }
+                }
+                None => self.rest().await,
+                // A browser opens an event stream again, however it ended.
+                Some(Err(_)) if self.transport == Transport::EventSource => self.rest().await,
+                Some(Err(error)) => return Err(Error::Lost(error.into())),
+            }
+        }
+    }
+
+    /// The response has ended: waits as long as the next request has to.
+    async fn rest(&mut self) {
+        self.response = None;
+        if self.has_frame {
+            self.delay = FIRST_DELAY;
+        } else {
+            sleep(self.delay).await;
+            self.delay = (2 * self.delay).min(LONGEST_DELAY);
+        }
+        if self.transport == Transport::EventSource {
+            sleep(EVENT_SOURCE_DELAY).await;
+        }
+    }
+
+    async fn request(&mut self) -> Result<(), Error> {
+        let (method, accept) = match self.transport {
+            Transport::XhrPolling | Transport::XhrStreaming => (Method::POST, "*/*"),
+            Transport::EventSource => (Method::GET, "text/event-stream"),
+            _ => (Method::GET, "*/*"),
+        };
+        // A cache would give an old session's frames.
+        let headers = [(header::ACCEPT, accept), (header::CACHE_CONTROL, "no-cache")];
+        let request = self.http.send(method, &self.url, &headers, Bytes::new());
+        let response = unless_silent(self.settings.server_timeout, request).await??;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response).await);
+        }
+        let content_type =
+            response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        if self.transport == Transport::EventSource
+            && !content_type.to_ascii_lowercase().starts_with(b"text/event-stream")
+        {
+            return Err(Error::InvalidResponse("the server's answer is no event stream"));
+        }
+        let decoder = FrameDecoder::new(self.transport, self.settings.max_frame_bytes, self.settings.limits);
+        let decoder = decoder.ok_or(Error::InvalidResponse("a WebSocket has no response"))?;
+        self.response = Some(Frames { body: response.into_body(), decoder, piece: Bytes::new() });
+        self.has_frame = false;
+        Ok(())
+    }
+}
+
+/// Sends messages, one request after the other.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    url: Url,
+    http: Http,
+}
+
+impl Sender {
+    pub(crate) fn new(url: Url, http: Http) -> Self {
+        Self { url, http }
+    }
+
+    pub(crate) async fn send(&self, messages: &[Message]) -> Result<(), Error> {
+        self.post(payload(messages)).await.map_err(|error| Error::Sending(Box::new(error)))
+    }
+
+    async fn post(&self, payload: Bytes) -> Result<(), Error> {
+        // A type that a browser may send to another origin without asking first. The browser's client has it, so every
+        // server takes it.
+        let headers = [(header::CONTENT_TYPE, "text/plain")];
+        let response = self.http.send(Method::POST, &self.url, &headers, payload).await?;
+        match response.status() {
+            StatusCode::OK | StatusCode::NO_CONTENT => {
+                discard(response).await;
+                Ok(())
+            }
+            _ => Err(refused(response).await),
+        }
+    }
+}
+
+/// An array of messages in JSON.
+pub(super) fn payload(messages: &[Message]) -> Bytes {
+    let length = messages.iter().map(|message| message.quoted().len() + 1).sum::<usize>() + 1;
+    let mut payload = Vec::with_capacity(length);
+    for message in messages {
+        payload.push(if payload.is_empty() { b'[' } else { b',' });
+        payload.extend_from_slice(message.quoted());
+    }
+    payload.push(b']');
+    payload.into()
+}

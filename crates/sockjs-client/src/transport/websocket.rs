@@ -1,0 +1,198 @@
+//! The WebSockets, framed and raw.
+
+use std::time::Duration;
+
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use hyper::{body::Incoming, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use sockjs_core::{
+    CloseFrame, Frame, Message, Transport,
+    decode::{DecodeError, Limits},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Bytes, Message as WsMessage, Utf8Bytes,
+        error::CapacityError,
+        handshake::{client::generate_key, derive_accept_key},
+        protocol::{CloseFrame as WsCloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use super::{Settings, unless_silent};
+use crate::{
+    endpoint_url::SessionUrl,
+    error::Error,
+    http::{Http, refused},
+};
+
+/// The read buffer of a socket: most are idle most of the time.
+const READ_BUFFER: usize = 8 << 10;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Does the handshake ([RFC 6455, section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
+pub(super) async fn open(
+    transport: Transport,
+    url: &SessionUrl,
+    http: &Http,
+    settings: &Settings,
+) -> Result<(Receiver, Sender, Option<String>), Error> {
+    let key = generate_key();
+    let accept = derive_accept_key(key.as_bytes());
+    let key = HeaderValue::try_from(key).map_err(|error| Error::InvalidRequest(error.to_string()))?;
+    let mut headers: Vec<(HeaderName, HeaderValue)> = vec![
+        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        (header::SEC_WEBSOCKET_KEY, key),
+    ];
+    // Browsers offer one only for the raw WebSocket: with frames the protocol is that of SockJS.
+    let offered = settings.subprotocols.as_ref().filter(|_| transport == Transport::RawWebSocket);
+    headers.extend(offered.map(|names| (header::SEC_WEBSOCKET_PROTOCOL, names.clone())));
+    let response = http.upgrade(&url.receiving(transport), headers).await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refused(response).await);
+    }
+    let subprotocol = check(&response, &accept, offered).map_err(Error::InvalidResponse)?;
+    let io = hyper::upgrade::on(response).await.map_err(|error| Error::Lost(error.into()))?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(Some(settings.max_frame_bytes))
+        .max_frame_size(Some(settings.max_frame_bytes));
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Client, Some(config)).await;
+    let (sink, stream) = socket.split();
+    let is_framed = transport != Transport::RawWebSocket;
+    let receiver = Receiver {
+        stream,
+        limits: settings.limits,
+        server_timeout: settings.server_timeout,
+        // A raw WebSocket is open with its handshake.
+        is_opening: !is_framed,
+        is_framed,
+    };
+    Ok((receiver, Sender { sink, is_framed, server_timeout: settings.server_timeout }, subprotocol))
+}
+
+/// Checks the answer to the handshake, and returns the sub-protocol that the server has chosen.
+fn check(
+    response: &Response<Incoming>,
+    accept: &str,
+    offered: Option<&HeaderValue>,
+) -> Result<Option<String>, &'static str> {
+    let value = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if !value(header::UPGRADE).is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
+        return Err("the server switched to a protocol that is not WebSocket");
+    }
+    if value(header::SEC_WEBSOCKET_ACCEPT) != Some(accept) {
+        return Err("the server answered the handshake of another WebSocket");
+    }
+    if response.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
+        return Err("the server chose an extension of WebSocket that was not offered");
+    }
+    let Some(chosen) = value(header::SEC_WEBSOCKET_PROTOCOL) else { return Ok(None) };
+    let offered = offered.and_then(|names| names.to_str().ok()).unwrap_or_default();
+    if offered.split(',').any(|name| name.trim() == chosen) {
+        Ok(Some(chosen.to_owned()))
+    } else {
+        Err("the server chose a sub-protocol that was not offered")
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    stream: SplitStream<Socket>,
+    limits: Limits,
+    server_timeout: Option<Duration>,
+    is_opening: bool,
+    is_framed: bool,
+}
+
+impl Receiver {
+    pub(crate) async fn next(&mut self) -> Result<Frame, Error> {
+        if std::mem::take(&mut self.is_opening) {
+            return Ok(Frame::Open);
+        }
+        loop {
+            let message = match unless_silent(self.server_timeout, self.stream.next()).await? {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return Err(lost(error)),
+                None => return Err(lost(tungstenite::Error::ConnectionClosed)),
+            };
+            match message {
+                WsMessage::Text(text) if self.is_framed => match Frame::parse(&text, self.limits) {
+                    Ok(frame) => return Ok(frame),
+                    Err(DecodeError::TooManyMessages) => return Err(Error::FrameTooLong),
+                    // What is not understood is dropped.
+                    Err(_) => {}
+                },
+                WsMessage::Text(text) => return Ok(Frame::Messages(vec![Message::from_raw(&text)])),
+                WsMessage::Binary(data) if !self.is_framed => {
+                    return Ok(Frame::Messages(vec![Message::binary(data)]));
+                }
+                WsMessage::Close(Some(frame)) => {
+                    let reason = frame.reason.as_str().to_owned();
+                    return Err(Error::Closed(CloseFrame::new(frame.code.into(), reason)));
+                }
+                // The code that a browser shows for a close frame without one (RFC 6455, section 7.1.5).
+                WsMessage::Close(None) => return Err(Error::Closed(CloseFrame::from_static(1005, ""))),
+                // Signs of life; the library answers pings.
+                WsMessage::Binary(_) | WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_) => {}
+            }
+        }
+    }
+}
+
+fn lost(error: tungstenite::Error) -> Error {
+    match error {
+        tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => Error::FrameTooLong,
+        error => Error::Lost(error.into()),
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Sender {
+    sink: SplitSink<Socket, WsMessage>,
+    is_framed: bool,
+    server_timeout: Option<Duration>,
+}
+
+impl Sender {
+    pub(crate) async fn send(&mut self, messages: &[Message]) -> Result<(), Error> {
+        for message in messages {
+            // An array of one, as the browser's client sends it: not every server takes more.
+            let message = if self.is_framed {
+                text(super::http::payload(std::slice::from_ref(message)))
+            } else if message.is_binary() {
+                WsMessage::Binary(message.to_bytes())
+            } else {
+                text(message.for_raw())
+            };
+            self.sink.feed(message).await.map_err(lost)?;
+        }
+        self.sink.flush().await.map_err(lost)
+    }
+
+    pub(crate) async fn close(&mut self, frame: &CloseFrame) -> Result<(), Error> {
+        let frame = WsCloseFrame { code: frame.code().into(), reason: frame.reason().into() };
+        self.sink.send(WsMessage::Close(Some(frame))).await.map_err(lost)
+    }
+
+    /// Often enough that one ping may be lost.
+    pub(crate) fn ping_interval(&self) -> Option<Duration> {
+        self.server_timeout.map(|time| time / 3)
+    }
+
+    pub(crate) async fn ping(&mut self) -> Result<(), Error> {
+        self.sink.send(WsMessage::Ping(Default::default())).await.map_err(lost)
+    }
+}
+
+fn text(bytes: Bytes) -> WsMessage {
+    // Always UTF-8: quoted text, or what a raw WebSocket may be sent.
+    WsMessage::Text(Utf8Bytes::try_from(bytes).unwrap_or_default())
+}

@@ -1,0 +1,7 @@
+//! The client against a real server, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+mod closing;
+mod support;
+mod transports;
