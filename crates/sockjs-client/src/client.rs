@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use cookie_store::{CookieStore, RawCookie};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use sockjs_core::{Frame, LoneSurrogates, Transport, decode::Limits};
@@ -17,6 +18,7 @@ use crate::{
     error::{ConnectError, Error, InvalidUrl},
     http::{Http, Pool, whole},
     info::Info,
+    reconnect::Reconnect,
     session::Session,
     transport::{self, Halves},
 };
@@ -257,6 +259,7 @@ impl Client {
         let began = Instant::now();
         let info = timeout(INFO_TIMEOUT, info(&http, &self.url)).await;
         let info = info.unwrap_or(Err(Error::TimedOut(INFO_TIMEOUT))).map_err(ConnectError::Info)?;
+        let info = Info::parse(&info);
         let time = self.open_timeout.max(ROUND_TRIPS * retransmission_timeout(began.elapsed()));
         let url = match &info.base_url {
             Some(base_url) => self.url.replaced_by(base_url),
@@ -283,6 +286,11 @@ impl Client {
         Err(ConnectError::Transports(tried))
     }
 
+    /// Opens sessions one after the other: see [`Reconnect`].
+    pub fn reconnect(&self) -> Reconnect {
+        Reconnect::new(self.clone())
+    }
+
     /// Opens a session with one transport, without asking `/info`. HtmlFile and JSONP are for tests of servers; their
     /// requests are those of browsers.
     ///
@@ -294,6 +302,19 @@ impl Client {
     pub async fn open(&self, transport: Transport) -> Result<Session, Error> {
         let http = self.http()?;
         self.open_within(OPEN_TIMEOUT.max(self.open_timeout), transport, &self.url, &http).await
+    }
+
+    /// Uses these connections.
+    #[cfg(feature = "test")]
+    pub(crate) fn with_pool(mut self, pool: Pool) -> Self {
+        self.pool = Arc::new(OnceLock::from(pool));
+        self
+    }
+
+    /// The body of `/info`.
+    #[cfg(feature = "test")]
+    pub(crate) async fn read_info(&self) -> Result<Bytes, Error> {
+        info(&self.http()?, &self.url).await
     }
 
     async fn open_within(
@@ -385,7 +406,8 @@ fn default_tls() -> Result<rustls::ClientConfig, Error> {
     Ok(config.with_no_client_auth())
 }
 
-async fn info(http: &Http, url: &EndpointUrl) -> Result<Info, Error> {
+/// The body of `/info`.
+async fn info(http: &Http, url: &EndpointUrl) -> Result<Bytes, Error> {
     // A cache would hide how long the server takes.
     let headers = [(header::CACHE_CONTROL, "no-cache")];
     let response = http.send(Method::GET, &url.join("info"), &headers, Default::default()).await?;
@@ -396,7 +418,7 @@ async fn info(http: &Http, url: &EndpointUrl) -> Result<Info, Error> {
             "/info is a page, not JSON: the URL is not that of a SockJS endpoint",
         ));
     }
-    Ok(Info::parse(&body))
+    Ok(body)
 }
 
 /// The time for one round trip, from the time that one took.

@@ -164,6 +164,16 @@ impl ConnectError {
         }
     }
 
+    /// Whether a request cannot be made at all.
+    pub(crate) fn is_invalid(&self) -> bool {
+        match self {
+            Self::Info(error) => matches!(error, Error::InvalidRequest(_)),
+            Self::Transports(tried) => {
+                tried.iter().all(|(_, error)| matches!(error, Error::InvalidRequest(_)))
+            }
+        }
+    }
+
     /// Returns the last answer that refused a request, if there was one.
     #[must_use]
     pub fn response(&self) -> Option<&Response<Bytes>> {

@@ -10,8 +10,12 @@ mod error;
 mod http;
 mod info;
 mod queue;
+mod reconnect;
 mod send_error;
 mod session;
+#[cfg(feature = "test")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test")))]
+pub mod test;
 mod transport;
 
 pub use sockjs_core::{CloseFrame, Frame, InvalidUtf8, LoneSurrogates, Message, Transport};
@@ -21,6 +25,7 @@ pub use self::{
     close_event::CloseEvent,
     driver::Unsent,
     error::{ConnectError, Error, InvalidUrl},
+    reconnect::Reconnect,
     send_error::{FlushError, SendError, SinkError},
     session::{InvalidClose, Sender, Session},
 };

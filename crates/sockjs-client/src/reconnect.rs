@@ -1,0 +1,160 @@
+//! One session after the other.
+
+use std::{fmt, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use http::{StatusCode, header};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{client::Client, error::ConnectError, session::Session};
+
+/// Opens a new session whenever the last one has ended, after a delay that grows as long as that fails.
+///
+/// Each session is a new one for the server. The application decides what becomes of the messages that the old one has not
+/// delivered ([`Session::unsent`]): this client sends no message twice.
+///
+/// ```no_run
+/// use sockjs_client::Client;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut sessions = Client::new("http://127.0.0.1:8081/chat")?.reconnect();
+/// loop {
+///     let mut session = sessions.next().await?;
+///     session.send("hello").await.ok();
+///     while let Some(message) = session.recv().await {
+///         println!("{message:?}");
+///     }
+///     match session.close_event() {
+///         Some(event) if event.code() == 1000 => return Ok(()),
+///         event => println!("lost: {event:?}, not sent: {:?}", session.unsent().messages),
+///     }
+/// }
+/// # }
+/// ```
+#[must_use]
+pub struct Reconnect {
+    client: Client,
+    min_delay: Duration,
+    max_delay: Duration,
+    max_attempts: Option<usize>,
+    delays: Box<dyn Iterator<Item = Duration> + Send + Sync>,
+    /// Before this, no further attempt.
+    next_attempt: Option<Instant>,
+    opened: Option<Instant>,
+}
+
+impl Reconnect {
+    pub(crate) fn new(client: Client) -> Self {
+        let (min_delay, max_delay) = (Duration::from_secs(1), Duration::from_secs(30));
+        let delays = delays(min_delay, max_delay);
+        Self { client, min_delay, max_delay, max_attempts: None, delays, next_attempt: None, opened: None }
+    }
+
+    /// Sets the first delay and the longest one. Each failure doubles the delay; a random part of up to the first delay
+    /// is added, so that the clients of a server that restarts do not come at once. A session that has lived as long as
+    /// the longest delay starts anew with the first. Default: 1 and 30 seconds.
+    pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
+        (self.min_delay, self.max_delay) = (first, longest.max(first));
+        self.delays = delays(self.min_delay, self.max_delay);
+        self
+    }
+
+    /// Sets how many attempts in a row may fail until [`next`](Self::next) gives up; `None` for any number. Default:
+    /// `None`.
+    pub fn max_attempts(mut self, attempts: impl Into<Option<usize>>) -> Self {
+        self.max_attempts = attempts.into();
+        self
+    }
+
+    /// Opens the next session, as [`Client::connect`] does: the first one at once, each other one after a delay. A
+    /// `Retry-After` in seconds, in a server's refusal, is obeyed if it is longer, up to the longest delay.
+    ///
+    /// Cancel safe: a delay goes on with the next call.
+    ///
+    /// # Errors
+    /// The server refuses with a status from 400 to 499, which another attempt would not change (other than 408, 425 and
+    /// 429), it closes the session while it opens with 1000 or 3000–4999, a header or a URL is invalid, or
+    /// [`max_attempts`](Self::max_attempts) have failed. The next call tries again, after a delay.
+    pub async fn next(&mut self) -> Result<Session, ConnectError> {
+        if let Some(opened) = self.opened.take() {
+            if opened.elapsed() >= self.max_delay {
+                self.delays = delays(self.min_delay, self.max_delay);
+            }
+            self.wait(Duration::ZERO);
+        }
+        let mut failed = 0;
+        loop {
+            if let Some(next_attempt) = self.next_attempt {
+                sleep_until(next_attempt).await;
+                self.next_attempt = None;
+            }
+            match self.client.connect().await {
+                Ok(session) => {
+                    self.opened = Some(Instant::now());
+                    return Ok(session);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "not connected");
+                    failed += 1;
+                    self.wait(retry_after(&error).min(self.max_delay));
+                    if is_lasting(&error) || self.max_attempts.is_some_and(|attempts| failed >= attempts) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, least: Duration) {
+        let delay = self.delays.next().unwrap_or(self.max_delay).max(least);
+        self.next_attempt = Some(Instant::now() + delay);
+    }
+}
+
+impl fmt::Debug for Reconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reconnect")
+            .field("client", &self.client)
+            .field("min_delay", &self.min_delay)
+            .field("max_delay", &self.max_delay)
+            .field("max_attempts", &self.max_attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+fn delays(min: Duration, max: Duration) -> Box<dyn Iterator<Item = Duration> + Send + Sync> {
+    let builder = ExponentialBuilder::default();
+    Box::new(builder.with_min_delay(min).with_max_delay(max).with_jitter().without_max_times().build())
+}
+
+/// How long the server wants to be left alone.
+fn retry_after(error: &ConnectError) -> Duration {
+    let value = error.response().and_then(|response| response.headers().get(header::RETRY_AFTER));
+    let seconds = value.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default())
+}
+
+/// Whether the next attempt would fail as well.
+fn is_lasting(error: &ConnectError) -> bool {
+    let is_final = matches!(error.close_frame().code(), 1000 | 3000..=4999);
+    let status = error.response().map(http::Response::status).filter(StatusCode::is_client_error);
+    let may_pass = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    is_final || error.is_invalid() || status.is_some_and(|status| !may_pass.contains(&status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_the_longest_with_jitter() {
+        let (first, longest) = (Duration::from_secs(1), Duration::from_secs(30));
+        let all: Vec<_> = delays(first, longest).take(100).collect();
+        for (at, &delay) in all.iter().enumerate() {
+            let exact = longest.min(first * 2_u32.pow(at.min(10) as u32));
+            assert!(delay >= exact && delay <= 2 * longest, "{at}: {delay:?}");
+        }
+        assert_ne!(all, delays(first, longest).take(100).collect::<Vec<_>>());
+    }
+}

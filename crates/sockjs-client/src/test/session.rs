@@ -1,0 +1,217 @@
+//! A session of a test.
+
+use std::{future::Future, panic::Location, time::Duration};
+
+use sockjs_core::{Frame, Message, Transport};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::pipe::{Control, Mode};
+use crate::{close_event::CloseEvent, session::Session};
+
+/// How long a test waits for a heartbeat at the least: longer than the interval of most servers, 25 seconds.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A session of a [`TestClient`](super::TestClient). What does not come is a panic with a sentence.
+///
+/// Dropping it cuts its connections, as [`abort`](Self::abort) does.
+#[derive(Debug)]
+#[must_use]
+pub struct TestSession {
+    session: Session,
+    frames: mpsc::UnboundedReceiver<Frame>,
+    last_frame: Option<Frame>,
+    control: Control,
+    patience: Duration,
+}
+
+impl TestSession {
+    pub(super) fn new(
+        session: Session,
+        frames: mpsc::UnboundedReceiver<Frame>,
+        control: Control,
+        patience: Duration,
+    ) -> Self {
+        Self { session, frames, last_frame: None, control, patience }
+    }
+
+    /// Returns the transport.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.session.transport()
+    }
+
+    /// Returns the session underneath, for what this type does not offer: [`try_send`](Session::try_send), or the sub-protocol.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Sends a message and waits until the server has it: an answer to its request, or room in a WebSocket's connection.
+    ///
+    /// # Panics
+    /// The session ends before, or the server does not take the message in time.
+    #[track_caller]
+    pub fn send(&mut self, message: impl Into<Message>) -> impl Future<Output = ()> + Send {
+        let caller = Location::caller();
+        let message = message.into();
+        let patience = self.patience;
+        let sender = self.session.sender();
+        let session = &self.session;
+        async move {
+            let sent = timeout(patience, async {
+                sender.send(message).await.map_err(|error| error.to_string())?;
+                sender.flush().await.map_err(|error| error.to_string())
+            });
+            match sent.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed(caller, &format!("cannot send: {error}{}", how(session))),
+                Err(_) => failed(
+                    caller,
+                    &format!(
+                        "the server has not taken the message within {patience:?}: does its handler receive?"
+                    ),
+                ),
+            }
+        }
+    }
+
+    /// Receives the next message.
+    ///
+    /// # Panics
+    /// None comes in time, or the session ends.
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Message> + Send {
+        let caller = Location::caller();
+        let patience = self.patience;
+        let session = &mut self.session;
+        async move {
+            match timeout(patience, session.recv()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => failed(caller, &format!("no message: the session has ended{}", how(session))),
+                Err(_) => failed(caller, &format!("no message within {patience:?}, and the session is open")),
+            }
+        }
+    }
+
+    /// Waits for this long, in which no message is to arrive and the session is not to end. Heartbeats may come.
+    ///
+    /// # Panics
+    /// A message arrives, or the session ends.
+    #[track_caller]
+    pub fn expect_nothing(&mut self, time: Duration) -> impl Future<Output = ()> + Send {
+        let caller = Location::caller();
+        let session = &mut self.session;
+        async move {
+            match timeout(time, session.recv()).await {
+                Err(_) => {}
+                Ok(Some(message)) => failed(caller, &format!("{message:?} came, and nothing was to come")),
+                Ok(None) => {
+                    failed(caller, &format!("the session was to stay open, and has ended{}", how(session)))
+                }
+            }
+        }
+    }
+
+    /// Waits for the next heartbeat: one that has not been waited for and came behind the last frame that was. With a
+    /// paused clock it takes exactly the server's interval, and no time.
+    ///
+    /// # Panics
+    /// None comes within a minute, or [`patience`](super::TestClient::patience) if that is longer; or the session ends. A
+    /// WebSocket has heartbeats only where no messages travel, a raw one has none.
+    #[track_caller]
+    pub fn heartbeat(&mut self) -> impl Future<Output = ()> + Send {
+        let caller = Location::caller();
+        let patience = self.patience.max(HEARTBEAT_PATIENCE);
+        async move {
+            let found = timeout(patience, async {
+                while let Some(frame) = self.frames.recv().await {
+                    let is_heartbeat = frame == Frame::Heartbeat;
+                    self.last_frame = Some(frame);
+                    if is_heartbeat {
+                        return true;
+                    }
+                }
+                false
+            });
+            match found.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    failed(caller, &format!("no heartbeat: the session has ended{}", how(&self.session)));
+                }
+                Err(_) => failed(caller, &format!("no heartbeat within {patience:?}")),
+            }
+        }
+    }
+
+    /// Returns the last frame that has arrived, received or not; on a raw WebSocket, its messages as frames.
+    #[must_use]
+    pub fn last_frame(&mut self) -> Option<&Frame> {
+        while let Ok(frame) = self.frames.try_recv() {
+            self.last_frame = Some(frame);
+        }
+        self.last_frame.as_ref()
+    }
+
+    /// Stops reading: what the server writes fills the connection, then the server's queue, until a sending handler has to
+    /// wait. Requests that send go on, but their answers are not read either.
+    pub fn stop_reading(&self) {
+        self.control.set(Mode::Paused);
+    }
+
+    /// Reads again.
+    pub fn resume_reading(&self) {
+        self.control.set(Mode::Open);
+    }
+
+    /// Cuts all connections of the session, as a client that vanishes.
+    pub fn abort(self) {
+        self.control.set(Mode::Cut);
+    }
+
+    /// Closes the session: see [`Session::close`]. Returns how it has ended, which is with this code unless the server has
+    /// closed it before.
+    ///
+    /// # Panics
+    /// The code is none that a client may close with, or the reason is too long.
+    #[track_caller]
+    pub fn close(
+        self,
+        code: u16,
+        reason: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> impl Future<Output = CloseEvent> + Send {
+        let caller = Location::caller();
+        let reason = reason.into();
+        async move {
+            match self.session.close(code, reason).await {
+                Ok(event) => event,
+                Err(error) => failed(caller, &format!("cannot close: {error}")),
+            }
+        }
+    }
+
+    /// Waits for the server to end the session, and returns how. Messages that come before can still be received.
+    ///
+    /// # Panics
+    /// The session does not end in time.
+    #[track_caller]
+    pub fn closed(&mut self) -> impl Future<Output = CloseEvent> + Send {
+        let caller = Location::caller();
+        let patience = self.patience;
+        let session = &self.session;
+        async move {
+            match timeout(patience, session.closed()).await {
+                Ok(event) => event,
+                Err(_) => failed(caller, &format!("the session has not ended within {patience:?}")),
+            }
+        }
+    }
+}
+
+/// How a session has ended, for a sentence.
+fn how(session: &Session) -> String {
+    session.close_event().map(|event| format!(": {event}")).unwrap_or_default()
+}
+
+/// Fails a test, with the line that has asked for what did not come.
+pub(super) fn failed(caller: &Location<'_>, what: &str) -> ! {
+    panic!("{caller}: {what}")
+}
