@@ -184,6 +184,9 @@ impl Options {
     }
     /// Sets what happens to a lone surrogate in a message from a client; by default it becomes U+FFFD. This has no
     /// effect on the raw WebSocket, whose texts are UTF-8.
+    ///
+    /// With [`LoneSurrogates::Refuse`], a framed WebSocket is closed with 1007 "Lone surrogate". A sending request gets
+    /// 500 and none of the batch is accepted, but the session continues.
     pub fn lone_surrogates(mut self, lone: LoneSurrogates) -> Self {
         self.lone_surrogates = lone;
         self

@@ -10,6 +10,8 @@ use std::{
 #[cfg(feature = "websocket")]
 use std::task::Waker;
 
+use sockjs_core::Frame;
+#[cfg(feature = "websocket")]
 use sockjs_core::Message;
 
 #[cfg(feature = "websocket")]
@@ -18,8 +20,6 @@ use super::{
     core::{AttachError, receiver::ReceiverId},
     shared::Shared,
 };
-#[cfg(feature = "websocket")]
-use sockjs_core::Frame;
 
 use crate::util::timeout::timeout;
 

@@ -8,7 +8,7 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body::Body;
-use sockjs_core::decode::{DecodeError, strings_ended};
+use sockjs_core::decode::DecodeError;
 
 use super::form::FormField;
 use crate::{
@@ -203,6 +203,16 @@ impl<'b, B: Body<Data = Bytes>> Payload<'b, B> {
     }
 }
 
+/// Counts the strings that end in a piece that begins outside of one.
+fn strings_ended(piece: &[u8]) -> usize {
+    let (mut quotes, mut escaped) = (0, false);
+    for &byte in piece {
+        quotes += usize::from(byte == b'"' && !escaped);
+        escaped = byte == b'\\' && !escaped;
+    }
+    quotes / 2
+}
+
 #[cfg(test)]
 mod tests {
     use std::{convert::Infallible, pin::pin, sync::Arc};
@@ -258,6 +268,15 @@ mod tests {
         assert_eq!(read(Encoding::Form, 4, 0, &["c=1&d=ab", "cdef&e=2"]).await, ["abcd", "ef"]);
         // A character cut by the end of a piece belongs to the next piece.
         assert_eq!(read(Encoding::Plain, 4, 0, &["abcé", "f"]).await, ["abc", "éf"]);
+    }
+
+    #[test]
+    fn strings_that_have_ended_are_counted() {
+        for (piece, count) in
+            [("", 0), ("[\"a", 0), ("[\"a\"", 1), ("\"a\", \"\\\"", 1), ("\"\\\\\",\"\"]", 2), ("\"\\", 0)]
+        {
+            assert_eq!(strings_ended(piece.as_bytes()), count, "{piece}");
+        }
     }
 
     #[tokio::test]

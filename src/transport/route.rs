@@ -57,60 +57,68 @@ pub(crate) enum Action {
 
 use Transport::{EventSource, HtmlFile, JsonpPolling, XhrPolling, XhrStreaming};
 
+/// The route by which a transport sends.
+const fn sending(transport: Transport) -> &'static str {
+    match transport.send_path() {
+        Some(name) => name,
+        None => panic!("a WebSocket sends through its connection"),
+    }
+}
+
 /// All routes below `/SERVER/SESSION/`.
 pub(crate) static ROUTES: &[Route] = &[
     #[cfg(feature = "websocket")]
     Route {
-        name: "websocket",
+        name: Transport::WebSocket.path(),
         method: Method::GET,
         cross_origin: false,
         transports: &[Transport::WebSocket],
         action: Action::WebSocket,
     },
     Route {
-        name: "xhr",
+        name: XhrPolling.path(),
         method: Method::POST,
         cross_origin: true,
         transports: &[XhrPolling],
         action: Action::Receive(xhr::polling),
     },
     Route {
-        name: "xhr_streaming",
+        name: XhrStreaming.path(),
         method: Method::POST,
         cross_origin: true,
         transports: &[XhrStreaming],
         action: Action::Receive(xhr::streaming),
     },
     Route {
-        name: "xhr_send",
+        name: sending(XhrPolling),
         method: Method::POST,
         cross_origin: true,
         transports: &[XhrPolling, XhrStreaming, EventSource, HtmlFile],
         action: Action::Send(&xhr::SENDING),
     },
     Route {
-        name: "eventsource",
+        name: EventSource.path(),
         method: Method::GET,
         cross_origin: true,
         transports: &[EventSource],
         action: Action::Receive(eventsource::receiver),
     },
     Route {
-        name: "htmlfile",
+        name: HtmlFile.path(),
         method: Method::GET,
         cross_origin: false,
         transports: &[HtmlFile],
         action: Action::Receive(htmlfile::receiver),
     },
     Route {
-        name: "jsonp",
+        name: JsonpPolling.path(),
         method: Method::GET,
         cross_origin: false,
         transports: &[JsonpPolling],
         action: Action::Receive(jsonp::receiver),
     },
     Route {
-        name: "jsonp_send",
+        name: sending(JsonpPolling),
         method: Method::POST,
         cross_origin: false,
         transports: &[JsonpPolling],
@@ -129,6 +137,15 @@ mod tests {
             let elsewhere = transport == Transport::RawWebSocket
                 || (transport.is_socket() && cfg!(not(feature = "websocket")));
             assert!(routed != elsewhere, "{transport}");
+        }
+    }
+
+    #[test]
+    fn a_transport_sends_by_the_route_of_that_name() {
+        for route in ROUTES.iter().filter(|route| matches!(route.action, Action::Send(_))) {
+            let names = |transport: &&Transport| transport.send_path() == Some(route.name);
+            assert!(route.transports.iter().all(|transport| names(&transport)), "{}", route.name);
+            assert_eq!(route.transports.len(), Transport::ALL.iter().filter(names).count(), "{}", route.name);
         }
     }
 }

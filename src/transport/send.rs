@@ -131,7 +131,7 @@ where
         is_first = false;
         let is_last = payload.is_last();
         let piece = payload.piece().map_err(Refused::Decode)?;
-        let Batch { mut messages, length } = array.take(piece, is_last).map_err(Refused::Decode)?;
+        let Batch { mut messages, length, .. } = array.take(piece, is_last).map_err(Refused::Decode)?;
         if messages.is_empty() && !is_last {
             // The piece is full but has no complete message.
             return Err(Refused::Decode(DecodeError::MessageTooLong));

@@ -89,15 +89,15 @@ fn steps(name: &str, text: &str) -> Vec<Case> {
         case("quote", {
             let text = text.to_owned();
             Box::new(move || {
-                black_box(Message::from(black_box(&*text)).line());
+                black_box(Message::from(black_box(&*text)).quoted());
             })
         }),
         case("join", {
             let body = Message::from(text);
-            black_box(body.line());
+            black_box(body.quoted());
             Box::new(move || {
                 let parts = [Message::from(black_box("a head\n")), body.clone()];
-                black_box(Message::concat(parts).line());
+                black_box(Message::concat(parts).quoted());
             })
         }),
         case("echo", {

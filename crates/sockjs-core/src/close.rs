@@ -1,4 +1,7 @@
-//! Close frames that a SockJS server sends by itself.
+//! Close frames, and those that a server sends by itself.
+//!
+//! The suite of the protocol fixes [`ANOTHER_CONNECTION`] and [`INTERRUPTED`]. The others are those of axum-sockjs; the
+//! texts of other servers differ, so compare codes. What a handler of an application sends is its own.
 
 use std::{borrow::Cow, fmt};
 
@@ -21,12 +24,14 @@ impl CloseFrame {
     }
 
     /// Returns the close code.
+    #[inline]
     #[must_use]
     pub fn code(&self) -> u16 {
         self.code
     }
 
     /// Returns the text, which may be empty.
+    #[inline]
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason

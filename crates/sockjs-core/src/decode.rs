@@ -1,4 +1,16 @@
-//! Decoding of a client's payload: a JSON array of strings.
+//! Decoding of what a client sends: a JSON array of strings.
+//!
+//! A request for sending has such an array as its body, and a framed WebSocket as a text message. [`ArrayDecoder`] reads
+//! a body in pieces; [`decode`] and [`decode_text`] read a whole one.
+//!
+//! ```
+//! use sockjs_core::decode::{DecodeError, Limits, decode};
+//!
+//! let limits = Limits::new(64 * 1024).with_messages(1000);
+//! assert_eq!(decode(r#"["a", "b\u0021"]"#, limits)?, ["a", "b!"]);
+//! assert_eq!(decode(r#"["a", 1]"#, limits), Err(DecodeError::Malformed));
+//! # Ok::<(), DecodeError>(())
+//! ```
 
 use std::fmt;
 
@@ -8,26 +20,26 @@ use super::{
     wtf8,
 };
 
-/// What happens to a lone surrogate in a client's message: half of a pair of UTF-16 code units, without the other.
+/// What happens to a lone surrogate in a received message: half of a pair of UTF-16 code units, without the other.
 ///
 /// JavaScript can send one, and does where it cuts a text by code units. UTF-8, and so a `str`, cannot hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum LoneSurrogates {
     /// It stays in the message, which is then text that is no `str`: see
-    /// [`Message`](crate::Message#lone-surrogates). For clients that cut a text into several messages, which
+    /// [`Message`](crate::Message#lone-surrogates). For peers that cut a text into several messages, which
     /// [`Message::concat`](crate::Message::concat) joins again.
     Keep,
     /// It becomes U+FFFD.
     #[default]
     Replace,
-    /// The message is refused as malformed. A framed WebSocket is closed with 1007 "Lone surrogate". A sending request
-    /// gets 500 and none of the batch is accepted, but the session continues.
+    /// The message is refused, and with it all that came in the same frame or batch:
+    /// [`DecodeError::LoneSurrogate`](crate::decode::DecodeError::LoneSurrogate).
     Refuse,
 }
 
 /// The reason for rejecting a payload or a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DecodeError {
     /// Not of the required form: for a payload, a JSON array of strings in UTF-8.
     Malformed,
@@ -96,23 +108,31 @@ impl Limits {
 /// Decodes a JSON array of strings, completely or not at all.
 ///
 /// Every JSON string is accepted, but for lone surrogates if the limits say so.
+///
+/// # Errors
+/// [`DecodeError`] where the payload is no such array or is beyond the limits.
 pub fn decode(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     let mut array = ArrayDecoder::new(limits);
     let Batch { messages, length } = array.take(payload, true)?;
     if length < payload.len() { Err(DecodeError::TooManyMessages) } else { Ok(messages) }
 }
 
-/// Counts the strings that end in a piece that begins outside of one, to check the progress of a slow client.
-pub fn strings_ended(piece: &[u8]) -> usize {
-    let (mut quotes, mut escaped) = (0, false);
-    for &byte in piece {
-        quotes += usize::from(byte == b'"' && !escaped);
-        escaped = byte == b'\\' && !escaped;
-    }
-    quotes / 2
-}
-
 /// Decodes a JSON array of strings that arrives in pieces, batch by batch.
+///
+/// The decoder keeps no bytes: what [`take`](Self::take) leaves of a piece belongs before the next one.
+///
+/// ```
+/// use sockjs_core::decode::{ArrayDecoder, Limits};
+///
+/// let mut array = ArrayDecoder::new(Limits::new(1024));
+/// let mut piece = String::from(r#"["a", "b"#);
+/// let batch = array.take(&piece, false)?;
+/// assert_eq!(batch.messages, ["a"]);
+/// piece.drain(..batch.length);
+/// piece.push_str(r#"c"]"#);
+/// assert_eq!(array.take(&piece, true)?.messages, ["bc"]);
+/// # Ok::<(), sockjs_core::decode::DecodeError>(())
+/// ```
 #[derive(Debug)]
 pub struct ArrayDecoder {
     limits: Limits,
@@ -131,6 +151,7 @@ enum Expects {
 
 /// The messages at the beginning of a piece.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Batch {
     /// The messages, in their order.
     pub messages: Vec<Message>,
@@ -147,6 +168,12 @@ impl ArrayDecoder {
 
     /// Decodes the complete messages at the beginning of a piece, up to the limit of a batch. `is_last` means that
     /// nothing follows the piece.
+    ///
+    /// The messages of a batch at its limit may not be all of the piece: call this again with the rest. A piece that is
+    /// not the last and has no complete message gives an empty batch; the caller bounds how long such a piece may become.
+    ///
+    /// # Errors
+    /// [`DecodeError`] as from [`decode`]. The decoder is of no use then.
     pub fn take(&mut self, piece: &str, is_last: bool) -> Result<Batch, DecodeError> {
         let mut reader = Reader::new(piece, self.limits);
         let mut messages = Vec::new();
@@ -208,6 +235,9 @@ impl From<ReadError> for DecodeError {
 }
 
 /// Like [`decode`], for a WebSocket, where a single JSON string is one message.
+///
+/// # Errors
+/// Those of [`decode`]. An empty text is malformed too, although old clients send one to keep a connection alive.
 pub fn decode_text(payload: &str, limits: Limits) -> Result<Vec<Message>, DecodeError> {
     if Reader::new(payload, limits).peek() == Some(b'"') {
         decode_one(payload, limits)
@@ -511,7 +541,7 @@ mod tests {
             message.line(),
             &br#"a["a\ud83db\ude00"]"#.iter().chain(b"\n").copied().collect::<Vec<_>>()
         );
-        assert_eq!(message.for_raw(), "a\u{fffd}b\u{fffd}");
+        assert_eq!(message.to_bytes_lossy(), "a\u{fffd}b\u{fffd}");
         assert_eq!(pair, "😀");
         // The limit counts three bytes for each.
         let limits = Limits { message_bytes: 3, ..limits };
@@ -625,15 +655,6 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_have_ended_are_counted() {
-        for (piece, count) in
-            [("", 0), ("[\"a", 0), ("[\"a\"", 1), ("\"a\", \"\\\"", 1), ("\"\\\\\",\"\"]", 2), ("\"\\", 0)]
-        {
-            assert_eq!(strings_ended(piece.as_bytes()), count, "{piece}");
-        }
-    }
-
-    #[test]
     fn batches_end_at_their_limit() {
         let limits = Limits { message_bytes: 3, messages: 2, ..LIMITS };
         assert_eq!(in_pieces(r#"["a","b","c","d","e"]"#, &[100], limits).unwrap(), ["a", "b", "c", "d", "e"]);
@@ -675,7 +696,7 @@ mod tests {
             // The client gets back what it has sent.
             let quoted = std::str::from_utf8(kept[0].quoted()).unwrap();
             prop_assert_eq!(&serde_json::from_str::<Wtf8>(quoted).unwrap().0, kept[0].as_bytes());
-            prop_assert_eq!(kept[0].for_raw(), String::from_utf16_lossy(&units));
+            prop_assert_eq!(kept[0].to_bytes_lossy(), String::from_utf16_lossy(&units));
 
             let refusing = decode(&payload, Limits { lone_surrogates: LoneSurrogates::Refuse, ..LIMITS });
             match String::from_utf16(&units) {

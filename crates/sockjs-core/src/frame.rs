@@ -9,7 +9,7 @@ use super::{
     quote::quote,
 };
 
-/// One frame from a server to a client.
+/// One frame from a server to a client: the protocol has these and no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     /// `o`: the session is open.
@@ -70,12 +70,21 @@ impl Frame {
         }
     }
 
-    /// The frame as text.
+    /// Returns the frame as text, as it is sent through a WebSocket. A frame of one message shares the message's memory.
+    ///
+    /// ```
+    /// use sockjs_core::Frame;
+    ///
+    /// assert_eq!(Frame::Messages(vec!["a".into(), "b".into()]).text(), r#"a["a","b"]"#);
+    /// ```
+    #[must_use]
     pub fn text(&self) -> Bytes {
         self.ending(b"")
     }
 
-    /// The frame with a line end.
+    /// Returns the frame with a line end, as the XHR transports send it. A frame of one message shares the message's
+    /// memory.
+    #[must_use]
     pub fn line(&self) -> Bytes {
         self.ending(b"\n")
     }
@@ -96,7 +105,18 @@ impl Frame {
         if end.is_empty() { ready.slice(..ready.len() - 1) } else { ready }
     }
 
-    /// Passes the frame's bytes to `put`, piece by piece.
+    /// Passes the frame's bytes to `put`, piece by piece, for transports that escape it:
+    /// [`escape_event`](crate::quote::escape_event) and [`escape_script`](crate::quote::escape_script).
+    ///
+    /// ```
+    /// use sockjs_core::{CloseFrame, Frame, quote::escape_script};
+    ///
+    /// let frame = Frame::Close(CloseFrame::new(3000, "Go away!"));
+    /// let mut script = b"callback(\"".to_vec();
+    /// frame.write(|piece| escape_script(piece, &mut script));
+    /// script.extend_from_slice(b"\");");
+    /// assert_eq!(script, br#"callback("c[3000,\"Go away!\"]");"#);
+    /// ```
     pub fn write(&self, mut put: impl FnMut(&[u8])) {
         match self {
             Self::Open => put(b"o"),
@@ -120,7 +140,8 @@ impl Frame {
         }
     }
 
-    /// The number of bytes that [`write`](Self::write) passes; approximate for a close frame.
+    /// Returns the number of bytes that [`write`](Self::write) passes; approximate for a close frame.
+    #[must_use]
     pub fn size_hint(&self) -> usize {
         match self {
             Self::Open | Self::Heartbeat => 1,

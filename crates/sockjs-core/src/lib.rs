@@ -1,4 +1,4 @@
-//! The SockJS protocol without IO.
+#![doc = include_str!("../README.md")]
 
 pub mod body;
 pub mod close;
@@ -18,5 +18,5 @@ pub use self::{
     decode::LoneSurrogates,
     frame::Frame,
     message::{InvalidUtf8, Message},
-    transport::Transport,
+    transport::{Transport, UnknownTransport},
 };

@@ -156,7 +156,7 @@ impl Message {
             parts = parts.iter().flat_map(Self::parts).cloned().collect();
         }
         if parts.iter().any(Self::is_binary) {
-            return Self::binary(parts.iter().map(Self::for_raw).collect::<Vec<_>>().concat());
+            return Self::binary(parts.iter().map(Self::to_bytes_lossy).collect::<Vec<_>>().concat());
         }
         if parts.iter().any(|part| matches!(*part.0, Payload::Wtf8 { .. })) {
             return Self::from_wtf8(wtf8::concat(parts.iter().map(Self::as_bytes)));
@@ -187,8 +187,12 @@ impl Message {
         }
     }
 
-    /// Creates text from a raw WebSocket, which is more likely to be sent back there than to a framed transport.
-    pub fn from_raw(text: &str) -> Self {
+    /// Creates text that is more likely to be sent to a raw WebSocket than to a framed transport, such as one that came
+    /// from there: for authors of transports.
+    ///
+    /// Unlike `From<&str>`, this does not search it for characters to escape, and stores it as it is.
+    #[must_use]
+    pub fn from_raw_text(text: &str) -> Self {
         Self::from_text(text.into())
     }
 
@@ -211,6 +215,7 @@ impl Message {
     }
 
     /// Returns the text, or `None` for binary data and for text with [lone surrogates](Self#lone-surrogates).
+    #[inline]
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &*self.0 {
@@ -222,6 +227,7 @@ impl Message {
     }
 
     /// Returns the binary data, or the text as UTF-8: as WTF-8 if it has [lone surrogates](Self#lone-surrogates).
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &*self.0 {
@@ -233,6 +239,7 @@ impl Message {
     }
 
     /// Returns whether this is binary data, which only the raw WebSocket supports.
+    #[inline]
     #[must_use]
     pub fn is_binary(&self) -> bool {
         matches!(*self.0, Payload::Binary(_))
@@ -257,6 +264,7 @@ impl Message {
     }
 
     /// Returns whether the message has no bytes. An empty message is still a message.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -266,7 +274,7 @@ impl Message {
     ///
     /// Never called for binary data: sending it to a framed transport is an error.
     #[inline]
-    pub fn line(&self) -> &Bytes {
+    pub(crate) fn line(&self) -> &Bytes {
         match &*self.0 {
             Payload::Clean(line) => line.as_bytes(),
             _ => self.line_if_not_clean(),
@@ -283,39 +291,56 @@ impl Message {
         }
     }
 
-    /// The quoted text, escaped for SockJS: the part of its line between `a[` and `]`.
+    /// Returns the text as the JSON string that stands for it in a frame, with the escapes of
+    /// [`quote`](crate::quote::quote): for authors of transports.
+    ///
+    /// It is made when it is first needed, once for all clones; call this to have it made where there is time. Binary
+    /// data has none, and gives an empty string.
+    ///
+    /// ```
+    /// assert_eq!(sockjs_core::Message::from("say \"hello\"").quoted(), br#""say \"hello\"""#);
+    /// ```
     #[inline]
     pub fn quoted(&self) -> &[u8] {
         let line = self.line();
         &line[2..line.len() - 2]
     }
 
-    /// The memory of the message once it has been sent, including its line if `framed`.
+    /// Returns how many bytes of memory the message takes once it has been sent, to a framed transport or to a raw
+    /// WebSocket: for authors of transports, who bound their queues by it.
+    ///
+    /// These are the bytes of the text or data, and with `is_framed` those of its frame, which this makes if it is not
+    /// yet there; a text without escapes is stored once. What an allocation costs beside its bytes is not counted.
     #[inline]
-    pub fn held(&self, framed: bool) -> usize {
+    #[must_use]
+    pub fn memory(&self, is_framed: bool) -> usize {
         match &*self.0 {
             Payload::Clean(line) => line.len(),
-            _ => self.held_if_not_clean(framed),
+            _ => self.memory_if_not_clean(is_framed),
         }
     }
 
-    fn held_if_not_clean(&self, framed: bool) -> usize {
+    fn memory_if_not_clean(&self, is_framed: bool) -> usize {
         match &*self.0 {
             Payload::Clean(line) => line.len(),
-            Payload::Text { text, .. } if framed => text.len() + self.line().len(),
+            Payload::Text { text, .. } if is_framed => text.len() + self.line().len(),
             Payload::Text { text, .. } => text.len(),
-            Payload::Wtf8 { text, .. } if framed => text.len() + self.line().len(),
+            Payload::Wtf8 { text, .. } if is_framed => text.len() + self.line().len(),
             Payload::Wtf8 { text, .. } => text.len(),
             Payload::Joined(joined) => {
-                let parts: usize = joined.parts.iter().map(|part| part.held(framed)).sum();
-                parts + if framed { joined.line().len() } else { joined.len() }
+                let parts: usize = joined.parts.iter().map(|part| part.memory(is_framed)).sum();
+                parts + if is_framed { joined.line().len() } else { joined.len() }
             }
             Payload::Binary(data) => data.len(),
         }
     }
 
-    /// What a raw WebSocket is sent: binary data, or text as UTF-8, with U+FFFD for each lone surrogate.
-    pub fn for_raw(&self) -> Bytes {
+    /// Returns what a raw WebSocket is sent: the binary data, or the text as UTF-8, with U+FFFD for each
+    /// [lone surrogate](Self#lone-surrogates).
+    ///
+    /// The result shares the message's memory like that of [`to_bytes`](Self::to_bytes), unless surrogates are replaced.
+    #[must_use]
+    pub fn to_bytes_lossy(&self) -> Bytes {
         match &*self.0 {
             Payload::Wtf8 { text, .. } => wtf8::to_utf8(text).into(),
             _ => self.to_bytes(),
@@ -334,6 +359,7 @@ impl Message {
     /// let bytes = message.to_bytes();
     /// assert_eq!(bytes.as_ptr(), message.as_bytes().as_ptr());
     /// ```
+    #[inline]
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         match &*self.0 {
@@ -598,10 +624,10 @@ mod tests {
     fn the_memory_of_a_whole_is_its_own_and_that_of_its_parts() {
         let parts = [Message::from("a\n"), "b".into()];
         let whole = Message::concat(parts.clone());
-        let of_parts = |framed| parts.iter().map(|part| part.held(framed)).sum::<usize>();
+        let of_parts = |is_framed| parts.iter().map(|part| part.memory(is_framed)).sum::<usize>();
         for _ in 0..2 {
-            assert_eq!(whole.held(true), of_parts(true) + whole.line().len());
-            assert_eq!(whole.held(false), of_parts(false) + 3);
+            assert_eq!(whole.memory(true), of_parts(true) + whole.line().len());
+            assert_eq!(whole.memory(false), of_parts(false) + 3);
             // It does not depend on what has been made so far.
             assert_eq!(whole.as_str(), Some("a\nb"));
         }
@@ -625,7 +651,7 @@ mod tests {
         assert_ne!(first, Message::binary(first.to_bytes()));
         assert_ne!(first, Message::from("\u{fffd}"));
         assert_eq!(first.line(), &b"a[\"\\ud83d\"]\n"[..]);
-        assert_eq!(first.held(false) + first.line().len(), first.held(true));
+        assert_eq!(first.memory(false) + first.line().len(), first.memory(true));
         let whole = Message::concat(["\n".into(), first, second.clone()]);
         assert_eq!(whole.as_str(), Some("\n😀"));
         assert_eq!(Message::concat([whole, second]).line(), &"a[\"\\n😀\\ude00\"]\n".as_bytes());
@@ -659,7 +685,7 @@ mod tests {
             let whole = Message::from_wtf8(encoded(&parts.concat()));
             let joined = Message::concat(parts.iter().map(|units| Message::from_wtf8(encoded(units))));
             prop_assert_eq!(joined.line(), whole.line());
-            prop_assert_eq!(joined.for_raw(), String::from_utf16_lossy(&parts.concat()));
+            prop_assert_eq!(joined.to_bytes_lossy(), String::from_utf16_lossy(&parts.concat()));
             prop_assert_eq!(joined.as_str().map(str::to_owned), String::from_utf16(&parts.concat()).ok());
             prop_assert_eq!(joined, whole);
         }

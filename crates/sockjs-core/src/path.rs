@@ -1,8 +1,19 @@
-//! Parsing of paths below the endpoint's prefix.
+//! Parsing of paths below the prefix of an endpoint, for servers.
+//!
+//! ```
+//! use sockjs_core::path::{Path, parse};
+//!
+//! assert_eq!(parse("/info"), Some(Path::Info));
+//! let path = "/000/abcdefgh/xhr_send";
+//! let Some(Path::Session { session, transport }) = parse(path) else { panic!() };
+//! assert_eq!((session.of(path), transport), ("abcdefgh", "xhr_send"));
+//! assert_eq!(parse("/000/a.b/xhr_send"), None);
+//! ```
 
 /// The longest session or server id, in bytes of the raw path.
 ///
-/// sockjs-client uses 8 and 3 bytes; the limit keeps a peer from storing kilobytes as an id.
+/// sockjs-client uses 8 and 3 bytes; the limit keeps a peer from storing kilobytes as an id. It is this crate's own: the
+/// protocol has none.
 pub const MAX_ID: usize = 128;
 
 /// A parsed path below the prefix.
@@ -21,11 +32,12 @@ pub enum Path<'a> {
         /// The version in the name.
         version: Option<&'a str>,
     },
-    /// `/SERVER/SESSION/TRANSPORT`; only load balancers use the server part, and this crate ignores it.
+    /// `/SERVER/SESSION/TRANSPORT`; only load balancers use the server part, which is ignored.
     Session {
         /// The session id.
         session: Span,
-        /// What stands behind the session id.
+        /// What stands behind the session id, whatever it is: a [`path`](crate::Transport::path) or
+        /// [`send_path`](crate::Transport::send_path) of a transport is to be expected.
         transport: &'a str,
     },
 }
@@ -38,19 +50,24 @@ pub struct Span {
 }
 
 impl Span {
-    /// The text of this part.
+    /// Returns the text of this part, or nothing if `path` is another one that has no such part.
+    #[inline]
+    #[must_use]
     pub fn of(self, path: &str) -> &str {
-        &path[self.start..self.end]
+        path.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The same part in a path with a longer beginning.
+    /// Returns the same part of a path that has `prefix` more bytes at its beginning.
+    #[inline]
+    #[must_use]
     pub fn behind(self, prefix: usize) -> Self {
         Self { start: self.start + prefix, end: self.end + prefix }
     }
 }
 
 /// Parses the raw path without percent-decoding: an encoded dot or slash is a part of an id, and the raw id is the
-/// key of the session.
+/// key of the session. `None` means 404.
+#[must_use]
 pub fn parse(path: &str) -> Option<Path<'_>> {
     let rest = match path {
         "" | "/" => return Some(Path::Greeting),

@@ -1,7 +1,7 @@
-//! Escaping of outgoing text.
+//! Escaping of outgoing text, for servers.
 //!
 //! [`quote`] makes the JSON strings of an `a[…]` frame. The other two functions escape a whole frame again, for the
-//! transports that wrap it in a script or in an event stream.
+//! transports that wrap it in a script or in an event stream. [`Frame`](crate::Frame) uses the first itself.
 
 use super::{
     scan::{BLOCK, ByteSet},
@@ -21,6 +21,12 @@ pub(crate) const SPECIAL_OR_LEAD: ByteSet<4> = ByteSet { below: 0x20, others: *b
 ///
 /// In addition to the escapes that JSON requires, U+200C–200F, U+2028–202F, U+2060–206F and U+FFF0–FFFF are written
 /// as `\uXXXX`, because browsers alter them (suite: `test_xhr_server_encodes`).
+///
+/// ```
+/// let mut out = Vec::new();
+/// sockjs_core::quote::quote("\"a\u{2028}", &mut out);
+/// assert_eq!(out, br#""\"a\u2028""#);
+/// ```
 pub fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     quote_inside(text, out);

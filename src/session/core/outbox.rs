@@ -55,7 +55,7 @@ impl Outbox {
     /// The cost of a message in this queue, in bytes.
     #[inline]
     pub(super) fn cost(&self, message: &Message) -> usize {
-        message.held(self.framed) + MESSAGE_OVERHEAD
+        message.memory(self.framed) + MESSAGE_OVERHEAD
     }
 
     fn fits(&self, cost: usize) -> bool {

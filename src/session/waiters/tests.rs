@@ -90,7 +90,7 @@ fn next_letter(shared: &Shared, id: ReceiverId) -> Option<char> {
 fn message(letter: char, room: usize) -> Message {
     // The frame around a message counts, too.
     let message = Message::from(letter.to_string().repeat(room - MESSAGE_OVERHEAD - FRAME));
-    assert_eq!(message.held(true) + MESSAGE_OVERHEAD, room);
+    assert_eq!(message.memory(true) + MESSAGE_OVERHEAD, room);
     message
 }
 

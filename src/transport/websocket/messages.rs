@@ -47,7 +47,7 @@ pub(super) fn closed_by_client(frame: Option<WsCloseFrame>, code: Option<u16>) -
 /// The messages of one text: an array or a string on the framed endpoint, the text itself on the raw one.
 pub(super) fn receive_text(text: &str, is_framed: bool, limits: Limits) -> Result<Vec<Message>, CloseFrame> {
     if !is_framed {
-        return Ok(vec![Message::from_raw(text)]);
+        return Ok(vec![Message::from_raw_text(text)]);
     }
     // Old clients send an empty frame to keep the connection alive (suite: `test_empty_frame`).
     if text.is_empty() {
@@ -70,11 +70,11 @@ pub(super) fn framed_text(frame: &Frame) -> WsMessage {
 }
 
 pub(super) fn raw(message: &Message) -> WsMessage {
-    let bytes = message.for_raw();
+    let bytes = message.to_bytes_lossy();
     if message.is_binary() { WsMessage::Binary(bytes) } else { text(bytes) }
 }
 
-/// A text message of bytes that are valid UTF-8, since they come from frames or [`Message::for_raw`]: `WsMessage::Text`
+/// A text message of bytes that are valid UTF-8, since they come from frames or [`Message::to_bytes_lossy`]: `WsMessage::Text`
 /// would check them again.
 pub(super) fn text(utf8: Bytes) -> WsMessage {
     WsMessage::Frame(WsFrame::message(utf8, OpCode::Data(Data::Text), true))

@@ -98,7 +98,7 @@ proptest! {
             // Some letters grow when they are quoted.
             Message::from(format!("{number}:") + &"x\"\u{2028}".chars().cycle().take(size).collect::<String>())
         };
-        let cost = |message: &Message| message.held(framed) + MESSAGE_OVERHEAD;
+        let cost = |message: &Message| message.memory(framed) + MESSAGE_OVERHEAD;
         let sum = |list: &[Message]| list.iter().map(cost).sum::<usize>();
         let fits = |list: &[Message], promises: &[usize], more: usize| {
             let all = sum(list) + promises.iter().sum::<usize>() + more;
