@@ -35,6 +35,17 @@ SEEDS = {
     "callback": ["c=callback", "callback=_jp.a-Z0&t=1", "c=%3Cscript%3E", "c=a&c=b", "c=" + "x" * 33],
     "messages": ['["a"]', '[]', '["\\ud83d\\ude00","\\ud800"]', '["a",null]', ' [ "\\n\\u0041" , "é😀" ] ', '[[["a"', '["a"]x'],
     "quote": ["hello", '"\\\r\n\0</script><!--&%', "\u2028\u2029\ufeff\ufffe😀\u200c\u070f", "a" * 70],
+    "frame": ["o", "h", '[]', 'a[]', 'a["\\ud83d\\ude00","\\ud800"]', 'm"\\u0041"', 'c[3000,"Go away!"]', 'c[65536,""]', 'a["a","b","c"]'],
+    # The first byte chooses the transport and the pieces: 2 XHR streaming, 3 events, 4 scripts, 6 calls, and 7 times the
+    # size of a piece.
+    "body": [
+        "\2" + "h" * 200 + '\no\nh\na["a"]\r\n\nx\nc[3000,"Go away!"]\n',
+        '\x1e\ufeffa["' + "x" * 100 + '"]\na["\ud7ff"]\n',
+        "\3\r\ndata: o\r\n\r\n:x\rid\ndata:a[\ndata: \"%25%41\"]\r\n\r\ndata: %80%23\n\n",
+        "\x0a\ufeffdata: o\n\ndata: " + "x" * 100 + "\ndata: h\n\ndata\n\n",
+        '\4<script>\n  function p(d) {};\n</script>\r\n<script>\np("a[\\"\\u003c\\"]");\n</script>\r\np("c[1,\\"\\"]")\n',
+        '\x0d/**/callback("o");\r\n_jp.a("a[\\"x\\"]")\n/**/a b("o");\n',
+    ],
     "form": ["\0d=%5B%22a%22%5D", "\0a=b&d=%5B%22+%22%5D&c", "\1d=%f", '\2["a"]', "\3d="],
     "cookie": ["JSESSIONID=abc.node1; b=c", "a=b\nJSESSIONID=", 'JSESSIONID="q"', "XJSESSIONID=a;JSESSIONID2=b"],
     "handshake": ["/a\n" + RFC, "/a\nUpgrade: websocket\nConnection: Upgrade\nHost: a\n" + KEYS, "/a\nUpgrade:websocket"],

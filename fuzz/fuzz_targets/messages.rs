@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| axum_sockjs::fuzzing::decode_messages(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sockjs_core::fuzzing::decode_messages(data));
