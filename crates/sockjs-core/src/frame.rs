@@ -77,6 +77,7 @@ impl Frame {
     ///
     /// assert_eq!(Frame::Messages(vec!["a".into(), "b".into()]).text(), r#"a["a","b"]"#);
     /// ```
+    #[inline]
     #[must_use]
     pub fn text(&self) -> Bytes {
         self.ending(b"")
@@ -84,25 +85,29 @@ impl Frame {
 
     /// Returns the frame with a line end, as the XHR transports send it. A frame of one message shares the message's
     /// memory.
+    #[inline]
     #[must_use]
     pub fn line(&self) -> Bytes {
         self.ending(b"\n")
     }
 
     /// A single message has its line ready, shared by all its receivers; several are joined.
+    #[inline]
     fn ending(&self, end: &'static [u8]) -> Bytes {
         let ready = match self {
             Self::Open => Bytes::from_static(b"o\n"),
             Self::Heartbeat => Bytes::from_static(b"h\n"),
             Self::Messages(messages) if messages.len() == 1 => messages[0].line().clone(),
-            Self::Messages(_) | Self::Close(_) => {
-                let mut out = Vec::with_capacity(self.size_hint() + end.len());
-                self.write(|piece| out.extend_from_slice(piece));
-                out.extend_from_slice(end);
-                return out.into();
-            }
+            Self::Messages(_) | Self::Close(_) => return self.joined(end),
         };
         if end.is_empty() { ready.slice(..ready.len() - 1) } else { ready }
+    }
+
+    fn joined(&self, end: &'static [u8]) -> Bytes {
+        let mut out = Vec::with_capacity(self.size_hint() + end.len());
+        self.write(|piece| out.extend_from_slice(piece));
+        out.extend_from_slice(end);
+        out.into()
     }
 
     /// Passes the frame's bytes to `put`, piece by piece, for transports that escape it:
