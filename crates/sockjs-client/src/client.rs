@@ -268,7 +268,7 @@ impl Client {
         let url = url.map_err(|error| ConnectError::Info(Error::InvalidRequest(error.to_string())))?;
         let mut tried = Vec::new();
         for &transport in &self.transports {
-            if matches!(transport, Transport::WebSocket | Transport::RawWebSocket) && !info.websocket {
+            if transport.is_socket() && !info.websocket {
                 continue;
             }
             match self.open_within(time, transport, &url, &http).await {

@@ -88,26 +88,14 @@ impl SessionUrl {
     /// The URL that a transport receives from, or that of its WebSocket.
     pub(crate) fn receiving(&self, transport: Transport) -> Url {
         match transport {
-            Transport::RawWebSocket => self.endpoint.join("websocket"),
-            _ => self.endpoint.join(&format!("{}/{}", self.path, suffix(transport))),
+            Transport::RawWebSocket => self.endpoint.join(transport.path()),
+            _ => self.endpoint.join(&format!("{}/{}", self.path, transport.path())),
         }
     }
 
-    /// The URL that takes a transport's messages.
-    pub(crate) fn sending(&self, transport: Transport) -> Url {
-        let suffix = if transport == Transport::JsonpPolling { "jsonp_send" } else { "xhr_send" };
-        self.endpoint.join(&format!("{}/{suffix}", self.path))
-    }
-}
-
-fn suffix(transport: Transport) -> &'static str {
-    match transport {
-        Transport::XhrStreaming => "xhr_streaming",
-        Transport::EventSource => "eventsource",
-        Transport::HtmlFile => "htmlfile",
-        Transport::XhrPolling => "xhr",
-        Transport::JsonpPolling => "jsonp",
-        _ => "websocket",
+    /// The URL that takes a transport's messages, if it has one.
+    pub(crate) fn sending(&self, transport: Transport) -> Option<Url> {
+        Some(self.endpoint.join(&format!("{}/{}", self.path, transport.send_path()?)))
     }
 }
 
@@ -151,7 +139,7 @@ mod tests {
         );
         assert_eq!(session.receiving(Transport::RawWebSocket).as_str(), "http://h/echo/websocket?q");
         assert_eq!(
-            session.sending(Transport::EventSource).path(),
+            session.sending(Transport::EventSource).unwrap().path(),
             format!("/echo/{}/xhr_send", session.path)
         );
     }

@@ -35,13 +35,13 @@ pub(crate) async fn open(
     http: &Http,
     settings: &Settings,
 ) -> Result<Halves, Error> {
-    if matches!(transport, Transport::WebSocket | Transport::RawWebSocket) {
+    let Some(sending) = url.sending(transport) else {
         let (receiver, sender, subprotocol) = websocket::open(transport, url, http, settings).await?;
         let (receiver, sender) = (Receiver::WebSocket(receiver), Sender::WebSocket(sender));
         return Ok(Halves { receiver, sender, subprotocol });
-    }
+    };
     let receiver = http::Receiver::new(transport, url.receiving(transport), http.clone(), settings);
-    let sender = http::Sender::new(url.sending(transport), http.clone());
+    let sender = http::Sender::new(sending, http.clone());
     Ok(Halves { receiver: Receiver::Http(receiver), sender: Sender::Http(sender), subprotocol: None })
 }
 

@@ -130,7 +130,7 @@ impl Receiver {
                     // What is not understood is dropped.
                     Err(_) => {}
                 },
-                WsMessage::Text(text) => return Ok(Frame::Messages(vec![Message::from_raw(&text)])),
+                WsMessage::Text(text) => return Ok(Frame::Messages(vec![Message::from_raw_text(&text)])),
                 WsMessage::Binary(data) if !self.is_framed => {
                     return Ok(Frame::Messages(vec![Message::binary(data)]));
                 }
@@ -170,7 +170,7 @@ impl Sender {
             } else if message.is_binary() {
                 WsMessage::Binary(message.to_bytes())
             } else {
-                text(message.for_raw())
+                text(message.to_bytes_lossy())
             };
             self.sink.feed(message).await.map_err(lost)?;
         }
