@@ -228,7 +228,7 @@ impl Client {
     /// Sets a function that sees each frame of the server, before its messages can be received: for logs and tests. It is
     /// called in the session's task, and should not block.
     pub fn inspect_frames(mut self, observer: impl Fn(&Frame) + Send + Sync + 'static) -> Self {
-        self.driver.observer = driver::Observer(Some(Arc::new(observer)));
+        self.driver.observer = driver::Observer::new(observer);
         self
     }
 

@@ -42,9 +42,15 @@ pub(crate) struct Settings {
 
 /// A function that sees all frames of the server.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(pub(crate) Option<Arc<dyn Fn(&Frame) + Send + Sync>>);
+pub(crate) struct Observer(Option<Arc<Observe>>);
+
+type Observe = dyn Fn(&Frame) + Send + Sync;
 
 impl Observer {
+    pub(crate) fn new(observe: impl Fn(&Frame) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(observe)))
+    }
+
     pub(crate) fn see(&self, frame: &Frame) {
         if let Some(observer) = &self.0 {
             observer(frame);

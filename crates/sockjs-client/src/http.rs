@@ -66,17 +66,20 @@ impl Pool {
 
 /// What the requests of one session have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Http {
+pub(crate) struct Http(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     pool: Pool,
     /// The application's headers, which go to this origin only.
     headers: HeaderMap,
     origin: Origin,
-    cookies: Arc<Mutex<CookieStore>>,
+    cookies: Mutex<CookieStore>,
 }
 
 impl Http {
     pub(crate) fn new(pool: Pool, origin: Origin, headers: HeaderMap, cookies: CookieStore) -> Self {
-        Self { pool, headers, origin, cookies: Arc::new(Mutex::new(cookies)) }
+        Self(Arc::new(Shared { pool, headers, origin, cookies: Mutex::new(cookies) }))
     }
 
     /// Sends a request, and takes the answer's head. Dropping the answer's body before its end closes the connection.
@@ -88,7 +91,7 @@ impl Http {
         body: Bytes,
     ) -> Result<Response<Incoming>, Error> {
         let request = self.request(method, url, headers, body)?;
-        self.sent(url, self.pool.any.request(request).await)
+        self.sent(url, self.0.pool.any.request(request).await)
     }
 
     /// Sends a request that is to become a WebSocket.
@@ -99,7 +102,7 @@ impl Http {
     ) -> Result<Response<Incoming>, Error> {
         let mut request = self.request(Method::GET, url, &[], Bytes::new())?;
         request.headers_mut().extend(headers);
-        self.sent(url, self.pool.upgrades.request(request).await)
+        self.sent(url, self.0.pool.upgrades.request(request).await)
     }
 
     fn request(
@@ -117,11 +120,11 @@ impl Http {
         let map = request.headers_mut();
         map.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         map.extend(headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
-        if url.origin() == self.origin {
-            for name in self.headers.keys() {
+        if url.origin() == self.0.origin {
+            for name in self.0.headers.keys() {
                 map.remove(name);
             }
-            map.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+            map.extend(self.0.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         if let Some(cookies) = self.cookies_for(url, map.get(header::COOKIE)) {
             map.insert(header::COOKIE, cookies);
@@ -131,7 +134,7 @@ impl Http {
 
     /// The cookies of the application's own header, if it has one, and those that the server has set.
     fn cookies_for(&self, url: &Url, header: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
         let header = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let set = cookies.get_request_values(url).map(|(name, value)| format!("{name}={value}"));
         let pairs: Vec<_> = header.into_iter().chain(set).collect();
@@ -146,7 +149,7 @@ impl Http {
         let response = answer.map_err(|error| {
             if error.is_connect() { Error::Connect(error.into()) } else { Error::Lost(error.into()) }
         })?;
-        let mut cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
         let set = response.headers().get_all(header::SET_COOKIE).iter();
         let set = set.filter_map(|cookie| RawCookie::parse(cookie.to_str().ok()?.to_owned()).ok());
         cookies.store_response_cookies(set, url);

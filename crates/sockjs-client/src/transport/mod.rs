@@ -42,12 +42,16 @@ pub(crate) async fn open(
     };
     let receiver = http::Receiver::new(transport, url.receiving(transport), http.clone(), settings);
     let sender = http::Sender::new(sending, http.clone());
-    Ok(Halves { receiver: Receiver::Http(receiver), sender: Sender::Http(sender), subprotocol: None })
+    Ok(Halves {
+        receiver: Receiver::Http(Box::new(receiver)),
+        sender: Sender::Http(sender),
+        subprotocol: None,
+    })
 }
 
 #[derive(Debug)]
 pub(crate) enum Receiver {
-    Http(http::Receiver),
+    Http(Box<http::Receiver>),
     WebSocket(websocket::Receiver),
 }
 
