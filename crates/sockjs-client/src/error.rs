@@ -56,11 +56,14 @@ impl Error {
             Self::TimedOut(_) => return CloseFrame::from_static(2007, "Transport timed out"),
             Self::FrameTooLong => return CloseFrame::from_static(1009, "Frame too long"),
             Self::SessionLost => "Server lost session",
-            Self::Sending(error) => return CloseFrame::new(1006, format!("Sending error: {error}")),
+            Self::Sending(_) => "Sending error",
             Self::Silent(_) => "Server silent",
             Self::Lost(_) => "Connection lost",
-            Self::InvalidRequest(_) | Self::Connect(_) | Self::Refused(_) | Self::InvalidResponse(_) => {
-                return CloseFrame::new(1006, self.to_string());
+            Self::Connect(_) => "Cannot connect to server",
+            Self::InvalidRequest(_) => "Invalid request",
+            Self::InvalidResponse(_) => "Invalid response",
+            Self::Refused(response) => {
+                return CloseFrame::new(1006, format!("HTTP status {}", response.status().as_u16()));
             }
         };
         CloseFrame::from_static(1006, reason)

@@ -1,4 +1,16 @@
-//! A [SockJS](https://github.com/sockjs/sockjs-protocol) client on tokio and hyper.
+#![doc = include_str!("../README.md")]
+//!
+//! # Differences from the browser's client
+//!
+//! - Nothing waits 25 ms after each sending request: the next one leaves when there are messages.
+//! - A poll that brings nothing is followed by the next one after a delay, of 10 ms at first and 5 s at last, so that a server
+//!   that answers at once is not asked in a loop.
+//! - An answer to `/info` that is a page of HTML is an error. The browser's client takes any body.
+//! - A redirect is an error, also where a browser would follow it.
+//! - [`Session::close`] sends what is queued before.
+//! - A frame has a longest length, a server that is silent is lost: browsers know neither.
+//! - When a sending request fails, the receiving half has a second to say why: a close frame that is on its way is what the
+//!   application sees, and not the refusal of its messages.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;

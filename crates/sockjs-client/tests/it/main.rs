@@ -4,4 +4,6 @@
 
 mod closing;
 mod support;
+#[cfg(feature = "rustls")]
+mod tls;
 mod transports;
