@@ -118,7 +118,7 @@ mod session;
 mod transport;
 mod util;
 
-pub use sockjs_core::{CloseFrame, InvalidUtf8, LoneSurrogates, Message, Transport};
+pub use sockjs_core::{CloseFrame, InvalidUtf8, LoneSurrogates, Message, Transport, UnknownTransport};
 
 #[doc(hidden)]
 pub use self::endpoint::debug_handler::check as __private;

@@ -1,7 +1,6 @@
 //! A message, shared between sessions and quoted once.
 
 use std::{
-    borrow::Cow,
     fmt,
     str::Utf8Error,
     sync::{Arc, OnceLock},
@@ -16,6 +15,7 @@ use super::{
 };
 
 mod compare;
+mod convert;
 
 /// The text before and after a clean message in its line.
 const LINE_START: &str = "a[\"";
@@ -470,46 +470,6 @@ impl fmt::Debug for DebugWtf8<'_> {
             }
         }
         f.write_str("\"")
-    }
-}
-
-impl From<&str> for Message {
-    fn from(text: &str) -> Self {
-        if is_clean(text) { Self::from_clean(text) } else { Self::from_text(text.into()) }
-    }
-}
-
-impl From<String> for Message {
-    fn from(text: String) -> Self {
-        if is_clean(&text) { Self::from_clean(&text) } else { Self::from_text(text.into()) }
-    }
-}
-
-impl From<&String> for Message {
-    fn from(text: &String) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
-impl From<Cow<'_, str>> for Message {
-    fn from(text: Cow<'_, str>) -> Self {
-        match text {
-            Cow::Borrowed(text) => Self::from(text),
-            Cow::Owned(text) => Self::from(text),
-        }
-    }
-}
-
-impl From<Arc<str>> for Message {
-    fn from(text: Arc<str>) -> Self {
-        Self::from(&*text)
-    }
-}
-
-/// Shares the memory: see [`Message::to_bytes`].
-impl From<Message> for Bytes {
-    fn from(message: Message) -> Self {
-        message.to_bytes()
     }
 }
 
