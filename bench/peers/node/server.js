@@ -70,8 +70,9 @@ const services = {
   },
 };
 
-const server = http.createServer();
-for (const [name, serve] of Object.entries(services)) {
+const server = http.createServer((request, response) => response.writeHead(404).end());
+// The one that is installed last is asked first.
+for (const [name, serve] of Object.entries(services).reverse()) {
   const service = sockjs.createServer(options);
   service.on('connection', serve);
   service.installHandlers(server, { prefix: `/${name}` });
