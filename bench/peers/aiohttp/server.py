@@ -19,7 +19,7 @@ async def echo(manager, session, message):
 
 async def broadcast(manager, session, message):
     if message.type == MsgType.MESSAGE:
-        await manager.broadcast(message.data)
+        manager.broadcast(message.data)
 
 
 async def close(manager, session, message):
