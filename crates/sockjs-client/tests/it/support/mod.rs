@@ -1,5 +1,7 @@
 //! What several tests need.
 
+pub(crate) mod proxy;
+
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use axum::Router;
