@@ -20,7 +20,7 @@ use crate::{
     info::Info,
     reconnect::Reconnect,
     session::Session,
-    transport::{self, Halves},
+    transport::{self, Halves, Silence},
 };
 
 /// How long the browser's client waits for `/info`.
@@ -28,6 +28,9 @@ const INFO_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a transport may take to open if no round trip has been measured: as with the browser's client.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server may be silent: three heartbeats of most servers.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The round trips that a transport may need: as many as the browser's client counts for each of these.
 const ROUND_TRIPS: u32 = 2;
@@ -99,7 +102,7 @@ impl Client {
             transport: transport::Settings {
                 limits: Limits::new(usize::MAX).with_messages(MAX_MESSAGES),
                 max_frame_bytes: 16 << 20,
-                server_timeout: Some(Duration::from_secs(75)),
+                silence: Silence::Default(SERVER_TIMEOUT),
                 subprotocols: None,
             },
             driver: driver::Settings {
@@ -169,13 +172,15 @@ impl Client {
         self
     }
 
-    /// Sets how long the server may be silent before the session counts as lost; `None` for ever. Default: 75 seconds,
-    /// three heartbeats of most servers.
+    /// Sets how long the server may be silent before the session counts as lost; `None` for ever.
     ///
     /// On a WebSocket, the client sends a ping each third of this time, which every server answers. Over HTTP the server has
     /// to send heartbeats more often than this.
+    ///
+    /// Default: 75 seconds, three heartbeats of most servers. Without a call of this, a stream that has not brought a heartbeat
+    /// may be silent for ever, since some servers send none there.
     pub fn server_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.transport.server_timeout = time.into();
+        self.transport.silence = time.into().map_or(Silence::Allowed, Silence::Limit);
         self
     }
 

@@ -51,6 +51,7 @@ pub(crate) struct Receiver {
     /// Whether this response has brought a frame.
     has_frame: bool,
     delay: Duration,
+    has_heartbeats: bool,
 }
 
 impl Receiver {
@@ -59,7 +60,16 @@ impl Receiver {
             url.query_pairs_mut().append_pair("c", CALLBACK);
         }
         let settings = settings.clone();
-        Self { transport, url, http, settings, response: None, has_frame: true, delay: FIRST_DELAY }
+        Self {
+            transport,
+            url,
+            http,
+            settings,
+            response: None,
+            has_frame: true,
+            delay: FIRST_DELAY,
+            has_heartbeats: false,
+        }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Frame, Error> {
@@ -71,6 +81,7 @@ impl Receiver {
             match response.decoder.decode(&mut response.piece) {
                 Ok(Some(frame)) => {
                     self.has_frame = true;
+                    self.has_heartbeats |= frame == Frame::Heartbeat;
                     return Ok(frame);
                 }
                 Ok(None) => {}
@@ -80,7 +91,12 @@ impl Receiver {
                 // What is not understood is dropped.
                 Err(_) => continue,
             }
-            match unless_silent(self.settings.server_timeout, response.body.frame()).await? {
+            let silence = self.settings.silence;
+            let silence = match self.transport.is_polling() {
+                true => silence.limit(),
+                false => silence.on_stream(self.has_heartbeats),
+            };
+            match unless_silent(silence, response.body.frame()).await? {
                 Some(Ok(piece)) => {
                     if let Ok(data) = piece.into_data() {
                         response.piece = data;
@@ -117,7 +133,7 @@ impl Receiver {
         // A cache would give an old session's frames.
         let headers = [(header::ACCEPT, accept), (header::CACHE_CONTROL, "no-cache")];
         let request = self.http.send(method, &self.url, &headers, Bytes::new());
-        let response = unless_silent(self.settings.server_timeout, request).await??;
+        let response = unless_silent(self.settings.silence.limit(), request).await??;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
         }

@@ -15,9 +15,37 @@ use crate::{endpoint_url::SessionUrl, error::Error, http::Http};
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) max_frame_bytes: usize,
-    /// How long the server may be silent.
-    pub(crate) server_timeout: Option<Duration>,
+    pub(crate) silence: Silence,
     pub(crate) subprotocols: Option<HeaderValue>,
+}
+
+/// How long the server may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Silence {
+    /// Not longer than this, where it shows that it is never silent: on a WebSocket, which answers pings, in a poll, and on a
+    /// stream that has brought a heartbeat. (Some servers have none on streams.)
+    Default(Duration),
+    /// Not longer than this.
+    Limit(Duration),
+    Allowed,
+}
+
+impl Silence {
+    /// The time for a server that has to speak.
+    fn limit(self) -> Option<Duration> {
+        match self {
+            Self::Default(time) | Self::Limit(time) => Some(time),
+            Self::Allowed => None,
+        }
+    }
+
+    /// The time for a stream, which has brought heartbeats or not.
+    fn on_stream(self, has_heartbeats: bool) -> Option<Duration> {
+        match self {
+            Self::Default(_) if !has_heartbeats => None,
+            _ => self.limit(),
+        }
+    }
 }
 
 /// The two halves of an opening transport, whose first frame is to be [`Frame::Open`].

@@ -70,12 +70,12 @@ pub(super) async fn open(
     let receiver = Receiver {
         stream,
         limits: settings.limits,
-        server_timeout: settings.server_timeout,
+        server_timeout: settings.silence.limit(),
         // A raw WebSocket is open with its handshake.
         is_opening: !is_framed,
         is_framed,
     };
-    Ok((receiver, Sender { sink, is_framed, server_timeout: settings.server_timeout }, subprotocol))
+    Ok((receiver, Sender { sink, is_framed, server_timeout: settings.silence.limit() }, subprotocol))
 }
 
 /// Checks the answer to the handshake, and returns the sub-protocol that the server has chosen.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 mod closing;
+mod fallback;
 mod proxy;
 mod support;
 #[cfg(feature = "rustls")]
