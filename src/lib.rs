@@ -118,6 +118,7 @@ mod session;
 mod transport;
 mod util;
 
+#[doc(inline)]
 pub use sockjs_core::{CloseFrame, InvalidUtf8, LoneSurrogates, Message, Transport, UnknownTransport};
 
 #[doc(hidden)]

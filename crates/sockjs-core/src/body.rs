@@ -145,6 +145,25 @@ impl FrameDecoder {
     /// # Errors
     /// [`FrameError`] for what is no frame. It is taken from the piece, and the next call goes on behind it.
     /// [`FrameError::FrameTooLong`] comes before the frame's end has arrived; the rest is then skipped.
+    ///
+    /// ```
+    /// use sockjs_core::{Frame, Transport, body::{FrameDecoder, FrameError}, decode::{DecodeError, Limits}};
+    ///
+    /// let mut decoder = FrameDecoder::new(Transport::XhrPolling, 1024, Limits::new(1024)).expect("it has a body");
+    /// let mut piece = &b"o\nsomething else\nh\n"[..];
+    /// let mut frames = Vec::new();
+    /// loop {
+    ///     match decoder.decode(&mut piece) {
+    ///         Ok(Some(frame)) => frames.push(frame),
+    ///         Ok(None) => break,
+    ///         // As the browsers' client does it.
+    ///         Err(FrameError::Decode(DecodeError::Malformed)) => {}
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// assert_eq!(frames, [Frame::Open, Frame::Heartbeat]);
+    /// # Ok(())
+    /// ```
     pub fn decode(&mut self, piece: &mut impl Buf) -> Result<Option<Frame>, FrameError> {
         while piece.has_remaining() {
             let (length, found) = self.read(piece.chunk());

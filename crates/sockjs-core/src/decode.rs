@@ -34,7 +34,7 @@ pub enum LoneSurrogates {
     #[default]
     Replace,
     /// The message is refused, and with it all that came in the same frame or batch:
-    /// [`DecodeError::LoneSurrogate`](crate::decode::DecodeError::LoneSurrogate).
+    /// [`DecodeError::LoneSurrogate`].
     Refuse,
 }
 
