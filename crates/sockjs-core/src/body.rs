@@ -27,8 +27,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// |---|---|
 /// | `xhr-polling`, `xhr-streaming` | Each line is a frame. Empty lines are skipped, and so is the prelude of `xhr-streaming`, which is a line of more than one `h` and nothing else. |
 /// | `eventsource` | [An event stream](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). The data of each event is a frame, after its percent-encoding is undone as by JavaScript's `decodeURI`. Where that throws, an escape stays as it is. |
-/// | `htmlfile` | Each line that calls `p("…");` has a frame as its argument, a JSON string. Other lines are skipped. |
-/// | `jsonp-polling` | Each line calls a function of any name, `/**/callback("…");`, with a frame as its argument. |
+/// | `htmlfile` | Each line that calls `p("…");` has a frame as its argument, a JSON string, in which `\'` may stand for `'`. Other lines are skipped. |
+/// | `jsonp-polling` | Each line calls a function of any name, `/**/callback("…");`, with a frame as its argument in the same form. |
 ///
 /// As in a browser, bytes that are not UTF-8 become U+FFFD, a byte order mark at the beginning is skipped, and a frame
 /// whose line or event has no end is no frame: when the body ends, the rest is dropped with the decoder. A body needs a
@@ -305,7 +305,7 @@ impl FrameDecoder {
         let rest = rest.trim_ascii_end();
         let argument = rest.strip_suffix(b";").unwrap_or(rest).trim_ascii_end().strip_suffix(b")");
         let argument = String::from_utf8_lossy(argument.ok_or(DecodeError::Malformed)?);
-        let frame = decode::decode_string(&argument)?;
+        let frame = decode::decode_script(&argument)?;
         self.parse(frame.as_str().unwrap_or_default())
     }
 

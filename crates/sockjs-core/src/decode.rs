@@ -255,9 +255,10 @@ pub(crate) fn decode_one(payload: &str, limits: Limits) -> Result<Vec<Message>, 
     if limits.messages == 0 { Err(DecodeError::TooManyMessages) } else { Ok(vec![message]) }
 }
 
-/// Decodes one JSON string, of any length. A lone surrogate becomes U+FFFD.
-pub(crate) fn decode_string(payload: &str) -> Result<Message, DecodeError> {
-    let mut reader = Reader::new(payload, Limits::new(usize::MAX));
+/// Decodes one string of a script, of any length: a JSON string that may have the escape `\'` too, as Spring writes it.
+/// A lone surrogate becomes U+FFFD.
+pub(crate) fn decode_script(payload: &str) -> Result<Message, DecodeError> {
+    let mut reader = Reader { is_script: true, ..Reader::new(payload, Limits::new(usize::MAX)) };
     reader.expect(b'"')?;
     let string = reader.string()?;
     reader.end()?;
@@ -288,6 +289,8 @@ pub(crate) fn decode_close(payload: &str) -> Result<(u16, String), DecodeError> 
 struct Reader<'a> {
     payload: &'a str,
     limits: Limits,
+    /// Whether JavaScript's `\'` is an escape too.
+    is_script: bool,
     at: usize,
     /// The buffer for strings with escapes, so that a message gets memory of its exact size.
     unescaped: String,
@@ -297,7 +300,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(payload: &'a str, limits: Limits) -> Self {
-        Self { payload, limits, at: 0, unescaped: String::new(), surrogates: Vec::new() }
+        Self { payload, limits, is_script: false, at: 0, unescaped: String::new(), surrogates: Vec::new() }
     }
 
     /// The next byte that is not white space.
@@ -403,6 +406,7 @@ impl<'a> Reader<'a> {
                         b'r' => '\r',
                         b't' => '\t',
                         b'u' => self.unicode_escape()?,
+                        b'\'' if self.is_script => '\'',
                         _ => return Err(ReadError::Malformed),
                     };
                     self.unescaped.push(char);

@@ -132,6 +132,12 @@ p("c[3000,\"Go away!\"]")
 
     let frames = |body: &str| frames(Transport::JsonpPolling, body);
     assert_eq!(frames("/**/callback(\"o\");\r\n"), [Ok(Frame::Open)]);
+    assert_eq!(
+        frames("/**/a(\"a[\\\"it\\'s\\\",\\\"\\/\\u003C\\\"]\");\r\n"),
+        [messages(["it's", "/<"])],
+        "Spring's escapes"
+    );
+    assert_eq!(frames("/**/a(\"a[\\\"it\\\\'s\\\"]\");\r\n"), [MALFORMED], "no escape of JSON");
     assert_eq!(frames("\u{feff}\r\n_jp.a-1$(\"a[\\\"x\\\"]\");\n"), [messages(["x"])]);
     for body in [
         "o\n",
