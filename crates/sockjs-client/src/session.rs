@@ -54,6 +54,7 @@ enum SinkState {
     Idle,
     Sending(Operation<SendError>),
     Flushing(Operation<FlushError>),
+    Closing(Operation<FlushError>),
 }
 
 impl Session {
@@ -240,13 +241,17 @@ impl Sink<Message> for Session {
                 self.sink = SinkState::Sending(Box::pin(async move { sender.send(message).await }));
                 Ok(())
             }
-            other => Ok(other?),
+            other => {
+                // A flush that nobody has waited for was one of the messages before this one.
+                self.sink = SinkState::Idle;
+                Ok(other?)
+            }
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         ready!(self.as_mut().poll_ready(cx))?;
-        if let SinkState::Idle = self.sink {
+        if !matches!(self.sink, SinkState::Flushing(_)) {
             let sender = self.sender.clone();
             self.sink = SinkState::Flushing(Box::pin(async move { sender.flush().await }));
         }
@@ -259,13 +264,13 @@ impl Sink<Message> for Session {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         ready!(self.as_mut().poll_ready(cx))?;
         self.close_by(sockjs_core::close::NORMAL);
-        if let SinkState::Idle = self.sink {
+        if !matches!(self.sink, SinkState::Closing(_)) {
             let ended = wait(self.ended.clone());
-            self.sink = SinkState::Flushing(Box::pin(async move {
+            self.sink = SinkState::Closing(Box::pin(async move {
                 if ended.await.was_clean() { Ok(()) } else { Err(FlushError) }
             }));
         }
-        let SinkState::Flushing(closing) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        let SinkState::Closing(closing) = &mut self.sink else { return Poll::Ready(Ok(())) };
         let closed = ready!(closing.as_mut().poll(cx));
         self.sink = SinkState::Idle;
         Poll::Ready(Ok(closed?))
