@@ -270,7 +270,8 @@ impl Client {
             Some(base_url) => self.url.replaced_by(base_url),
             None => Ok(self.url.clone()),
         };
-        let url = url.map_err(|error| ConnectError::Info(Error::InvalidRequest(error.to_string())))?;
+        let url =
+            url.map_err(|error| ConnectError::Info(Error::InvalidResponse(error.to_string().into())))?;
         let mut tried = Vec::new();
         for &transport in &self.transports {
             if transport.is_socket() && !info.websocket {
@@ -420,7 +421,7 @@ async fn info(http: &Http, url: &EndpointUrl) -> Result<Bytes, Error> {
     // The browser's client takes any body. A page is what a wrong URL brings, and to say so helps more than to fail later.
     if body.trim_ascii_start().starts_with(b"<") {
         return Err(Error::InvalidResponse(
-            "/info is a page, not JSON: the URL is not that of a SockJS endpoint",
+            "/info is a page, not JSON: the URL is not that of a SockJS endpoint".into(),
         ));
     }
     Ok(body)

@@ -1,7 +1,9 @@
 //! The task of a session: what comes from the server goes into one queue, and what comes out of the other goes to the
 //! server.
 
-use std::{fmt, future::pending, sync::Arc, time::Duration};
+use std::{fmt, future::pending, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
 
 use sockjs_core::{CloseFrame, Frame, Message};
 use tokio::{
@@ -90,6 +92,8 @@ enum End {
     Server(CloseFrame),
     /// By this side.
     Local(CloseFrame),
+    /// By this side, which has waited for as long as closing may take.
+    TimedOut,
     Failed(Error),
 }
 
@@ -108,25 +112,40 @@ impl Driver {
                 settings: &settings,
             };
             let sending = async {
-                let end = sending.run(closing.clone()).await;
+                // Whatever the sending half waits for: a server that does not answer, or does not read.
+                let mut deadline = pin!(deadline(closing.clone(), settings.close_timeout));
+                let end = tokio::select! {
+                    biased;
+                    end = sending.run(closing.clone()) => end,
+                    _ = &mut deadline => End::TimedOut,
+                };
                 if let End::Failed(_) = end {
-                    sleep(LINGER).await;
+                    _ = timeout(LINGER, deadline).await;
                 }
                 end
             };
+            // In turn, one half is polled first: each of them can use up what tokio allows a task until it yields, again and
+            // again, and what is polled behind it then makes no progress.
             tokio::select! {
-                biased;
                 end = receiving => end,
                 end = sending => end,
             }
         };
-        let unsent = Unsent { messages: outgoing.into_rest(), uncertain: in_flight };
+        // A WebSocket's close frame, or the answer to the server's: the library only sends it when it is asked to. If the
+        // connection does not take it now, the end has to say it.
+        _ = sender.end().now_or_never();
+        let unsent = Unsent { messages: outgoing.into_rest().await, uncertain: in_flight };
         let all_sent = unsent.messages.is_empty() && unsent.uncertain.is_empty();
         let local = closing.borrow().clone().filter(|_| all_sent);
         let event = match (end, local) {
             (End::Server(frame) | End::Local(frame), _) => CloseEvent::clean(frame),
             // The answer to this side's close frame, or the end of a connection that was to end.
-            (End::Failed(Error::Closed(_) | Error::Lost(_)), Some(frame)) => CloseEvent::clean(frame),
+            (End::Failed(Error::Closed(_) | Error::Lost(_)) | End::TimedOut, Some(frame)) => {
+                CloseEvent::clean(frame)
+            }
+            (End::TimedOut, None) => {
+                CloseEvent::failed(Error::Sending(Box::new(Error::TimedOut(settings.close_timeout))))
+            }
             (End::Failed(Error::Closed(frame)), None) if !settings.is_framed => CloseEvent::clean(frame),
             (End::Failed(error), _) => CloseEvent::failed(error),
         };
@@ -172,6 +191,12 @@ async fn receive(
 async fn requested(closing: &mut watch::Receiver<Option<CloseFrame>>) -> CloseFrame {
     let frame = closing.wait_for(Option::is_some).await.ok().and_then(|frame| frame.clone());
     frame.unwrap_or(sockjs_core::close::NORMAL)
+}
+
+/// Waits until this side closes the session, and then as long as that may take.
+async fn deadline(mut closing: watch::Receiver<Option<CloseFrame>>, time: Duration) {
+    requested(&mut closing).await;
+    sleep(time).await;
 }
 
 struct Sending<'a> {
@@ -226,7 +251,6 @@ impl Sending<'_> {
     /// Sends what is queued, and then the close frame.
     async fn finish(&mut self, frame: CloseFrame) -> End {
         self.outgoing.close();
-        let time = self.settings.close_timeout;
         let rest = async {
             let (messages, bytes) = (self.settings.max_batch_messages, self.settings.max_batch_bytes);
             while let Some(batch) = self.outgoing.batch(messages, bytes).await {
@@ -239,11 +263,9 @@ impl Sending<'_> {
             }
             Ok(())
         };
-        match timeout(time, rest).await {
-            Ok(Err(error)) => End::Failed(error),
-            Ok(Ok(())) => End::Local(frame),
-            Err(_) if self.in_flight.is_empty() => End::Local(frame),
-            Err(_) => End::Failed(Error::Sending(Box::new(Error::TimedOut(time)))),
+        match rest.await {
+            Ok(()) => End::Local(frame),
+            Err(error) => End::Failed(error),
         }
     }
 }

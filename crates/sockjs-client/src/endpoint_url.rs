@@ -53,8 +53,9 @@ impl EndpointUrl {
 
     /// The URL that the server names in its place, with the application's query unless it has one.
     pub(crate) fn replaced_by(&self, base_url: &str) -> Result<Self, InvalidUrl> {
-        let base = self.0.join(base_url).map_err(|error| InvalidUrl(format!("base_url: {error}")))?;
-        let mut base = Self::parse(base.as_str())?;
+        let invalid = |error: &dyn std::fmt::Display| InvalidUrl(format!("base_url: {error}"));
+        let base = self.0.join(base_url).map_err(|error| invalid(&error))?;
+        let mut base = Self::parse(base.as_str()).map_err(|error| invalid(&error))?;
         if self.is_secure() && !base.is_secure() {
             return Err(InvalidUrl("base_url leads from https to http".to_owned()));
         }

@@ -1,6 +1,6 @@
 //! Why a session does not open, or ends without a close frame of the server's.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, header};
@@ -22,9 +22,11 @@ pub enum Error {
     /// A redirect is such an answer: neither browsers' WebSockets nor this client follow it. Its `Location` is in the
     /// headers.
     Refused(Box<Response<Bytes>>),
-    /// The server's answer is none of the protocol: it is too long, or not of the type that was asked for.
-    InvalidResponse(&'static str),
-    /// The session did not open within this time.
+    /// The server's answer is none of the protocol: it is too long, or not of the type that was asked for, or its
+    /// `base_url` is no URL of an endpoint.
+    InvalidResponse(Cow<'static, str>),
+    /// The session did not open within this time, or, as the source of [`Sending`](Self::Sending), messages did not
+    /// leave within the [`close_timeout`](crate::Client::close_timeout).
     TimedOut(Duration),
     /// The server closed the session with this frame.
     Closed(CloseFrame),
@@ -105,7 +107,7 @@ impl fmt::Display for Error {
             Self::Silent(time) => write!(f, "the server was silent for {time:?}"),
             Self::SessionLost => f.write_str("the server lost the session"),
             Self::FrameTooLong => f.write_str("the server sent a frame that is too long"),
-            Self::Sending(error) => write!(f, "messages could not be sent: {error}"),
+            Self::Sending(error) => write!(f, "messages could not be sent: {}", SendingError(error)),
         }
     }
 }
@@ -115,6 +117,18 @@ impl std::error::Error for Error {
         match self {
             Self::Sending(error) => Some(error.as_ref()),
             _ => None,
+        }
+    }
+}
+
+/// The error of a request that carried messages.
+struct SendingError<'a>(&'a Error);
+
+impl fmt::Display for SendingError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Error::TimedOut(time) => write!(f, "the server has not taken them within {time:?}"),
+            error => error.fmt(f),
         }
     }
 }

@@ -172,7 +172,9 @@ pub(crate) async fn whole(response: Response<Incoming>) -> Result<Bytes, Error> 
     }
     match read(response.into_body()).await {
         (body, Ended::Complete) => Ok(body),
-        (_, Ended::TooLong) => Err(Error::InvalidResponse("the server's answer is longer than 64 KiB")),
+        (_, Ended::TooLong) => {
+            Err(Error::InvalidResponse("the server's answer is longer than 64 KiB".into()))
+        }
         (_, Ended::Broken(error)) => Err(Error::Lost(error)),
     }
 }

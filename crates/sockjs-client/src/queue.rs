@@ -174,17 +174,20 @@ impl Receiver {
     }
 
     /// Closes the queue and returns what is left in it.
-    pub(crate) fn into_rest(mut self) -> Vec<Message> {
+    pub(crate) async fn into_rest(mut self) -> Vec<Message> {
         self.close();
-        let next = self.next.take();
-        let rest = std::iter::from_fn(|| self.items.try_recv().ok());
-        next.into_iter()
-            .chain(rest)
-            .filter_map(|item| match item {
-                Item::Message(message, _) => Some(message),
-                Item::Flush(_) => None,
-            })
-            .collect()
+        let mut rest = Vec::new();
+        let mut keep = |item| {
+            if let Item::Message(message, _) = item {
+                rest.push(message);
+            }
+        };
+        self.next.take().into_iter().for_each(&mut keep);
+        // Unlike `try_recv`, this waits for a message that another thread is just about to append.
+        while let Some(item) = self.items.recv().await {
+            keep(item);
+        }
+        rest
     }
 }
 
@@ -265,7 +268,7 @@ mod tests {
         sender.send("a".into()).await.unwrap();
         let mut second = pin!(sender.send("b".into()));
         assert!(second.as_mut().now_or_never().is_none());
-        assert_eq!(receiver.into_rest(), ["a"]);
+        assert_eq!(receiver.into_rest().await, ["a"]);
         assert_eq!(second.await.unwrap_err(), "b");
         assert!(matches!(sender.try_send("c".into()), Err(TrySendError::Closed(message)) if message == "c"));
         sender.flush().await.unwrap_err();

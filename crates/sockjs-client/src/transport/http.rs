@@ -11,7 +11,7 @@ use sockjs_core::{
     body::{FrameDecoder, FrameError},
     decode::DecodeError,
 };
-use tokio::time::sleep;
+use tokio::{task::coop::consume_budget, time::sleep};
 use url::Url;
 
 use super::{Settings, unless_silent};
@@ -74,6 +74,8 @@ impl Receiver {
 
     pub(crate) async fn next(&mut self) -> Result<Frame, Error> {
         loop {
+            // A server that sends what says nothing, without a pause, must not hold up this thread.
+            consume_budget().await;
             let Some(response) = &mut self.response else {
                 self.request().await?;
                 continue;
@@ -142,10 +144,10 @@ impl Receiver {
         if self.transport == Transport::EventSource
             && !content_type.to_ascii_lowercase().starts_with(b"text/event-stream")
         {
-            return Err(Error::InvalidResponse("the server's answer is no event stream"));
+            return Err(Error::InvalidResponse("the server's answer is no event stream".into()));
         }
         let decoder = FrameDecoder::new(self.transport, self.settings.max_frame_bytes, self.settings.limits);
-        let decoder = decoder.ok_or(Error::InvalidResponse("a WebSocket has no response"))?;
+        let decoder = decoder.ok_or_else(|| Error::InvalidResponse("a WebSocket has no response".into()))?;
         self.response = Some(Frames { body: response.into_body(), decoder, piece: Bytes::new() });
         self.has_frame = false;
         Ok(())

@@ -120,6 +120,13 @@ impl Sender {
         }
     }
 
+    /// Ends the session, as far as the connection takes what is to be said.
+    pub(crate) async fn end(&mut self) {
+        if let Self::WebSocket(socket) = self {
+            socket.end().await;
+        }
+    }
+
     /// How often to ask whether the server is there, so that it is never silent.
     pub(crate) fn ping_interval(&self) -> Option<Duration> {
         match self {

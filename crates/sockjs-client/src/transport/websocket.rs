@@ -13,6 +13,7 @@ use sockjs_core::{
     CloseFrame, Frame, Message, Transport,
     decode::{DecodeError, Limits},
 };
+use tokio::task::coop::consume_budget;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -32,6 +33,9 @@ use crate::{
 
 /// The read buffer of a socket: most are idle most of the time.
 const READ_BUFFER: usize = 8 << 10;
+
+/// An interval of no time is none.
+const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(1);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -58,7 +62,8 @@ pub(super) async fn open(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refused(response).await);
     }
-    let subprotocol = check(&response, &accept, offered).map_err(Error::InvalidResponse)?;
+    let subprotocol =
+        check(&response, &accept, offered).map_err(|what| Error::InvalidResponse(what.into()))?;
     let io = hyper::upgrade::on(response).await.map_err(|error| Error::Lost(error.into()))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -87,6 +92,13 @@ fn check(
     let value = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if !value(header::UPGRADE).is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
         return Err("the server switched to a protocol that is not WebSocket");
+    }
+    let mut options =
+        response.headers().get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let is_upgrade =
+        |options: &str| options.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
+    if !options.any(is_upgrade) {
+        return Err("the server switched protocols without `Connection: Upgrade`");
     }
     if value(header::SEC_WEBSOCKET_ACCEPT) != Some(accept) {
         return Err("the server answered the handshake of another WebSocket");
@@ -118,6 +130,8 @@ impl Receiver {
             return Ok(Frame::Open);
         }
         loop {
+            // A server that sends frames which say nothing, without a pause, must not hold up this thread.
+            consume_budget().await;
             let message = match unless_silent(self.server_timeout, self.stream.next()).await? {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => return Err(lost(error)),
@@ -182,9 +196,15 @@ impl Sender {
         self.sink.send(WsMessage::Close(Some(frame))).await.map_err(lost)
     }
 
+    /// Sends the close frame that is due: the answer to the server's, or one without a code, as a browser does it.
+    pub(crate) async fn end(&mut self) {
+        // A connection that is lost does not take it.
+        _ = self.sink.close().await;
+    }
+
     /// Often enough that one ping may be lost.
     pub(crate) fn ping_interval(&self) -> Option<Duration> {
-        self.server_timeout.map(|time| time / 3)
+        self.server_timeout.map(|time| (time / 3).max(SHORTEST_PING_INTERVAL))
     }
 
     pub(crate) async fn ping(&mut self) -> Result<(), Error> {
