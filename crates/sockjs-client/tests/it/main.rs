@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
+mod bad_servers;
 mod closing;
 mod fallback;
 mod proxy;

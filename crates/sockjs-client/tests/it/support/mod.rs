@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub(crate) mod proxy;
+pub(crate) mod raw;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -22,6 +23,26 @@ pub(crate) const FRAMED: [Transport; 6] = [
     Transport::XhrPolling,
     Transport::JsonpPolling,
 ];
+
+/// The transports that receive by requests.
+pub(crate) const HTTP: [Transport; 5] = [
+    Transport::XhrStreaming,
+    Transport::EventSource,
+    Transport::HtmlFile,
+    Transport::XhrPolling,
+    Transport::JsonpPolling,
+];
+
+/// A frame as a transport has it in the body of a response.
+pub(crate) fn framed(transport: Transport, frame: &str) -> String {
+    let quoted = frame.replace('\\', "\\\\").replace('"', "\\\"");
+    match transport {
+        Transport::EventSource => format!("data: {frame}\r\n\r\n"),
+        Transport::HtmlFile => format!("<script>\np(\"{quoted}\");\n</script>\r\n"),
+        Transport::JsonpPolling => format!("/**/_jp.a(\"{quoted}\");\r\n"),
+        _ => format!("{frame}\n"),
+    }
+}
 
 /// A server in a runtime of its own, so that all of its connections break when the value is dropped.
 pub(crate) struct Server {
