@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     echo(&mut session, time / 2).await?;
     let (began, used) = (Instant::now(), processor_time()?);
     let echoed = echo(&mut session, time).await?;
-    let (took, used) = (began.elapsed(), processor_time()? - used);
+    let (took, used) = (began.elapsed(), (processor_time()? - used).max(TICK));
     println!("{:.0} {:.0}", echoed as f64 / used.as_secs_f64(), echoed as f64 / took.as_secs_f64());
     Ok(())
 }
@@ -53,11 +53,14 @@ async fn echo(session: &mut sockjs_client::Session, time: Duration) -> Result<u6
     }
 }
 
+/// The unit in which Linux says it.
+const TICK: Duration = Duration::from_millis(10);
+
 /// What this process has used so far, by Linux.
 fn processor_time() -> Result<Duration, Box<dyn Error>> {
-    // Fields 14 and 15, of which the name in parentheses may have spaces; in ticks of 10 ms.
+    // Fields 14 and 15, of which the name in parentheses may have spaces.
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit_once(')').ok_or("no name")?.1.split_whitespace().skip(11).take(2);
     let ticks: u64 = fields.map(str::parse::<u64>).sum::<Result<_, _>>()?;
-    Ok(Duration::from_millis(10 * ticks))
+    Ok(TICK * u32::try_from(ticks)?)
 }

@@ -58,7 +58,9 @@ impl Error {
             Self::TimedOut(_) => return CloseFrame::from_static(2007, "Transport timed out"),
             Self::FrameTooLong => return CloseFrame::from_static(1009, "Frame too long"),
             Self::SessionLost => "Server lost session",
-            Self::Sending(_) => "Sending error",
+            Self::Sending(error) => {
+                return CloseFrame::new(1006, format!("Sending error: {}", SendingError(error)));
+            }
             Self::Silent(_) => "Server silent",
             Self::Lost(_) => "Connection lost",
             Self::Connect(_) => "Cannot connect to server",
