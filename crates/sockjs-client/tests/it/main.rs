@@ -7,6 +7,7 @@ mod closing;
 mod fallback;
 mod proxy;
 mod support;
+mod tables;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transports;
