@@ -6,6 +6,7 @@ mod bad_servers;
 mod closing;
 mod fallback;
 mod proxy;
+mod servers;
 mod support;
 mod tables;
 #[cfg(feature = "rustls")]

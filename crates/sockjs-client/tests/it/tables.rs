@@ -19,7 +19,7 @@ fn path(relative: &str) -> PathBuf {
 
 /// Puts a table between its marks in a document. Cells that change from one run to the next begin with `~`, and are not
 /// compared.
-fn check_table(document: &str, name: &str, table: &str) {
+pub(crate) fn check_table(document: &str, name: &str, table: &str) {
     let file = path(document);
     let text = fs::read_to_string(&file).unwrap();
     let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
