@@ -25,12 +25,40 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What a driver works with, besides its transport.
 #[derive(Debug)]
 pub(crate) struct Driver {
+    /// The first field: it has to be dropped before the application sees the end of its messages.
+    pub(crate) ended: EndSender,
     pub(crate) incoming: queue::Sender,
     pub(crate) outgoing: queue::Receiver,
     /// The close frame of this side, once it closes the session.
     pub(crate) closing: watch::Receiver<Option<CloseFrame>>,
-    pub(crate) ended: watch::Sender<Option<Ended>>,
     pub(crate) settings: Settings,
+}
+
+/// Tells how the session has ended, even if its task is stopped or panics.
+#[derive(Debug)]
+pub(crate) struct EndSender(watch::Sender<Option<Ended>>);
+
+impl EndSender {
+    pub(crate) fn new() -> (Self, watch::Receiver<Option<Ended>>) {
+        let (sender, receiver) = watch::channel(None);
+        (Self(sender), receiver)
+    }
+
+    /// Only the first end counts.
+    fn send(&self, event: CloseEvent, unsent: Unsent) {
+        self.0.send_if_modified(|ended| {
+            let is_first = ended.is_none();
+            ended.get_or_insert(Ended { event, unsent });
+            is_first
+        });
+    }
+}
+
+impl Drop for EndSender {
+    fn drop(&mut self) {
+        let event = CloseEvent::failed(Error::Lost("the session's task was stopped".into()));
+        self.send(event, Unsent::default());
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +128,7 @@ enum End {
 impl Driver {
     /// Runs an open session to its end.
     pub(crate) async fn run(self, halves: Halves) {
-        let Self { incoming, mut outgoing, closing, ended, settings } = self;
+        let Self { incoming, mut outgoing, closing, settings, ended } = self;
         let Halves { mut receiver, mut sender, .. } = halves;
         let mut in_flight = Vec::new();
         let end = {
@@ -150,7 +178,7 @@ impl Driver {
             (End::Failed(error), _) => CloseEvent::failed(error),
         };
         tracing::debug!(%event, unsent = unsent.messages.len(), "the session has ended");
-        ended.send_replace(Some(Ended { event, unsent }));
+        ended.send(event, unsent);
         // Only now does the application see the end of its messages: it can ask for the reason then.
         drop(incoming);
     }

@@ -15,7 +15,7 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     close_event::CloseEvent,
-    driver::{Driver, Ended, Settings, Unsent},
+    driver::{Driver, EndSender, Ended, Settings, Unsent},
     error::Error,
     queue::{self, queue},
     send_error::{FlushError, SendError, SinkError},
@@ -68,9 +68,9 @@ impl Session {
         let (to_application, incoming) = queue(receive_queue_bytes);
         let (to_server, outgoing) = queue(send_queue_bytes);
         let (closing, close_requests) = watch::channel(None);
-        let (end, ended) = watch::channel(None);
+        let (end, ended) = EndSender::new();
         let driver =
-            Driver { incoming: to_application, outgoing, closing: close_requests, ended: end, settings };
+            Driver { ended: end, incoming: to_application, outgoing, closing: close_requests, settings };
         let subprotocol = halves.subprotocol.take();
         let task = tokio::spawn(driver.run(halves)).abort_handle();
         let sender = Sender { queue: to_server, transport };
@@ -281,8 +281,8 @@ impl Sink<Message> for Session {
 async fn wait(mut ended: watch::Receiver<Option<Ended>>) -> CloseEvent {
     match ended.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(ended)) => ended.event.clone(),
-        // Its task was aborted: the runtime is shutting down.
-        _ => CloseEvent::failed(Error::Lost("the runtime has shut down".into())),
+        // It is told before its sender is gone.
+        _ => CloseEvent::failed(Error::Lost("the session's task was stopped".into())),
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod bad_servers;
 mod closing;
+mod docs;
 mod fallback;
+mod faults;
 mod proxy;
 mod servers;
 mod support;

@@ -62,10 +62,6 @@ impl Request {
         path.rsplit('/').next().unwrap_or_default()
     }
 
-    pub(crate) fn target(&self) -> &str {
-        self.head.split(' ').nth(1).unwrap_or_default()
-    }
-
     /// The value of a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
