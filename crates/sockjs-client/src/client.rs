@@ -311,7 +311,7 @@ impl Client {
     }
 
     /// Uses these connections.
-    #[cfg(feature = "test")]
+    #[cfg(any(test, feature = "test"))]
     pub(crate) fn with_pool(mut self, pool: Pool) -> Self {
         self.pool = Arc::new(OnceLock::from(pool));
         self
@@ -435,3 +435,6 @@ fn retransmission_timeout(round_trip: Duration) -> Duration {
         Duration::from_millis(300) + round_trip
     }
 }
+
+#[cfg(test)]
+mod tests;

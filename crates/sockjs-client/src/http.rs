@@ -35,6 +35,11 @@ const MAX_HEAD: usize = 64 << 10;
 /// A request on a connection that the server is closing would fail, and nobody would know whether it was read.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How many cookies a session keeps, as many as most browsers keep of a domain
+/// ([RFC 6265, section 6.1](https://www.rfc-editor.org/rfc/rfc6265#section-6.1) has 50 for the least). More would bring
+/// a longer header with every request, and a server may set some with every answer.
+const MAX_COOKIES: usize = 180;
+
 const USER_AGENT: &str = concat!("sockjs-client/", env!("CARGO_PKG_VERSION"));
 
 /// The connections of a client, which all of its sessions share.
@@ -149,12 +154,21 @@ impl Http {
         let response = answer.map_err(|error| {
             if error.is_connect() { Error::Connect(error.into()) } else { Error::Lost(error.into()) }
         })?;
-        let mut cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = response.headers().get_all(header::SET_COOKIE).iter();
-        let set = set.filter_map(|cookie| RawCookie::parse(cookie.to_str().ok()?.to_owned()).ok());
-        cookies.store_response_cookies(set, url);
-        drop(cookies);
+        self.keep_cookies(url, response.headers());
         Ok(response)
+    }
+
+    /// Keeps the cookies that an answer sets.
+    fn keep_cookies(&self, url: &Url, headers: &HeaderMap) {
+        let mut cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = headers.get_all(header::SET_COOKIE).iter();
+        for cookie in set.filter_map(|cookie| RawCookie::parse(cookie.to_str().ok()?.to_owned()).ok()) {
+            let has_room = cookies.iter_unexpired().count() < MAX_COOKIES;
+            if has_room || cookies.iter_any().any(|kept| kept.name() == cookie.name()) {
+                // One that the rules forbid, such as one of another domain, is not taken.
+                _ = cookies.insert_raw(&cookie, url);
+            }
+        }
     }
 }
 
@@ -211,4 +225,104 @@ async fn read(mut body: Incoming) -> (Bytes, Ended) {
         }
     };
     (whole.freeze(), ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::Connector;
+
+    const ENDPOINT: &str = "https://h/app/info?q";
+
+    fn http(headers: &[(&'static str, &'static str)]) -> Http {
+        let pool = Pool::new(Connector::tcp(), Connector::tcp());
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect::<HeaderMap>();
+        Http::new(pool, Url::parse(ENDPOINT).unwrap().origin(), headers, CookieStore::default())
+    }
+
+    /// The values of a header in a request to this URL.
+    fn sent(http: &Http, url: &str, name: header::HeaderName) -> Vec<String> {
+        let url = Url::parse(url).unwrap();
+        let headers = [(header::ACCEPT, "*/*")];
+        let request = http.request(Method::POST, &url, &headers, Bytes::new()).unwrap();
+        let values = request.headers().get_all(name).into_iter();
+        values.map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    fn set(http: &Http, url: &str, cookies: &[&str]) {
+        let headers = cookies
+            .iter()
+            .map(|cookie| (header::SET_COOKIE, HeaderValue::from_str(cookie).unwrap()))
+            .collect::<Vec<_>>();
+        let mut map = HeaderMap::new();
+        map.extend(headers);
+        http.keep_cookies(&Url::parse(url).unwrap(), &map);
+    }
+
+    #[test]
+    fn headers_replace_those_of_the_client_and_go_to_the_own_origin_only() {
+        let http = http(&[("user-agent", "mine"), ("x-a", "1"), ("x-b", "2")]);
+        let own = "https://h:443/anything";
+        assert_eq!(sent(&http, own, header::USER_AGENT), ["mine"]);
+        assert_eq!(sent(&http, own, header::ACCEPT), ["*/*"]);
+        assert_eq!(sent(&http, own, "x-b".parse().unwrap()), ["2"]);
+        for other in ["http://h/app", "https://h:8443/app", "https://a.h/app", "https://h.b/app"] {
+            assert_eq!(sent(&http, other, header::USER_AGENT), [USER_AGENT], "{other}");
+            assert!(sent(&http, other, "x-a".parse().unwrap()).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_header_may_have_several_values() {
+        let http = http(&[("accept", "a"), ("accept", "b")]);
+        assert_eq!(sent(&http, ENDPOINT, header::ACCEPT), ["a", "b"]);
+    }
+
+    #[test]
+    fn cookies_come_back_until_they_expire() {
+        let http = http(&[("cookie", "mine=1")]);
+        assert_eq!(sent(&http, ENDPOINT, header::COOKIE), ["mine=1"]);
+        set(
+            &http,
+            ENDPOINT,
+            &["a=1; Path=/; HttpOnly", "b=2", "c=3; Path=/app/xhr; Secure", "d=4; Max-Age=0"],
+        );
+        // Without a path, a cookie is for the folder that set it.
+        let of = |url| sent(&http, url, header::COOKIE).concat().split("; ").map(str::to_owned).collect();
+        let mut cookies: Vec<String> = of("https://h/app/x");
+        cookies.sort_unstable();
+        assert_eq!(cookies, ["a=1", "b=2", "mine=1"]);
+        cookies = of("https://h/app/xhr");
+        cookies.sort_unstable();
+        assert_eq!(cookies, ["a=1", "b=2", "c=3", "mine=1"]);
+        assert_eq!(sent(&http, "https://h/other", header::COOKIE), ["mine=1; a=1"]);
+        set(&http, "https://h/", &["a=2; Path=/", "b=; Path=/app; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]);
+        assert_eq!(sent(&http, "https://h/app/x", header::COOKIE), ["mine=1; a=2"]);
+    }
+
+    #[test]
+    fn cookies_are_for_their_host() {
+        let http = http(&[]);
+        set(&http, ENDPOINT, &["a=1; Path=/", "evil=1; Domain=other"]);
+        assert!(sent(&http, "https://other/", header::COOKIE).is_empty());
+        assert!(sent(&http, "https://a.h/", header::COOKIE).is_empty());
+        assert_eq!(sent(&http, "https://h:8443/", header::COOKIE), ["a=1"], "a cookie has no port");
+    }
+
+    #[test]
+    fn cookies_are_bounded() {
+        let http = http(&[]);
+        for number in 0..1000 {
+            set(&http, ENDPOINT, &[&format!("a{number}=1"), "not a cookie", "=", ""]);
+        }
+        let cookies = sent(&http, ENDPOINT, header::COOKIE).concat();
+        assert_eq!(cookies.split("; ").count(), MAX_COOKIES);
+        // Those that are there can change.
+        set(&http, ENDPOINT, &["a0=2", "b=3"]);
+        let cookies = sent(&http, ENDPOINT, header::COOKIE).concat();
+        assert!(cookies.contains("a0=2") && !cookies.contains("b=3"), "{cookies}");
+    }
 }

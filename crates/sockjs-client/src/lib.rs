@@ -21,6 +21,8 @@ mod endpoint_url;
 mod error;
 mod http;
 mod info;
+#[cfg(test)]
+mod memory;
 mod queue;
 mod reconnect;
 mod send_error;

@@ -1,0 +1,318 @@
+//! How sessions open and end, by the clock: against servers in memory, under a paused clock.
+
+use sockjs_core::CloseFrame;
+
+use super::*;
+use crate::memory::{Answer, client, ok, timed};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn head() -> String {
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_owned()
+}
+
+/// The errors of the transports, in their order.
+fn tried(error: ConnectError) -> Vec<(Transport, Error)> {
+    match error {
+        ConnectError::Transports(tried) => tried,
+        ConnectError::Info(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn info_may_take_eight_seconds() {
+    let (client, log) = client("http://h/app", |_| Answer::Silence);
+    let (time, result) = timed(client.connect()).await;
+    let error = result.unwrap_err();
+    assert_eq!(time, 8000 * MS);
+    assert_eq!(error.close_frame().code(), 1002);
+    assert_eq!(error.to_string(), "/info: no session within 8s");
+    assert_eq!(log.names(), ["info"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_transport_has_two_round_trips_and_then_comes_the_next() {
+    // Below 100 ms, 300 ms are added; above, it is four times as long.
+    for (info, least, each) in [(50, 0, 700), (100, 0, 800), (200, 0, 1600), (50, 3000, 3000), (50, 10, 700)]
+    {
+        let (client, log) = client("http://h/app?q=1", move |seen| match seen.name() {
+            "info" => Answer::after(info * MS, ok("{}")),
+            _ => Answer::Silence,
+        });
+        let (time, result) = timed(client.open_timeout(least * MS).connect()).await;
+        assert_eq!(time, (info + 4 * each) * MS);
+        let error = result.unwrap_err();
+        assert_eq!(error.close_frame(), CloseFrame::from_static(2000, "All transports failed"));
+        for ((transport, error), expected) in tried(error).into_iter().zip(ORDER) {
+            assert_eq!(transport, *expected);
+            assert!(matches!(error, Error::TimedOut(time) if time == each * MS), "{transport}: {error}");
+        }
+        assert_eq!(log.names(), ["info", "websocket", "xhr_streaming", "eventsource", "xhr"]);
+        let starts: Vec<_> = log.all().iter().skip(1).map(|seen| seen.at).collect();
+        assert_eq!(starts, (0..4).map(|at| (info + at * each) * MS).collect::<Vec<_>>());
+        let sessions: std::collections::BTreeSet<_> = log
+            .all()
+            .iter()
+            .skip(1)
+            .map(|seen| seen.target().split('/').nth(3).unwrap().to_owned())
+            .collect();
+        assert_eq!(sessions.len(), 4, "each attempt is a session of its own");
+        assert!(
+            log.all().iter().all(|seen| seen.target().ends_with("?q=1")),
+            "the query is on every request"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_transport_alone_has_five_seconds() {
+    for transport in
+        [Transport::WebSocket, Transport::RawWebSocket, Transport::EventSource, Transport::XhrPolling]
+    {
+        for (least, most) in [(0, 5000), (100, 5000), (7000, 7000)] {
+            let (client, log) = client("http://h/app", |_| Answer::Silence);
+            let (time, result) = timed(client.open_timeout(least * MS).open(transport)).await;
+            assert!(matches!(result.unwrap_err(), Error::TimedOut(time) if time == most * MS), "{transport}");
+            assert_eq!(time, most * MS);
+            assert_eq!(log.all().len(), 1, "without a look at /info");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn info_may_switch_websocket_off() {
+    let (client, log) = client("http://h/app", |seen| match seen.name() {
+        "info" => Answer::ok("{\"websocket\":false}"),
+        _ => Answer::Parts(vec![(MS, head()), (MS, "o\n".into()), (1000 * MS, "c[3000,\"bye\"]\n".into())]),
+    });
+    let transports = [Transport::RawWebSocket, Transport::WebSocket, Transport::XhrStreaming];
+    let mut session = client.transports(transports).connect().await.unwrap();
+    assert_eq!(session.transport(), Transport::XhrStreaming);
+    assert_eq!(log.names(), ["info", "xhr_streaming"]);
+    assert_eq!(session.recv().await, None);
+    assert_eq!(session.close_event().unwrap().code(), 3000);
+}
+
+#[tokio::test]
+async fn a_client_without_transports_says_so() {
+    let (client, _) = client("http://h/app", |_| Answer::ok("{\"websocket\":false}"));
+    let error = client.transports([Transport::WebSocket]).connect().await.unwrap_err();
+    assert_eq!(error.to_string(), "no transport is enabled");
+    assert_eq!(error.close_frame().code(), 2000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_applications_codes_end_the_search() {
+    for (code, is_final) in
+        [(1000, true), (3000, true), (4999, true), (1002, false), (2010, false), (5000, false)]
+    {
+        let (client, log) = client("http://h/app", move |seen| match seen.name() {
+            "info" => Answer::ok("{}"),
+            "websocket" => Answer::at_once("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+            "eventsource" => Answer::ok(&format!("data: c[{code},\"why\"]\r\n\r\n")),
+            _ => Answer::ok(&format!("c[{code},\"why\"]\n")),
+        });
+        let error = client.connect().await.unwrap_err();
+        let (expected, asked) = if is_final { (code, 3) } else { (2000, 5) };
+        assert_eq!(error.close_frame().code(), expected, "{error}");
+        assert_eq!(log.all().len(), asked, "{code}");
+    }
+}
+
+/// A server that names another one, with which sessions are opened and messages exchanged.
+#[tokio::test(start_paused = true)]
+async fn a_base_url_takes_the_place_of_the_url_but_not_the_headers() {
+    for (base_url, host, path) in [
+        ("http://other/base/", "other", "/base/"),
+        ("//other/base", "other", "/base/"),
+        ("/base", "h", "/base/"),
+        ("base", "h", "/base/"),
+        ("http://other:81/base?p=2", "other", "/base/"),
+    ] {
+        let info = format!("{{\"base_url\":\"{base_url}\"}}");
+        let (client, log) = client("http://h/app?q=1", move |seen| match seen.name() {
+            "info" => {
+                Answer::at_once(ok(&info).replace("\r\n\r\n", "\r\nSet-Cookie: node=1; Path=/\r\n\r\n"))
+            }
+            "xhr_send" => Answer::ok(""),
+            _ => Answer::Parts(vec![(MS, head()), (MS, "o\n".into())]),
+        });
+        let client =
+            client.transports([Transport::XhrStreaming]).header("authorization", "secret").cookie("a", "b");
+        let session = client.connect().await.unwrap();
+        session.send("x").await.unwrap();
+        session.flush().await.unwrap();
+        let all = log.all();
+        assert_eq!(log.names(), ["info", "xhr_streaming", "xhr_send"]);
+        assert!(all[0].host == "h" && all[0].target() == "/app/info?q=1" && all[0].head.contains("secret"));
+        assert_eq!(all[2].body, "[\"x\"]");
+        for seen in &all[1..] {
+            assert_eq!(seen.host, host, "{base_url}");
+            assert!(seen.target().starts_with(path), "{base_url}: {}", seen.target());
+            let query = if base_url.contains('?') { "?p=2" } else { "?q=1" };
+            assert!(seen.target().ends_with(query), "{base_url}: {}", seen.target());
+            let is_own = host == "h";
+            assert_eq!(seen.head.contains("authorization: secret"), is_own, "{base_url}: {}", seen.head);
+            assert_eq!(seen.head.contains("a=b") && seen.head.contains("node=1"), is_own, "{}", seen.head);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_carry_the_query_and_the_cookies_that_were_set() {
+    for (transport, path, send) in
+        [(Transport::XhrPolling, "xhr", "xhr_send"), (Transport::JsonpPolling, "jsonp", "jsonp_send")]
+    {
+        let (client, log) = client("http://h/app?q=1&x", move |seen| {
+            let is_first = !seen.head.contains("a=1");
+            let frame = if transport == Transport::XhrPolling { "o\n" } else { "/**/_jp.a(\"o\");\r\n" };
+            match (seen.name().contains("send"), is_first) {
+                (true, _) => Answer::ok("ok"),
+                (_, true) => {
+                    Answer::at_once(ok(frame).replace("\r\n\r\n", "\r\nSet-Cookie: a=1; Path=/\r\n\r\n"))
+                }
+                _ => Answer::Silence,
+            }
+        });
+        let session = client.open(transport).await.unwrap();
+        session.send("x").await.unwrap();
+        session.flush().await.unwrap();
+        let all = log.all();
+        assert_eq!(all.len(), 3);
+        assert!(all[1..].iter().all(|seen| seen.head.contains("cookie: a=1")), "{all:?}");
+        let polls: Vec<_> = all.iter().filter(|seen| seen.name() == path).collect();
+        assert!(polls.len() == 2 && all.iter().any(|seen| seen.name() == send), "{all:?}");
+        assert!(polls.iter().all(|seen| seen.target().contains("?q=1&x")), "{polls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_lost_after_exactly_its_time() {
+    let (client, _) = client("http://h/app", |_| {
+        Answer::Parts(vec![(MS, head()), (MS, "o\n".into()), (74_999 * MS, "h\n".into())])
+    });
+    let mut session = client.open(Transport::XhrStreaming).await.unwrap();
+    let (time, end) = timed(session.recv()).await;
+    assert_eq!((time, end), ((74_999 + 75_000) * MS, None));
+    assert!(
+        matches!(session.close_event().unwrap().error(), Some(Error::Silent(time)) if *time == 75_000 * MS)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_answers_are_asked_for_ever_more_rarely() {
+    let (client, log) =
+        client(
+            "http://h/app",
+            |seen| if seen.at.is_zero() { Answer::after(MS, ok("o\n")) } else { Answer::ok("") },
+        );
+    let session = client.open(Transport::XhrPolling).await.unwrap();
+    // The first poll has brought a frame, so the second one came at once.
+    tokio::time::sleep(60_000 * MS).await;
+    let at: Vec<_> = log.all().iter().map(|seen| seen.at).collect();
+    let pauses: Vec<_> =
+        at.windows(2).map(|pair| pair[1] - pair[0]).filter(|pause| !pause.is_zero()).collect();
+    assert_eq!(pauses[..7], [MS, 10 * MS, 20 * MS, 40 * MS, 80 * MS, 160 * MS, 320 * MS]);
+    assert!(
+        pauses.iter().all(|pause| *pause <= 5000 * MS) && pauses.last() == Some(&(5000 * MS)),
+        "{pauses:?}"
+    );
+    drop(session);
+}
+
+/// The receiving half may still say why, for a second.
+#[tokio::test(start_paused = true)]
+async fn a_refused_message_waits_for_the_reason() {
+    for (says_why, delay) in [(true, 999), (false, 1001)] {
+        let (client, _) = client("http://h/app", move |seen| match seen.name() {
+            "xhr_send" => Answer::at_once("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+            _ => Answer::Parts(vec![
+                (Duration::ZERO, head()),
+                (Duration::ZERO, "o\n".into()),
+                (delay * MS, "c[3000,\"why\"]\n".into()),
+            ]),
+        });
+        let mut session = client.open(Transport::XhrStreaming).await.unwrap();
+        session.send("x").await.unwrap();
+        let (time, end) = timed(session.recv()).await;
+        assert_eq!((time, end), (delay.min(1000) * MS, None));
+        let event = session.close_event().unwrap();
+        assert_eq!(event.was_clean(), says_why, "{event}");
+        assert_eq!(session.unsent().uncertain, ["x"]);
+    }
+}
+
+/// A request that is not answered, one that is refused while the session closes, and none.
+#[tokio::test(start_paused = true)]
+async fn a_close_takes_no_longer_than_it_may() {
+    for (answer, close, time, was_clean) in [
+        (None, 5000, 5000, false),
+        (None, 100, 100, false),
+        (Some(50), 5000, 50, true),
+        (Some(5001), 5000, 5000, false),
+    ] {
+        let (client, _) = client("http://h/app", move |seen| match (seen.name(), answer) {
+            ("xhr_send", Some(delay)) => Answer::after(delay * MS, ok("")),
+            ("xhr_send", None) => Answer::Silence,
+            _ => Answer::Parts(vec![(Duration::ZERO, head()), (Duration::ZERO, "o\n".into())]),
+        });
+        let session = client.close_timeout(close * MS).open(Transport::XhrStreaming).await.unwrap();
+        session.send("x").await.unwrap();
+        tokio::task::yield_now().await;
+        let (took, event) = timed(session.close(3000, "bye")).await;
+        let event = event.unwrap();
+        assert_eq!((took, event.was_clean()), (time * MS, was_clean), "{event}");
+        assert_eq!(session.unsent().uncertain.is_empty(), was_clean);
+    }
+    // The second that a refused message waits for its reason is no longer than that.
+    let (client, _) = client("http://h/app", move |seen| match seen.name() {
+        "xhr_send" => Answer::at_once("HTTP/1.1 500 Oh No\r\nContent-Length: 0\r\n\r\n"),
+        _ => Answer::Parts(vec![(Duration::ZERO, head()), (Duration::ZERO, "o\n".into())]),
+    });
+    let session = client.close_timeout(300 * MS).open(Transport::XhrStreaming).await.unwrap();
+    session.send("x").await.unwrap();
+    let (took, event) = timed(session.close(3000, "bye")).await;
+    assert_eq!(took, 300 * MS);
+    assert!(event.unwrap().reason().contains("500"), "the reason is not lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_flushes_and_closes_what_came_last() {
+    use futures_util::SinkExt;
+
+    let (client, log) = client("http://h/app", move |seen| match seen.name() {
+        "xhr_send" => Answer::after(1000 * MS, ok("")),
+        _ => Answer::Parts(vec![(Duration::ZERO, head()), (Duration::ZERO, "o\n".into())]),
+    });
+    let mut session = client.open(Transport::XhrStreaming).await.unwrap();
+    session.feed("a".into()).await.unwrap();
+    timeout(10 * MS, SinkExt::flush(&mut session)).await.unwrap_err();
+    session.feed("b".into()).await.unwrap();
+    let (time, flushed) = timed(SinkExt::flush(&mut session)).await;
+    flushed.unwrap();
+    assert_eq!(time, 1990 * MS, "both requests are answered");
+    session.feed("c".into()).await.unwrap();
+    timeout(10 * MS, SinkExt::flush(&mut session)).await.unwrap_err();
+    let (time, closed) = timed(SinkExt::close(&mut session)).await;
+    closed.unwrap();
+    assert_eq!(time, 990 * MS);
+    assert_eq!(session.close_event().unwrap().code(), 1000);
+    assert_eq!(log.names(), ["xhr_streaming", "xhr_send", "xhr_send", "xhr_send"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_told_before_anything_is() {
+    let bad: [fn(Client) -> Client; 4] = [
+        |client| client.header("a b", "c"),
+        |client| client.header("a", "b\n"),
+        |client| client.cookie("", ""),
+        |client| client.subprotocols(["a\u{7f}"]),
+    ];
+    for change in bad {
+        let (client, log) = client("http://h/app", |_| Answer::Silence);
+        let client = change(client);
+        assert!(matches!(client.open(Transport::XhrPolling).await.unwrap_err(), Error::InvalidRequest(_)));
+        assert!(matches!(client.connect().await.unwrap_err(), ConnectError::Info(Error::InvalidRequest(_))));
+        assert!(log.all().is_empty());
+    }
+}

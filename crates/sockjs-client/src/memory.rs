@@ -1,0 +1,187 @@
+//! Servers in memory, for unit tests under a paused clock.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    client::Client,
+    connector::{Connector, Dial, Dialing, Stream},
+    http::Pool,
+};
+
+/// A request: when it came, to which host, and its head.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) at: Duration,
+    pub(crate) host: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    pub(crate) fn target(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// The last part of the path.
+    pub(crate) fn name(&self) -> &str {
+        self.target().split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// What a server does with a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Sends bytes, each behind a delay, and takes the next request.
+    Parts(Vec<(Duration, String)>),
+    /// Says nothing, as long as the connection lasts.
+    Silence,
+}
+
+impl Answer {
+    pub(crate) fn at_once(text: impl Into<String>) -> Self {
+        Self::after(Duration::ZERO, text)
+    }
+
+    pub(crate) fn after(delay: Duration, text: impl Into<String>) -> Self {
+        Self::Parts(vec![(delay, text.into())])
+    }
+
+    /// A response of status 200 with this body.
+    pub(crate) fn ok(body: &str) -> Self {
+        Self::at_once(ok(body))
+    }
+}
+
+pub(crate) fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Seen>>>);
+
+impl Log {
+    pub(crate) fn all(&self) -> Vec<Seen> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.all().iter().map(|seen| seen.name().to_owned()).collect()
+    }
+}
+
+/// A client whose connections, to any host, lead to this server.
+pub(crate) fn client(url: &str, answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> (Client, Log) {
+    let log = Log::default();
+    let server = Server { began: Instant::now(), log: log.clone(), answer: Arc::new(answer) };
+    let connector = Connector::new(server);
+    (Client::new(url).unwrap().with_pool(Pool::new(connector.clone(), connector)), log)
+}
+
+#[derive(Clone)]
+struct Server {
+    began: Instant,
+    log: Log,
+    answer: Arc<dyn Fn(&Seen) -> Answer + Send + Sync>,
+}
+
+impl Dial for Server {
+    fn dial(&self, uri: Uri) -> Dialing {
+        let (client, server) = tokio::io::duplex(64 << 10);
+        tokio::spawn(self.clone().serve(server, uri.host().unwrap_or_default().to_owned()));
+        Box::pin(async { Ok(Stream::new(TokioIo::new(End(client)))) })
+    }
+}
+
+impl Server {
+    async fn serve(self, mut io: DuplexStream, host: String) {
+        let mut buffer = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&buffer).into_owned();
+            let request = text.split_once("\r\n\r\n").and_then(|(head, rest)| {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let length = length.map_or(0, |length| length.parse().unwrap());
+                (rest.len() >= length).then(|| (head.to_owned(), rest[..length].to_owned()))
+            });
+            let Some((head, body)) = request else {
+                if io.read_buf(&mut buffer).await.unwrap_or_default() == 0 {
+                    return;
+                }
+                continue;
+            };
+            buffer.drain(..head.len() + 4 + body.len());
+            let seen = Seen { at: self.began.elapsed(), host: host.clone(), head, body };
+            self.log.0.lock().unwrap().push(seen.clone());
+            match (self.answer)(&seen) {
+                Answer::Parts(parts) => {
+                    for (delay, text) in parts {
+                        sleep(delay).await;
+                        if io.write_all(text.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Answer::Silence => _ = io.read_to_end(&mut buffer).await,
+            }
+        }
+    }
+}
+
+/// The client's end of a connection.
+struct End(DuplexStream);
+
+impl AsyncRead for End {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl Connection for End {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+/// How long a future takes.
+pub(crate) async fn timed<T>(future: impl Future<Output = T>) -> (Duration, T) {
+    let began = Instant::now();
+    let value = future.await;
+    (began.elapsed(), value)
+}
