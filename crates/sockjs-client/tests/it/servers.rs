@@ -110,7 +110,7 @@ async fn closing(mut session: ServerSession, printed: Arc<Mutex<Vec<String>>>) {
     while let Some(message) = session.recv().await {
         let text = message.as_str().unwrap_or_default();
         match text.strip_prefix("close ").and_then(|rest| rest.split_once(' ')) {
-            Some((code, reason)) => _ = session.close(code.parse().unwrap_or(1000), reason.to_owned()),
+            Some((code, reason)) => session.close(code.parse().unwrap_or(1000), reason.to_owned()),
             None => {
                 name = text.to_owned();
                 session.send(message).await.ok();
