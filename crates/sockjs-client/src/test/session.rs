@@ -2,6 +2,7 @@
 
 use std::{future::Future, panic::Location, time::Duration};
 
+use serde::Serialize;
 use sockjs_core::{Frame, Message, Transport};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -92,6 +93,38 @@ impl TestSession {
         }
     }
 
+    /// Sends a value as JSON: see [`send`](Self::send).
+    ///
+    /// # Panics
+    /// It cannot be JSON, or as [`send`](Self::send).
+    #[track_caller]
+    pub fn send_json<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+    ) -> impl Future<Output = ()> + Send + use<'_, T> {
+        match Message::json(value) {
+            Ok(message) => self.send(message),
+            Err(error) => failed(Location::caller(), &format!("the value is no JSON: {error}")),
+        }
+    }
+
+    /// Receives the next message, which is JSON: compare it with that of `serde_json::json!`.
+    ///
+    /// # Panics
+    /// It is not, or as [`recv`](Self::recv).
+    #[track_caller]
+    pub fn recv_json(&mut self) -> impl Future<Output = serde_json::Value> + Send {
+        let caller = Location::caller();
+        let received = self.recv();
+        async move {
+            let message = received.await;
+            match message.parse_json() {
+                Ok(value) => value,
+                Err(error) => failed(caller, &format!("{message:?} is no JSON: {error}")),
+            }
+        }
+    }
+
     /// Waits for this long, in which no message is to arrive and the session is not to end. Heartbeats may come.
     ///
     /// # Panics
@@ -107,6 +140,27 @@ impl TestSession {
                 Ok(None) => {
                     failed(caller, &format!("the session was to stay open, and has ended{}", how(session)))
                 }
+            }
+        }
+    }
+
+    /// Waits for this long, in which no frame is to arrive: neither a message nor a heartbeat.
+    ///
+    /// # Panics
+    /// A frame arrives, or the session ends.
+    #[track_caller]
+    pub fn expect_silence(&mut self, time: Duration) -> impl Future<Output = ()> + Send {
+        let caller = Location::caller();
+        // What has come before is not meant.
+        let _ = self.last_frame();
+        async move {
+            match timeout(time, self.frames.recv()).await {
+                Err(_) => {}
+                Ok(Some(frame)) => failed(caller, &format!("{frame:?} came, and nothing was to come")),
+                Ok(None) => failed(
+                    caller,
+                    &format!("the session was to stay open, and has ended{}", how(&self.session)),
+                ),
             }
         }
     }
