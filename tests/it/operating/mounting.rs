@@ -13,11 +13,12 @@ use axum::{
 use axum_sockjs::{Options, Session, SockJs};
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
+use sockjs_client::test::TestClient;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt};
 
 use crate::support::{
     apps::{echo, open_to_all},
-    in_process::{Client, call, expect_message, get, info, none, text},
+    in_process::{Client, call, expect_message, get, none, text},
     mounts::{Mount, mounts},
 };
 
@@ -30,7 +31,7 @@ async fn an_endpoint_works_wherever_it_is_mounted() {
             assert_eq!(response.status(), StatusCode::OK, "{what}: {uri}");
             assert_eq!(text(response).await, "Welcome to SockJS!\n", "{what}: {uri}");
         }
-        assert_eq!(info(&app, prefix).await["origins"][0], "*:*", "{what}");
+        assert_eq!(TestClient::new(app.clone(), prefix).info().await["origins"][0], "*:*", "{what}");
         for missing in ["/nothing", "//", "//info", "/a/b/c", "/x/y/xhr/"] {
             let response = get(&app, &format!("{prefix}{missing}")).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{what}: {missing}");
@@ -115,10 +116,10 @@ async fn an_endpoint_gets_the_state_of_its_router() {
         .route("/page", on_get(|State(name): State<String>| async { name }))
         .merge(endpoint.into_router("/app"));
     // The same routes may get several states; the sessions are still those of one endpoint.
-    for (id, state) in [("x", "one"), ("y", "two")] {
+    for state in ["one", "two"] {
         let app = Router::new().nest("/a", routes.clone()).with_state(state.to_owned());
         assert_eq!(text(get(&app, "/a/page").await).await, state);
-        expect_message(&Client::new(&app, "/a/app", id), state).await;
+        expect_message(&app, "/a/app", state).await;
     }
     assert_eq!(handle.stats().total().opened, 2);
 }
@@ -152,8 +153,12 @@ async fn a_layer_takes_its_prefix_and_nothing_else() {
     let app = Router::new().fallback_service(
         SockJs::new(none).layer("/prefix").layer(Router::new().route("/prefix/info", on_get("hidden"))),
     );
-    expect_message(&Client::new(&app, "/prefix", "x"), "none").await;
-    assert_eq!(info(&app, "/prefix").await["cookie_needed"], false, "the endpoint comes first");
+    expect_message(&app, "/prefix", "none").await;
+    assert_eq!(
+        TestClient::new(app, "/prefix").info().await["cookie_needed"],
+        false,
+        "the endpoint comes first"
+    );
 }
 
 #[test]

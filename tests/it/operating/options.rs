@@ -38,9 +38,9 @@ async fn each_transport_can_be_switched_off() {
             assert_eq!(status, expected, "{transport} without {off}");
         }
         let websocket = has_sockets && off != Transport::WebSocket;
-        assert_eq!(info(&app, "/app").await["websocket"], websocket, "without {off}");
+        assert_eq!(info(&app).await["websocket"], websocket, "without {off}");
         let on_again = with_options(Options::new().disable(off).enable(off));
-        assert_eq!(info(&on_again, "/app").await["websocket"], has_sockets);
+        assert_eq!(info(&on_again).await["websocket"], has_sockets);
     }
 }
 
@@ -96,10 +96,10 @@ async fn cors_can_be_left_to_others() {
 
 #[tokio::test(start_paused = true)]
 async fn urls_can_be_told_to_clients() {
-    assert!(info(&with_options(Options::new()), "/app").await.get("base_url").is_none());
+    assert!(info(&with_options(Options::new())).await.get("base_url").is_none());
     let app =
         with_options(Options::new().base_url("https://node7.example/app").client_url("/js/sockjs.js?v=1"));
-    assert_eq!(info(&app, "/app").await["base_url"], "https://node7.example/app");
+    assert_eq!(info(&app).await["base_url"], "https://node7.example/app");
     for page in ["/app/iframe.html", "/app/iframe-1.6.1.html"] {
         let page = text(get(&app, page).await).await;
         assert!(page.contains(r#"<script src="/js/sockjs.js?v=1"></script>"#), "{page}");

@@ -15,7 +15,7 @@ async fn a_cookie_of_ones_own_is_set_on_session_urls() {
         HeaderValue::try_from(format!("node={node}; Path=/; Secure")).ok()
     });
     let app = with_options(Options::new().cookie(cookie));
-    assert_eq!(info(&app, "/app").await["cookie_needed"], true);
+    assert_eq!(info(&app).await["cookie_needed"], true);
     for (method, uri, has_cookie) in [
         ("POST", "/app/000/x/xhr", true),
         ("POST", "/app/000/x/xhr_send", true),
@@ -37,6 +37,6 @@ async fn a_cookie_of_ones_own_is_set_on_session_urls() {
     }
     for (cookie, needed) in [(Cookie::off(), false), (Cookie::jsessionid().into(), true)] {
         let app = with_options(Options::new().cookie(cookie));
-        assert_eq!(info(&app, "/app").await["cookie_needed"], needed);
+        assert_eq!(info(&app).await["cookie_needed"], needed);
     }
 }

@@ -28,7 +28,7 @@ use crate::support::{
 /// A session, and its client with the response that receives.
 async fn receiving(options: Options) -> (Stage, Client, Receiving, Session) {
     let mut stage = Stage::new(options);
-    let (down, session) = stage.open(Transport::XhrStreaming).await;
+    let (down, session) = stage.open_by_hand(Transport::XhrStreaming).await;
     let receiving = down.current.expect("a stream goes on");
     (stage, down.client, receiving, session)
 }

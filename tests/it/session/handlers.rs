@@ -12,18 +12,19 @@ use axum::{
     BoxError, Extension, Router,
     body::Body,
     extract::{ConnectInfo, OriginalUri, Path, Query, State},
-    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri},
+    http::{HeaderMap, Method, Request, StatusCode, Uri},
     response::Response,
 };
 use axum_sockjs::{
     CloseFrame, CloseReason, Cookie, Cors, Message, Options, ResponseFuture, SendError, Sender, Session,
     SockJs, SockJsHandle, SockJsLayer, SockJsMiddleware, Transport,
 };
+use sockjs_client::test::TestClient;
 use tower::Service;
 
 use crate::support::{
-    in_process::{Client, captured, expect_message, http_transports, none, open_with, text},
-    soon,
+    apps::open_to_all,
+    in_process::{Client, Stage, expect_message, none, transports},
 };
 
 #[derive(Debug, Clone)]
@@ -56,8 +57,8 @@ async fn eight(
 ) {
     assert_eq!(session.peer_addr(), Some(peer));
     assert_eq!(session.sender().peer_addr(), Some(peer));
-    let (headers, user) = (headers.len(), &query["user"]);
-    let text = format!("{} {method} {original} {headers} {room} {user} {tag} {peer}", app.name);
+    let (host, user) = (headers["host"].to_str().unwrap(), &query["user"]);
+    let text = format!("{} {method} {original} {host} {room} {user} {tag} {peer}", app.name);
     session.send(text).await.ok();
 }
 
@@ -108,34 +109,31 @@ async fn whoever(
 
 #[tokio::test(start_paused = true)]
 async fn handlers_take_none_to_sixteen_extractors() {
+    let eight = SockJs::new(eight).with_state(App { name: "app" });
     let app = Router::new()
         .nest_service("/none", SockJs::new(none))
         .nest_service("/one", SockJs::new(one).with_state(App { name: "app" }))
         .nest_service("/three", SockJs::new(three))
         .nest_service("/sixteen", SockJs::new(sixteen).identity(whoever))
-        .nest(
-            "/room/{id}",
-            Router::new().nest_service("/eight", SockJs::new(eight).with_state(App { name: "app" })),
-        )
+        .nest("/room/{id}", Router::new().nest_service("/eight", eight))
         .layer(Extension("extended"));
-    expect_message(&Client::new(&app, "/none", "x"), "none").await;
-    expect_message(&Client::new(&app, "/one", "x"), "app").await;
-    expect_message(&Client::new(&app, "/sixteen", "x"), "POST /").await;
+    expect_message(&app, "/none", "none").await;
+    expect_message(&app, "/one", "app").await;
+    expect_message(&app, "/sixteen", "POST /").await;
 
-    let three = Client::new(&app, "/three", "x");
-    let open = open_with(&app, "/three/000/x/xhr?t=1", |request| {
-        request.headers_mut().insert("x-test", HeaderValue::from_static("header"));
-    });
-    assert_eq!(text(open.await).await, "o\n");
-    assert_eq!(three.poll().await, r#"a["POST header /?t=1"]"#);
+    // Legacy transports have a parameter of their own in the query.
+    for transport in transports().filter(|transport| !transport.is_legacy()) {
+        let is_xhr = matches!(transport, Transport::XhrStreaming | Transport::XhrPolling);
+        let method = if is_xhr { Method::POST } else { Method::GET };
+        let client = TestClient::new(app.clone(), "/three?t=1").header("x-test", "header");
+        let mut three = client.open(transport).await.unwrap();
+        assert_eq!(three.recv().await, *format!("{method} header /?t=1"), "{transport}");
 
-    let eight = Client::new(&app, "/room/7/eight", "x");
-    let open = open_with(&app, "/room/7/eight/000/x/xhr?user=ann", |request| {
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4000))));
-    });
-    assert_eq!(text(open.await).await, "o\n");
-    let expected = r#"a["app POST /room/7/eight?user=ann 0 7 ann extended 192.0.2.1:4000"]"#;
-    assert_eq!(eight.poll().await, expected);
+        let client = TestClient::new(app.clone(), "/room/7/eight?user=ann").peer(([192, 0, 2, 1], 4000));
+        let mut eight = client.open(transport).await.unwrap();
+        let told = format!("app {method} /room/7/eight?user=ann app.test 7 ann extended 192.0.2.1:4000");
+        assert_eq!(eight.recv().await, *told, "{transport}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,12 +143,12 @@ async fn closures_are_handlers_and_may_capture() {
         session.send(format!("{greeting} {}", query.len())).await.ok();
     });
     let app = Router::new().nest_service("/app", endpoint);
-    expect_message(&Client::new(&app, "/app", "x"), "hello 0").await;
-    expect_message(&Client::new(&app, "/app", "y"), "hello 0").await;
+    expect_message(&app, "/app", "hello 0").await;
+    expect_message(&app, "/app", "hello 0").await;
 
     let asynchronous = SockJs::new(async |session: Session| session.send("hello").await.unwrap());
     let app = Router::new().nest_service("/app", asynchronous);
-    expect_message(&Client::new(&app, "/app", "x"), "hello").await;
+    expect_message(&app, "/app", "hello").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,9 +162,9 @@ async fn handlers_may_return_nothing_a_result_or_never() {
         "x".parse::<u8>().map(drop)
     };
     let forever = |session: Session| async move {
+        session.send("forever").await.ok();
         loop {
-            session.send("forever").await.ok();
-            session.closed().await;
+            std::future::pending::<()>().await;
         }
     };
     let app = Router::new()
@@ -174,14 +172,18 @@ async fn handlers_may_return_nothing_a_result_or_never() {
         .nest_service("/parsed", SockJs::new(parsed))
         .nest_service("/forever", SockJs::new(forever));
     for (name, end) in [
-        ("boxed", Some(r#"c[4001,"log in again"]"#)),
-        ("parsed", Some(r#"c[1011,"Internal error"]"#)),
+        ("boxed", Some(r#"4001 "log in again""#)),
+        ("parsed", Some(r#"1011 "Internal error""#)),
         ("forever", None),
     ] {
-        let client = Client::new(&app, &format!("/{name}"), "x");
-        expect_message(&client, name).await;
-        if let Some(end) = end {
-            assert_eq!(client.poll().await, end);
+        let client = TestClient::new(app.clone(), name);
+        for transport in [Transport::XhrStreaming, Transport::XhrPolling] {
+            let mut session = client.open(transport).await.unwrap();
+            assert_eq!(session.recv().await, name, "{transport}");
+            match end {
+                Some(end) => assert_eq!(session.closed().await.to_string(), end, "{transport}"),
+                None => session.heartbeat().await,
+            }
         }
     }
 }
@@ -213,19 +215,19 @@ async fn a_handler_that_is_checked_is_as_it_was() {
         .nest_service("/app", SockJs::new(checked).with_state(App { name: "checked" }))
         .nest_service("/check", SockJs::new(check))
         .nest_service("/too", SockJs::new(checked_too));
-    expect_message(&Client::new(&app, "/app", "x"), "checked").await;
-    expect_message(&Client::new(&app, "/too", "x"), "too").await;
+    expect_message(&app, "/app", "checked").await;
+    expect_message(&app, "/too", "too").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_of_axum_is_the_answer_too() {
-    let app = Router::new().nest_service(
-        "/app",
-        SockJs::new(|_: Extension<App>, session: Session| async move { drop(session) }),
-    );
-    let response = open_with(&app, "/app/000/x/xhr", |_| {}).await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(text(response).await.contains("Extension"));
+    let endpoint = SockJs::new(|_: Extension<App>, session: Session| async move { drop(session) });
+    let client = TestClient::new(endpoint.options(open_to_all(Options::new())), "/");
+    for transport in transports() {
+        let refusal = client.open(transport).await.unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::INTERNAL_SERVER_ERROR, "{transport}");
+        assert!(refusal.text().contains("Extension"), "{transport}: {refusal}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,45 +235,42 @@ async fn state_may_come_late_and_options_early() {
     let endpoint: SockJs<App> = SockJs::new(one).options(Options::new().max_sessions(1));
     let handle = endpoint.handle();
     let endpoint = endpoint.with_state(App { name: "late" });
-    let app = Router::new().nest_service("/app", endpoint);
-    expect_message(&Client::new(&app, "/app", "x"), "late").await;
-    assert_eq!(open_with(&app, "/app/000/y/xhr", |_| {}).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let client = TestClient::new(endpoint, "/");
+    let mut late = client.open(Transport::XhrPolling).await.unwrap();
+    assert_eq!(late.recv().await, "late");
+    let refusal = client.open(Transport::XhrPolling).await.unwrap_err();
+    assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(handle.len(), 0, "the handler has returned");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_tells_its_transport_and_an_id_of_its_own() {
-    let (endpoint, mut sessions) = captured();
-    let app = Router::new().nest_service("/app", endpoint);
-    let mut ids = Vec::new();
+    let mut stage = Stage::new(Options::new());
     let mut open = Vec::new();
-    for transport in http_transports() {
-        let client = Client::new(&app, "/app", &format!("{transport}"));
-        let mut receiving = client.receive(transport).await;
-        assert_eq!(receiving.frame().await.as_deref(), Some("o"));
-        let session = soon("a session", sessions.recv()).await.unwrap();
+    for transport in transports() {
+        let (client, session) = stage.open(transport).await;
         assert_eq!((session.transport(), session.sender().transport()), (transport, transport));
-        assert_eq!((session.sender().id(), session.peer_addr()), (session.id(), None));
-        assert!(!ids.contains(&session.id()));
-        ids.push(session.id());
-        open.push((receiving, session));
+        assert_eq!(session.sender().id(), session.id());
+        assert!(open.iter().all(|(_, other): &(_, Session)| other.id() != session.id()));
+        let debug = format!("{session:?} {:?}", session.sender());
+        let has = |what: String| debug.contains(&what);
+        assert!(has(session.id().to_string()) && has(format!("{transport:?}")), "{debug}");
+        open.push((client, session));
     }
-    let (_, session) = &open[0];
-    let debug = format!("{session:?} {:?}", session.sender());
-    assert!(debug.contains(&session.id().to_string()) && debug.contains("XhrStreaming"), "{debug}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_id_of_a_session_is_not_made_from_the_protocols() {
-    let (endpoint, mut sessions) = captured();
-    let app = Router::new().nest_service("/app", endpoint.clone()).nest_service("/same", endpoint);
+    let mut stage = Stage::new(Options::new());
+    let app =
+        Router::new().nest("/one", stage.endpoint.app.clone()).nest("/same", stage.endpoint.app.clone());
     // One that would be a fine UUID itself.
     let id = "c0ffee00-0000-4000-8000-000000000000";
-    let client = Client::new(&app, "/app", id);
-    assert_eq!(client.poll().await, "o");
-    let first = soon("a session", sessions.recv()).await.unwrap();
+    assert_eq!(Client::new(&app, "/one/app", id).poll().await, "o");
+    let first = stage.session().await;
     assert_ne!(first.id().to_string(), id);
-    let second = Client::new(&app, "/same", id);
+    assert_eq!(first.peer_addr(), None, "this server tells none");
+    let second = Client::new(&app, "/same/app", id);
     first.send("one endpoint at two places").await.unwrap();
     assert_eq!(second.poll().await, r#"a["one endpoint at two places"]"#);
 }
@@ -337,19 +336,18 @@ fn types_can_be_kept_and_shared() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handle_counts_the_open_sessions() {
-    let (endpoint, mut sessions) = captured();
-    let handle = endpoint.handle();
-    let app = Router::new().nest_service("/app", endpoint.options(Options::new()));
+    let mut stage = Stage::new(Options::new());
+    let handle = stage.endpoint.handle.clone();
     assert!(handle.is_empty());
     let mut open = Vec::new();
-    for count in 1..=3 {
-        assert_eq!(Client::new(&app, "/app", &format!("x{count}")).poll().await, "o");
-        open.push(soon("a session", sessions.recv()).await.unwrap());
+    for (transport, count) in transports().zip(1..) {
+        open.push(stage.open(transport).await);
         assert_eq!((handle.len(), handle.clone().len()), (count, count));
     }
-    assert!(format!("{handle:?}").contains("len: 3"), "{handle:?}");
-    open[0].close(3000, "");
-    assert_eq!(handle.len(), 2);
+    let count = open.len();
+    assert!(format!("{handle:?}").contains(&format!("len: {count}")), "{handle:?}");
+    open[0].1.close(3000, "");
+    assert_eq!(handle.len(), count - 1);
     drop(open);
     assert!(handle.is_empty());
 }

@@ -1,7 +1,7 @@
 //! What the log says of a session.
 
 use axum::{BoxError, body::Body, http::Request};
-use axum_sockjs::{CloseFrame, Options, SendError, Session};
+use axum_sockjs::{CloseFrame, Options, SendError, Session, Transport};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::support::{
@@ -43,7 +43,7 @@ async fn a_late_panic_is_logged_with_its_connection() {
         panic!("while cleaning up");
     };
     let endpoint = Endpoint::new(handler, Options::new());
-    assert_eq!(endpoint.client("a").poll().await, "o");
+    endpoint.open(Transport::XhrPolling).await.abort();
     let id = ids.recv().await.unwrap().to_string();
     pass(DELAY * 4).await;
     assert!(log.text().contains(&id), "{}", log.text());
@@ -56,7 +56,7 @@ where
 {
     let log = Log::start(tracing::Level::DEBUG);
     let endpoint = Endpoint::new(handler, Options::new());
-    assert_eq!(endpoint.client("a").poll().await, "o");
+    endpoint.open(Transport::XhrPolling).await.abort();
     pass(DELAY * 2).await;
     let text = log.text();
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("returned an error")).collect();

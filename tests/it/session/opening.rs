@@ -16,13 +16,14 @@ use axum::{
 };
 use axum_sockjs::{Options, Session, SockJs, Transport};
 use futures_util::FutureExt as _;
+use sockjs_client::test::{Refusal, TestClient};
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
 use crate::support::{
     apps::open_to_all,
     in_process::{
-        ANOTHER, Client, DELAY, Endpoint, Stage, call, forgotten, header, http_transports, pass,
-        receiving_url, text, wrapped,
+        ANOTHER, Client, DELAY, Endpoint, Stage, call, forgotten, http_transports, pass, receiving_url, text,
+        transports, wrapped,
     },
     settle, soon,
 };
@@ -51,26 +52,32 @@ async fn endpoints_do_not_share_their_sessions() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_holds_as_many_sessions_as_it_may() {
     let mut stage = Stage::new(Options::new().max_sessions(2));
-    let (first, session) = stage.open(Transport::XhrPolling).await;
+    let (mut first, session) = stage.open(Transport::XhrPolling).await;
     let (_second, _other) = stage.open(Transport::XhrStreaming).await;
-    for transport in http_transports() {
-        let (method, name) = receiving_url(transport);
-        let response = stage.endpoint.client("c").call(method, name, "").await;
-        // That of an `EventSource` is a close frame: see `policy::limits::max_sessions`.
-        let event_source = transport == Transport::EventSource;
-        let expected = if event_source { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        assert_eq!(response.status(), expected, "{transport}");
-        assert_eq!(header(&response, header::RETRY_AFTER), "5");
-        assert_eq!(header(&response, header::SET_COOKIE), "");
+    let client = TestClient::new(stage.endpoint.app.clone(), "/app");
+    for transport in transports() {
+        expect_overload(transport, &client.open(transport).await.unwrap_err());
     }
     session.try_send("a").unwrap();
-    assert_eq!(first.client.poll().await, r#"a["a"]"#, "those that are there are served");
+    assert_eq!(first.recv().await, "a", "those that are there are served");
     session.close(3000, "");
-    assert_eq!(first.client.poll().await, r#"c[3000,""]"#);
-    let response = stage.endpoint.client("c").call("POST", "xhr", "").await;
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "it is remembered for its delay");
+    assert_eq!(first.closed().await.code(), 3000);
+    let refusal = client.open(Transport::XhrPolling).await.unwrap_err();
+    assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE, "it is remembered for its delay");
     pass(DELAY).await;
-    assert_eq!(stage.endpoint.client("c").poll().await, "o");
+    let _third = stage.open(Transport::XhrPolling).await;
+}
+
+/// An endpoint without room, or without time. An `EventSource` may ask again at once after a 503.
+fn expect_overload(transport: Transport, refusal: &Refusal) {
+    if transport == Transport::EventSource {
+        let told = refusal.close_frame().map(ToString::to_string);
+        assert_eq!(told.as_deref(), Some(r#"1013 "Try again later""#), "{refusal}");
+    } else {
+        assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE, "{transport}");
+        assert_eq!(refusal.header(header::RETRY_AFTER), "5");
+        assert_eq!(refusal.header(header::SET_COOKIE), "");
+    }
 }
 
 /// An extractor that takes as long as the test lets it, then lets in whom it likes.
@@ -140,46 +147,44 @@ async fn while_extractors_run_there_is_no_session_yet() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_answers_the_opening_request() {
-    for transport in http_transports() {
+    for transport in transports() {
         let gate = Gate::default();
         let endpoint = gate.endpoint(Options::new());
+        let client = TestClient::new(endpoint.app.clone(), "/app").header("origin", "http://other");
         for _ in 0..2 {
             gate.opened.notify_one();
-            let mut request = with_secret(transport);
-            request.headers_mut().remove("x-secret");
-            let response = call(&endpoint.app, request).await;
-            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{transport}");
-            assert_eq!(header(&response, header::WWW_AUTHENTICATE), "Secret");
-            assert!(header(&response, header::CACHE_CONTROL).contains("no-store"));
-            let cross_origin = !matches!(transport, Transport::HtmlFile | Transport::JsonpPolling);
+            let refusal = client.open(transport).await.unwrap_err();
+            assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED, "{transport}");
+            assert_eq!(refusal.header(header::WWW_AUTHENTICATE), "Secret");
+            let no_store = refusal.header(header::CACHE_CONTROL).contains("no-store");
+            assert_eq!(no_store, transport != Transport::RawWebSocket, "{transport}");
+            let cross_origin = !transport.is_legacy() && !transport.is_socket();
             let origin = if cross_origin { "http://other" } else { "" };
-            assert_eq!(header(&response, header::ACCESS_CONTROL_ALLOW_ORIGIN), origin, "{transport}");
-            assert_eq!(text(response).await, "log in");
+            assert_eq!(refusal.header(header::ACCESS_CONTROL_ALLOW_ORIGIN), origin, "{transport}");
+            assert_eq!(refusal.text(), "log in");
             assert!(endpoint.handle.is_empty());
             assert_eq!(endpoint.handle.stats().total().opening, 0);
         }
         gate.opened.notify_one();
-        assert_eq!(call(&endpoint.app, with_secret(transport)).await.status(), StatusCode::OK, "{transport}");
+        let mut session = client.header("x-secret", "1").open(transport).await.unwrap();
+        assert_eq!(session.recv().await, "welcome", "{transport}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn extractors_have_their_time_and_no_more() {
-    for transport in http_transports() {
+    for transport in transports() {
         let gate = Gate::default();
         // No other of the endpoint's times is as long.
         let endpoint = gate.endpoint(Options::new().open_timeout(Duration::from_secs(7)));
+        let client = TestClient::new(endpoint.app.clone(), "/app").header("x-secret", "1");
         let start = Instant::now();
-        let response = call(&endpoint.app, with_secret(transport)).await;
+        expect_overload(transport, &client.open(transport).await.unwrap_err());
         assert_eq!(start.elapsed(), Duration::from_secs(7), "{transport}");
-        // An EventSource may ask again at once after a 503.
-        let status = if transport == Transport::EventSource { 200 } else { 503 };
-        assert_eq!(response.status(), status, "{transport}");
-        assert_eq!(header(&response, header::RETRY_AFTER), "5");
         assert!(endpoint.handle.is_empty());
         gate.opened.notify_one();
-        let response = call(&endpoint.app, with_secret(transport)).await;
-        assert_eq!(header(&response, header::RETRY_AFTER), "", "{transport}");
+        let mut session = client.open(transport).await.unwrap();
+        assert_eq!(session.recv().await, "welcome", "{transport}");
         assert_eq!(endpoint.handle.len(), 1, "{transport}");
     }
 }

@@ -27,7 +27,7 @@ async fn sends(client: &Client, json: &str) -> tokio::task::JoinHandle<(StatusCo
 
 async fn open(options: Options, transport: axum_sockjs::Transport) -> (Stage, Down, Session) {
     let mut stage = Stage::new(options.disconnect_delay(100 * DELAY));
-    let (down, session) = stage.open(transport).await;
+    let (down, session) = stage.open_by_hand(transport).await;
     (stage, down, session)
 }
 

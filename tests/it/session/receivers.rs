@@ -30,7 +30,7 @@ use crate::support::{
 async fn a_receiver_that_is_cut_off_ends_the_session() {
     for transport in http_transports() {
         let mut stage = Stage::new(Options::new());
-        let (mut down, mut session) = stage.open(transport).await;
+        let (mut down, mut session) = stage.open_by_hand(transport).await;
         assert_eq!(down.client.send(r#"["read before"]"#).await, StatusCode::NO_CONTENT);
         let client = down.client.clone();
         assert!(down.frame().now_or_never().is_none(), "{transport}");
@@ -67,7 +67,7 @@ async fn a_client_that_leaves_before_o_leaves_no_session() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_complete_may_be_dropped() {
     for transport in POLLS {
-        let (down, session) = Stage::new(Options::new()).open(transport).await;
+        let (down, session) = Stage::new(Options::new()).open_by_hand(transport).await;
         session.try_send("a").unwrap();
         drop(down.client.receive(transport).await);
         settle().await;
@@ -111,7 +111,7 @@ async fn a_session_that_ends_right_after_o_is_heard_of() {
 async fn a_second_receiver_gets_2010_while_the_first_one_waits() {
     for first in http_transports() {
         for second in http_transports() {
-            let (down, session) = Stage::new(Options::new()).open(first).await;
+            let (down, session) = Stage::new(Options::new()).open_by_hand(first).await;
             let client = down.client.clone();
             let waiting = waiting(down).await;
             let start = Instant::now();
@@ -148,7 +148,7 @@ async fn a_second_receiver_may_come_a_moment_too_early() {
 async fn a_receiver_is_let_go_before_its_last_byte_leaves() {
     let start = Instant::now();
     for transport in POLLS {
-        let (down, session) = Stage::new(Options::new()).open(transport).await;
+        let (down, session) = Stage::new(Options::new()).open_by_hand(transport).await;
         session.try_send("a").unwrap();
         let unread = down.client.receive(transport).await;
         session.try_send("b").unwrap();
@@ -158,12 +158,12 @@ async fn a_receiver_is_let_go_before_its_last_byte_leaves() {
     for transport in STREAMS {
         // The last chunk is out, its body is neither at its end nor dropped.
         let mut stage = Stage::new(Options::new().response_limit(1));
-        let (mut unfinished, session) = stage.open(transport).await;
+        let (mut unfinished, session) = stage.open_by_hand(transport).await;
         session.try_send("a").unwrap();
         assert_eq!(unfinished.client.frame(transport).await, r#"a["a"]"#, "{transport}");
         drop(unfinished.current.take());
         // So too with a close frame.
-        let (mut unfinished, session) = Stage::new(Options::new()).open(transport).await;
+        let (mut unfinished, session) = Stage::new(Options::new()).open_by_hand(transport).await;
         session.close(3000, "");
         assert_eq!(unfinished.frame().await, r#"c[3000,""]"#);
         assert_eq!(unfinished.client.frame(transport).await, r#"c[3000,""]"#, "{transport}");

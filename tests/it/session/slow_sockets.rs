@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs};
+use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs, Transport};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,6 +14,7 @@ use tokio_tungstenite::client_async;
 
 use crate::support::{
     client::{on_each, sockets},
+    in_process,
     pipe::{PIPE, SECOND, Stage, WRITE, read},
     settle, soon, ws,
 };
@@ -65,21 +66,11 @@ async fn pings_change_and_stop_with_the_heartbeats() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_stays_for_ever() {
-    on_each(sockets(), async |way| {
-        let mut stage = Stage::new(way, Options::new());
-        let path = if way.framed { "/app/000/a/websocket" } else { "/app/websocket" };
-        let (mut client, _) =
-            soon("a handshake", client_async(format!("ws://localhost{path}"), stage.connect()))
-                .await
-                .unwrap();
-        let session = soon("a session", stage.sessions.recv()).await.unwrap();
-        // The library answers each ping that it reads.
-        let reads = tokio::spawn(async move { while let Some(Ok(_)) = client.next().await {} });
-        sleep(Duration::from_secs(86_400)).await;
-        assert_eq!(session.close_reason(), None);
-        reads.abort();
-    })
-    .await;
+    for transport in [Transport::WebSocket, Transport::RawWebSocket] {
+        let (mut client, session) = in_process::Stage::new(Options::new()).open(transport).await;
+        client.expect_nothing(Duration::from_secs(86_400)).await;
+        assert_eq!(session.close_reason(), None, "{transport}");
+    }
 }
 
 /// A part of a message is life enough for one that does not answer pings.

@@ -5,13 +5,16 @@ use axum_sockjs::{HandlerError as _, JsonError, LoneSurrogates, Message, Options
 use futures_util::{SinkExt, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use crate::support::in_process::{Stage, done, http_transports, next, polling, polling_with};
+use crate::support::{
+    in_process::{Stage, done, http_transports, next, polling_with, transports},
+    settle,
+};
 
 #[tokio::test(start_paused = true)]
 async fn halves_of_a_character_are_kept_and_joined() {
     for transport in http_transports() {
         let mut stage = Stage::new(Options::new().lone_surrogates(LoneSurrogates::Keep));
-        let (mut down, mut session) = stage.open(transport).await;
+        let (mut down, mut session) = stage.open_by_hand(transport).await;
         let cut = r#"["a\ud83d","\ude00b"]"#;
         assert_eq!(down.client.send(cut).await, StatusCode::NO_CONTENT);
         let parts = [next(&mut session).await.unwrap(), next(&mut session).await.unwrap()];
@@ -42,12 +45,11 @@ async fn half_a_character_can_be_refused_with_its_whole_batch() {
 async fn one_body_goes_to_each_session_behind_a_head_of_its_own() {
     let mut stage = Stage::new(Options::new());
     let body = Message::from("\"body\"\n");
-    for transport in http_transports() {
-        let (mut down, session) = stage.open(transport).await;
+    for transport in transports() {
+        let (mut client, session) = stage.open(transport).await;
         let head = format!("{transport}\n");
         session.send(Message::concat([head.into(), body.clone(), "\0".into()])).await.unwrap();
-        let expected = format!(r#"a["{transport}\n\"body\"\n\u0000"]"#);
-        assert_eq!(down.frame().await, expected);
+        assert_eq!(client.recv().await, *format!("{transport}\n\"body\"\n\0"));
     }
 }
 
@@ -64,28 +66,25 @@ struct Answer {
 #[tokio::test(start_paused = true)]
 async fn values_are_received_and_sent() {
     let (mut stage, mut session) = (Stage::new(Options::new()), None);
-    for transport in http_transports() {
-        let (mut down, opened) = stage.open(transport).await;
+    for transport in transports() {
+        let (mut client, opened) = stage.open(transport).await;
         let mut opened = opened.json::<Question, Answer>();
-        let payload = r#"["{\"number\":7}","nonsense","{\"number\":-1}","{\"number\":8}"]"#;
-        assert_eq!(down.client.send(payload).await, StatusCode::NO_CONTENT);
-        assert_eq!(opened.recv().await.unwrap(), Some(Question { number: 7 }));
+        for text in [r#"{"number":7}"#, "nonsense", r#"{"number":-1}"#, r#"{"number":8}"#] {
+            client.send(text).await;
+        }
+        assert_eq!(opened.recv().await.unwrap(), Some(Question { number: 7 }), "{transport}");
         for wrong in ["nonsense", r#"{"number":-1}"#] {
             let error = opened.recv().await.unwrap_err();
             assert_eq!((error.close_frame().code(), error.close_frame().reason()), (1007, "Invalid JSON"));
             assert_eq!(error.into_message().unwrap(), wrong);
         }
         // It goes on.
+        settle().await;
         let Question { number } = opened.try_recv().unwrap().unwrap();
         opened.send(&Answer { twice: 2 * number }).await.unwrap();
         opened.sender().try_send(&Answer { twice: 0 }).unwrap();
-        let (mut answers, mut expected) = (String::new(), 2);
-        while expected > 0 {
-            let frame = down.frame().await;
-            expected -= frame.matches("twice").count();
-            answers += &frame;
-        }
-        assert!(answers.contains(r#"{\"twice\":16}"#) && answers.contains(r#"{\"twice\":0}"#), "{answers}");
+        assert_eq!(client.recv().await, r#"{"twice":16}"#, "{transport}");
+        assert_eq!(client.recv().await, r#"{"twice":0}"#, "{transport}");
         session = Some(opened);
     }
     let session = session.unwrap();
@@ -99,25 +98,31 @@ async fn values_are_received_and_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_of_values_is_a_stream_and_a_sink() {
-    let (_stage, client, session) = polling().await;
-    let mut session = session.json::<u32, u32>();
-    assert_eq!(client.send(r#"["1","2","x","3"]"#).await, StatusCode::NO_CONTENT);
-    let echo = async {
-        while let Some(value) = session.try_next().await? {
-            session.feed(value).await?;
+    for transport in transports() {
+        let (mut client, session) = Stage::new(Options::new()).open(transport).await;
+        let mut session = session.json::<u32, u32>();
+        for text in ["1", "2", "x", "3"] {
+            client.send(text).await;
         }
-        Ok(())
-    };
-    let Err(JsonError::Parse { message, .. }) = echo.await else { panic!("x is no number") };
-    assert_eq!(message, "x");
-    assert_eq!(client.poll().await, r#"a["1","2"]"#);
-    assert_eq!(session.next().await.unwrap().unwrap(), 3);
-    let mut sender = session.sender();
-    let closing = tokio::spawn(async move {
-        sender.feed(3).await?;
-        SinkExt::close(&mut sender).await
-    });
-    assert_eq!(client.poll().await, r#"a["3"]"#);
-    done(closing).await.unwrap();
-    assert_eq!(client.poll().await, r#"c[1000,"Normal closure"]"#);
+        let echo = async {
+            while let Some(value) = session.try_next().await? {
+                session.feed(value).await?;
+            }
+            Ok(())
+        };
+        let Err(JsonError::Parse { message, .. }) = echo.await else { panic!("x is no number") };
+        assert_eq!(message, "x", "{transport}");
+        for text in ["1", "2"] {
+            assert_eq!(client.recv().await, text, "{transport}");
+        }
+        assert_eq!(session.next().await.unwrap().unwrap(), 3);
+        let mut sender = session.sender();
+        let closing = tokio::spawn(async move {
+            sender.feed(3).await?;
+            SinkExt::close(&mut sender).await
+        });
+        assert_eq!(client.recv().await, "3", "{transport}");
+        done(closing).await.unwrap();
+        assert_eq!(client.closed().await.to_string(), r#"1000 "Normal closure""#, "{transport}");
+    }
 }

@@ -1,4 +1,6 @@
-//! An endpoint called without sockets, under a paused clock: every second is exact, and none is waited for.
+//! An endpoint without sockets, under a paused clock: every second is exact, and none is waited for.
+//!
+//! Its clients are [`TestClient`]'s, over every transport; or single requests, by hand, where a rule is about them.
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use axum_sockjs::{
     CloseFrame, CloseReason, Handler, Message, Options, Session, SockJs, SockJsHandle, Transport,
 };
 use http_body_util::BodyExt as _;
+use sockjs_client::test::{TestClient, TestSession};
 use tokio::{sync::mpsc, time::sleep};
 use tower::ServiceExt;
 
@@ -27,6 +30,12 @@ pub(crate) const POLLS: [Transport; 2] = [Transport::XhrPolling, Transport::Json
 
 pub(crate) fn http_transports() -> impl Iterator<Item = Transport> {
     STREAMS.into_iter().chain(POLLS)
+}
+
+/// Every transport of this build.
+pub(crate) fn transports() -> impl Iterator<Item = Transport> {
+    let has_sockets = cfg!(feature = "websocket");
+    Transport::ALL.iter().copied().filter(move |transport| has_sockets || !transport.is_socket())
 }
 
 pub(crate) const INTERRUPTED: &str = r#"c[1002,"Connection interrupted"]"#;
@@ -112,7 +121,7 @@ pub(crate) fn is_prelude(transport: Transport, chunk: &str) -> bool {
     }
 }
 
-/// The requests of one session.
+/// The requests of one session, by hand.
 #[derive(Clone)]
 pub(crate) struct Client {
     app: Router,
@@ -215,6 +224,11 @@ impl Endpoint {
         Self { app: Router::new().nest_service("/app", endpoint), handle }
     }
 
+    pub(crate) async fn open(&self, transport: Transport) -> TestSession {
+        let opened = TestClient::new(self.app.clone(), "/app").open(transport).await;
+        opened.unwrap_or_else(|refusal| panic!("{transport}: {refusal}"))
+    }
+
     pub(crate) fn client(&self, id: &str) -> Client {
         Client::new(&self.app, "/app", id)
     }
@@ -239,8 +253,13 @@ impl Stage {
         soon("a session", self.sessions.recv()).await.expect("the endpoint is alive")
     }
 
-    /// A session under an id of its own, whose client has its `o`.
-    pub(crate) async fn open(&mut self, transport: Transport) -> (Down, Session) {
+    /// Both ends of a new session.
+    pub(crate) async fn open(&mut self, transport: Transport) -> (TestSession, Session) {
+        (self.endpoint.open(transport).await, self.session().await)
+    }
+
+    /// A session under an id of its own, whose client has its `o`, and receives by hand.
+    pub(crate) async fn open_by_hand(&mut self, transport: Transport) -> (Down, Session) {
         self.opened += 1;
         let client = self.endpoint.client(&format!("session{}", self.opened));
         let mut down = Down { client, transport, current: None };
@@ -249,14 +268,14 @@ impl Stage {
     }
 }
 
-/// A session that polls, under the default options.
+/// A session that polls by hand, under the default options.
 pub(crate) async fn polling() -> (Stage, Client, Session) {
     polling_with(Options::new()).await
 }
 
 pub(crate) async fn polling_with(options: Options) -> (Stage, Client, Session) {
     let mut stage = Stage::new(options);
-    let (down, session) = stage.open(Transport::XhrPolling).await;
+    let (down, session) = stage.open_by_hand(Transport::XhrPolling).await;
     (stage, down.client, session)
 }
 
@@ -293,34 +312,20 @@ pub(crate) fn server(code: u16, reason: &'static str) -> CloseReason {
     CloseReason::Server(CloseFrame::new(code, reason))
 }
 
-pub(crate) async fn info(app: &Router, prefix: &str) -> serde_json::Value {
-    let response = get(app, &format!("{prefix}/info")).await;
-    assert_eq!(response.status(), StatusCode::OK, "{prefix}/info");
-    serde_json::from_str(&text(response).await).expect("the answer is JSON")
+/// What the endpoint at `/app` tells a client that asks first.
+pub(crate) async fn info(app: &Router) -> serde_json::Value {
+    TestClient::new(app.clone(), "/app").info().await
 }
 
-/// Opens a session, and expects its one message.
-pub(crate) async fn expect_message(client: &Client, expected: &str) {
-    assert_eq!(client.poll().await, "o");
-    assert_eq!(client.poll().await, format!("a[{expected:?}]"));
+/// Opens a session at a path, and expects the first message.
+pub(crate) async fn expect_message(app: &Router, path: &str, expected: &str) {
+    let opened = TestClient::new(app.clone(), path).open(Transport::XhrPolling).await;
+    let mut session = opened.unwrap_or_else(|refusal| panic!("{path}: {refusal}"));
+    assert_eq!(session.recv().await, expected, "{path}");
 }
 
 pub(crate) async fn none(session: Session) {
     session.send("none").await.ok();
-}
-
-/// The answer to a poll's request, made by hand.
-pub(crate) async fn open_with(app: &Router, uri: &str, change: impl FnOnce(&mut Request<Body>)) -> Response {
-    let mut request = Request::post(uri).body(Body::empty()).expect("a request");
-    change(&mut request);
-    call(app, request).await
-}
-
-/// The application's side of each session that opens.
-pub(crate) fn captured() -> (SockJs, mpsc::UnboundedReceiver<Session>) {
-    let (sender, sessions) = mpsc::unbounded_channel();
-    let endpoint = SockJs::new(move |session: Session| async move { drop(sender.send(session)) });
-    (endpoint.options(open_to_all(Options::new())), sessions)
 }
 
 pub(crate) fn with_options(options: Options) -> Router {
