@@ -99,15 +99,63 @@ async fn login() -> impl IntoResponse {
     ([(header::SET_COOKIE, cookie)], Redirect::to("/"))
 }
 
-#[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
-    let app = Router::new()
+fn app() -> Router {
+    Router::new()
         .route("/", get(Html(include_str!("auth.html"))))
         .route("/login", get(login))
         .nest_service("/private", SockJs::new(private).identity(owner).with_state(App))
-        .into_make_service_with_connect_info::<SocketAddr>();
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let app = app().into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind(addr).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::Transport;
+    use sockjs_client::test::TestClient;
+
+    use super::app;
+
+    const TRANSPORTS: [Transport; 3] = [Transport::WebSocket, Transport::XhrStreaming, Transport::XhrPolling];
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cookie_or_a_token_says_who_comes() {
+        let person = TestClient::new(app(), "/private").cookie("login", "for-people");
+        let robot = TestClient::new(app(), "/private?token=for-robots");
+        for transport in TRANSPORTS {
+            for (client, hello) in [(&person, "hello Ada"), (&robot, "hello R2")] {
+                let mut session = client.open(transport).await.unwrap();
+                assert_eq!(session.recv().await, hello, "{transport}");
+                session.send("echo").await;
+                assert_eq!(session.recv().await, "echo", "{transport}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_unknown_are_told_to_log_in() {
+        for path in ["/private", "/private?token=wrong"] {
+            for transport in TRANSPORTS {
+                let mut session = TestClient::new(app(), path).open(transport).await.unwrap();
+                let end = session.closed().await;
+                assert_eq!((end.code(), end.reason()), (super::LOG_IN, "log in"), "{transport}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_of_another_server_does_not_use_the_cookie() {
+        let client = TestClient::new(app(), "/private").cookie("login", "for-people");
+        let client = client.header("origin", "https://evil.example");
+        for transport in TRANSPORTS {
+            let refusal = client.open(transport).await.unwrap_err();
+            assert_eq!(refusal.status(), 403, "{transport}");
+        }
+    }
 }

@@ -73,12 +73,63 @@ async fn chat(State(room): State<Room>, mut session: Session) {
     room.broadcast(format!("{} has left: {}", seat.id, session.closed().await)).await;
 }
 
+fn app() -> Router {
+    Router::new().nest_service("/chat", SockJs::new(chat).with_state(Room::default()))
+}
+
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let chat = SockJs::new(chat).with_state(Room::default());
-    let app = Router::new().nest_service("/chat", chat);
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
     let listener = TcpListener::bind(addr).await?;
     println!("listening on http://{}/chat", listener.local_addr()?);
-    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::{Message, Transport};
+    use sockjs_client::test::TestClient;
+    use tokio::time::Instant;
+
+    use super::{Duration, PATIENCE, app};
+
+    /// What stands behind the number of whoever it is about.
+    fn told(line: Message) -> String {
+        line.as_str().unwrap()[36..].to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_room_hears_who_comes_speaks_and_leaves() {
+        let client = TestClient::new(app(), "/chat");
+        let mut ada = client.open(Transport::WebSocket).await.unwrap();
+        assert_eq!(told(ada.recv().await), " has come");
+        let mut bob = client.open(Transport::XhrPolling).await.unwrap();
+        assert_eq!(told(bob.recv().await), " has come");
+        bob.send("hello").await;
+        assert_eq!(told(bob.recv().await), ": hello");
+        bob.abort();
+        for line in [" has come", ": hello", " has left: connection lost"] {
+            assert_eq!(told(ada.recv().await), line);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_too_slow_has_to_leave() {
+        let client = TestClient::new(app(), "/chat");
+        let mut ada = client.open(Transport::WebSocket).await.unwrap();
+        let mut bob = client.open(Transport::XhrPolling).await.unwrap();
+        bob.recv().await;
+        bob.stop_reading();
+        let mut longest = Duration::ZERO;
+        for _ in 0..30 {
+            let began = Instant::now();
+            ada.send("x".repeat(100_000)).await;
+            while ada.recv().await.len() < 100_000 {}
+            longest = longest.max(began.elapsed());
+        }
+        assert_eq!(longest, PATIENCE, "one waits for Bob, and no longer");
+        bob.resume_reading();
+        while bob.session().recv().await.is_some() {}
+        assert_eq!(bob.closed().await.to_string(), r#"4000 "too slow""#);
+    }
 }

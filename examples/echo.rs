@@ -37,3 +37,19 @@ const PAGE: &str = r#"<!doctype html>
     return false;
   };
 </script>"#;
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::{SockJs, Transport};
+    use sockjs_client::test::TestClient;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_comes_back() {
+        let client = TestClient::new(SockJs::new(super::echo), "/");
+        for transport in [Transport::WebSocket, Transport::XhrStreaming, Transport::XhrPolling] {
+            let mut session = client.open(transport).await.unwrap();
+            session.send("hello").await;
+            assert_eq!(session.recv().await, "hello");
+        }
+    }
+}

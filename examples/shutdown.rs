@@ -69,3 +69,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::{SockJs, Transport};
+    use sockjs_client::test::TestClient;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_client_is_told_and_nobody_comes_any_more() {
+        let sockjs = SockJs::new(super::echo);
+        let handle = sockjs.handle();
+        let client = TestClient::new(sockjs, "/");
+        let mut sessions = Vec::new();
+        for transport in [Transport::WebSocket, Transport::XhrStreaming, Transport::XhrPolling] {
+            let mut session = client.open(transport).await.unwrap();
+            session.send("sent before").await;
+            sessions.push(session);
+        }
+        let report = handle.shutdown(4001, "restarting", super::GRACE).await;
+        assert_eq!((report.closed, report.lost, report.handlers_running), (3, 0, 0));
+        for mut session in sessions {
+            assert_eq!(session.recv().await, "sent before");
+            assert_eq!(session.closed().await.to_string(), r#"4001 "restarting""#);
+        }
+        assert_eq!(client.open(Transport::WebSocket).await.unwrap_err().status(), 503);
+    }
+}

@@ -233,3 +233,67 @@ fn main() -> std::io::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(args.workers.get()).enable_all().build()?.block_on(serve(args))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::Transport;
+    use clap::Parser as _;
+    use sockjs_client::test::TestClient;
+    use tokio::time::Instant;
+
+    use super::{Args, Duration, app};
+
+    fn service(path: &str) -> TestClient {
+        TestClient::new(app(&Args::parse_from(["testserver"])), path)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_services_do_what_their_table_says() {
+        for &transport in Transport::ALL {
+            let mut echo = service("/echo").open(transport).await.unwrap();
+            echo.send("hello").await;
+            assert_eq!(echo.recv().await, "hello", "{transport}");
+
+            let began = Instant::now();
+            let mut late =
+                service("/late_echo").patience(Duration::from_secs(20)).open(transport).await.unwrap();
+            late.send("hello").await;
+            assert_eq!(late.recv().await, "hello", "{transport}");
+            assert_eq!(began.elapsed(), Duration::from_secs(11), "{transport}");
+
+            let mut close = service("/close").open(transport).await.unwrap();
+            assert_eq!(close.closed().await.to_string(), r#"3000 "Go away!""#, "{transport}");
+
+            let mut ticker = service("/ticker").open(transport).await.unwrap();
+            let began = Instant::now();
+            for seconds in 0..3 {
+                assert_eq!(ticker.recv().await, "tick!", "{transport}");
+                assert_eq!(began.elapsed().as_secs(), seconds, "{transport}");
+            }
+
+            let mut amplify = service("/amplify").open(transport).await.unwrap();
+            for (n, length) in [("3", 8), ("18", 1 << 18), ("19", 2)] {
+                amplify.send(n).await;
+                assert_eq!(amplify.recv().await.len(), length, "{transport}");
+            }
+
+            let broadcast = service("/broadcast");
+            let mut all =
+                [broadcast.open(transport).await.unwrap(), broadcast.open(transport).await.unwrap()];
+            all[0].send("hello").await;
+            for session in &mut all {
+                assert_eq!(session.recv().await, "hello", "{transport}");
+            }
+
+            let mut commands = service("/commands").open(transport).await.unwrap();
+            commands.send("name Ada").await;
+            assert_eq!(commands.recv().await, "named Ada", "{transport}");
+            commands.send("close 4000 enough").await;
+            assert_eq!(commands.closed().await.to_string(), r#"4000 "enough""#, "{transport}");
+        }
+        assert_eq!(service("/full").open(Transport::WebSocket).await.unwrap_err().status(), 503);
+        let off = service("/disabled_websocket_echo");
+        assert_eq!(off.open(Transport::WebSocket).await.unwrap_err().status(), 404);
+        assert_eq!(service("/cookie_needed_echo").info().await["cookie_needed"], true);
+    }
+}

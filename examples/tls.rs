@@ -27,15 +27,18 @@ async fn certificate(mut files: impl Iterator<Item = String>) -> std::io::Result
     RustlsConfig::from_pem(own.cert.pem().into(), own.signing_key.serialize_pem().into()).await
 }
 
+fn app() -> Router {
+    // HTTP/1.1 does not say the scheme: a page of `http://localhost:8443` would be taken for one of this server.
+    let options = Options::new().scheme(Scheme::HTTPS);
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/echo") }))
+        .nest_service("/echo", SockJs::new(echo).options(options))
+}
+
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let config = certificate(std::env::args().skip(1)).await?;
-    // HTTP/1.1 does not say the scheme: a page of `http://localhost:8443` would be taken for one of this server.
-    let options = Options::new().scheme(Scheme::HTTPS);
-    let app = Router::new()
-        .route("/", get(|| async { Redirect::temporary("/echo") }))
-        .nest_service("/echo", SockJs::new(echo).options(options));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 8443))?;
     listener.set_nonblocking(true)?;
     println!("listening on https://localhost:{}/echo", listener.local_addr()?.port());
@@ -45,5 +48,25 @@ async fn main() -> std::io::Result<()> {
     // Answers clients that send a request and nothing more. Who goes while a poll or a stream waits is then found by the
     // heartbeats: see SECURITY.md.
     server.http_builder().http1().half_close(true);
-    server.serve(app.into_make_service_with_connect_info::<SocketAddr>()).await
+    server.serve(app().into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::Transport;
+    use sockjs_client::test::TestClient;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_without_tls_is_of_another_server() {
+        let client = || TestClient::new(super::app(), "/echo");
+        for transport in [Transport::WebSocket, Transport::XhrStreaming, Transport::XhrPolling] {
+            let own = client().header("origin", "https://app.test");
+            let mut session = own.open(transport).await.unwrap();
+            session.send("hello").await;
+            assert_eq!(session.recv().await, "hello", "{transport}");
+
+            let refusal = client().header("origin", "http://app.test").open(transport).await.unwrap_err();
+            assert_eq!(refusal.status(), 403, "{transport}");
+        }
+    }
 }

@@ -13,3 +13,56 @@ async fn main() -> std::io::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::{Message, Transport};
+    use sockjs_client::test::{TestClient, TestSession};
+
+    use super::app::app;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_in_the_chat_hear_what_one_says() {
+        let client = TestClient::new(app(), "/chat");
+        let mut ada = client.open(Transport::WebSocket).await.unwrap();
+        let mut bob = client.open(Transport::XhrPolling).await.unwrap();
+        ada.send("hello").await;
+        bob.send("hello, Ada").await;
+        for everyone in [&mut ada, &mut bob] {
+            assert_eq!(everyone.recv().await, "websocket: hello");
+            assert_eq!(everyone.recv().await, "xhr-polling: hello, Ada");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_no_text_is_closed() {
+        let client = TestClient::new(app(), "/chat");
+        let mut session = client.open(Transport::RawWebSocket).await.unwrap();
+        session.send(Message::binary(vec![0, 255])).await;
+        assert_eq!(session.closed().await.to_string(), r#"1003 "Text only""#);
+    }
+
+    /// First the connection fills, then the queue to this client, then the channel.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_misses_lines_of_the_chat_is_told_so() {
+        let client = TestClient::new(app(), "/chat");
+        let mut ada = client.open(Transport::WebSocket).await.unwrap();
+        for transport in [Transport::WebSocket, Transport::XhrStreaming, Transport::XhrPolling] {
+            let mut bob = client.open(transport).await.unwrap();
+            bob.stop_reading();
+            let long = "x".repeat(60_000);
+            for line in std::iter::repeat_n(&*long, 25).chain(std::iter::repeat_n("short", 260)) {
+                ada.send(line).await;
+                ada.recv().await;
+            }
+            bob.resume_reading();
+            let end = last_of(&mut bob).await;
+            assert_eq!(end, r#"4000 "too slow""#, "{transport}");
+        }
+    }
+
+    async fn last_of(session: &mut TestSession) -> String {
+        while session.session().recv().await.is_some() {}
+        session.closed().await.to_string()
+    }
+}

@@ -82,3 +82,36 @@ pub(crate) async fn ping(mut session: Session) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::{SockJs, Transport};
+    use serde_json::json;
+    use sockjs_client::test::TestClient;
+
+    use super::Room;
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_hears_everybody() {
+        let room = TestClient::new(SockJs::new(super::chat).with_state(Room::default()), "/");
+        let mut ada = room.open(Transport::WebSocket).await.unwrap();
+        let hello = ada.recv_json().await;
+        assert_eq!((&hello["type"], &hello["people"]), (&json!("hello"), &json!(1)));
+        assert_eq!(ada.recv_json().await, json!({ "type": "joined", "id": hello["id"], "people": 1 }));
+        let mut bob = room.open(Transport::XhrPolling).await.unwrap();
+        let bobs = bob.recv_json().await["id"].clone();
+        assert_eq!(ada.recv_json().await, json!({ "type": "joined", "id": bobs, "people": 2 }));
+        bob.send_json(&json!({ "type": "say", "text": "hello" })).await;
+        assert_eq!(ada.recv_json().await, json!({ "type": "said", "from": bobs, "text": "hello" }));
+        bob.abort();
+        assert_eq!(ada.recv_json().await, json!({ "type": "left", "id": bobs, "people": 1 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_is_answered() {
+        let client = TestClient::new(SockJs::new(super::ping), "/");
+        let mut session = client.open(Transport::XhrStreaming).await.unwrap();
+        session.send_json(&json!({ "type": "ping", "at": 1.5 })).await;
+        assert_eq!(session.recv_json().await, json!({ "type": "pong", "at": 1.5 }));
+    }
+}

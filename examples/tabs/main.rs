@@ -75,13 +75,68 @@ async fn tab(visitor: Result<Query<Visitor>, QueryRejection>, State(room): State
     }
 }
 
+fn app() -> Router {
+    Router::new()
+        .route("/", get(Html(include_str!("index.html"))))
+        .nest_service("/room", SockJs::new(tab).with_state(Room::default()))
+}
+
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
-    let app = Router::new()
-        .route("/", get(Html(include_str!("index.html"))))
-        .nest_service("/room", SockJs::new(tab).with_state(Room::default()));
     let listener = TcpListener::bind(addr).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+    axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum_sockjs::Transport;
+    use serde_json::json;
+    use sockjs_client::test::{TestClient, TestSession};
+
+    use super::{NO_NAME, app};
+
+    async fn tab_of(name: &str, app: &Router, transport: Transport) -> TestSession {
+        TestClient::new(app.clone(), &format!("/room?name={name}")).open(transport).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_is_there_as_long_as_one_tab_is() {
+        let app = app();
+        let mut ada = tab_of("Ada", &app, Transport::WebSocket).await;
+        assert_eq!(ada.recv_json().await, json!({ "type": "room", "users": ["Ada"], "lines": [] }));
+        let [mut first, second] = [
+            tab_of("Bob", &app, Transport::XhrStreaming).await,
+            tab_of("Bob", &app, Transport::XhrPolling).await,
+        ];
+        assert_eq!(ada.recv_json().await, json!({ "type": "users", "users": ["Ada", "Bob"] }));
+        second.abort();
+        assert_eq!(first.recv_json().await["type"], "room");
+        first.send_json(&json!({ "type": "say", "text": " hello " })).await;
+        let line = json!({ "type": "line", "from": "Bob", "text": "hello" });
+        assert_eq!((first.recv_json().await, ada.recv_json().await), (line.clone(), line));
+        first.abort();
+        assert_eq!(ada.recv_json().await, json!({ "type": "users", "users": ["Ada"] }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_later_sees_the_last_lines() {
+        let app = app();
+        let mut ada = tab_of("Ada", &app, Transport::WebSocket).await;
+        ada.send_json(&json!({ "type": "say", "text": "too early" })).await;
+        ada.send("no JSON").await;
+        let mut bob = tab_of("Bob", &app, Transport::WebSocket).await;
+        let lines = bob.recv_json().await["lines"].clone();
+        assert_eq!(lines, json!([{ "from": "Ada", "text": "too early" }]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tab_needs_a_name() {
+        for path in ["/room", "/room?name=%20"] {
+            let mut session = TestClient::new(app(), path).open(Transport::XhrPolling).await.unwrap();
+            assert_eq!(session.closed().await.code(), NO_NAME);
+        }
+    }
 }

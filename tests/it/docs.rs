@@ -124,7 +124,13 @@ fn the_readme_shows_the_examples() {
         let source = read(file).replace("pub(crate) fn", "fn");
         let code: Vec<&str> =
             source.lines().skip_while(|line| line.is_empty() || line.starts_with("//!")).collect();
-        assert!(readme.contains(&format!("\n{}\n```\n", code.join("\n"))), "the README does not show {file}");
+        // Tests stand in a block of their own.
+        for block in code.join("\n").replace("\n\n#[cfg(test)]", "\0#[cfg(test)]").split('\0') {
+            assert!(
+                readme.contains(&format!("\n{block}\n```\n")),
+                "the README does not show {file}:\n{block}"
+            );
+        }
     }
     let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("three numbers").0;
     assert!(readme.contains(&format!("\naxum-sockjs = \"{version}\"\n")), "the README names another version");
