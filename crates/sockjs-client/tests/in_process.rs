@@ -53,8 +53,11 @@ async fn each_transport_opens_echoes_and_closes() {
         assert_eq!(session.recv().await, "a");
         assert_eq!(session.last_frame(), Some(&Frame::Messages(vec!["a".into()])));
         assert_eq!(began.elapsed(), Duration::ZERO, "{transport}");
+        session.send_json(&[1, 2]).await;
+        assert_eq!(session.recv_json().await, serde_json::json!([1, 2]));
         session.expect_nothing(Duration::from_secs(3)).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(3));
+        session.expect_silence(Duration::from_secs(3)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(6));
         let event = session.close(3000, "bye").await;
         assert_eq!((event.code(), event.reason()), (3000, "bye"));
     }
@@ -192,6 +195,27 @@ async fn a_client_that_stops_reading_holds_up_the_handler() {
     }
 }
 
+/// More than a client holds that is not asked.
+#[tokio::test(start_paused = true)]
+async fn the_end_is_seen_behind_any_number_of_messages() {
+    for &transport in Transport::ALL {
+        let (mut session, application) = both(transport).await;
+        let sending = tokio::spawn(async move {
+            for n in 0..15 {
+                application.send(format!("{n}{}", "x".repeat(100_000))).await.unwrap();
+            }
+            application.close(3000, "enough");
+        });
+        assert_eq!(session.closed().await.to_string(), r#"3000 "enough""#, "{transport}");
+        sending.await.unwrap();
+        for n in 0..15 {
+            let message = session.recv().await;
+            assert!(message.as_str().unwrap().starts_with(&format!("{n}x")), "{transport}");
+        }
+        assert_eq!(session.session().recv().await, None);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_goes_wrong_is_said() {
     let (mut session, application) = both(Transport::XhrStreaming).await;
@@ -200,6 +224,11 @@ async fn what_goes_wrong_is_said() {
         text.contains("in_process.rs") && text.ends_with("no message within 10s, and the session is open")
     );
     assert!(sentence(session.closed()).await.ends_with("the session has not ended within 10s"));
+    let text = sentence(session.expect_silence(HEARTBEAT)).await;
+    assert!(text.ends_with("Heartbeat came, and nothing was to come"), "{text}");
+    application.send("1,2").await.unwrap();
+    let text = sentence(session.recv_json()).await;
+    assert!(text.contains(r#"Text("1,2") is no JSON: trailing characters"#), "{text}");
     application.send("surprise").await.unwrap();
     let text = sentence(session.expect_nothing(Duration::from_secs(1))).await;
     assert!(text.ends_with(r#"Text("surprise") came, and nothing was to come"#), "{text}");

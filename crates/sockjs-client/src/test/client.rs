@@ -75,12 +75,24 @@ type AnyService = BoxCloneSyncService<Request<Incoming>, Response<AnyBody>, io::
 /// # Time
 ///
 /// Under a paused clock (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`) tokio lets time pass
-/// when nothing else is to be done: heartbeats and time-outs are exact, and none is waited for.
+/// when nothing else is to be done: heartbeats and time-outs are exact, and none is waited for. A task that never
+/// waits stops that clock, and work in other threads does not.
+///
+/// # Visitors
+///
+/// A client is one visitor, with headers, cookies and an address. A clone of it, or a client of a clone of the
+/// service, meets it there. Each session has connections of its own, and cookies that the service has set.
+///
+/// It sends no `Origin` and no `Sec-Fetch-Site`, as programs that are no browsers. Services that use browsers' words
+/// only for what browsers ask for, which are those of HtmlFile and JSONP, need one by [`header`](Self::header):
+/// `sec-fetch-site: same-origin`. An `origin` is that of a page elsewhere, but for `http://app.test`, which is the
+/// service's own.
 ///
 /// # What goes wrong
 ///
-/// A test that waits for what does not come panics with a sentence, after 10 seconds of tokio's time
-/// ([`patience`](Self::patience)), or at once if it cannot come any more.
+/// A test that waits for what does not come panics with a sentence that names its line, after 10 seconds of tokio's
+/// time ([`patience`](Self::patience)), or at once if it cannot come any more. `open` alone has an error: that the
+/// service refused the session.
 #[derive(Clone)]
 #[must_use]
 pub struct TestClient {
@@ -168,6 +180,9 @@ impl TestClient {
     }
 
     /// Opens a session with one transport, as [`Client::open`] does. It has connections of its own.
+    ///
+    /// It returns with the `o` of the session. The service's handler may have done nothing by then: wait for a message
+    /// of it. A future that is dropped cuts the connection.
     ///
     /// # Errors
     /// The service refused the session: [`Refusal`] is its answer.

@@ -1,6 +1,6 @@
 //! A session of a test.
 
-use std::{future::Future, panic::Location, time::Duration};
+use std::{collections::VecDeque, future::Future, panic::Location, time::Duration};
 
 use serde::Serialize;
 use sockjs_core::{Frame, Message, Transport};
@@ -19,6 +19,8 @@ const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
 #[must_use]
 pub struct TestSession {
     session: Session,
+    /// What has come while the end was waited for.
+    before_end: VecDeque<Message>,
     frames: mpsc::UnboundedReceiver<Frame>,
     last_frame: Option<Frame>,
     control: Control,
@@ -32,7 +34,7 @@ impl TestSession {
         control: Control,
         patience: Duration,
     ) -> Self {
-        Self { session, frames, last_frame: None, control, patience }
+        Self { session, before_end: VecDeque::new(), frames, last_frame: None, control, patience }
     }
 
     /// Returns the transport.
@@ -41,12 +43,15 @@ impl TestSession {
         self.session.transport()
     }
 
-    /// Returns the session underneath, for what this type does not offer: [`try_send`](Session::try_send), or the sub-protocol.
+    /// Returns the session underneath, for what this type does not offer: [`try_send`](Session::try_send), the
+    /// sub-protocol, or a [`recv`](Session::recv) that says `None` at the end. That does not know the messages that came
+    /// while [`closed`](Self::closed) waited.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
     }
 
     /// Sends a message and waits until the server has it: an answer to its request, or room in a WebSocket's connection.
+    /// Its handler may not have received it by then, above all over a WebSocket.
     ///
     /// # Panics
     /// The session ends before, or the server does not take the message in time.
@@ -82,12 +87,13 @@ impl TestSession {
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Message> + Send {
         let caller = Location::caller();
-        let patience = self.patience;
-        let session = &mut self.session;
         async move {
-            match timeout(patience, session.recv()).await {
+            let patience = self.patience;
+            match timeout(patience, self.next()).await {
                 Ok(Some(message)) => message,
-                Ok(None) => failed(caller, &format!("no message: the session has ended{}", how(session))),
+                Ok(None) => {
+                    failed(caller, &format!("no message: the session has ended{}", how(&self.session)));
+                }
                 Err(_) => failed(caller, &format!("no message within {patience:?}, and the session is open")),
             }
         }
@@ -125,21 +131,22 @@ impl TestSession {
         }
     }
 
-    /// Waits for this long, in which no message is to arrive and the session is not to end. Heartbeats may come.
+    /// Waits for this long, in which no message is to arrive and the session is not to end. Heartbeats may come:
+    /// [`expect_silence`](Self::expect_silence) is without them.
     ///
     /// # Panics
     /// A message arrives, or the session ends.
     #[track_caller]
     pub fn expect_nothing(&mut self, time: Duration) -> impl Future<Output = ()> + Send {
         let caller = Location::caller();
-        let session = &mut self.session;
         async move {
-            match timeout(time, session.recv()).await {
+            match timeout(time, self.next()).await {
                 Err(_) => {}
                 Ok(Some(message)) => failed(caller, &format!("{message:?} came, and nothing was to come")),
-                Ok(None) => {
-                    failed(caller, &format!("the session was to stay open, and has ended{}", how(session)))
-                }
+                Ok(None) => failed(
+                    caller,
+                    &format!("the session was to stay open, and has ended{}", how(&self.session)),
+                ),
             }
         }
     }
@@ -205,8 +212,11 @@ impl TestSession {
         self.last_frame.as_ref()
     }
 
-    /// Stops reading: what the server writes fills the connection, then the server's queue, until a sending handler has to
-    /// wait. Requests that send go on, but their answers are not read either.
+    /// Stops reading: what the server writes fills the connection, which holds 64 KiB, then the server's queue, until a
+    /// sending handler has to wait. Requests that send go on, but their answers are not read either.
+    ///
+    /// A server ends a WebSocket that is not read after a time-out for writing. Over HTTP the end of a response may be in
+    /// the connection, unread: then no other request comes, and the server takes the session for abandoned.
     pub fn stop_reading(&self) {
         self.control.set(Mode::Paused);
     }
@@ -217,6 +227,9 @@ impl TestSession {
     }
 
     /// Cuts all connections of the session, as a client that vanishes.
+    ///
+    /// A server that polls are made to sees a lost connection while one waits, as behind any wait of the test; between two
+    /// polls it sees that none comes.
     pub fn abort(self) {
         self.control.set(Mode::Cut);
     }
@@ -242,20 +255,36 @@ impl TestSession {
         }
     }
 
-    /// Waits for the server to end the session, and returns how. Messages that come before can still be received.
+    /// Waits for the server to end the session, and returns how. Messages that come before, however many, can still be
+    /// received with [`recv`](Self::recv).
     ///
     /// # Panics
     /// The session does not end in time.
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = CloseEvent> + Send {
         let caller = Location::caller();
-        let patience = self.patience;
-        let session = &self.session;
         async move {
-            match timeout(patience, session.closed()).await {
+            let patience = self.patience;
+            let ended = timeout(patience, async {
+                // The end cannot be seen behind messages for which there is no room.
+                while let Some(message) = self.session.recv().await {
+                    self.before_end.push_back(message);
+                }
+                self.session.closed().await
+            });
+            match ended.await {
                 Ok(event) => event,
                 Err(_) => failed(caller, &format!("the session has not ended within {patience:?}")),
             }
+        }
+    }
+}
+
+impl TestSession {
+    async fn next(&mut self) -> Option<Message> {
+        match self.before_end.pop_front() {
+            Some(message) => Some(message),
+            None => self.session.recv().await,
         }
     }
 }
