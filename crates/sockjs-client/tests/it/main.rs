@@ -13,4 +13,5 @@ mod support;
 mod tables;
 #[cfg(feature = "rustls")]
 mod tls;
+mod tool;
 mod transports;
