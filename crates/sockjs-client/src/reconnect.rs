@@ -8,6 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{client::Client, error::ConnectError, session::Session};
 
+/// Longer than anyone waits, and far from the end of the clock.
+const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Opens a new session whenever the last one has ended, after a delay that grows as long as that fails.
 ///
 /// Each session is a new one for the server. The application decides what becomes of the messages that the old one has not
@@ -55,7 +58,8 @@ impl Reconnect {
     /// is added, so that the clients of a server that restarts do not come at once. A session that has lived as long as
     /// the longest delay starts anew with the first. Default: 1 and 30 seconds.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
-        (self.min_delay, self.max_delay) = (first, longest.max(first));
+        let first = first.min(LONGEST_DELAY);
+        (self.min_delay, self.max_delay) = (first, longest.clamp(first, LONGEST_DELAY));
         self.delays = delays(self.min_delay, self.max_delay);
         self
     }
@@ -156,5 +160,16 @@ mod tests {
             assert!(delay >= exact && delay <= 2 * longest, "{at}: {delay:?}");
         }
         assert_ne!(all, delays(first, longest).take(100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_delay_is_too_long_for_the_clock() {
+        for first in [Duration::ZERO, Duration::MAX] {
+            let mut sessions = Client::new("http://h").unwrap().reconnect().delays(first, Duration::MAX);
+            for _ in 0..100 {
+                sessions.wait(Duration::ZERO);
+            }
+            assert_eq!(sessions.max_delay, LONGEST_DELAY);
+        }
     }
 }
