@@ -1,7 +1,7 @@
 //! The task of a session: what comes from the server goes into one queue, and what comes out of the other goes to the
 //! server.
 
-use std::{fmt, future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, future::pending, mem, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
@@ -266,11 +266,10 @@ impl Sending<'_> {
         }
     }
 
-    async fn send(&mut self, batch: queue::Batch) -> Result<(), Error> {
+    async fn send(&mut self, mut batch: queue::Batch) -> Result<(), Error> {
         if !batch.messages.is_empty() {
-            self.in_flight.clone_from(&batch.messages);
-            self.sender.send(&batch.messages).await?;
-            self.in_flight.clear();
+            *self.in_flight = mem::take(&mut batch.messages);
+            self.sender.send(self.in_flight).await?;
         }
         batch.done();
         Ok(())

@@ -49,17 +49,17 @@ impl Seen {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// Sends bytes, each behind a delay, and takes the next request.
-    Parts(Vec<(Duration, String)>),
+    Parts(Vec<(Duration, Vec<u8>)>),
     /// Says nothing, as long as the connection lasts.
     Silence,
 }
 
 impl Answer {
-    pub(crate) fn at_once(text: impl Into<String>) -> Self {
+    pub(crate) fn at_once(text: impl Into<Vec<u8>>) -> Self {
         Self::after(Duration::ZERO, text)
     }
 
-    pub(crate) fn after(delay: Duration, text: impl Into<String>) -> Self {
+    pub(crate) fn after(delay: Duration, text: impl Into<Vec<u8>>) -> Self {
         Self::Parts(vec![(delay, text.into())])
     }
 
@@ -135,7 +135,7 @@ impl Server {
                 Answer::Parts(parts) => {
                     for (delay, text) in parts {
                         sleep(delay).await;
-                        if io.write_all(text.as_bytes()).await.is_err() {
+                        if io.write_all(&text).await.is_err() {
                             return;
                         }
                     }

@@ -83,7 +83,11 @@ async fn one_transport_alone_has_five_seconds() {
 async fn info_may_switch_websocket_off() {
     let (client, log) = client("http://h/app", |seen| match seen.name() {
         "info" => Answer::ok("{\"websocket\":false}"),
-        _ => Answer::Parts(vec![(MS, head()), (MS, "o\n".into()), (1000 * MS, "c[3000,\"bye\"]\n".into())]),
+        _ => Answer::Parts(vec![
+            (MS, head().into()),
+            (MS, "o\n".into()),
+            (1000 * MS, "c[3000,\"bye\"]\n".into()),
+        ]),
     });
     let transports = [Transport::RawWebSocket, Transport::WebSocket, Transport::XhrStreaming];
     let mut session = client.transports(transports).connect().await.unwrap();
@@ -135,7 +139,7 @@ async fn a_base_url_takes_the_place_of_the_url_but_not_the_headers() {
                 Answer::at_once(ok(&info).replace("\r\n\r\n", "\r\nSet-Cookie: node=1; Path=/\r\n\r\n"))
             }
             "xhr_send" => Answer::ok(""),
-            _ => Answer::Parts(vec![(MS, head()), (MS, "o\n".into())]),
+            _ => Answer::Parts(vec![(MS, head().into()), (MS, "o\n".into())]),
         });
         let client =
             client.transports([Transport::XhrStreaming]).header("authorization", "secret").cookie("a", "b");
@@ -181,6 +185,8 @@ async fn polls_carry_the_query_and_the_cookies_that_were_set() {
         assert_eq!(all.len(), 3);
         assert!(all[1..].iter().all(|seen| seen.head.contains("cookie: a=1")), "{all:?}");
         let polls: Vec<_> = all.iter().filter(|seen| seen.name() == path).collect();
+        let body = if transport == Transport::JsonpPolling { "d=%5B%22x%22%5D" } else { "[\"x\"]" };
+        assert!(all.iter().any(|seen| seen.body == body), "{all:?}");
         assert!(polls.len() == 2 && all.iter().any(|seen| seen.name() == send), "{all:?}");
         assert!(polls.iter().all(|seen| seen.target().contains("?q=1&x")), "{polls:?}");
     }
@@ -189,7 +195,7 @@ async fn polls_carry_the_query_and_the_cookies_that_were_set() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_lost_after_exactly_its_time() {
     let (client, _) = client("http://h/app", |_| {
-        Answer::Parts(vec![(MS, head()), (MS, "o\n".into()), (74_999 * MS, "h\n".into())])
+        Answer::Parts(vec![(MS, head().into()), (MS, "o\n".into()), (74_999 * MS, "h\n".into())])
     });
     let mut session = client.open(Transport::XhrStreaming).await.unwrap();
     let (time, end) = timed(session.recv()).await;
@@ -197,6 +203,34 @@ async fn a_silent_server_is_lost_after_exactly_its_time() {
     assert!(
         matches!(session.close_event().unwrap().error(), Some(Error::Silent(time)) if *time == 75_000 * MS)
     );
+}
+
+/// A long message over a slow connection, within which there is no room for the answer to a ping.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_a_message_is_a_sign_of_life() {
+    for (pause, arrives) in [(74, true), (76, false)] {
+        let (client, _) = client("http://h/app", move |seen| {
+            let key = seen.head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
+            let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+            let head = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            );
+            let parts = [&b"\x81\x01o"[..], b"\x81", b"\x07a[", b"\"ab\"", b"]"];
+            let mut parts: Vec<_> = parts.iter().map(|part| (pause * 1000 * MS, part.to_vec())).collect();
+            parts.insert(0, (MS, head.into()));
+            parts[1].0 = MS;
+            Answer::Parts(parts)
+        });
+        let mut session = client.open(Transport::WebSocket).await.unwrap();
+        let (time, message) = timed(session.recv()).await;
+        if arrives {
+            assert_eq!((time, message), (4 * pause * 1000 * MS, Some("ab".into())));
+        } else {
+            assert_eq!((time, message), (75_000 * MS, None));
+            assert_eq!(session.close_event().unwrap().reason(), "Server silent");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,6 +254,26 @@ async fn empty_answers_are_asked_for_ever_more_rarely() {
     drop(session);
 }
 
+/// The status is the answer, and not the end of the body.
+#[tokio::test(start_paused = true)]
+async fn messages_are_delivered_with_the_status_of_the_answer() {
+    let (client, _) = client("http://h/app", |seen| match seen.name() {
+        "xhr_send" => Answer::at_once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"),
+        _ => Answer::Parts(vec![
+            (Duration::ZERO, head().into()),
+            (Duration::ZERO, "o\n".into()),
+            (1000 * MS, "c[3000,\"\"]\n".into()),
+        ]),
+    });
+    let mut session = client.open(Transport::XhrStreaming).await.unwrap();
+    session.send("a").await.unwrap();
+    tokio::time::sleep(MS).await;
+    session.send("b").await.unwrap();
+    assert_eq!(session.recv().await, None);
+    assert_eq!(session.unsent().uncertain.len(), 0);
+    assert_eq!(session.unsent().messages, ["b"]);
+}
+
 /// The receiving half may still say why, for a second.
 #[tokio::test(start_paused = true)]
 async fn a_refused_message_waits_for_the_reason() {
@@ -227,7 +281,7 @@ async fn a_refused_message_waits_for_the_reason() {
         let (client, _) = client("http://h/app", move |seen| match seen.name() {
             "xhr_send" => Answer::at_once("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
             _ => Answer::Parts(vec![
-                (Duration::ZERO, head()),
+                (Duration::ZERO, head().into()),
                 (Duration::ZERO, "o\n".into()),
                 (delay * MS, "c[3000,\"why\"]\n".into()),
             ]),
@@ -254,7 +308,7 @@ async fn a_close_takes_no_longer_than_it_may() {
         let (client, _) = client("http://h/app", move |seen| match (seen.name(), answer) {
             ("xhr_send", Some(delay)) => Answer::after(delay * MS, ok("")),
             ("xhr_send", None) => Answer::Silence,
-            _ => Answer::Parts(vec![(Duration::ZERO, head()), (Duration::ZERO, "o\n".into())]),
+            _ => Answer::Parts(vec![(Duration::ZERO, head().into()), (Duration::ZERO, "o\n".into())]),
         });
         let session = client.close_timeout(close * MS).open(Transport::XhrStreaming).await.unwrap();
         session.send("x").await.unwrap();
@@ -267,7 +321,7 @@ async fn a_close_takes_no_longer_than_it_may() {
     // The second that a refused message waits for its reason is no longer than that.
     let (client, _) = client("http://h/app", move |seen| match seen.name() {
         "xhr_send" => Answer::at_once("HTTP/1.1 500 Oh No\r\nContent-Length: 0\r\n\r\n"),
-        _ => Answer::Parts(vec![(Duration::ZERO, head()), (Duration::ZERO, "o\n".into())]),
+        _ => Answer::Parts(vec![(Duration::ZERO, head().into()), (Duration::ZERO, "o\n".into())]),
     });
     let session = client.close_timeout(300 * MS).open(Transport::XhrStreaming).await.unwrap();
     session.send("x").await.unwrap();
@@ -282,7 +336,7 @@ async fn a_sink_flushes_and_closes_what_came_last() {
 
     let (client, log) = client("http://h/app", move |seen| match seen.name() {
         "xhr_send" => Answer::after(1000 * MS, ok("")),
-        _ => Answer::Parts(vec![(Duration::ZERO, head()), (Duration::ZERO, "o\n".into())]),
+        _ => Answer::Parts(vec![(Duration::ZERO, head().into()), (Duration::ZERO, "o\n".into())]),
     });
     let mut session = client.open(Transport::XhrStreaming).await.unwrap();
     session.feed("a".into()).await.unwrap();

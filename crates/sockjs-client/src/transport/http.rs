@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use sockjs_core::{
@@ -159,30 +159,44 @@ impl Receiver {
 pub(crate) struct Sender {
     url: Url,
     http: Http,
+    /// Whether the messages are a field of a form: that is how pages send to another origin without a script.
+    is_form: bool,
 }
 
 impl Sender {
-    pub(crate) fn new(url: Url, http: Http) -> Self {
-        Self { url, http }
+    pub(crate) fn new(transport: Transport, url: Url, http: Http) -> Self {
+        Self { url, http, is_form: transport == Transport::JsonpPolling }
     }
 
-    pub(crate) async fn send(&self, messages: &[Message]) -> Result<(), Error> {
-        self.post(payload(messages)).await.map_err(|error| Error::Sending(Box::new(error)))
+    pub(crate) async fn send(&self, messages: &mut Vec<Message>) -> Result<(), Error> {
+        let response = self.post(payload(messages)).await.map_err(|error| Error::Sending(Box::new(error)))?;
+        messages.clear();
+        discard(response).await;
+        Ok(())
     }
 
-    async fn post(&self, payload: Bytes) -> Result<(), Error> {
-        // A type that a browser may send to another origin without asking first. The browser's client has it, so every
-        // server takes it.
-        let headers = [(header::CONTENT_TYPE, "text/plain")];
-        let response = self.http.send(Method::POST, &self.url, &headers, payload).await?;
+    async fn post(&self, payload: Bytes) -> Result<Response<Incoming>, Error> {
+        // Types that a browser may send to another origin without asking first. The browser's client has them, so every
+        // server takes them.
+        let (content_type, body) = if self.is_form {
+            ("application/x-www-form-urlencoded", form(&payload))
+        } else {
+            ("text/plain", payload)
+        };
+        let headers = [(header::CONTENT_TYPE, content_type)];
+        let response = self.http.send(Method::POST, &self.url, &headers, body).await?;
         match response.status() {
-            StatusCode::OK | StatusCode::NO_CONTENT => {
-                discard(response).await;
-                Ok(())
-            }
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(response),
             _ => Err(refused(response).await),
         }
     }
+}
+
+/// The form that brings a payload.
+fn form(payload: &[u8]) -> Bytes {
+    let mut form = "d=".to_owned();
+    form.extend(url::form_urlencoded::byte_serialize(payload));
+    form.into()
 }
 
 /// An array of messages in JSON.

@@ -69,7 +69,7 @@ pub(crate) async fn open(
         return Ok(Halves { receiver, sender, subprotocol });
     };
     let receiver = http::Receiver::new(transport, url.receiving(transport), http.clone(), settings);
-    let sender = http::Sender::new(sending, http.clone());
+    let sender = http::Sender::new(transport, sending, http.clone());
     Ok(Halves {
         receiver: Receiver::Http(Box::new(receiver)),
         sender: Sender::Http(sender),
@@ -100,8 +100,9 @@ pub(crate) enum Sender {
 }
 
 impl Sender {
-    /// Hands messages to the server: returns when an HTTP server has answered, or all is in the socket's buffer.
-    pub(crate) async fn send(&mut self, messages: &[Message]) -> Result<(), Error> {
+    /// Hands messages to the server: an HTTP server has answered, or all is in the socket's buffer. They are removed
+    /// once that is certain, even if this does not return then.
+    pub(crate) async fn send(&mut self, messages: &mut Vec<Message>) -> Result<(), Error> {
         match self {
             Self::Http(http) => http.send(messages).await,
             Self::WebSocket(socket) => socket.send(messages).await,

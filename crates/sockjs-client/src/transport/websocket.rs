@@ -1,6 +1,12 @@
 //! The WebSockets, framed and raw.
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use futures_util::{
     SinkExt as _, StreamExt as _,
@@ -13,7 +19,11 @@ use sockjs_core::{
     CloseFrame, Frame, Message, Transport,
     decode::{DecodeError, Limits},
 };
-use tokio::task::coop::consume_budget;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::coop::consume_budget,
+    time::{Instant, timeout},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -24,7 +34,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Settings, unless_silent};
+use super::Settings;
 use crate::{
     endpoint_url::SessionUrl,
     error::Error,
@@ -37,7 +47,7 @@ const READ_BUFFER: usize = 8 << 10;
 /// An interval of no time is none.
 const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(1);
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Heard>;
 
 /// Does the handshake ([RFC 6455, section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
 pub(super) async fn open(
@@ -69,13 +79,16 @@ pub(super) async fn open(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(settings.max_frame_bytes))
         .max_frame_size(Some(settings.max_frame_bytes));
-    let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Client, Some(config)).await;
+    let heard = Heard::new(io);
+    let last_heard = heard.last.clone();
+    let socket = WebSocketStream::from_raw_socket(heard, Role::Client, Some(config)).await;
     let (sink, stream) = socket.split();
     let is_framed = transport != Transport::RawWebSocket;
     let receiver = Receiver {
         stream,
         limits: settings.limits,
         server_timeout: settings.silence.limit(),
+        last_heard,
         // A raw WebSocket is open with its handshake.
         is_opening: !is_framed,
         is_framed,
@@ -118,6 +131,7 @@ fn check(
 #[derive(Debug)]
 pub(crate) struct Receiver {
     stream: SplitStream<Socket>,
+    last_heard: Arc<Mutex<Instant>>,
     limits: Limits,
     server_timeout: Option<Duration>,
     is_opening: bool,
@@ -125,6 +139,23 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    /// Waits for a message, as long as the server is not silent: a part of a long one is a sign of life, too.
+    async fn message(&mut self) -> Result<Option<Result<WsMessage, tungstenite::Error>>, Error> {
+        let Some(time) = self.server_timeout else { return Ok(self.stream.next().await) };
+        let mut wait = time;
+        loop {
+            // Cancel safe: what has come of a message stays in the stream.
+            if let Ok(message) = timeout(wait, self.stream.next()).await {
+                return Ok(message);
+            }
+            let silence = self.last_heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            wait = time.saturating_sub(silence);
+            if wait.is_zero() {
+                return Err(Error::Silent(time));
+            }
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Result<Frame, Error> {
         if std::mem::take(&mut self.is_opening) {
             return Ok(Frame::Open);
@@ -132,7 +163,7 @@ impl Receiver {
         loop {
             // A server that sends frames which say nothing, without a pause, must not hold up this thread.
             consume_budget().await;
-            let message = match unless_silent(self.server_timeout, self.stream.next()).await? {
+            let message = match self.message().await? {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => return Err(lost(error)),
                 None => return Err(lost(tungstenite::Error::ConnectionClosed)),
@@ -176,8 +207,8 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    pub(crate) async fn send(&mut self, messages: &[Message]) -> Result<(), Error> {
-        for message in messages {
+    pub(crate) async fn send(&mut self, messages: &mut Vec<Message>) -> Result<(), Error> {
+        for message in &*messages {
             // An array of one, as the browser's client sends it: not every server takes more.
             let message = if self.is_framed {
                 text(super::http::payload(std::slice::from_ref(message)))
@@ -188,7 +219,9 @@ impl Sender {
             };
             self.sink.feed(message).await.map_err(lost)?;
         }
-        self.sink.flush().await.map_err(lost)
+        self.sink.flush().await.map_err(lost)?;
+        messages.clear();
+        Ok(())
     }
 
     pub(crate) async fn close(&mut self, frame: &CloseFrame) -> Result<(), Error> {
@@ -209,6 +242,60 @@ impl Sender {
 
     pub(crate) async fn ping(&mut self) -> Result<(), Error> {
         self.sink.send(WsMessage::Ping(Default::default())).await.map_err(lost)
+    }
+}
+
+/// A connection that notes when something has come.
+#[derive(Debug)]
+struct Heard {
+    io: TokioIo<Upgraded>,
+    last: Arc<Mutex<Instant>>,
+}
+
+impl Heard {
+    fn new(io: Upgraded) -> Self {
+        Self { io: TokioIo::new(io), last: Arc::new(Mutex::new(Instant::now())) }
+    }
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -54,8 +54,8 @@ fn texts(messages: &[Message]) -> Vec<String> {
 }
 
 /// The messages in arrays of JSON.
-fn in_arrays<'a>(arrays: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
-    arrays.into_iter().flat_map(|array| serde_json::from_slice::<Vec<String>>(array).unwrap()).collect()
+fn in_arrays(arrays: impl IntoIterator<Item = Vec<u8>>) -> Vec<String> {
+    arrays.into_iter().flat_map(|array| serde_json::from_slice::<Vec<String>>(&array).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -181,8 +181,8 @@ async fn messages_of_a_request_that_is_cut_are_uncertain() {
         let unsent = session.unsent();
         let requests = server.requests(transport.send_path().unwrap());
         assert_eq!(requests.len(), 3, "{transport}");
-        let mut each = in_arrays(requests[..2].iter().map(|request| &*request.body));
-        assert_eq!(texts(&unsent.uncertain), in_arrays([&*requests[2].body]));
+        let mut each = in_arrays(requests[..2].iter().map(Request::payload));
+        assert_eq!(texts(&unsent.uncertain), in_arrays([requests[2].payload()]));
         each.extend(texts(&unsent.uncertain));
         each.extend(texts(&unsent.messages));
         assert_eq!(each, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
@@ -226,8 +226,7 @@ async fn a_socket_that_is_cut_while_it_sends_loses_what_was_written() {
         let event = session.closed().await;
         assert_eq!((event.code(), event.reason()), (1006, "Connection lost"), "{event}");
         let unsent = session.unsent();
-        let arrived: Vec<Vec<u8>> = std::iter::from_fn(|| arrived.try_recv().ok()).collect();
-        let arrived = in_arrays(arrived.iter().map(|frame| &**frame));
+        let arrived = in_arrays(std::iter::from_fn(|| arrived.try_recv().ok()));
         assert_eq!(arrived, sent[..3]);
         // What is left are the last ones, in order, each once.
         let left = [texts(&unsent.uncertain), texts(&unsent.messages)].concat();
@@ -437,11 +436,7 @@ async fn a_send_that_is_dropped_half_way_sends_nothing() {
         drop((session, client));
         server.nothing_is_left().await;
         let requests = server.requests(transport.send_path().unwrap());
-        assert_eq!(
-            in_arrays(requests.iter().map(|request| &*request.body)),
-            ["first", "second"],
-            "{transport}"
-        );
+        assert_eq!(in_arrays(requests.iter().map(Request::payload)), ["first", "second"], "{transport}");
     }
 }
 
@@ -471,7 +466,7 @@ async fn a_close_sends_what_is_queued_once() {
         server.nothing_is_left().await;
         let requests = server.requests(transport.send_path().unwrap());
         let sent: Vec<_> = (0..20).map(|number| number.to_string()).collect();
-        assert_eq!(in_arrays(requests.iter().map(|request| &*request.body)), sent, "{transport}");
+        assert_eq!(in_arrays(requests.iter().map(Request::payload)), sent, "{transport}");
     }
 }
 

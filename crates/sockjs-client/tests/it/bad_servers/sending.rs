@@ -68,7 +68,11 @@ async fn two_answers_are_success() {
             server.nothing_is_left().await;
             let name = transport.send_path().unwrap();
             let bodies: Vec<_> = server.requests(name).into_iter().map(|request| request.body).collect();
-            assert_eq!(bodies, [b"[\"a\"]", b"[\"b\"]"], "{transport}");
+            let expected = match transport {
+                Transport::JsonpPolling => ["d=%5B%22a%22%5D", "d=%5B%22b%22%5D"],
+                _ => ["[\"a\"]", "[\"b\"]"],
+            };
+            assert_eq!(bodies, expected.map(|body| body.as_bytes().to_vec()), "{transport}");
         }
     }
 }

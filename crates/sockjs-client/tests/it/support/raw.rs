@@ -62,6 +62,16 @@ impl Request {
         path.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The JSON of its messages, out of the form if it is one.
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        match self.body.strip_prefix(b"d=") {
+            Some(form) => {
+                url::form_urlencoded::parse(&[b"d=", form].concat()).next().unwrap().1.into_owned().into()
+            }
+            None => self.body.clone(),
+        }
+    }
+
     /// The value of a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
