@@ -190,7 +190,10 @@ impl TestClient {
     /// # Panics
     /// The service does not answer, fails, or answers with something that is no SockJS.
     #[track_caller]
-    pub fn open(&self, transport: Transport) -> impl Future<Output = Result<TestSession, Refusal>> + Send {
+    pub fn open(
+        &self,
+        transport: Transport,
+    ) -> impl Future<Output = Result<TestSession, Refusal>> + Send + use<> {
         let caller = Location::caller();
         let (client, control) = self.connected();
         let patience = self.patience;
@@ -214,7 +217,7 @@ impl TestClient {
     /// # Panics
     /// The answer is not 200 with JSON, or there is none.
     #[track_caller]
-    pub fn info(&self) -> impl Future<Output = serde_json::Value> + Send {
+    pub fn info(&self) -> impl Future<Output = serde_json::Value> + Send + use<> {
         let caller = Location::caller();
         let (client, _) = self.connected();
         let patience = self.patience;
