@@ -14,20 +14,19 @@ use axum::{
     extract::{FromRef, FromRequestParts, OptionalFromRequestParts, OriginalUri, Path, State},
     http::{StatusCode, Uri, request::Parts},
 };
-use axum_sockjs::{Options, RejectionCause, Session, SockJs, SockJsHandle};
+use axum_sockjs::{CloseFrame, Options, RejectionCause, Session, SockJs, SockJsHandle};
+use sockjs_client::test::TestClient;
 use tokio::sync::Notify;
 
 use crate::support::{
-    NEVER,
     apps::{self, Endpoint, open_to_all},
     client::{Kind, Way, http_ways, on_each},
     fresh_id,
     http::{Connection, Request},
+    in_process::{forgotten, transports},
     server::Server,
     until,
 };
-#[cfg(feature = "websocket")]
-use crate::support::{client::sockets, ws};
 
 /// Who sends `X-User`; anyone else is told to log in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -204,50 +203,67 @@ async fn refusals_are_counted() {
     );
 }
 
-#[tokio::test]
-async fn sessions_are_found_and_closed_by_their_identity() {
-    let (server, handle) = private().await;
-    let open = async |user| {
-        let poll = || Request::post(Endpoint::path(&fresh_id(), "xhr"));
-        assert_eq!(server.ask(&by(user, poll())).await.text(), "o\n");
-    };
-    for user in ["ada", "ada", "eve"] {
-        open(user).await;
-    }
-    let (ada, eve, nobody) = (User("ada".into()), User("eve".into()), User("bob".into()));
-    let count = |user| handle.senders_of(user).len();
-    assert_eq!((count(&ada), count(&eve), count(&nobody)), (2, 1, 0));
-    assert_eq!(handle.senders().len(), 3);
-    let of_eve = handle.senders_of(&eve).remove(0);
-    assert_eq!((of_eve.identity(), of_eve.identity::<&str>()), (Some(&eve), None));
-    assert_eq!(handle.get(of_eve.id()).expect("it is open").id(), of_eve.id());
-
-    assert_eq!(handle.close_where(4001, "logged out", |tab| tab.identity() == Some(&ada)), 2);
-    assert_eq!((count(&ada), count(&eve), handle.senders().len()), (0, 1, 1));
-    of_eve.close(4000, "");
-    assert_eq!((count(&eve), handle.get(of_eve.id()).is_none()), (0, true));
+/// A client of an endpoint, and one for each user.
+fn clients(sockjs: SockJs) -> (TestClient, impl Fn(&str) -> TestClient) {
+    let anyone = TestClient::new(sockjs.options(open_to_all(Options::new())), "/");
+    (anyone.clone(), move |user| anyone.clone().header("x-user", user))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn sessions_are_found_and_closed_by_their_identity() {
+    for transport in transports() {
+        let sockjs = SockJs::new(apps::echo).identity(|user: User| async { user });
+        let handle = sockjs.handle();
+        let (_, by) = clients(sockjs);
+        let mut tabs = Vec::new();
+        for user in ["ada", "ada", "eve"] {
+            tabs.push(by(user).open(transport).await.unwrap());
+        }
+        let (ada, eve, nobody) = (User("ada".into()), User("eve".into()), User("bob".into()));
+        let count = |user| handle.senders_of(user).len();
+        assert_eq!((count(&ada), count(&eve), count(&nobody)), (2, 1, 0));
+        assert_eq!(handle.senders().len(), 3);
+        let of_eve = handle.senders_of(&eve).remove(0);
+        assert_eq!((of_eve.identity(), of_eve.identity::<&str>()), (Some(&eve), None));
+        assert_eq!(handle.get(of_eve.id()).expect("it is open").id(), of_eve.id());
+
+        assert_eq!(handle.close_where(4001, "logged out", |tab| tab.identity() == Some(&ada)), 2);
+        assert_eq!((count(&ada), count(&eve), handle.senders().len()), (0, 1, 1));
+        of_eve.close(4000, "");
+        assert_eq!((count(&eve), handle.get(of_eve.id()).is_none()), (0, true));
+        for (tab, code) in tabs.iter_mut().zip([4001, 4001, 4000]) {
+            assert_eq!(tab.closed().await.code(), code, "{transport}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_identity_has_so_many_sessions_as_it_may() {
-    let echo = SockJs::new(apps::echo).options(open_to_all(Options::new().disconnect_delay(NEVER)));
-    let limited = echo
-        .identity(|user: Option<User>| async { user })
-        .max_sessions_per_identity(|user: &Option<User>| user.as_ref().map(|user| user.0.len()));
-    let (server, handle) = serve(limited).await;
-    let status = async |user: Option<&str>| {
-        let poll = Request::post(Endpoint::path(&fresh_id(), "xhr"));
-        server.ask(&user.into_iter().fold(poll, |poll, user| by(user, poll))).await.status
-    };
-    let mut statuses = Vec::new();
-    for user in ["a", "a", "bo", "bo", "bo"] {
-        statuses.push(status(Some(user)).await);
+    for transport in transports() {
+        let limited = SockJs::new(apps::echo)
+            .identity(|user: Option<User>| async { user })
+            .max_sessions_per_identity(|user: &Option<User>| user.as_ref().map(|user| user.0.len()));
+        let handle = limited.handle();
+        let (anyone, by) = clients(limited);
+        let mut open = Vec::new();
+        let mut refused = Vec::new();
+        for user in ["a", "a", "bo", "bo", "bo"] {
+            match by(user).open(transport).await {
+                Ok(session) => open.push(session),
+                Err(refusal) => refused.push((user, refusal)),
+            }
+        }
+        assert_eq!(refused.iter().map(|(user, _)| *user).collect::<Vec<_>>(), ["a", "bo"], "{transport}");
+        for (_, refusal) in refused {
+            let close_code = refusal.close_frame().map_or(0, CloseFrame::code);
+            assert!(refusal.status() == 429 || close_code == 1013, "{transport}: {refusal}");
+        }
+        for _ in 0..5 {
+            // Who has not logged in has no limit.
+            open.push(anyone.open(transport).await.unwrap());
+        }
+        assert_eq!(handle.stats().rejected[&RejectionCause::IdentityFull], 2);
     }
-    assert_eq!(statuses, [200, 429, 200, 200, 429]);
-    for _ in 0..5 {
-        assert_eq!(status(None).await, 200, "who has not logged in has no limit");
-    }
-    assert_eq!(handle.stats().rejected[&RejectionCause::IdentityFull], 2);
 }
 
 #[test]
@@ -299,20 +315,19 @@ async fn an_id_is_free_for_others_after_its_session() {
     }
 }
 
-#[cfg(feature = "websocket")]
-#[tokio::test]
-async fn a_websocket_is_judged_too() {
-    let (server, handle) = private().await;
-    for way in sockets() {
-        let response = server.ask(&ws::handshake(ws::target(way))).await;
-        assert_eq!((response.status, response.text()), (401, "log in"), "{response}");
+#[tokio::test(start_paused = true)]
+async fn who_opens_a_session_is_judged_on_every_transport() {
+    let sockjs = SockJs::new(apps::echo).identity(|user: User| async { user });
+    let handle = sockjs.handle();
+    let (anyone, by) = clients(sockjs);
+    for transport in transports() {
+        let refusal = anyone.open(transport).await.unwrap_err();
+        assert_eq!((refusal.status(), &*refusal.text()), (StatusCode::UNAUTHORIZED, "log in"), "{transport}");
         assert!(handle.is_empty());
-        let mut connection = server.connect().await;
-        connection.send(&by("ada", ws::handshake(ws::target(way)))).await;
-        assert_eq!(connection.head().await.status, 101);
-        until("the session", || handle.len() == 1).await;
-        drop(connection);
-        until("the end of the session", || is_forgotten(&handle)).await;
+        let session = by("ada").open(transport).await.unwrap();
+        assert_eq!(handle.len(), 1, "{transport}");
+        drop(session);
+        forgotten(handle.clone()).await;
     }
 }
 

@@ -2,28 +2,26 @@
 //!
 //! What happens to clients that are slow or dead is in `session::slow`.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use axum_sockjs::{
-    CloseReason, Message, Options, Overflow, RejectionCause, SendError, Session, SockJs, Transport,
+    CloseFrame, CloseReason, Message, Options, Overflow, RejectionCause, SendError, Session, SockJs,
+    Transport,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpSocket,
-    sync::Semaphore,
-};
+use sockjs_client::test::Refusal;
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use crate::support::{
     NEVER,
     apps::{Endpoint, Reporting, Stage},
-    client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, poll_way, ways},
+    client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, ways},
     fresh_id,
     http::{Connection, Request, Response},
-    pass,
+    in_process::{self, transports},
     server::Server,
-    until, within,
+    settle, until, within,
 };
 
 /// Short enough to wait for.
@@ -293,7 +291,7 @@ async fn flood(session: &Session, mut done: impl FnMut(Result<(), SendError>) ->
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn send_queue_bytes_and_send_overflow() {
     const BOUND: usize = 1 << 20;
     let options = |policy| {
@@ -304,10 +302,14 @@ async fn send_queue_bytes_and_send_overflow() {
             .response_limit(1 << 30)
             .write_timeout(NEVER)
     };
-    on_each(WAYS, async |way| {
-        let mut stage = Stage::start(options(Overflow::Wait)).await;
-        let _client = Client::open(&stage.endpoint, way).await;
-        let session = stage.session().await;
+    for transport in transports() {
+        let open = async |policy| {
+            let mut stage = in_process::Stage::new(options(policy));
+            let (client, session) = stage.open(transport).await;
+            client.stop_reading();
+            (stage.endpoint.handle, client, session)
+        };
+        let (handle, _client, session) = open(Overflow::Wait).await;
         flood(&session, |sent| matches!(sent, Err(SendError::Full(_)))).await;
         assert_eq!((session.close_reason(), session.dropped_messages()), (None, 0));
         let waiting = session.sender();
@@ -315,28 +317,23 @@ async fn send_queue_bytes_and_send_overflow() {
         assert!(tokio::time::timeout(SHORT, &mut waiting).await.is_err(), "it waits");
         session.close(3000, "");
         assert!(matches!(within("its end", waiting).await.unwrap(), Err(SendError::Closed(_))));
-        assert!(stage.endpoint.handle.stats().send_queue_peak_bytes <= BOUND);
+        assert!(handle.stats().send_queue_peak_bytes <= BOUND);
 
-        let mut stage = Stage::start(options(Overflow::Close)).await;
-        let _client = Client::open(&stage.endpoint, way).await;
-        let session = stage.session().await;
+        let (handle, _client, session) = open(Overflow::Close).await;
         flood(&session, |sent| matches!(sent, Err(SendError::Closed(_)))).await;
         assert_eq!(session.close_reason(), Some(CloseReason::SendQueueFull));
-        assert!(stage.endpoint.handle.stats().send_queue_peak_bytes <= BOUND);
+        assert!(handle.stats().send_queue_peak_bytes <= BOUND);
 
-        let mut stage = Stage::start(options(Overflow::DropOldest)).await;
-        let _client = Client::open(&stage.endpoint, way).await;
-        let session = stage.session().await;
+        let (handle, _client, session) = open(Overflow::DropOldest).await;
         flood(&session, |sent| {
             sent.unwrap();
             session.dropped_messages() == 100
         })
         .await;
         assert_eq!(session.close_reason(), None);
-        assert_eq!(stage.endpoint.handle.stats().total().messages_dropped, 100);
-        assert!(stage.endpoint.handle.stats().send_queue_peak_bytes <= BOUND);
-    })
-    .await;
+        assert_eq!(handle.stats().total().messages_dropped, 100);
+        assert!(handle.stats().send_queue_peak_bytes <= BOUND);
+    }
 }
 
 /// What a client gets to see whose queue overflowed, once it reads.
@@ -382,11 +379,8 @@ fn is_overload(answer: &Response) -> bool {
 }
 
 /// The answer to who opens a session this way, of a stream its head, and its connection.
-async fn opening(server: &Server, way: &Way, header: Option<(&str, &str)>) -> (Response, Connection) {
-    let mut request = way.opening(&fresh_id());
-    if let Some((name, value)) = header {
-        request = request.header(name, value);
-    }
+async fn opening(server: &Server, way: &Way) -> (Response, Connection) {
+    let request = way.opening(&fresh_id());
     let mut connection = server.connect().await;
     connection.send(&request).await;
     let mut answer = connection.head().await;
@@ -396,37 +390,40 @@ async fn opening(server: &Server, way: &Way, header: Option<(&str, &str)>) -> (R
     (answer, connection)
 }
 
-/// Tries to open a session until there is a place: who has left has one for as long as it is remembered.
-async fn opens_in_time(server: &Server, way: &Way, header: Option<(&str, &str)>) {
-    for _ in 0..100 {
-        pass(NEVER).await;
-        if !is_overload(&opening(server, way, header).await.0) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// As [`expect_overload`].
+fn expect_refusal(transport: Transport, refusal: &Refusal, status: u16) {
+    if transport == Transport::EventSource {
+        assert_eq!(refusal.close_frame().map(CloseFrame::code), Some(1013), "{refusal}");
+    } else {
+        assert_eq!(refusal.status(), status, "{transport}");
+        assert_eq!((refusal.header("retry-after"), refusal.header("set-cookie")), ("5", ""), "{transport}");
     }
-    panic!("there is still no place on {}", way.transport);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn max_sessions() {
-    on_each(WAYS, async |way| {
-        let mut stage = Stage::start(Options::new().max_sessions(2).disconnect_delay(NEVER)).await;
-        let _first = Client::open(&stage.endpoint, way).await;
-        let second = Client::open(&stage.endpoint, way).await;
-        let (_, leaves) = (stage.session().await, stage.session().await);
-        let (refused, _) = opening(&stage.endpoint.server, way, None).await;
-        expect_overload(way, &refused, 503);
-        assert!(stage.has_no_more());
-        // Between two polls, nobody would miss the client before the delay is over.
-        if way.kind == Kind::Poll {
-            leaves.close(3000, "");
+    for transport in transports() {
+        let mut stage = in_process::Stage::new(Options::new().max_sessions(2));
+        let (mut first, session) = stage.open(transport).await;
+        let (_second, _other) = stage.open(transport).await;
+        let client = stage.endpoint.test_client();
+        expect_refusal(transport, &client.open(transport).await.unwrap_err(), 503);
+        session.send("a").await.unwrap();
+        assert_eq!(first.recv().await, "a", "those that are there are served");
+        session.close(3000, "");
+        assert_eq!(first.closed().await.code(), 3000);
+        if !transport.is_socket() {
+            // It is remembered for its delay.
+            expect_refusal(transport, &client.open(transport).await.unwrap_err(), 503);
+            in_process::pass(in_process::DELAY).await;
         }
-        second.abort(false);
-        until("its end", || leaves.close_reason().is_some()).await;
-        opens_in_time(&stage.endpoint.server, way, None).await;
-    })
-    .await;
+        let (third, lost) = stage.open(transport).await;
+        settle().await;
+        third.abort();
+        assert_eq!(lost.closed().await, CloseReason::ConnectionLost);
+        in_process::pass(in_process::DELAY).await;
+        let _fourth = stage.open(transport).await;
+    }
 }
 
 /// Opens sessions by one poll each, in process.
@@ -469,13 +466,13 @@ async fn lingering_handlers_count(options: Options, status: u16) {
             until(format!("the end on {}", way.transport), || counts() == (0, handlers)).await;
         }
         assert!(endpoint.handle.is_empty());
-        let (refused, _) = opening(&endpoint.server, way, None).await;
+        let (refused, _) = opening(&endpoint.server, way).await;
         expect_overload(way, &refused, status);
         assert_eq!(counts(), (0, 3));
         may_return.add_permits(1);
         let opened = within("a place", async {
             loop {
-                match opening(&endpoint.server, way, None).await {
+                match opening(&endpoint.server, way).await {
                     (answer, _) if is_overload(&answer) => {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
@@ -484,7 +481,7 @@ async fn lingering_handlers_count(options: Options, status: u16) {
             }
         })
         .await;
-        let (refused, _) = opening(&endpoint.server, way, None).await;
+        let (refused, _) = opening(&endpoint.server, way).await;
         expect_overload(way, &refused, status);
         drop(opened);
         may_return.add_permits(3);
@@ -503,59 +500,40 @@ async fn max_sessions_per_peer_counts_handlers_that_go_on() {
     lingering_handlers_count(Options::new().max_sessions_per_peer(3), 429).await;
 }
 
-/// The status line of an answer to a request that comes from this address of loopback.
-async fn status_from(from: &str, server: &Server, request: &Request) -> io::Result<String> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::new(from.parse().expect("an address"), 0))?;
-    let mut stream = within("a connection", socket.connect(server.addr)).await?;
-    stream.write_all(&request.to_bytes()).await?;
-    let mut status = [0; 12];
-    within("a status", stream.read_exact(&mut status)).await?;
-    Ok(String::from_utf8_lossy(&status).into_owned())
-}
-
-#[cfg(target_os = "linux")] // elsewhere, loopback has one address
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn max_sessions_per_peer_by_address() {
-    let options = Options::new().max_sessions_per_peer(2).disconnect_delay(NEVER);
-    let endpoint = Endpoint::start(crate::support::apps::echo, options).await;
-    let polling = poll_way();
-    let open =
-        async |from| status_from(from, &endpoint.server, &polling.receiving(&fresh_id())).await.unwrap();
-    for _ in 0..2 {
-        assert_eq!(open("127.0.0.2").await, "HTTP/1.1 200");
+    for transport in transports() {
+        let stage = in_process::Stage::new(Options::new().max_sessions_per_peer(2));
+        let from = |peer: [u8; 4], port| stage.endpoint.test_client().peer((peer, port)).open(transport);
+        let _open = [from([192, 0, 2, 1], 1).await.unwrap(), from([192, 0, 2, 1], 2).await.unwrap()];
+        expect_refusal(transport, &from([192, 0, 2, 1], 3).await.unwrap_err(), 429);
+        let _other = from([192, 0, 2, 2], 1).await.unwrap();
+        let rejected = stage.endpoint.handle.stats().rejected;
+        assert_eq!(rejected[&RejectionCause::PeerFull], 1, "{transport}");
     }
-    assert_eq!(open("127.0.0.2").await, "HTTP/1.1 429");
-    assert_eq!(open("127.0.0.3").await, "HTTP/1.1 200");
-    assert_eq!(endpoint.handle.stats().rejected[&RejectionCause::PeerFull], 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn max_sessions_per_peer_by_a_key_on_every_transport() {
-    on_each(WAYS, async |way| {
-        let options =
-            Options::new().max_sessions_per_peer(2).disconnect_delay(NEVER).peer_key(|headers, addr| {
-                assert!(addr.is_some(), "the server tells addresses");
-                Some(headers.get("x-user")?.to_str().ok()?.to_owned())
-            });
-        let mut stage = Stage::start(options).await;
-        let ok = if way.kind == Kind::Socket { 101 } else { 200 };
-        let anna = Some(("X-User", "anna"));
-        let mut opened = Vec::new();
+    for transport in transports() {
+        let options = Options::new().max_sessions_per_peer(2).peer_key(|headers, addr| {
+            assert!(addr.is_some(), "the server tells addresses");
+            Some(headers.get("x-user")?.to_str().ok()?.to_owned())
+        });
+        let mut stage = in_process::Stage::new(options);
         // Who has no key is not limited.
-        for header in [anna, anna, Some(("X-User", "bert")), None, None, None] {
-            let (answer, connection) = opening(&stage.endpoint.server, way, header).await;
-            assert_eq!(answer.status, ok, "{header:?}");
-            opened.push((connection, stage.session().await));
+        let anyone = stage.endpoint.test_client();
+        let [anna, bert] = ["anna", "bert"].map(|user| anyone.clone().header("x-user", user));
+        let mut opened = Vec::new();
+        for client in [&anna, &anna, &bert, &anyone, &anyone, &anyone] {
+            opened.push((client.open(transport).await.unwrap(), stage.session().await));
         }
-        let server = &stage.endpoint.server;
-        let (refused, _) = opening(server, way, anna).await;
-        expect_overload(way, &refused, 429);
-        assert_eq!(opening(server, way, Some(("X-User", "bert"))).await.0.status, ok);
+        expect_refusal(transport, &anna.open(transport).await.unwrap_err(), 429);
+        opened.push((bert.open(transport).await.unwrap(), stage.session().await));
         drop(opened.swap_remove(0));
-        opens_in_time(server, way, anna).await;
-    })
-    .await;
+        in_process::pass(in_process::DELAY).await;
+        let _again = anna.open(transport).await.unwrap();
+    }
 }
 
 #[tokio::test]

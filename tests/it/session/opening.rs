@@ -16,14 +16,13 @@ use axum::{
 };
 use axum_sockjs::{Options, Session, SockJs, Transport};
 use futures_util::FutureExt as _;
-use sockjs_client::test::{Refusal, TestClient};
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
 use crate::support::{
     apps::open_to_all,
     in_process::{
-        ANOTHER, Client, DELAY, Endpoint, Stage, call, forgotten, http_transports, pass, receiving_url, text,
-        transports, wrapped,
+        ANOTHER, Client, Endpoint, Stage, call, forgotten, http_transports, receiving_url, text, transports,
+        wrapped,
     },
     settle, soon,
 };
@@ -47,37 +46,6 @@ async fn endpoints_do_not_share_their_sessions() {
     assert_eq!(left.poll().await, r#"c[3000,""]"#);
     assert_eq!(right.poll().await, r#"a["right"]"#);
     assert_eq!((left_handle.len(), right_handle.len()), (0, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_endpoint_holds_as_many_sessions_as_it_may() {
-    let mut stage = Stage::new(Options::new().max_sessions(2));
-    let (mut first, session) = stage.open(Transport::XhrPolling).await;
-    let (_second, _other) = stage.open(Transport::XhrStreaming).await;
-    let client = TestClient::new(stage.endpoint.app.clone(), "/app");
-    for transport in transports() {
-        expect_overload(transport, &client.open(transport).await.unwrap_err());
-    }
-    session.try_send("a").unwrap();
-    assert_eq!(first.recv().await, "a", "those that are there are served");
-    session.close(3000, "");
-    assert_eq!(first.closed().await.code(), 3000);
-    let refusal = client.open(Transport::XhrPolling).await.unwrap_err();
-    assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE, "it is remembered for its delay");
-    pass(DELAY).await;
-    let _third = stage.open(Transport::XhrPolling).await;
-}
-
-/// An endpoint without room, or without time. An `EventSource` may ask again at once after a 503.
-fn expect_overload(transport: Transport, refusal: &Refusal) {
-    if transport == Transport::EventSource {
-        let told = refusal.close_frame().map(ToString::to_string);
-        assert_eq!(told.as_deref(), Some(r#"1013 "Try again later""#), "{refusal}");
-    } else {
-        assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE, "{transport}");
-        assert_eq!(refusal.header(header::RETRY_AFTER), "5");
-        assert_eq!(refusal.header(header::SET_COOKIE), "");
-    }
 }
 
 /// An extractor that takes as long as the test lets it, then lets in whom it likes.
@@ -150,7 +118,7 @@ async fn a_rejection_answers_the_opening_request() {
     for transport in transports() {
         let gate = Gate::default();
         let endpoint = gate.endpoint(Options::new());
-        let client = TestClient::new(endpoint.app.clone(), "/app").header("origin", "http://other");
+        let client = endpoint.test_client().header("origin", "http://other");
         for _ in 0..2 {
             gate.opened.notify_one();
             let refusal = client.open(transport).await.unwrap_err();
@@ -177,10 +145,15 @@ async fn extractors_have_their_time_and_no_more() {
         let gate = Gate::default();
         // No other of the endpoint's times is as long.
         let endpoint = gate.endpoint(Options::new().open_timeout(Duration::from_secs(7)));
-        let client = TestClient::new(endpoint.app.clone(), "/app").header("x-secret", "1");
+        let client = endpoint.test_client().header("x-secret", "1");
         let start = Instant::now();
-        expect_overload(transport, &client.open(transport).await.unwrap_err());
+        let refusal = client.open(transport).await.unwrap_err();
         assert_eq!(start.elapsed(), Duration::from_secs(7), "{transport}");
+        // An EventSource may ask again at once after a 503.
+        match refusal.close_frame() {
+            Some(frame) => assert_eq!((transport, frame.code()), (Transport::EventSource, 1013)),
+            None => assert_eq!((refusal.status().as_u16(), refusal.header("retry-after")), (503, "5")),
+        }
         assert!(endpoint.handle.is_empty());
         gate.opened.notify_one();
         let mut session = client.open(transport).await.unwrap();

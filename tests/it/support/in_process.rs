@@ -224,8 +224,12 @@ impl Endpoint {
         Self { app: Router::new().nest_service("/app", endpoint), handle }
     }
 
+    pub(crate) fn test_client(&self) -> TestClient {
+        TestClient::new(self.app.clone(), "/app")
+    }
+
     pub(crate) async fn open(&self, transport: Transport) -> TestSession {
-        let opened = TestClient::new(self.app.clone(), "/app").open(transport).await;
+        let opened = self.test_client().open(transport).await;
         opened.unwrap_or_else(|refusal| panic!("{transport}: {refusal}"))
     }
 
