@@ -53,23 +53,47 @@ async fn to_socketio(room: Room, io: SocketIo) {
     }
 }
 
-#[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
-    let room = Room::default();
-
+fn app(room: Room) -> Router {
     let sockjs = SockJs::new(sockjs_client).with_state(room.clone());
     let (socketio, io) = SocketIo::new_layer();
     tokio::spawn(to_socketio(room.clone(), io.clone()));
     io.ns("/", async move |socket: SocketRef| socketio_client(&room, &socket));
 
     let page = Html(include_str!("index.html"));
-    let app = Router::new()
+    Router::new()
         .route("/", get(async move || page))
         .nest_service("/sockjs", sockjs)
         // Answers everything below `/socket.io`.
-        .layer(socketio);
+        .layer(socketio)
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let app = app(Room::default());
     let listener = TcpListener::bind(addr).await?;
     println!("listening on http://{}/", listener.local_addr()?);
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum_sockjs::Transport;
+    use sockjs_client::test::TestClient;
+
+    use super::{Room, app};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_of_either_protocol_says_comes_to_those_of_sockjs() {
+        let room = Room::default();
+        let client = TestClient::new(app(room.clone()), "/sockjs");
+        let mut ada = client.open(Transport::WebSocket).await.unwrap();
+        let mut bob = client.open(Transport::XhrPolling).await.unwrap();
+        ada.send("hello").await;
+        room.say("Socket.IO", "hello too");
+        for session in [&mut ada, &mut bob] {
+            assert_eq!(session.recv().await, "SockJS: hello");
+            assert_eq!(session.recv().await, "Socket.IO: hello too");
+        }
+    }
 }
