@@ -9,15 +9,14 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ConnectInfo;
+use axum::{
+    body::{Body, HttpBody},
+    extract::ConnectInfo,
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header::AsHeaderName};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
-use hyper::{
-    body::{Body, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use sockjs_core::{CloseFrame, Transport};
 use tokio::time::timeout;
@@ -44,11 +43,11 @@ const HOST: &str = "app.test";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
-type AnyService = BoxCloneSyncService<Request<Incoming>, Response<AnyBody>, io::Error>;
+type AnyService = BoxCloneSyncService<Request<Body>, Response<AnyBody>, io::Error>;
 
 /// A SockJS client of a service in process, for tests: no socket, no port, and every transport.
 ///
-/// The service is any of tower's: a router with its layers, or an endpoint alone. Requests reach it by hyper's server
+/// The service is any of tower's that takes axum's body: a router with its layers, or an endpoint alone. Requests reach it by hyper's server
 /// over connections in memory, so it sees what it would see of a browser, WebSockets and broken connections included.
 ///
 /// ```
@@ -111,10 +110,10 @@ impl TestClient {
     #[track_caller]
     pub fn new<S, B>(service: S, path: &str) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let separator = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
@@ -265,7 +264,7 @@ impl Dial for Dialer {
         let (service, peer) = (self.service.clone(), self.peer);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            service.clone().oneshot(request)
+            service.clone().oneshot(request.map(Body::new))
         });
         tokio::spawn(async move {
             let connection = http1::Builder::new().serve_connection(TokioIo::new(server), service);
