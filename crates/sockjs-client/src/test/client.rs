@@ -47,8 +47,9 @@ type AnyService = BoxCloneSyncService<Request<Body>, Response<AnyBody>, io::Erro
 
 /// A SockJS client of a service in process, for tests: no socket, no port, and every transport.
 ///
-/// The service is any of tower's that takes axum's body: a router with its layers, or an endpoint alone. Requests reach it by hyper's server
-/// over connections in memory, so it sees what it would see of a browser, WebSockets and broken connections included.
+/// The service is any of tower's that takes axum's body: a router with its layers, or an endpoint alone. Requests
+/// reach it by hyper's server over connections in memory, so it sees what it would see of a browser, WebSockets and
+/// broken connections included.
 ///
 /// ```
 /// use axum::Router;
