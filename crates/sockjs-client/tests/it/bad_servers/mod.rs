@@ -5,7 +5,9 @@ mod receiving;
 mod sending;
 mod websocket;
 
-use sockjs_client::{CloseEvent, ConnectError, Error, Session, Transport};
+use std::time::Duration;
+
+use sockjs_client::{Client, CloseEvent, ConnectError, Error, Session, Transport};
 
 use crate::support::{raw::RawServer, soon};
 
@@ -14,7 +16,19 @@ const TAKEN: usize = 24 << 20;
 
 /// Why the only transport has not opened. Nothing is left of it.
 async fn refused(server: &RawServer, transport: Transport) -> Error {
-    let result = soon("an end", server.only(transport).connect()).await;
+    refused_to(server.only(transport), server, transport).await
+}
+
+/// The same of a transport that does not open in time, which is 600 ms.
+async fn timed_out(server: &RawServer, transport: Transport) {
+    let error = refused_to(server.only(transport).open_timeout(Duration::ZERO), server, transport).await;
+    assert_eq!(error.close_frame().code(), 2007, "{transport}: {error}");
+    assert!(error.to_string().starts_with("no session within "), "{error}");
+}
+
+async fn refused_to(client: Client, server: &RawServer, transport: Transport) -> Error {
+    let result = soon("an end", client.connect()).await;
+    drop(client);
     let error = match result {
         Err(ConnectError::Transports(mut tried)) => tried.remove(0).1,
         other => panic!("{transport}: {other:?}"),

@@ -122,9 +122,9 @@ impl RawServer {
         Client::new(&format!("http://{}/app", self.addr)).unwrap()
     }
 
-    /// A client that tries one transport, and gives it 600 ms.
+    /// A client that tries one transport, and has time: the machine may be busy.
     pub(crate) fn only(&self, transport: Transport) -> Client {
-        self.client().transports([transport])
+        self.client().transports([transport]).open_timeout(Duration::from_secs(20))
     }
 
     pub(crate) fn written(&self) -> usize {
