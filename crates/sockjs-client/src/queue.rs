@@ -274,4 +274,25 @@ mod tests {
         sender.flush().await.unwrap_err();
         assert!(sender.is_closed());
     }
+
+    /// Of threads that send while the queue closes, each knows what became of its messages.
+    #[tokio::test]
+    async fn no_message_is_lost_between_the_queue_and_what_is_left() {
+        for _ in 0..300 {
+            let (sender, mut receiver) = queue(1 << 20);
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let sender = sender.clone();
+                    std::thread::spawn(move || {
+                        (0..1000).take_while(|_| sender.try_send("x".into()).is_ok()).count()
+                    })
+                })
+                .collect();
+            // They are at it.
+            let first = texts(receiver.batch(100, 100).await).len();
+            let rest = first + receiver.into_rest().await.len();
+            let accepted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+            assert_eq!(rest, accepted);
+        }
+    }
 }
