@@ -233,25 +233,37 @@ async fn a_part_of_a_message_is_a_sign_of_life() {
     }
 }
 
+/// The times between the requests of a minute, of a session whose polls are answered so.
+async fn pauses(delay: Duration, body: &'static str) -> Vec<Duration> {
+    let (client, log) = client("http://h/app", move |seen| {
+        if seen.at.is_zero() { Answer::after(MS, ok("o\n")) } else { Answer::after(delay, ok(body)) }
+    });
+    let session = client.open(Transport::XhrPolling).await.unwrap();
+    tokio::time::sleep(60_000 * MS).await;
+    assert!(session.close_event().is_none());
+    let at: Vec<_> = log.all().iter().map(|seen| seen.at).collect();
+    // The first answer has brought a frame, so the second request came at once.
+    assert_eq!(at[1] - at[0], MS);
+    at[1..].windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn empty_answers_are_asked_for_ever_more_rarely() {
-    let (client, log) =
-        client(
-            "http://h/app",
-            |seen| if seen.at.is_zero() { Answer::after(MS, ok("o\n")) } else { Answer::ok("") },
-        );
-    let session = client.open(Transport::XhrPolling).await.unwrap();
-    // The first poll has brought a frame, so the second one came at once.
-    tokio::time::sleep(60_000 * MS).await;
-    let at: Vec<_> = log.all().iter().map(|seen| seen.at).collect();
-    let pauses: Vec<_> =
-        at.windows(2).map(|pair| pair[1] - pair[0]).filter(|pause| !pause.is_zero()).collect();
-    assert_eq!(pauses[..7], [MS, 10 * MS, 20 * MS, 40 * MS, 80 * MS, 160 * MS, 320 * MS]);
-    assert!(
-        pauses.iter().all(|pause| *pause <= 5000 * MS) && pauses.last() == Some(&(5000 * MS)),
-        "{pauses:?}"
-    );
-    drop(session);
+    for body in ["", "\n", "x\n", "h\n", "a[]\n"] {
+        let pauses = pauses(Duration::ZERO, body).await;
+        assert_eq!(pauses[..6], [10 * MS, 20 * MS, 40 * MS, 80 * MS, 160 * MS, 320 * MS], "{body:?}");
+        assert!(pauses.iter().all(|pause| *pause <= 5000 * MS), "{body:?}: {pauses:?}");
+        assert_eq!(pauses.last(), Some(&(5000 * MS)), "{body:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_bring_a_frame_are_followed_by_a_request_at_once() {
+    for (delay, body) in [(20 * MS, "h\n"), (25_000 * MS, "h\n"), (20 * MS, "a[]\n"), (5 * MS, "a[\"x\"]\n")]
+    {
+        let pauses = pauses(delay, body).await;
+        assert!(pauses.iter().all(|pause| *pause == delay), "{body:?}: {pauses:?}");
+    }
 }
 
 /// The status is the answer, and not the end of the body.

@@ -11,7 +11,10 @@ use sockjs_core::{
     body::{FrameDecoder, FrameError},
     decode::DecodeError,
 };
-use tokio::{task::coop::consume_budget, time::sleep};
+use tokio::{
+    task::coop::consume_budget,
+    time::{Instant, sleep},
+};
 use url::Url;
 
 use super::{Settings, unless_silent};
@@ -48,8 +51,10 @@ pub(crate) struct Receiver {
     http: Http,
     settings: Settings,
     response: Option<Frames>,
-    /// Whether this response has brought a frame.
+    /// Whether this response was worth its request: it has brought a frame, other than a heartbeat at once.
     has_frame: bool,
+    /// When it was asked for.
+    asked: Instant,
     delay: Duration,
     has_heartbeats: bool,
 }
@@ -67,6 +72,7 @@ impl Receiver {
             settings,
             response: None,
             has_frame: true,
+            asked: Instant::now(),
             delay: FIRST_DELAY,
             has_heartbeats: false,
         }
@@ -82,7 +88,12 @@ impl Receiver {
             };
             match response.decoder.decode(&mut response.piece) {
                 Ok(Some(frame)) => {
-                    self.has_frame = true;
+                    let is_empty = match &frame {
+                        Frame::Heartbeat => true,
+                        Frame::Messages(messages) => messages.is_empty(),
+                        _ => false,
+                    };
+                    self.has_frame |= !is_empty || self.asked.elapsed() >= self.delay;
                     self.has_heartbeats |= frame == Frame::Heartbeat;
                     return Ok(frame);
                 }
@@ -134,6 +145,7 @@ impl Receiver {
         };
         // A cache would give an old session's frames.
         let headers = [(header::ACCEPT, accept), (header::CACHE_CONTROL, "no-cache")];
+        self.asked = Instant::now();
         let request = self.http.send(method, &self.url, &headers, Bytes::new());
         let response = unless_silent(self.settings.silence.limit(), request).await??;
         if response.status() != StatusCode::OK {
