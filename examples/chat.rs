@@ -94,7 +94,7 @@ mod tests {
     use super::{Duration, PATIENCE, app};
 
     /// What stands behind the number of whoever it is about.
-    fn told(line: Message) -> String {
+    fn told(line: &Message) -> String {
         line.as_str().unwrap()[36..].to_owned()
     }
 
@@ -102,14 +102,14 @@ mod tests {
     async fn the_room_hears_who_comes_speaks_and_leaves() {
         let client = TestClient::new(app(), "/chat");
         let mut ada = client.open(Transport::WebSocket).await.unwrap();
-        assert_eq!(told(ada.recv().await), " has come");
+        assert_eq!(told(&ada.recv().await), " has come");
         let mut bob = client.open(Transport::XhrPolling).await.unwrap();
-        assert_eq!(told(bob.recv().await), " has come");
+        assert_eq!(told(&bob.recv().await), " has come");
         bob.send("hello").await;
-        assert_eq!(told(bob.recv().await), ": hello");
+        assert_eq!(told(&bob.recv().await), ": hello");
         bob.abort();
         for line in [" has come", ": hello", " has left: connection lost"] {
-            assert_eq!(told(ada.recv().await), line);
+            assert_eq!(told(&ada.recv().await), line);
         }
     }
 

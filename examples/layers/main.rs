@@ -1,6 +1,6 @@
 //! The usual layers of tower-http around an endpoint: `cargo run --example layers`.
 
-mod app;
+pub(crate) mod app;
 
 use axum::serve::ListenerExt;
 

@@ -15,7 +15,7 @@ mod demo;
 #[path = "../../examples/echo.rs"]
 mod echo;
 #[path = "../../examples/layers/main.rs"]
-mod layers;
+pub(crate) mod layers;
 #[path = "../../examples/shutdown.rs"]
 mod shutdown;
 #[path = "../../examples/tabs/main.rs"]

@@ -9,20 +9,20 @@ use axum::{
 use tower_http::set_header::SetRequestHeaderLayer;
 use tracing::Level;
 
-use crate::support::{
-    in_process::{Client, call, get, header, pass, text},
-    log::Log,
+use crate::{
+    examples::layers::app,
+    support::{
+        in_process::{Client, call, get, header, pass, text},
+        log::Log,
+    },
 };
-
-#[path = "../../../examples/layers/app.rs"]
-mod example;
 
 const PAGE: &str = "https://www.example.com";
 
 /// The router, asked by a page of this origin in a browser that takes gzip.
 fn asked_from(origin: &'static str) -> Router {
     let set = |name, value| SetRequestHeaderLayer::overriding(name, HeaderValue::from_static(value));
-    example::app().layer(set(header::ORIGIN, origin)).layer(set(header::ACCEPT_ENCODING, "gzip"))
+    app::app().layer(set(header::ORIGIN, origin)).layer(set(header::ACCEPT_ENCODING, "gzip"))
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What an operator sees and does.
 
+#[cfg(feature = "websocket")]
 mod example_layers;
 mod faults;
 mod layers;

@@ -57,7 +57,7 @@ async fn eight(
 ) {
     assert_eq!(session.peer_addr(), Some(peer));
     assert_eq!(session.sender().peer_addr(), Some(peer));
-    let (host, user) = (headers["host"].to_str().unwrap(), &query["user"]);
+    let (host, user) = (headers["host"].to_str().expect("a host of text"), &query["user"]);
     let text = format!("{} {method} {original} {host} {room} {user} {tag} {peer}", app.name);
     session.send(text).await.ok();
 }
