@@ -134,6 +134,12 @@ fn the_readme_shows_the_examples() {
     }
     let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("three numbers").0;
     assert!(readme.contains(&format!("\naxum-sockjs = \"{version}\"\n")), "the README names another version");
+    let client = locked("sockjs-client");
+    let version = client.rsplit_once('.').expect("three numbers").0;
+    let line = format!("\nsockjs-client = {{ version = \"{version}\", features = [\"test\"] }}\n");
+    for guide in ["README.md", "src/docs/testing.md"] {
+        assert!(read(guide).contains(&line), "{guide} names another version of sockjs-client");
+    }
 }
 
 #[tokio::test]
