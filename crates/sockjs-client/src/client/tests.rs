@@ -205,6 +205,21 @@ async fn a_silent_server_is_lost_after_exactly_its_time() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_heartbeats_may_be_silent_by_default() {
+    let open = async |change: fn(Client) -> Client| {
+        let (client, _) =
+            client("http://h/app", |_| Answer::Parts(vec![(MS, head().into()), (MS, "o\n".into())]));
+        change(client).open(Transport::XhrStreaming).await.unwrap()
+    };
+    let mut session = open(|client| client).await;
+    timeout(1_000_000 * MS, session.recv()).await.unwrap_err();
+    let mut session = open(|client| client.server_timeout(75_000 * MS)).await;
+    assert_eq!(timed(session.recv()).await, (75_000 * MS, None));
+    let mut session = open(|client| client.server_timeout(None)).await;
+    timeout(1_000_000 * MS, session.recv()).await.unwrap_err();
+}
+
 /// A long message over a slow connection, within which there is no room for the answer to a ping.
 #[tokio::test(start_paused = true)]
 async fn a_part_of_a_message_is_a_sign_of_life() {
