@@ -1,4 +1,5 @@
-//! Every limit, at, under and over its bound, on each transport that it concerns; over real sockets.
+//! Every limit, at, under and over its bound, on each transport that it concerns: over real sockets,
+//! or in process where it is about how many there are.
 //!
 //! What happens to clients that are slow or dead is in `session::slow`.
 
