@@ -573,7 +573,9 @@ fn dependencies_are_few_and_their_advisories_are_checked() {
         .expect("cargo runs, as it has built this");
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
     let crates = String::from_utf8_lossy(&tree.stdout);
-    let crates: HashSet<&str> = crates.lines().filter_map(|line| line.split(' ').next()).collect();
+    let crates = crates.lines().filter_map(|line| line.split(' ').next());
+    // Those of this repository are no strangers.
+    let crates: HashSet<&str> = crates.filter(|name| !name.contains("sockjs")).collect();
     assert!(crates.contains("tokio") && crates.len() <= MAX_CRATES, "{}: {crates:?}", crates.len());
     let script = include_str!("../../../scripts/test");
     assert!(script.contains("cargo deny --workspace --log-level error check advisories"));
