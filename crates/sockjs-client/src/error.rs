@@ -17,7 +17,8 @@ pub enum Error {
     InvalidRequest(String),
     /// There is no connection to the server: its name has no address, it refuses connections, or TLS fails.
     Connect(BoxError),
-    /// The server answers with another status than the protocol's. The body is complete up to 64 KiB.
+    /// The server answers with another status than the protocol's. The body is what has come of it within a quarter of
+    /// a second, up to 64 KiB.
     ///
     /// A redirect is such an answer: neither browsers' WebSockets nor this client follow it. Its `Location` is in the
     /// headers.
@@ -103,7 +104,7 @@ impl fmt::Display for Error {
                 }
             }
             Self::InvalidResponse(what) => f.write_str(what),
-            Self::TimedOut(time) => write!(f, "no session within {time:?}"),
+            Self::TimedOut(time) => write!(f, "timed out after {time:?}"),
             Self::Closed(frame) => write!(f, "the server closed the session: {frame}"),
             Self::Lost(error) => write!(f, "the connection was lost: {}", Chain(error.as_ref())),
             Self::Silent(time) => write!(f, "the server was silent for {time:?}"),

@@ -25,7 +25,10 @@ use crate::{
 /// The longest body of an answer that is read as a whole: that of `/info`, and of a refusal.
 const MAX_BODY: usize = 64 << 10;
 
-/// How long a refusal's body may take.
+/// How long the body of a refusal may take; mostly it comes with the head.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long the body of an answer to messages may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest head of an answer.
@@ -175,8 +178,10 @@ impl Http {
 /// A refused request, with its body as far as it is worth reading.
 pub(crate) async fn refused(response: Response<Incoming>) -> Error {
     let (head, body) = response.into_parts();
-    let body = timeout(BODY_TIMEOUT, read(body)).await.unwrap_or_default();
-    Error::Refused(Box::new(Response::from_parts(head, body.0)))
+    let mut read = Body::default();
+    // What comes late is left out: the status says enough, and the time of a transport to open may be short.
+    _ = timeout(REFUSAL_TIMEOUT, read.fill(body)).await;
+    Error::Refused(Box::new(Response::from_parts(head, read.bytes.freeze())))
 }
 
 /// The body of an answer that has to be complete.
@@ -184,47 +189,50 @@ pub(crate) async fn whole(response: Response<Incoming>) -> Result<Bytes, Error> 
     if response.status() != StatusCode::OK {
         return Err(refused(response).await);
     }
-    match read(response.into_body()).await {
-        (body, Ended::Complete) => Ok(body),
-        (_, Ended::TooLong) => {
-            Err(Error::InvalidResponse("the server's answer is longer than 64 KiB".into()))
-        }
-        (_, Ended::Broken(error)) => Err(Error::Lost(error)),
+    let mut read = Body::default();
+    match read.fill(response.into_body()).await {
+        Ended::Complete => Ok(read.bytes.freeze()),
+        Ended::TooLong => Err(Error::InvalidResponse("the server's answer is longer than 64 KiB".into())),
+        Ended::Broken(error) => Err(Error::Lost(error)),
     }
 }
 
 /// Reads a body that says nothing, so that its connection can take the next request.
 pub(crate) async fn discard(response: Response<Incoming>) {
     // A long one is not worth it: dropping it closes the connection.
-    _ = timeout(BODY_TIMEOUT, read(response.into_body())).await;
+    _ = timeout(BODY_TIMEOUT, Body::default().fill(response.into_body())).await;
 }
 
-#[derive(Default)]
 enum Ended {
     Complete,
-    #[default]
     TooLong,
     Broken(BoxError),
 }
 
-/// Reads a body, and gives up on a long one.
-async fn read(mut body: Incoming) -> (Bytes, Ended) {
-    let mut whole = BytesMut::new();
-    let ended = loop {
-        match body.frame().await {
-            None => break Ended::Complete,
-            Some(Err(error)) => break Ended::Broken(error.into()),
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                let room = MAX_BODY - whole.len();
-                whole.extend_from_slice(&data[..data.len().min(room)]);
-                if data.len() > room {
-                    break Ended::TooLong;
+/// What has been read of a body.
+#[derive(Default)]
+struct Body {
+    bytes: BytesMut,
+}
+
+impl Body {
+    /// Reads a body to its end, and gives up on a long one.
+    async fn fill(&mut self, mut body: Incoming) -> Ended {
+        loop {
+            match body.frame().await {
+                None => return Ended::Complete,
+                Some(Err(error)) => return Ended::Broken(error.into()),
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    let room = MAX_BODY - self.bytes.len();
+                    self.bytes.extend_from_slice(&data[..data.len().min(room)]);
+                    if data.len() > room {
+                        return Ended::TooLong;
+                    }
                 }
             }
         }
-    };
-    (whole.freeze(), ended)
+    }
 }
 
 #[cfg(test)]

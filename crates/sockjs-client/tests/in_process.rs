@@ -263,7 +263,7 @@ async fn a_service_that_never_answers_is_said() {
     let app = Router::new().fallback(|| async { std::future::pending::<StatusCode>().await });
     for &transport in Transport::ALL {
         let text = sentence(TestClient::new(app.clone(), "/").open(transport)).await;
-        assert!(text.ends_with("no session within 10s"), "{transport}: {text}");
+        assert!(text.ends_with("timed out after 10s"), "{transport}: {text}");
     }
     let text = sentence(TestClient::new(app, "/").patience(Duration::from_secs(1)).info()).await;
     assert!(text.ends_with("no answer to /info within 1s"), "{text}");

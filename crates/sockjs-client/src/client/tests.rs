@@ -26,7 +26,7 @@ async fn info_may_take_eight_seconds() {
     let error = result.unwrap_err();
     assert_eq!(time, 8000 * MS);
     assert_eq!(error.close_frame().code(), 1002);
-    assert_eq!(error.to_string(), "/info: no session within 8s");
+    assert_eq!(error.to_string(), "/info: timed out after 8s");
     assert_eq!(log.names(), ["info"]);
 }
 
@@ -299,6 +299,22 @@ async fn messages_are_delivered_with_the_status_of_the_answer() {
     assert_eq!(session.recv().await, None);
     assert_eq!(session.unsent().uncertain.len(), 0);
     assert_eq!(session.unsent().messages, ["b"]);
+}
+
+/// The status says enough: a body that comes late does not hold it up.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_has_what_came_of_its_body_in_time() {
+    let (client, _) = client("http://h/app", |_| {
+        let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nnot ";
+        Answer::Parts(vec![(MS, head.into()), (100 * MS, "you".into()), (1000 * MS, "r business".into())])
+    });
+    let (time, result) = timed(client.open(Transport::XhrStreaming)).await;
+    let error = result.unwrap_err();
+    assert_eq!(time, 251 * MS);
+    assert_eq!(
+        error.response().map(|response| (response.status().as_u16(), &response.body()[..])),
+        Some((403, &b"not you"[..]))
+    );
 }
 
 /// The receiving half may still say why, for a second.

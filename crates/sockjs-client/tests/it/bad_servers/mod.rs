@@ -23,7 +23,7 @@ async fn refused(server: &RawServer, transport: Transport) -> Error {
 async fn timed_out(server: &RawServer, transport: Transport) {
     let error = refused_to(server.only(transport).open_timeout(Duration::ZERO), server, transport).await;
     assert_eq!(error.close_frame().code(), 2007, "{transport}: {error}");
-    assert!(error.to_string().starts_with("no session within "), "{error}");
+    assert!(error.to_string().starts_with("timed out after "), "{error}");
 }
 
 async fn refused_to(client: Client, server: &RawServer, transport: Transport) -> Error {
