@@ -28,7 +28,7 @@ use tokio::{
 struct Arguments {
     /// The URL of the endpoint, for instance http://127.0.0.1:8081/echo
     url: String,
-    /// Only this transport, without asking /info: websocket, websocket-raw, xhr-streaming, eventsource, xhr-polling,
+    /// Only this transport, without asking /info unless it reconnects: websocket, websocket-raw, xhr-streaming, eventsource, xhr-polling,
     /// htmlfile or jsonp-polling
     #[arg(long, value_name = "NAME")]
     transport: Option<Transport>,
@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long)]
     frames: bool,
     /// Opens a new session when one is lost, until the server closes one
-    #[arg(long, conflicts_with = "transport")]
+    #[arg(long)]
     reconnect: bool,
     /// How many seconds to receive after the end of the input
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
@@ -102,6 +102,9 @@ fn client(arguments: &Arguments) -> Result<Client, Box<dyn Error>> {
         let (name, value) = cookie.split_once('=').ok_or_else(|| format!("{cookie:?} is not name=value"))?;
         client = client.cookie(name, value);
     }
+    if let Some(transport) = arguments.transport {
+        client = client.transports([transport]);
+    }
     if arguments.frames {
         client = client.inspect_frames(|frame| eprintln!("< {}", String::from_utf8_lossy(&frame.text())));
     }
@@ -136,7 +139,7 @@ async fn talk(
             _ = tokio::signal::ctrl_c() => return Ok(session.close(1000, "").await?),
         }
     }
-    for message in session.unsent().messages {
+    for message in session.unsent().queued {
         eprintln!("not sent: {}", shown(&message));
     }
     Ok(session.closed().await)

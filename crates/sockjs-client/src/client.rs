@@ -1,6 +1,7 @@
 //! The client of one endpoint: its settings, and how sessions open.
 
 use std::{
+    fmt,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -61,7 +62,7 @@ const ORDER: &[Transport] =
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct Client {
     url: EndpointUrl,
@@ -70,7 +71,7 @@ pub struct Client {
     cookies: Vec<String>,
     /// The first header, cookie or sub-protocol that cannot be sent: told when a session is to open.
     invalid: Option<String>,
-    open_timeout: Duration,
+    min_open_timeout: Duration,
     transport: transport::Settings,
     driver: driver::Settings,
     receive_queue_bytes: usize,
@@ -98,7 +99,7 @@ impl Client {
             headers: HeaderMap::new(),
             cookies: Vec::new(),
             invalid: None,
-            open_timeout: Duration::ZERO,
+            min_open_timeout: Duration::ZERO,
             transport: transport::Settings {
                 limits: Limits::new(usize::MAX).with_messages(MAX_MESSAGES),
                 max_frame_bytes: 16 << 20,
@@ -127,8 +128,9 @@ impl Client {
         self
     }
 
-    /// Adds a header to each request to the origin of the endpoint's URL. Another origin, which the server may name in
-    /// its `/info`, gets none of them. A header of the client's own, such as `User-Agent`, is replaced.
+    /// Sets a header of each request to the origin of the endpoint's URL. Another origin, which the server may name in
+    /// its `/info`, gets none of them. An earlier header of the same name is replaced, also one of the client's own, such
+    /// as `User-Agent`.
     ///
     /// A name or value that is no header's makes the sessions fail to open, with
     /// [`Error::InvalidRequest`](crate::Error::InvalidRequest).
@@ -138,7 +140,7 @@ impl Client {
         V: TryInto<HeaderValue>,
     {
         match (name.try_into(), value.try_into()) {
-            (Ok(name), Ok(value)) => _ = self.headers.append(name, value),
+            (Ok(name), Ok(value)) => _ = self.headers.insert(name, value),
             (Ok(name), Err(_)) => self.invalid(format!("the value of the header {name} is invalid")),
             (Err(_), _) => self.invalid("the name of a header is invalid".to_owned()),
         }
@@ -163,12 +165,12 @@ impl Client {
         self
     }
 
-    /// Sets how long a transport may take to open at the least. Default: 0.
+    /// Sets the shortest time allowed for a transport to open. Default: 0.
     ///
     /// [`connect`](Self::connect) allows two round trips, of four times the time that `/info` took, or of 300 ms more than
     /// it took if that was less than 100 ms; then it tries the next transport. [`open`](Self::open) allows 5 seconds.
-    pub fn open_timeout(mut self, time: Duration) -> Self {
-        self.open_timeout = time;
+    pub fn min_open_timeout(mut self, time: Duration) -> Self {
+        self.min_open_timeout = time;
         self
     }
 
@@ -252,7 +254,7 @@ impl Client {
     ///
     /// - `/info` may take 8 seconds. Any JSON is taken. If it has `websocket: false`, WebSocket is not tried; a `base_url`
     ///   takes the place of the endpoint's URL, except one that leads from `https` to `http`.
-    /// - A transport that does not open [in time](Self::open_timeout), or is refused, is followed by the next one, with a
+    /// - A transport that does not open [in time](Self::min_open_timeout), or is refused, is followed by the next one, with a
     ///   new session. A server that closes the session with 1000 or 3000–4999 ends this.
     ///
     /// Cancel safe: if the future is dropped, its connection is closed.
@@ -265,7 +267,7 @@ impl Client {
         let info = timeout(INFO_TIMEOUT, info(&http, &self.url)).await;
         let info = info.unwrap_or(Err(Error::TimedOut(INFO_TIMEOUT))).map_err(ConnectError::Info)?;
         let info = Info::parse(&info);
-        let time = self.open_timeout.max(ROUND_TRIPS * retransmission_timeout(began.elapsed()));
+        let time = self.min_open_timeout.max(ROUND_TRIPS * retransmission_timeout(began.elapsed()));
         let url = match &info.base_url {
             Some(base_url) => self.url.replaced_by(base_url),
             None => Ok(self.url.clone()),
@@ -303,11 +305,11 @@ impl Client {
     /// Cancel safe: if the future is dropped, its connection is closed.
     ///
     /// # Errors
-    /// The session has not opened within 5 seconds, or [`open_timeout`](Self::open_timeout) if that is longer; or the
+    /// The session has not opened within 5 seconds, or [`min_open_timeout`](Self::min_open_timeout) if that is longer; or the
     /// server has refused it: [`Error::response`](crate::Error::response) is its answer.
     pub async fn open(&self, transport: Transport) -> Result<Session, Error> {
         let http = self.http()?;
-        self.open_within(OPEN_TIMEOUT.max(self.open_timeout), transport, &self.url, &http).await
+        self.open_within(OPEN_TIMEOUT.max(self.min_open_timeout), transport, &self.url, &http).await
     }
 
     /// Uses these connections.
@@ -315,6 +317,12 @@ impl Client {
     pub(crate) fn with_pool(mut self, pool: Pool) -> Self {
         self.pool = Arc::new(OnceLock::from(pool));
         self
+    }
+
+    /// The path of the endpoint.
+    #[cfg(feature = "test")]
+    pub(crate) fn path(&self) -> String {
+        self.url.join("").path().trim_end_matches('/').to_owned()
     }
 
     /// The body of `/info`.
@@ -399,6 +407,18 @@ impl Client {
     }
 }
 
+/// Shows no secrets: of headers the names, of cookies the number, and no query.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("url", &self.url.without_query())
+            .field("transports", &self.transports)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("cookies", &self.cookies.len())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(feature = "rustls")]
 fn default_tls() -> Result<rustls::ClientConfig, Error> {
     use hyper_rustls::ConfigBuilderExt as _;
@@ -415,7 +435,7 @@ fn default_tls() -> Result<rustls::ClientConfig, Error> {
 /// The body of `/info`.
 async fn info(http: &Http, url: &EndpointUrl) -> Result<Bytes, Error> {
     // A cache would hide how long the server takes.
-    let headers = [(header::CACHE_CONTROL, "no-cache")];
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     let response = http.send(Method::GET, &url.join("info"), &headers, Default::default()).await?;
     let body = whole(response).await?;
     // The browser's client takes any body. A page is what a wrong URL brings, and to say so helps more than to fail later.

@@ -82,9 +82,10 @@ impl fmt::Debug for CloseEvent {
 impl fmt::Display for CloseEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.frame.fmt(f)?;
-        match &self.error {
+        match self.error() {
+            // The frame has said it.
+            None | Some(Error::Closed(_)) => Ok(()),
             Some(error) => write!(f, " ({error})"),
-            None => Ok(()),
         }
     }
 }

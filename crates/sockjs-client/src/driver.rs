@@ -106,7 +106,7 @@ pub(crate) struct Ended {
 #[non_exhaustive]
 pub struct Unsent {
     /// Messages that never left, in their order.
-    pub messages: Vec<Message>,
+    pub queued: Vec<Message>,
     /// Messages that left, and of which nobody knows whether they arrived: those of a request that the server did not
     /// answer, or that were being written to a WebSocket.
     ///
@@ -130,7 +130,7 @@ impl Driver {
     pub(crate) async fn run(self, halves: Halves) {
         let Self { incoming, mut outgoing, closing, settings, ended } = self;
         let Halves { mut receiver, mut sender, .. } = halves;
-        let mut in_flight = Vec::new();
+        let mut in_flight = queue::Batch::default();
         let end = {
             let receiving = receive(&mut receiver, &incoming, closing.clone(), &settings.observer);
             let mut sending = Sending {
@@ -162,8 +162,10 @@ impl Driver {
         // A WebSocket's close frame, or the answer to the server's: the library only sends it when it is asked to. If the
         // connection does not take it now, the end has to say it.
         _ = sender.end().now_or_never();
-        let unsent = Unsent { messages: outgoing.into_rest().await, uncertain: in_flight };
-        let all_sent = unsent.messages.is_empty() && unsent.uncertain.is_empty();
+        let mut rest = outgoing.into_rest().await;
+        let unsent =
+            Unsent { queued: mem::take(&mut rest.messages), uncertain: mem::take(&mut in_flight.messages) };
+        let all_sent = unsent.queued.is_empty() && unsent.uncertain.is_empty();
         let local = closing.borrow().clone().filter(|_| all_sent);
         let event = match (end, local) {
             (End::Server(frame) | End::Local(frame), _) => CloseEvent::clean(frame),
@@ -177,10 +179,11 @@ impl Driver {
             (End::Failed(Error::Closed(frame)), None) if !settings.is_framed => CloseEvent::clean(frame),
             (End::Failed(error), _) => CloseEvent::failed(error),
         };
-        tracing::debug!(%event, unsent = unsent.messages.len(), "the session has ended");
+        tracing::debug!(%event, unsent = unsent.queued.len(), "the session has ended");
         ended.send(event, unsent);
-        // Only now does the application see the end of its messages: it can ask for the reason then.
-        drop(incoming);
+        // Only now does the application see the end of its messages, and of what it wanted to have left: it can ask for the
+        // reason then.
+        drop((incoming, in_flight, rest));
     }
 }
 
@@ -230,7 +233,7 @@ async fn deadline(mut closing: watch::Receiver<Option<CloseFrame>>, time: Durati
 struct Sending<'a> {
     sender: &'a mut Sender,
     outgoing: &'a mut queue::Receiver,
-    in_flight: &'a mut Vec<Message>,
+    in_flight: &'a mut queue::Batch,
     settings: &'a Settings,
 }
 
@@ -266,12 +269,12 @@ impl Sending<'_> {
         }
     }
 
-    async fn send(&mut self, mut batch: queue::Batch) -> Result<(), Error> {
-        if !batch.messages.is_empty() {
-            *self.in_flight = mem::take(&mut batch.messages);
-            self.sender.send(self.in_flight).await?;
+    async fn send(&mut self, batch: queue::Batch) -> Result<(), Error> {
+        *self.in_flight = batch;
+        if !self.in_flight.messages.is_empty() {
+            self.sender.send(&mut self.in_flight.messages).await?;
         }
-        batch.done();
+        mem::take(self.in_flight).done();
         Ok(())
     }
 

@@ -44,6 +44,13 @@ impl EndpointUrl {
         self.0.scheme() == "https"
     }
 
+    /// For logs: a query may have secrets.
+    pub(crate) fn without_query(&self) -> String {
+        let mut url = self.0.clone();
+        url.set_query(None);
+        url.into()
+    }
+
     /// A URL below the endpoint's, with its query.
     pub(crate) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use http::{Response, header};
 use sockjs_core::{CloseFrame, Transport};
 
+/// A longer line of a body is not shown, in bytes.
+const LONGEST_LINE: usize = 200;
+
 /// Any error of a library below.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,12 +29,12 @@ pub enum Error {
     /// The server's answer is none of the protocol: it is too long, or not of the type that was asked for, or its
     /// `base_url` is no URL of an endpoint.
     InvalidResponse(Cow<'static, str>),
-    /// The session did not open within this time, or, as the source of [`Sending`](Self::Sending), messages did not
+    /// The session did not open within this time, or, within [`Sending`](Self::Sending), messages did not
     /// leave within the [`close_timeout`](crate::Client::close_timeout).
     TimedOut(Duration),
     /// The server closed the session with this frame.
     Closed(CloseFrame),
-    /// The connection ended or broke. The source says why, if that is known.
+    /// The connection ended or broke, for this reason.
     Lost(BoxError),
     /// The server sent nothing for this long.
     Silent(Duration),
@@ -98,8 +101,11 @@ impl fmt::Display for Error {
             Self::Connect(error) => write!(f, "cannot connect: {}", Chain(error.as_ref())),
             Self::Refused(response) => {
                 write!(f, "the server answered {}", response.status())?;
-                match response.headers().get(header::LOCATION) {
-                    Some(location) => write!(f, ", a redirect to {location:?}"),
+                if let Some(location) = response.headers().get(header::LOCATION) {
+                    return write!(f, ", a redirect to {location:?}");
+                }
+                match first_line(response.body()) {
+                    Some(line) => write!(f, ": {line}"),
                     None => Ok(()),
                 }
             }
@@ -115,14 +121,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Sending(error) => Some(error.as_ref()),
-            _ => None,
-        }
-    }
-}
+/// Its text has those of the errors below, so it has no source.
+impl std::error::Error for Error {}
 
 /// The error of a request that carried messages.
 struct SendingError<'a>(&'a Error);
@@ -136,15 +136,28 @@ impl fmt::Display for SendingError<'_> {
     }
 }
 
+/// The first line of a text, if it is short and no page.
+pub(crate) fn first_line(body: &[u8]) -> Option<&str> {
+    let line = std::str::from_utf8(body).ok()?.trim_start().lines().next()?.trim_end();
+    let is_text = !line.starts_with('<') && !line.chars().any(char::is_control);
+    (1..=LONGEST_LINE).contains(&line.len()).then_some(line).filter(|_| is_text)
+}
+
 /// An error and its sources, since the libraries' own texts say little ("client error (Connect)").
 struct Chain<'a>(&'a (dyn std::error::Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Some have their source's text in their own.
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            said = text;
             source = error.source();
         }
         Ok(())
@@ -220,14 +233,8 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Info(error) => Some(error),
-            Self::Transports(tried) => tried.last().map(|(_, error)| error as _),
-        }
-    }
-}
+/// Its text has those of the errors below, so it has no source.
+impl std::error::Error for ConnectError {}
 
 /// A URL that is not that of a SockJS endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

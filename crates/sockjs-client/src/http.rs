@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use cookie_store::{CookieStore, RawCookie};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -95,7 +95,7 @@ impl Http {
         &self,
         method: Method,
         url: &Url,
-        headers: &[(header::HeaderName, &'static str)],
+        headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
     ) -> Result<Response<Incoming>, Error> {
         let request = self.request(method, url, headers, body)?;
@@ -106,7 +106,7 @@ impl Http {
     pub(crate) async fn upgrade(
         &self,
         url: &Url,
-        headers: impl IntoIterator<Item = (header::HeaderName, HeaderValue)>,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Response<Incoming>, Error> {
         let mut request = self.request(Method::GET, url, &[], Bytes::new())?;
         request.headers_mut().extend(headers);
@@ -117,7 +117,7 @@ impl Http {
         &self,
         method: Method,
         url: &Url,
-        headers: &[(header::HeaderName, &'static str)],
+        headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
     ) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
@@ -127,7 +127,7 @@ impl Http {
             .map_err(|error| Error::InvalidRequest(format!("{url}: {error}")))?;
         let map = request.headers_mut();
         map.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        map.extend(headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
+        map.extend(headers.iter().cloned());
         if url.origin() == self.0.origin {
             for name in self.0.headers.keys() {
                 map.remove(name);
@@ -252,9 +252,9 @@ mod tests {
     }
 
     /// The values of a header in a request to this URL.
-    fn sent(http: &Http, url: &str, name: header::HeaderName) -> Vec<String> {
+    fn sent(http: &Http, url: &str, name: HeaderName) -> Vec<String> {
         let url = Url::parse(url).unwrap();
-        let headers = [(header::ACCEPT, "*/*")];
+        let headers = [(header::ACCEPT, HeaderValue::from_static("*/*"))];
         let request = http.request(Method::POST, &url, &headers, Bytes::new()).unwrap();
         let values = request.headers().get_all(name).into_iter();
         values.map(|value| value.to_str().unwrap().to_owned()).collect()

@@ -8,7 +8,8 @@
 //! - An answer to `/info` that is a page of HTML is an error. The browser's client takes any body.
 //! - A redirect is an error, also where a browser would follow it.
 //! - [`Session::close`] sends what is queued before.
-//! - A frame has a longest length, a server that is silent is lost: browsers know neither.
+//! - Frames have a maximum length, and a server that is silent is lost: browsers know neither.
+//! - An event stream is asked for with the endpoint's own origin as `Origin`, where a browser has other ways to say it.
 //! - When a sending request fails, the receiving half has a second to say why: a close frame that is on its way is what the
 //!   application sees, and not the refusal of its messages.
 #![cfg_attr(docsrs, feature(doc_cfg))]

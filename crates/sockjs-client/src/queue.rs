@@ -173,14 +173,13 @@ impl Receiver {
         self.items.close();
     }
 
-    /// Closes the queue and returns what is left in it.
-    pub(crate) async fn into_rest(mut self) -> Vec<Message> {
+    /// Closes the queue and returns what is left in it, as a batch of any size.
+    pub(crate) async fn into_rest(mut self) -> Batch {
         self.close();
-        let mut rest = Vec::new();
-        let mut keep = |item| {
-            if let Item::Message(message, _) = item {
-                rest.push(message);
-            }
+        let mut rest = Batch::default();
+        let mut keep = |item| match item {
+            Item::Message(message, _) => rest.messages.push(message),
+            Item::Flush(flush) => rest.flushes.push(flush),
         };
         self.next.take().into_iter().for_each(&mut keep);
         // Unlike `try_recv`, this waits for a message that another thread is just about to append.
@@ -268,7 +267,7 @@ mod tests {
         sender.send("a".into()).await.unwrap();
         let mut second = pin!(sender.send("b".into()));
         assert!(second.as_mut().now_or_never().is_none());
-        assert_eq!(receiver.into_rest().await, ["a"]);
+        assert_eq!(receiver.into_rest().await.messages, ["a"]);
         assert_eq!(second.await.unwrap_err(), "b");
         assert!(matches!(sender.try_send("c".into()), Err(TrySendError::Closed(message)) if message == "c"));
         sender.flush().await.unwrap_err();
@@ -290,7 +289,7 @@ mod tests {
                 .collect();
             // They are at it.
             let first = texts(receiver.batch(100, 100).await).len();
-            let rest = first + receiver.into_rest().await.len();
+            let rest = first + receiver.into_rest().await.messages.len();
             let accepted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
             assert_eq!(rest, accepted);
         }

@@ -30,7 +30,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///     }
 ///     match session.close_event() {
 ///         Some(event) if event.code() == 1000 => return Ok(()),
-///         event => println!("lost: {event:?}, not sent: {:?}", session.unsent().messages),
+///         event => println!("lost: {event:?}, not sent: {:?}", session.unsent().queued),
 ///     }
 /// }
 /// # }
@@ -44,6 +44,7 @@ pub struct Reconnect {
     delays: Box<dyn Iterator<Item = Duration> + Send + Sync>,
     /// Before this, no further attempt.
     next_attempt: Option<Instant>,
+    last_delay: Duration,
     opened: Option<Instant>,
 }
 
@@ -51,12 +52,21 @@ impl Reconnect {
     pub(crate) fn new(client: Client) -> Self {
         let (min_delay, max_delay) = (Duration::from_secs(1), Duration::from_secs(30));
         let delays = delays(min_delay, max_delay);
-        Self { client, min_delay, max_delay, max_attempts: None, delays, next_attempt: None, opened: None }
+        Self {
+            client,
+            min_delay,
+            max_delay,
+            max_attempts: None,
+            delays,
+            next_attempt: None,
+            last_delay: Duration::ZERO,
+            opened: None,
+        }
     }
 
-    /// Sets the first delay and the longest one. Each failure doubles the delay; a random part of up to the first delay
-    /// is added, so that the clients of a server that restarts do not come at once. A session that has lived as long as
-    /// the longest delay starts anew with the first. Default: 1 and 30 seconds.
+    /// Sets the first delay and the longest one, each without its random part: up to as much again is added, so that
+    /// the clients of a server that restarts do not come at once. Each failure doubles the delay. A session that lives as
+    /// long as the delay before it starts anew with the first. Default: 1 and 30 seconds.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
         let first = first.min(LONGEST_DELAY);
         (self.min_delay, self.max_delay) = (first, longest.clamp(first, LONGEST_DELAY));
@@ -82,7 +92,7 @@ impl Reconnect {
     /// [`max_attempts`](Self::max_attempts) have failed. The next call tries again, after a delay.
     pub async fn next(&mut self) -> Result<Session, ConnectError> {
         if let Some(opened) = self.opened.take() {
-            if opened.elapsed() >= self.max_delay {
+            if opened.elapsed() >= self.last_delay {
                 self.delays = delays(self.min_delay, self.max_delay);
             }
             self.wait(Duration::ZERO);
@@ -112,6 +122,7 @@ impl Reconnect {
 
     fn wait(&mut self, least: Duration) {
         let delay = self.delays.next().unwrap_or(self.max_delay).max(least);
+        self.last_delay = delay;
         self.next_attempt = Some(Instant::now() + delay);
     }
 }
@@ -149,7 +160,113 @@ fn is_lasting(error: &ConnectError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use sockjs_core::Transport;
+
     use super::*;
+    use crate::memory::{Answer, Log, client, ok, timed};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The first of these requests for `/info` are refused so; later ones, and all others, are good.
+    fn refusing(count: usize, refusal: &'static str) -> (Reconnect, Log) {
+        let asked = AtomicUsize::new(0);
+        let (client, log) = client("http://h/app", move |seen| match seen.name() {
+            "info" if asked.fetch_add(1, Ordering::Relaxed) < count => {
+                Answer::at_once(format!("HTTP/1.1 {refusal}\r\nContent-Length: 0\r\n\r\n"))
+            }
+            "info" => Answer::ok("{}"),
+            "xhr_send" => Answer::Silence,
+            _ => Answer::Parts(vec![
+                (
+                    Duration::ZERO,
+                    ok("")[..ok("").len() - 4].replace("Content-Length: 0", "Connection: close").into(),
+                ),
+                (Duration::ZERO, "\r\n\r\no\n".into()),
+                (2 * SECOND, "c[1012,\"restart\"]\n".into()),
+            ]),
+        });
+        (client.transports([Transport::XhrStreaming]).reconnect(), log)
+    }
+
+    fn asked(log: &Log) -> Vec<f64> {
+        log.all().iter().filter(|seen| seen.name() == "info").map(|seen| seen.at.as_secs_f64()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_follow_each_other_with_growing_delays() {
+        let (sessions, log) = refusing(4, "502 Bad Gateway");
+        let mut sessions = sessions.delays(SECOND, 4 * SECOND);
+        sessions.next().await.unwrap();
+        let at = asked(&log);
+        let gaps: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!((at[0], gaps.len()), (0.0, 4));
+        for (gap, least) in gaps.iter().zip([1.0, 2.0, 4.0, 4.0]) {
+            assert!((least..=2.0 * least).contains(gap), "{gaps:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_session_is_a_new_one_and_gets_no_message_of_the_last() {
+        let (sessions, log) = refusing(0, "");
+        let mut sessions = sessions.delays(SECOND, 60 * SECOND);
+        for _ in 0..5 {
+            let (time, session) = timed(sessions.next()).await;
+            let mut session = session.unwrap();
+            // Each has lived as long as the delay before it, so that starts anew.
+            assert!(time <= 2 * SECOND, "{time:?}");
+            session.send("once").await.unwrap();
+            assert_eq!(session.recv().await, None);
+            assert_eq!(session.close_event().unwrap().code(), 1012);
+            assert_eq!(session.unsent().uncertain, ["once"]);
+        }
+        let all = log.all();
+        let sent: Vec<_> = all.iter().filter(|seen| seen.name() == "xhr_send").collect();
+        assert_eq!(sent.len(), 5);
+        let urls: std::collections::BTreeSet<_> = sent.iter().map(|seen| seen.target().to_owned()).collect();
+        assert_eq!(urls.len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_attempt_would_not_change_is_told_at_once() {
+        for (refusal, lasts) in [
+            ("401 Unauthorized", true),
+            ("404 Not Found", true),
+            ("429 Too Many Requests", false),
+            ("503 Service Unavailable", false),
+        ] {
+            let (mut sessions, log) = refusing(1, refusal);
+            let (time, first) = timed(sessions.next()).await;
+            assert_eq!((first.is_err(), time.is_zero()), (lasts, lasts), "{refusal}");
+            if lasts {
+                // Asked again all the same, it waits before.
+                let (time, second) = timed(sessions.next()).await;
+                assert!(second.is_ok() && time >= SECOND, "{refusal}");
+            }
+            assert_eq!(asked(&log).len(), 2);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_gives_up_after_so_many_attempts_and_waits_as_long_as_the_server_says() {
+        let (sessions, log) = refusing(usize::MAX, "503 Service Unavailable\r\nRetry-After: 20");
+        let mut sessions = sessions.max_attempts(3);
+        let (time, result) = timed(sessions.next()).await;
+        assert_eq!(result.unwrap_err().close_frame().code(), 503);
+        assert_eq!(time, 40 * SECOND);
+        assert_eq!(asked(&log), [0.0, 20.0, 40.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_goes_on_after_it_was_interrupted() {
+        let (mut sessions, log) = refusing(1, "503 Service Unavailable\r\nRetry-After: 20");
+        for _ in 0..3 {
+            tokio::time::timeout(5 * SECOND, sessions.next()).await.unwrap_err();
+        }
+        sessions.next().await.unwrap();
+        assert_eq!(asked(&log), [0.0, 20.0]);
+    }
 
     #[test]
     fn delays_grow_to_the_longest_with_jitter() {

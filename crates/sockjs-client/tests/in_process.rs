@@ -138,6 +138,43 @@ async fn a_cookie_that_the_service_sets_comes_back() {
     assert!(requests.contains(&with("info", "user=7")), "cookies are each session's own: {requests:?}");
 }
 
+/// Servers want to know the origin of an event stream that comes with a cookie, and the next stream of a session has
+/// the server's own.
+#[tokio::test(start_paused = true)]
+async fn an_event_stream_says_where_it_comes_from() {
+    let endpoint = SockJs::new(echo).options(Options::new().cookie(Cookie::jsessionid()));
+    let client = TestClient::new(endpoint, "/").header("authorization", "Bearer 1");
+    let mut session = client.open(Transport::EventSource).await.unwrap();
+    let text = "x".repeat(10_000);
+    // Two streams of 128 KiB, and a part of the third.
+    for _ in 0..30 {
+        session.send(text.clone()).await;
+        assert_eq!(session.recv().await, text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_secret_is_shown() {
+    let client = TestClient::new(SockJs::new(echo), "/?token=secret")
+        .header("authorization", "secret")
+        .cookie("user", "secret");
+    let shown = format!("{client:?}");
+    assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_header_of_a_name_counts() {
+    async fn who(headers: HeaderMap, session: Session) {
+        let all: Vec<_> = headers.get_all("x-user").iter().map(|value| value.to_str().unwrap()).collect();
+        session.send(all.join(",")).await.ok();
+        session.closed().await;
+    }
+    let ada = TestClient::new(SockJs::new(who), "/").header("x-user", "ada");
+    for (client, user) in [(ada.clone().header("x-user", "bob"), "bob"), (ada, "ada")] {
+        assert_eq!(client.open(Transport::XhrPolling).await.unwrap().recv().await, user);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_the_services_answer() {
     struct Nobody;
@@ -153,6 +190,7 @@ async fn a_refusal_is_the_services_answer() {
         assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED, "{transport}");
         assert_eq!(refusal.header(header::WWW_AUTHENTICATE), "Bearer");
         assert_eq!(refusal.text(), "log in");
+        assert_eq!(format!("{refusal:?}"), "401 Unauthorized: log in");
     }
 }
 
@@ -221,7 +259,8 @@ async fn what_goes_wrong_is_said() {
     let (mut session, application) = both(Transport::XhrStreaming).await;
     let text = sentence(session.recv()).await;
     assert!(
-        text.contains("in_process.rs") && text.ends_with("no message within 10s, and the session is open")
+        text.contains("in_process.rs")
+            && text.ends_with("no message within 10s: the session is open and its last frame was o")
     );
     assert!(sentence(session.closed()).await.ends_with("the session has not ended within 10s"));
     let text = sentence(session.expect_silence(HEARTBEAT)).await;
@@ -252,7 +291,14 @@ async fn what_goes_wrong_is_said() {
 
     let never = |_: Session| async {};
     let refused = TestClient::new(Router::new(), "/nothing").open(Transport::WebSocket).await;
-    assert_eq!(refused.unwrap_err().status(), StatusCode::NOT_FOUND);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+    assert_eq!(refused.to_string(), "404 Not Found at \"/nothing\": is the endpoint mounted there?");
+    let (raw, _application) = both(Transport::RawWebSocket).await;
+    let text = sentence(async move { { raw }.heartbeat().await }).await;
+    assert!(text.ends_with("a raw WebSocket has no heartbeats"), "{text}");
+    let text = sentence(async { TestClient::new(Router::new(), "http://localhost/a") }).await;
+    assert!(text.contains("is a URL: the path of an endpoint begins with a slash"), "{text}");
     let text =
         sentence(client(never, Options::new()).info().map(|_| panic!("{}", "as it is".to_owned()))).await;
     assert_eq!(text, "as it is");

@@ -39,7 +39,7 @@ async fn each_transport_has_two_round_trips_and_then_comes_the_next() {
             "info" => Answer::after(info * MS, ok("{}")),
             _ => Answer::Silence,
         });
-        let (time, result) = timed(client.open_timeout(least * MS).connect()).await;
+        let (time, result) = timed(client.min_open_timeout(least * MS).connect()).await;
         assert_eq!(time, (info + 4 * each) * MS);
         let error = result.unwrap_err();
         assert_eq!(error.close_frame(), CloseFrame::from_static(2000, "All transports failed"));
@@ -71,7 +71,7 @@ async fn one_transport_alone_has_five_seconds() {
     {
         for (least, most) in [(0, 5000), (100, 5000), (7000, 7000)] {
             let (client, log) = client("http://h/app", |_| Answer::Silence);
-            let (time, result) = timed(client.open_timeout(least * MS).open(transport)).await;
+            let (time, result) = timed(client.min_open_timeout(least * MS).open(transport)).await;
             assert!(matches!(result.unwrap_err(), Error::TimedOut(time) if time == most * MS), "{transport}");
             assert_eq!(time, most * MS);
             assert_eq!(log.all().len(), 1, "without a look at /info");
@@ -298,7 +298,7 @@ async fn messages_are_delivered_with_the_status_of_the_answer() {
     session.send("b").await.unwrap();
     assert_eq!(session.recv().await, None);
     assert_eq!(session.unsent().uncertain.len(), 0);
-    assert_eq!(session.unsent().messages, ["b"]);
+    assert_eq!(session.unsent().queued, ["b"]);
 }
 
 /// The status says enough: a body that comes late does not hold it up.
@@ -331,8 +331,13 @@ async fn a_refused_message_waits_for_the_reason() {
         });
         let mut session = client.open(Transport::XhrStreaming).await.unwrap();
         session.send("x").await.unwrap();
-        let (time, end) = timed(session.recv()).await;
-        assert_eq!((time, end), (delay.min(1000) * MS, None));
+        let (time, flushed) = timed(session.flush()).await;
+        assert!(
+            flushed.is_err() && session.close_event().is_some(),
+            "who hears of the end can ask for the reason"
+        );
+        assert_eq!(time, delay.min(1000) * MS);
+        assert_eq!(session.recv().await, None);
         let event = session.close_event().unwrap();
         assert_eq!(event.was_clean(), says_why, "{event}");
         assert_eq!(session.unsent().uncertain, ["x"]);

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     client::Client,
     connector::{Connector, Dial, Dialing, Stream},
-    error::{BoxError, Error},
+    error::{BoxError, Error, first_line},
     http::Pool,
 };
 
@@ -117,6 +117,7 @@ impl TestClient {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        assert!(!path.contains("://"), "{path:?} is a URL: the path of an endpoint begins with a slash");
         let separator = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
         let client = match Client::new(&format!("http://{HOST}{separator}{path}")) {
             Ok(client) => client.server_timeout(None),
@@ -131,7 +132,7 @@ impl TestClient {
         Self { service: BoxCloneSyncService::new(service), client, peer, patience: PATIENCE }
     }
 
-    /// Adds a header to every request.
+    /// Sets a header of every request, in place of an earlier one of the same name.
     ///
     /// # Panics
     /// It is no header.
@@ -196,16 +197,19 @@ impl TestClient {
     ) -> impl Future<Output = Result<TestSession, Refusal>> + Send + use<> {
         let caller = Location::caller();
         let (client, control) = self.connected();
+        let path = self.client.path();
         let patience = self.patience;
         async move {
             let (frames, seen) = tokio::sync::mpsc::unbounded_channel();
             let client =
-                client.inspect_frames(move |frame| _ = frames.send(frame.clone())).open_timeout(patience);
+                client.inspect_frames(move |frame| _ = frames.send(frame.clone())).min_open_timeout(patience);
             match client.open(transport).await {
                 Ok(session) => Ok(TestSession::new(session, seen, control, patience)),
-                Err(Error::Refused(response)) => Err(Refusal { response: *response, close_frame: None }),
+                Err(Error::Refused(response)) => {
+                    Err(Refusal { path, response: *response, close_frame: None })
+                }
                 Err(Error::Closed(frame)) => {
-                    Err(Refusal { response: Response::new(Bytes::new()), close_frame: Some(frame) })
+                    Err(Refusal { path, response: Response::new(Bytes::new()), close_frame: Some(frame) })
                 }
                 Err(error) => failed(caller, &format!("no session over {transport}: {error}")),
             }
@@ -279,8 +283,9 @@ impl Dial for Dialer {
 }
 
 /// The service's answer to a session that it did not open.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Refusal {
+    path: String,
     response: Response<Bytes>,
     close_frame: Option<CloseFrame>,
 }
@@ -311,13 +316,26 @@ impl Refusal {
     }
 }
 
-/// The status or the close frame, and the body.
+/// The status and the first line of the body, or the close frame.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.close_frame {
             Some(frame) => write!(f, "closed with {frame}"),
-            None => write!(f, "{}: {}", self.status(), self.text()),
+            None if self.status() == StatusCode::NOT_FOUND => {
+                write!(f, "{} at {:?}: is the endpoint mounted there?", self.status(), self.path)
+            }
+            None => match first_line(self.response.body()) {
+                Some(line) => write!(f, "{}: {line}", self.status()),
+                None => write!(f, "{}", self.status()),
+            },
         }
+    }
+}
+
+/// As it is displayed: this is what a failed `unwrap` shows.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

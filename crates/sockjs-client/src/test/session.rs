@@ -1,6 +1,6 @@
 //! A session of a test.
 
-use std::{collections::VecDeque, future::Future, panic::Location, time::Duration};
+use std::{collections::VecDeque, fmt, future::Future, panic::Location, time::Duration};
 
 use serde::Serialize;
 use sockjs_core::{Frame, Message, Transport};
@@ -16,7 +16,7 @@ const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// Dropping it cuts its connections, as [`abort`](Self::abort) does.
 #[derive(Debug)]
-#[must_use]
+#[must_use = "dropping it cuts its connections: bind it to a variable with a name"]
 pub struct TestSession {
     session: Session,
     /// What has come while the end was waited for.
@@ -63,17 +63,22 @@ impl TestSession {
         let sender = self.session.sender();
         let session = &self.session;
         async move {
+            let clock = Clock::now();
             let sent = timeout(patience, async {
                 sender.send(message).await.map_err(|error| error.to_string())?;
                 sender.flush().await.map_err(|error| error.to_string())
             });
             match sent.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => failed(caller, &format!("cannot send: {error}{}", how(session))),
+                Ok(Err(error)) => {
+                    // The reason may be still on its way.
+                    timeout(patience, session.closed()).await.ok();
+                    failed(caller, &format!("cannot send: {error}{}", how(session)));
+                }
                 Err(_) => failed(
                     caller,
                     &format!(
-                        "the server has not taken the message within {patience:?}: does its handler receive?"
+                        "the server has not taken the message within {patience:?}: does its handler receive?{clock}"
                     ),
                 ),
             }
@@ -88,13 +93,24 @@ impl TestSession {
     pub fn recv(&mut self) -> impl Future<Output = Message> + Send {
         let caller = Location::caller();
         async move {
-            let patience = self.patience;
+            let (patience, clock) = (self.patience, Clock::now());
             match timeout(patience, self.next()).await {
                 Ok(Some(message)) => message,
                 Ok(None) => {
                     failed(caller, &format!("no message: the session has ended{}", how(&self.session)));
                 }
-                Err(_) => failed(caller, &format!("no message within {patience:?}, and the session is open")),
+                Err(_) => {
+                    let last = match self.last_frame() {
+                        Some(frame) => {
+                            format!(" and its last frame was {}", String::from_utf8_lossy(&frame.text()))
+                        }
+                        None => String::new(),
+                    };
+                    failed(
+                        caller,
+                        &format!("no message within {patience:?}: the session is open{last}{clock}"),
+                    );
+                }
             }
         }
     }
@@ -172,17 +188,22 @@ impl TestSession {
         }
     }
 
-    /// Waits for the next heartbeat: one that has not been waited for and came behind the last frame that was. With a
-    /// paused clock it takes exactly the server's interval, and no time.
+    /// Waits for a heartbeat. One that has come since the last call of this counts, unless
+    /// [`last_frame`](Self::last_frame) or [`expect_silence`](Self::expect_silence) was called behind it. With a paused
+    /// clock it takes exactly the server's interval, and no time.
     ///
     /// # Panics
-    /// None comes within a minute, or [`patience`](super::TestClient::patience) if that is longer; or the session ends. A
-    /// WebSocket has heartbeats only where no messages travel, a raw one has none.
+    /// None comes within a minute, or [`patience`](super::TestClient::patience) if that is longer; or the session ends; or
+    /// it is a raw WebSocket, which has no heartbeats.
     #[track_caller]
     pub fn heartbeat(&mut self) -> impl Future<Output = ()> + Send {
         let caller = Location::caller();
         let patience = self.patience.max(HEARTBEAT_PATIENCE);
+        if !self.transport().is_framed() {
+            failed(caller, "a raw WebSocket has no heartbeats");
+        }
         async move {
+            let clock = Clock::now();
             let found = timeout(patience, async {
                 while let Some(frame) = self.frames.recv().await {
                     let is_heartbeat = frame == Frame::Heartbeat;
@@ -198,7 +219,7 @@ impl TestSession {
                 Ok(false) => {
                     failed(caller, &format!("no heartbeat: the session has ended{}", how(&self.session)));
                 }
-                Err(_) => failed(caller, &format!("no heartbeat within {patience:?}")),
+                Err(_) => failed(caller, &format!("no heartbeat within {patience:?}{clock}")),
             }
         }
     }
@@ -228,8 +249,8 @@ impl TestSession {
 
     /// Cuts all connections of the session, as a client that vanishes.
     ///
-    /// A server that polls are made to sees a lost connection while one waits, as behind any wait of the test; between two
-    /// polls it sees that none comes.
+    /// Over polling, the server sees a lost connection if a poll waits, which is so behind any `await` that lets time pass.
+    /// Between two polls it sees that none comes, and ends the session after its disconnect delay.
     pub fn abort(self) {
         self.control.set(Mode::Cut);
     }
@@ -264,7 +285,7 @@ impl TestSession {
     pub fn closed(&mut self) -> impl Future<Output = CloseEvent> + Send {
         let caller = Location::caller();
         async move {
-            let patience = self.patience;
+            let (patience, clock) = (self.patience, Clock::now());
             let ended = timeout(patience, async {
                 // The end cannot be seen behind messages for which there is no room.
                 while let Some(message) = self.session.recv().await {
@@ -274,7 +295,7 @@ impl TestSession {
             });
             match ended.await {
                 Ok(event) => event,
-                Err(_) => failed(caller, &format!("the session has not ended within {patience:?}")),
+                Err(_) => failed(caller, &format!("the session has not ended within {patience:?}{clock}")),
             }
         }
     }
@@ -286,6 +307,28 @@ impl TestSession {
             Some(message) => Some(message),
             None => self.session.recv().await,
         }
+    }
+}
+
+/// When a wait began, by both clocks.
+pub(super) struct Clock {
+    real: std::time::Instant,
+    tokio: tokio::time::Instant,
+}
+
+impl Clock {
+    pub(super) fn now() -> Self {
+        Self { real: std::time::Instant::now(), tokio: tokio::time::Instant::now() }
+    }
+}
+
+/// A hint, if the test has really waited.
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.real.elapsed() < self.tokio.elapsed() / 2 {
+            return Ok(());
+        }
+        f.write_str(" (the clock runs; `#[tokio::test(start_paused = true)]` would not wait)")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use sockjs_core::{
@@ -143,8 +143,17 @@ impl Receiver {
             Transport::EventSource => (Method::GET, "text/event-stream"),
             _ => (Method::GET, "*/*"),
         };
-        // A cache would give an old session's frames.
-        let headers = [(header::ACCEPT, accept), (header::CACHE_CONTROL, "no-cache")];
+        let mut headers = vec![
+            (header::ACCEPT, HeaderValue::from_static(accept)),
+            // A cache would give an old session's frames.
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        // A page of any origin can make a browser send this request with its cookies, so servers want to know which one it
+        // was: this server's own.
+        let origin = HeaderValue::try_from(self.url.origin().ascii_serialization());
+        if self.transport == Transport::EventSource {
+            headers.extend(origin.map(|origin| (header::ORIGIN, origin)));
+        }
         self.asked = Instant::now();
         let request = self.http.send(method, &self.url, &headers, Bytes::new());
         let response = unless_silent(self.settings.silence.limit(), request).await??;
@@ -195,7 +204,7 @@ impl Sender {
         } else {
             ("text/plain", payload)
         };
-        let headers = [(header::CONTENT_TYPE, content_type)];
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
         let response = self.http.send(Method::POST, &self.url, &headers, body).await?;
         match response.status() {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(response),

@@ -184,7 +184,7 @@ async fn messages_of_a_request_that_is_cut_are_uncertain() {
         let mut each = in_arrays(requests[..2].iter().map(Request::payload));
         assert_eq!(texts(&unsent.uncertain), in_arrays([requests[2].payload()]));
         each.extend(texts(&unsent.uncertain));
-        each.extend(texts(&unsent.messages));
+        each.extend(texts(&unsent.queued));
         assert_eq!(each, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
         servers.push(server);
     }
@@ -229,7 +229,7 @@ async fn a_socket_that_is_cut_while_it_sends_loses_what_was_written() {
         let arrived = in_arrays(std::iter::from_fn(|| arrived.try_recv().ok()));
         assert_eq!(arrived, sent[..3]);
         // What is left are the last ones, in order, each once.
-        let left = [texts(&unsent.uncertain), texts(&unsent.messages)].concat();
+        let left = [texts(&unsent.uncertain), texts(&unsent.queued)].concat();
         assert_eq!(left, sent[sent.len() - left.len()..]);
         drop((session, client));
         server.nothing_is_left().await;
@@ -397,7 +397,7 @@ async fn an_open_that_is_dropped_half_way_leaves_nothing() {
                 }
                 conn.idle().await
             });
-            let client = server.only(transport).open_timeout(Duration::from_secs(30));
+            let client = server.only(transport).min_open_timeout(Duration::from_secs(30));
             let connecting = client.connect();
             let name = if part == "info" { "info" } else { transport.path() };
             tokio::select! {
@@ -461,7 +461,7 @@ async fn a_close_sends_what_is_queued_once() {
         let event = soon("the end", session.close(3001, "second")).await.unwrap();
         assert_eq!((event.code(), event.reason(), event.was_clean()), (3000, "first", true));
         let unsent = session.unsent();
-        assert!(unsent.messages.is_empty() && unsent.uncertain.is_empty());
+        assert!(unsent.queued.is_empty() && unsent.uncertain.is_empty());
         drop((session, client));
         server.nothing_is_left().await;
         let requests = server.requests(transport.send_path().unwrap());

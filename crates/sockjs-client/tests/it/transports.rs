@@ -26,7 +26,7 @@ async fn each_transport_echoes() {
         );
         assert_eq!(session.recv().await, None);
         assert!(matches!(session.send("late").await, Err(SendError::Closed(message)) if message == "late"));
-        assert!(session.unsent().messages.is_empty());
+        assert!(session.unsent().queued.is_empty());
     }
 }
 

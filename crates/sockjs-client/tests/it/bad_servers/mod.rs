@@ -21,7 +21,7 @@ async fn refused(server: &RawServer, transport: Transport) -> Error {
 
 /// The same of a transport that does not open in time, which is 600 ms.
 async fn timed_out(server: &RawServer, transport: Transport) {
-    let error = refused_to(server.only(transport).open_timeout(Duration::ZERO), server, transport).await;
+    let error = refused_to(server.only(transport).min_open_timeout(Duration::ZERO), server, transport).await;
     assert_eq!(error.close_frame().code(), 2007, "{transport}: {error}");
     assert!(error.to_string().starts_with("timed out after "), "{error}");
 }

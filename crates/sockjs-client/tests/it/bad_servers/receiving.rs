@@ -167,7 +167,7 @@ async fn answers_without_frames_are_asked_for_at_rest() {
                 conn.answer("200 OK", headers, &frame).await
             });
             let began = Instant::now();
-            let client = server.only(transport).open_timeout(Duration::from_secs(1));
+            let client = server.only(transport).min_open_timeout(Duration::from_secs(1));
             let result = soon("an end", client.connect()).await;
             assert_eq!(result.is_ok(), opens, "{transport}: {result:?}");
             if opens {

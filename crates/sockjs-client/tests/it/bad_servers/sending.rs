@@ -94,12 +94,12 @@ async fn any_other_answer_ends_the_session() {
         assert_eq!(soon("the end", session.recv()).await, None);
         let event = session.close_event().unwrap();
         assert_eq!(event.code(), 1006, "{}", session.transport());
-        assert_eq!(event.reason(), format!("Sending error: the server answered {status}"));
+        assert_eq!(event.reason(), format!("Sending error: the server answered {status}: why"));
         let error = event.error().unwrap();
         assert!(matches!(error, Error::Sending(_)), "{error:?}");
         assert_eq!(error.response().unwrap().body(), "why");
         let unsent = session.unsent();
-        assert_eq!((unsent.messages, unsent.uncertain), (vec![], vec!["a".into()]));
+        assert_eq!((unsent.queued, unsent.uncertain), (vec![], vec!["a".into()]));
         let sends = server.requests(session.transport().send_path().unwrap()).len();
         assert_eq!(sends, 1, "not sent again");
         servers.push(server);
@@ -158,7 +158,7 @@ async fn a_server_that_does_not_answer_holds_up_neither_the_close_nor_more_than_
         assert!(!event.was_clean(), "{event}");
         assert_eq!(event.reason(), "Sending error: the server has not taken them within 200ms");
         let unsent = session.unsent();
-        assert_eq!((unsent.uncertain, unsent.messages.len()), (vec!["first".into()], queued), "{transport}");
+        assert_eq!((unsent.uncertain, unsent.queued.len()), (vec!["first".into()], queued), "{transport}");
         assert_eq!(session.send("late").await, Err(SendError::Closed("late".into())));
         drop(session);
         server.nothing_is_left().await;
@@ -242,7 +242,7 @@ async fn connections_that_do_not_last_bring_no_message_twice() {
                 posted.flat_map(|batch| serde_json::from_str::<Vec<String>>(&batch).unwrap()).collect();
             server.forget();
             let mut each = arrived.clone();
-            each.extend(unsent.messages.iter().map(text));
+            each.extend(unsent.queued.iter().map(text));
             // What is uncertain may have arrived.
             each.extend(unsent.uncertain.iter().map(text).filter(|text| !arrived.contains(text)));
             assert_eq!(each, sent, "{how}: {unsent:?}");

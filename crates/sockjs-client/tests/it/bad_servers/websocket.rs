@@ -265,7 +265,7 @@ async fn a_server_that_does_not_read_holds_up_no_more_than_the_queue() {
         assert!(!event.was_clean(), "{event}");
         assert_eq!(event.reason(), "Sending error: the server has not taken them within 200ms");
         let unsent = session.unsent();
-        assert_eq!((unsent.uncertain.len(), unsent.messages.len()), (1, 0), "a second one has no room");
+        assert_eq!((unsent.uncertain.len(), unsent.queued.len()), (1, 0), "a second one has no room");
         drop(session);
         server.nothing_is_left().await;
     }

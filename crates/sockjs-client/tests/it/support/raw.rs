@@ -124,7 +124,7 @@ impl RawServer {
 
     /// A client that tries one transport, and has time: the machine may be busy.
     pub(crate) fn only(&self, transport: Transport) -> Client {
-        self.client().transports([transport]).open_timeout(Duration::from_secs(20))
+        self.client().transports([transport]).min_open_timeout(Duration::from_secs(20))
     }
 
     pub(crate) fn written(&self) -> usize {
