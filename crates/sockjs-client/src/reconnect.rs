@@ -198,7 +198,7 @@ mod tests {
     async fn attempts_follow_each_other_with_growing_delays() {
         let (sessions, log) = refusing(4, "502 Bad Gateway");
         let mut sessions = sessions.delays(SECOND, 4 * SECOND);
-        sessions.next().await.unwrap();
+        drop(sessions.next().await.unwrap());
         let at = asked(&log);
         let gaps: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!((at[0], gaps.len()), (0.0, 4));
@@ -264,7 +264,7 @@ mod tests {
         for _ in 0..3 {
             tokio::time::timeout(5 * SECOND, sessions.next()).await.unwrap_err();
         }
-        sessions.next().await.unwrap();
+        drop(sessions.next().await.unwrap());
         assert_eq!(asked(&log), [0.0, 20.0]);
     }
 
