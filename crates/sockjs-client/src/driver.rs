@@ -4,7 +4,6 @@
 use std::{fmt, future::pending, mem, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-
 use sockjs_core::{CloseFrame, Frame, Message};
 use tokio::{
     sync::watch,

@@ -418,3 +418,45 @@ async fn what_cannot_be_sent_is_told_before_anything_is() {
         assert!(log.all().is_empty());
     }
 }
+
+/// That none is missing is checked with the public API.
+#[test]
+fn the_readme_has_the_defaults() {
+    let readme = include_str!("../../README.md");
+    let default = Client::new("http://h").unwrap();
+    let bytes = |bytes: usize| match bytes {
+        0x10_0000.. => format!("{} MiB", bytes >> 20),
+        _ => format!("{} KiB", bytes >> 10),
+    };
+    let seconds = |time: Duration| format!("{} s", time.as_secs());
+    let Silence::Default(silence) = default.transport.silence else {
+        panic!("{:?}", default.transport.silence)
+    };
+    assert!(
+        default.headers.is_empty() && default.cookies.is_empty() && default.transport.subprotocols.is_none()
+    );
+    assert_eq!((default.min_open_timeout, default.transports.as_slice()), (Duration::ZERO, ORDER));
+    let driver = &default.driver;
+    let rows = [
+        ("`transports`", "WebSocket, XHR streaming, EventSource, XHR polling".to_owned()),
+        ("`header`, `cookie`", "none".to_owned()),
+        ("`subprotocols`", "none".to_owned()),
+        ("`min_open_timeout`", format!("0; {} for `open`", seconds(OPEN_TIMEOUT))),
+        ("`server_timeout`", seconds(silence)),
+        ("`close_timeout`", seconds(driver.close_timeout)),
+        ("`max_frame_bytes`", bytes(default.transport.max_frame_bytes)),
+        ("`receive_queue_bytes`", bytes(default.receive_queue_bytes)),
+        ("`send_queue_bytes`", bytes(default.send_queue_bytes)),
+        (
+            "`max_batch_bytes`, `max_batch_messages`",
+            format!("{}, {}", bytes(driver.max_batch_bytes), driver.max_batch_messages),
+        ),
+        ("`lone_surrogates`", format!("{:?}", default.transport.limits.lone_surrogates).to_lowercase()),
+        ("`inspect_frames`", "none".to_owned()),
+        ("`tls_config`", "the system's roots".to_owned()),
+    ];
+    for (name, default) in &rows {
+        let row = format!("| {name} | {default} | ");
+        assert!(readme.contains(&row), "the README has no row {row:?}");
+    }
+}

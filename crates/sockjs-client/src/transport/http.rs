@@ -105,9 +105,10 @@ impl Receiver {
                 Err(_) => continue,
             }
             let silence = self.settings.silence;
-            let silence = match self.transport.is_polling() {
-                true => silence.limit(),
-                false => silence.on_stream(self.has_heartbeats),
+            let silence = if self.transport.is_polling() {
+                silence.limit()
+            } else {
+                silence.on_stream(self.has_heartbeats)
             };
             match unless_silent(silence, response.body.frame()).await? {
                 Some(Ok(piece)) => {

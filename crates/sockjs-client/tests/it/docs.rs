@@ -1,4 +1,4 @@
-//! Holds docs/faults.md against the tests that it names.
+//! Checks that the tests which docs/faults.md names exist, and that the README has all settings.
 
 use std::{
     collections::BTreeSet,
@@ -67,5 +67,22 @@ fn the_page_of_faults_names_the_tests_that_are_there() {
     for test in &tests {
         let has_to_be_named = NAMED_WHOLE.iter().any(|module| test.starts_with(module));
         assert!(!has_to_be_named || named.contains(&**test), "the page does not name {test}");
+    }
+}
+
+/// What takes a client and returns it is a setting.
+#[test]
+fn the_readme_has_every_setting() {
+    let readme = fs::read_to_string(here("README.md")).unwrap();
+    let listing = fs::read_to_string(here("../../docs/public-api/sockjs-client.txt")).unwrap();
+    for owner in ["Client", "Reconnect"] {
+        let start = format!("pub fn sockjs_client::{owner}::");
+        let functions = listing.lines().filter_map(|line| line.strip_prefix(&start));
+        let settings = functions.filter(|line| line.contains("(self, "));
+        let names: Vec<_> = settings.filter_map(|line| line.split(['(', '<']).next()).collect();
+        assert!(names.len() >= 2, "{names:?}");
+        for name in names {
+            assert!(readme.contains(&format!("`{name}`")), "{owner}::{name} is not in the README");
+        }
     }
 }
