@@ -70,6 +70,7 @@ struct Shared {
     /// Those that were closed, too.
     connections: Mutex<Vec<AbortHandle>>,
     requests: Mutex<Vec<Request>>,
+    passed: Mutex<Vec<String>>,
 }
 
 impl Proxy {
@@ -87,6 +88,7 @@ impl Proxy {
             opened: AtomicUsize::new(0),
             connections: Mutex::default(),
             requests: Mutex::default(),
+            passed: Mutex::default(),
         });
         let listening = tokio::spawn(listen(listener, Arc::clone(&shared))).abort_handle();
         Self { addr, shared, listening }
@@ -118,6 +120,14 @@ impl Proxy {
     /// All requests so far, in the order of their arrival.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until the server has been sent the `count`th request for a path that ends in `end`.
+    pub(crate) async fn passed(&self, end: &str, count: usize) {
+        let passed = || self.shared.passed.lock().unwrap().iter().filter(|path| path.ends_with(end)).count();
+        while passed() < count {
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 
@@ -162,6 +172,7 @@ async fn serve(client: TcpStream, connection: usize, shared: Arc<Shared>) -> io:
             body.extend(piece);
         }
         let request = Request::new(connection, &head);
+        let target = request.target.clone();
         let fault = (shared.rule)(&request);
         shared.requests.lock().unwrap().push(request);
         match fault {
@@ -186,6 +197,7 @@ async fn serve(client: TcpStream, connection: usize, shared: Arc<Shared>) -> io:
         }
         let Some((server, to_server)) = &mut upstream else { return Ok(()) };
         to_server.write_all(&[head.as_bytes(), &body].concat()).await?;
+        shared.passed.lock().unwrap().push(target);
 
         let answer = unless_ended(&mut client, read_head(server)).await??;
         let mut rest = u64::MAX;
