@@ -251,8 +251,11 @@ impl Connection {
         self.taken
     }
 
-    /// Waits until there is something to read.
+    /// Waits until there is something to read, which may have come together with what was read before.
     pub(crate) async fn readable(&self) {
+        if !self.buffer.is_empty() {
+            return;
+        }
         self.io.readable().await.expect("the connection is still there");
     }
 
