@@ -1,12 +1,13 @@
 //! Requests to the server.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use cookie_store::{CookieStore, RawCookie};
+use cookie_store::{Cookie, CookieStore, RawCookie};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -42,6 +43,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// ([RFC 6265, section 6.1](https://www.rfc-editor.org/rfc/rfc6265#section-6.1) has 50 for the least). More would bring
 /// a longer header with every request, and a server may set some with every answer.
 const MAX_COOKIES: usize = 180;
+
+/// The longest cookie, with its attributes: the least that browsers have to take, by the same section.
+const MAX_COOKIE: usize = 4096;
 
 const USER_AGENT: &str = concat!("sockjs-client/", env!("CARGO_PKG_VERSION"));
 
@@ -164,15 +168,25 @@ impl Http {
     /// Keeps the cookies that an answer sets.
     fn keep_cookies(&self, url: &Url, headers: &HeaderMap) {
         let mut cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = headers.get_all(header::SET_COOKIE).iter();
+        let set = headers.get_all(header::SET_COOKIE).iter().filter(|cookie| cookie.len() <= MAX_COOKIE);
         for cookie in set.filter_map(|cookie| RawCookie::parse(cookie.to_str().ok()?.to_owned()).ok()) {
-            let has_room = cookies.iter_unexpired().count() < MAX_COOKIES;
-            if has_room || cookies.iter_any().any(|kept| kept.name() == cookie.name()) {
-                // One that the rules forbid, such as one of another domain, is not taken.
-                _ = cookies.insert_raw(&cookie, url);
+            // One that the rules forbid, such as one of another domain, is not taken.
+            let Ok(cookie) = Cookie::try_from_raw_cookie(&cookie, url) else { continue };
+            let (domain, path) = (String::from(&cookie.domain), String::from(&cookie.path));
+            if cookies.contains_any(&domain, &path, cookie.name()) || has_room(&mut cookies) {
+                _ = cookies.insert(cookie, url);
             }
         }
     }
+}
+
+/// Whether another cookie can be kept. Those that have expired are in the store until their room is needed.
+fn has_room(cookies: &mut CookieStore) -> bool {
+    if cookies.iter_any().count() >= MAX_COOKIES {
+        let unexpired: Vec<_> = cookies.iter_unexpired().cloned().map(Ok::<_, Infallible>).collect();
+        *cookies = CookieStore::from_cookies(unexpired, false).unwrap_or_default();
+    }
+    cookies.iter_any().count() < MAX_COOKIES
 }
 
 /// A refused request, with its body as far as it is worth reading.
@@ -332,5 +346,25 @@ mod tests {
         set(&http, ENDPOINT, &["a0=2", "b=3"]);
         let cookies = sent(&http, ENDPOINT, header::COOKIE).concat();
         assert!(cookies.contains("a0=2") && !cookies.contains("b=3"), "{cookies}");
+    }
+
+    #[test]
+    fn cookies_of_any_paths_and_times_are_bounded() {
+        let stored = |http: &Http| http.0.cookies.lock().unwrap().iter_any().count();
+        let paths = http(&[]);
+        let expired = http(&[]);
+        for number in 0..1000 {
+            set(&paths, ENDPOINT, &[&format!("a=1; Path=/{number}")]);
+            set(&expired, ENDPOINT, &[&format!("a{number}=1"), &format!("a{number}=1; Max-Age=0")]);
+        }
+        assert_eq!(stored(&paths), MAX_COOKIES);
+        assert!(stored(&expired) <= MAX_COOKIES);
+        // Those that have expired take no room of others.
+        set(&expired, ENDPOINT, &["b=3"]);
+        assert_eq!(sent(&expired, ENDPOINT, header::COOKIE), ["b=3"]);
+        let long = http(&[]);
+        set(&long, ENDPOINT, &[&format!("a={}", "x".repeat(MAX_COOKIE - 2)), &"b".repeat(MAX_COOKIE + 1)]);
+        set(&long, ENDPOINT, &[&format!("b={}", "x".repeat(MAX_COOKIE - 1))]);
+        assert_eq!(stored(&long), 1);
     }
 }
