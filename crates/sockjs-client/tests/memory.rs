@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_sockjs::{Options, Origins, Session, SockJs};
+use futures_util::{SinkExt as _, StreamExt as _};
 use sockjs_client::{Transport, test::TestClient};
 use tokio::{runtime::Builder, time::sleep};
 
@@ -64,4 +65,37 @@ fn sessions_that_have_ended_leave_no_memory() {
             left.bytes_current
         );
     }
+}
+
+/// A binary message of a raw WebSocket arrives in the read buffer, between what others have sent.
+#[test]
+fn binary_messages_keep_no_buffer() {
+    const MESSAGES: usize = 1000;
+    async fn upgrade(upgrade: axum::extract::WebSocketUpgrade) -> axum::response::Response {
+        use axum::extract::ws::Message;
+        upgrade.on_upgrade(|socket| async move {
+            let (mut socket, mut answers) = socket.split();
+            tokio::spawn(async move { while answers.next().await.is_some() {} });
+            for _ in 0..MESSAGES {
+                for _ in 0..70 {
+                    socket.send(Message::Ping(vec![0; 125].into())).await.unwrap();
+                }
+                socket.send(Message::Binary(vec![0].into())).await.unwrap();
+            }
+            std::future::pending().await
+        })
+    }
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let client = TestClient::new(Router::new().route("/app/websocket", axum::routing::any(upgrade)), "/app");
+    let mut session = runtime.block_on(client.open(Transport::RawWebSocket)).unwrap();
+    let mut kept = Vec::with_capacity(MESSAGES);
+    let left = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for _ in 0..MESSAGES {
+                kept.push(session.recv().await);
+            }
+        });
+    });
+    let each = left.bytes_current / MESSAGES as i64;
+    assert!(each < 1000, "{each} bytes for each message");
 }

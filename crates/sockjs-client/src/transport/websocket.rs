@@ -44,6 +44,15 @@ use crate::{
 /// The read buffer of a socket: most are idle most of the time.
 const READ_BUFFER: usize = 8 << 10;
 
+/// Received binary data shorter than this is copied, so that it does not keep its buffer alive.
+const COPY_BELOW: usize = 2 * READ_BUFFER;
+
+/// The most answers to pings that may wait for the server to read them, in bytes: hundreds of the longest.
+const MAX_UNREAD_PONGS: usize = 64 << 10;
+
+/// The header of a pong, with its mask.
+const PONG_HEADER: usize = 6;
+
 /// An interval of no time is none.
 const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -80,7 +89,7 @@ pub(super) async fn open(
         .max_message_size(Some(settings.max_frame_bytes))
         .max_frame_size(Some(settings.max_frame_bytes));
     let heard = Heard::new(io);
-    let last_heard = heard.last.clone();
+    let traffic = heard.traffic.clone();
     let socket = WebSocketStream::from_raw_socket(heard, Role::Client, Some(config)).await;
     let (sink, stream) = socket.split();
     let is_framed = transport != Transport::RawWebSocket;
@@ -88,7 +97,7 @@ pub(super) async fn open(
         stream,
         limits: settings.limits,
         server_timeout: settings.silence.limit(),
-        last_heard,
+        traffic,
         // A raw WebSocket is open with its handshake.
         is_opening: !is_framed,
         is_framed,
@@ -131,7 +140,7 @@ fn check(
 #[derive(Debug)]
 pub(crate) struct Receiver {
     stream: SplitStream<Socket>,
-    last_heard: Arc<Mutex<Instant>>,
+    traffic: Traffic,
     limits: Limits,
     server_timeout: Option<Duration>,
     is_opening: bool,
@@ -148,8 +157,7 @@ impl Receiver {
             if let Ok(message) = timeout(wait, self.stream.next()).await {
                 return Ok(message);
             }
-            let silence = self.last_heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-            wait = time.saturating_sub(silence);
+            wait = time.saturating_sub(self.traffic.with(|seen| seen.heard.elapsed()));
             if wait.is_zero() {
                 return Err(Error::Silent(time));
             }
@@ -177,6 +185,7 @@ impl Receiver {
                 },
                 WsMessage::Text(text) => return Ok(Frame::Messages(vec![Message::from_raw_text(&text)])),
                 WsMessage::Binary(data) if !self.is_framed => {
+                    let data = if data.len() < COPY_BELOW { Bytes::copy_from_slice(&data) } else { data };
                     return Ok(Frame::Messages(vec![Message::binary(data)]));
                 }
                 WsMessage::Close(Some(frame)) => {
@@ -185,8 +194,18 @@ impl Receiver {
                 }
                 // The code that a browser shows for a close frame without one (RFC 6455, section 7.1.5).
                 WsMessage::Close(None) => return Err(Error::Closed(CloseFrame::from_static(1005, ""))),
-                // Signs of life; the library answers pings.
-                WsMessage::Binary(_) | WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_) => {}
+                // The library answers, and keeps what the connection does not take.
+                WsMessage::Ping(data) => {
+                    let unread = self.traffic.with(|seen| {
+                        seen.unread_pongs += data.len() + PONG_HEADER;
+                        seen.unread_pongs
+                    });
+                    if unread > MAX_UNREAD_PONGS {
+                        return Err(Error::Lost("the server does not read the answers to its pings".into()));
+                    }
+                }
+                // Signs of life.
+                WsMessage::Binary(_) | WsMessage::Pong(_) | WsMessage::Frame(_) => {}
             }
         }
     }
@@ -245,16 +264,35 @@ impl Sender {
     }
 }
 
-/// A connection that notes when something has come.
+/// What has gone over a connection.
+#[derive(Debug, Clone)]
+struct Traffic(Arc<Mutex<Seen>>);
+
+#[derive(Debug)]
+struct Seen {
+    /// When something has come last.
+    heard: Instant,
+    /// The answers to pings, in bytes, that have come since the connection had last taken all that was to be sent.
+    unread_pongs: usize,
+}
+
+impl Traffic {
+    fn with<T>(&self, access: impl FnOnce(&mut Seen) -> T) -> T {
+        access(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A connection that notes its traffic.
 #[derive(Debug)]
 struct Heard {
     io: TokioIo<Upgraded>,
-    last: Arc<Mutex<Instant>>,
+    traffic: Traffic,
 }
 
 impl Heard {
     fn new(io: Upgraded) -> Self {
-        Self { io: TokioIo::new(io), last: Arc::new(Mutex::new(Instant::now())) }
+        let seen = Seen { heard: Instant::now(), unread_pongs: 0 };
+        Self { io: TokioIo::new(io), traffic: Traffic(Arc::new(Mutex::new(seen))) }
     }
 }
 
@@ -267,7 +305,7 @@ impl AsyncRead for Heard {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            self.traffic.with(|seen| seen.heard = Instant::now());
         }
         read
     }
@@ -291,6 +329,8 @@ impl AsyncWrite for Heard {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The library flushes once all is written.
+        self.traffic.with(|seen| seen.unread_pongs = 0);
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

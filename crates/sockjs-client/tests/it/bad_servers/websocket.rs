@@ -240,6 +240,21 @@ async fn pings_without_an_end_hold_up_nothing() {
     }
 }
 
+#[tokio::test]
+async fn pings_whose_answers_are_not_read_end_the_session() {
+    for transport in [Transport::WebSocket, Transport::RawWebSocket] {
+        let server = after_open(true, [&[0x89, 125][..], &[b'x'; 125]].concat());
+        let client = server.only(transport);
+        let session = soon("a session", client.connect()).await.unwrap();
+        // The buffers of the system's sockets take some of them.
+        let event = soon("the end", session.closed()).await;
+        assert_eq!(event.code(), 1006, "{event:?}");
+        assert!(event.to_string().contains("does not read the answers to its pings"), "{event}");
+        drop((session, client));
+        server.nothing_is_left().await;
+    }
+}
+
 /// `send` waits at its bound, and `close` no longer than it may.
 #[tokio::test]
 async fn a_server_that_does_not_read_holds_up_no_more_than_the_queue() {
