@@ -47,6 +47,13 @@ const MAX_COOKIES: usize = 180;
 /// The longest cookie, with its attributes: the least that browsers have to take, by the same section.
 const MAX_COOKIE: usize = 4096;
 
+/// How often a connection in HTTP/2 is asked whether the server is there, and how long the answer may take. All requests
+/// share the connection, so one that is dead would take each new session with it, for as long as the system tries.
+#[cfg(feature = "http2")]
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+#[cfg(feature = "http2")]
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 const USER_AGENT: &str = concat!("sockjs-client/", env!("CARGO_PKG_VERSION"));
 
 /// The connections of a client, which all of its sessions share.
@@ -67,7 +74,10 @@ impl Pool {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http1_max_buf_size(MAX_HEAD);
         #[cfg(feature = "http2")]
-        builder.http2_max_header_list_size(MAX_HEAD as u32);
+        builder
+            .http2_max_header_list_size(MAX_HEAD as u32)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT);
         let build = |builder: &Builder, connector| builder.build(connector);
         let any = build(&builder, any);
         // A connection that becomes a WebSocket is no longer one of HTTP, and a refused one is not worth keeping.

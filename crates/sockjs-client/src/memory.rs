@@ -108,8 +108,29 @@ impl Dial for Server {
     fn dial(&self, uri: Uri) -> Dialing {
         let (client, server) = tokio::io::duplex(64 << 10);
         tokio::spawn(self.clone().serve(server, uri.host().unwrap_or_default().to_owned()));
-        Box::pin(async { Ok(Stream::new(TokioIo::new(End(client)))) })
+        Box::pin(async { Ok(Stream::new(TokioIo::new(End { io: client, is_http2: false }))) })
     }
+}
+
+/// A client whose connections are in HTTP/2 and dead, and how many there were.
+#[cfg(feature = "http2")]
+pub(crate) fn dead_http2(url: &str) -> (Client, Arc<std::sync::atomic::AtomicUsize>) {
+    #[derive(Default)]
+    struct Dead(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl Dial for Dead {
+        fn dial(&self, _: Uri) -> Dialing {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let (client, mut server) = tokio::io::duplex(64 << 10);
+            tokio::spawn(async move { _ = server.read_to_end(&mut Vec::new()).await });
+            Box::pin(async { Ok(Stream::new(TokioIo::new(End { io: client, is_http2: true }))) })
+        }
+    }
+
+    let dead = Dead::default();
+    let dialed = dead.0.clone();
+    let connector = Connector::new(dead);
+    (Client::new(url).unwrap().with_pool(Pool::new(connector.clone(), connector)), dialed)
 }
 
 impl Server {
@@ -147,7 +168,10 @@ impl Server {
 }
 
 /// The client's end of a connection.
-struct End(DuplexStream);
+struct End {
+    io: DuplexStream,
+    is_http2: bool,
+}
 
 impl AsyncRead for End {
     fn poll_read(
@@ -155,27 +179,27 @@ impl AsyncRead for End {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for End {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, data)
+        Pin::new(&mut self.io).poll_write(cx, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
 impl Connection for End {
     fn connected(&self) -> Connected {
-        Connected::new()
+        if self.is_http2 { Connected::new().negotiated_h2() } else { Connected::new() }
     }
 }
 

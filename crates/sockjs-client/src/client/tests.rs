@@ -460,3 +460,17 @@ fn the_readme_has_the_defaults() {
         assert!(readme.contains(&row), "the README has no row {row:?}");
     }
 }
+
+/// An attempt each second, so that the connection is always in use.
+#[cfg(feature = "http2")]
+#[tokio::test(start_paused = true)]
+async fn a_dead_connection_in_http_2_is_given_up() {
+    let (client, dialed) = crate::memory::dead_http2("http://h/app");
+    let mut attempts = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let client = client.clone();
+        attempts.spawn(async move { client.connect().await.unwrap_err() });
+        tokio::time::sleep(1000 * MS).await;
+    }
+    assert_eq!(dialed.load(std::sync::atomic::Ordering::Relaxed), 2, "a new one after 40 seconds");
+}
