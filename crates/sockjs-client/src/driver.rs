@@ -161,9 +161,7 @@ impl Driver {
         // A WebSocket's close frame, or the answer to the server's: the library only sends it when it is asked to. If the
         // connection does not take it now, the end has to say it.
         _ = sender.end().now_or_never();
-        let mut rest = outgoing.into_rest().await;
-        let unsent =
-            Unsent { queued: mem::take(&mut rest.messages), uncertain: mem::take(&mut in_flight.messages) };
+        let unsent = Unsent { queued: outgoing.rest().await, uncertain: mem::take(&mut in_flight.messages) };
         let all_sent = unsent.queued.is_empty() && unsent.uncertain.is_empty();
         let local = closing.borrow().clone().filter(|_| all_sent);
         let event = match (end, local) {
@@ -182,7 +180,7 @@ impl Driver {
         ended.send(event, unsent);
         // Only now does the application see the end of its messages, and of what it wanted to have left: it can ask for the
         // reason then.
-        drop((incoming, in_flight, rest));
+        drop((incoming, outgoing));
     }
 }
 
@@ -269,11 +267,12 @@ impl Sending<'_> {
     }
 
     async fn send(&mut self, batch: queue::Batch) -> Result<(), Error> {
+        let messages = batch.messages.len();
         *self.in_flight = batch;
-        if !self.in_flight.messages.is_empty() {
-            self.sender.send(&mut self.in_flight.messages).await?;
-        }
-        mem::take(self.in_flight).done();
+        self.sender.send(&mut self.in_flight.messages).await?;
+        // Its room is free.
+        mem::take(self.in_flight);
+        self.outgoing.have_left(messages);
         Ok(())
     }
 

@@ -1,37 +1,40 @@
 //! The two queues of a session: messages in order, bounded by the memory that they take.
 
 use std::{
-    sync::Arc,
-    task::{Context, Poll, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use sockjs_core::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// What a message costs beside its bytes, so that many small ones are bounded as well.
 const OVERHEAD: usize = 64;
 
 /// Creates a queue whose messages together have as many bytes at the most, or are one longer message.
 pub(crate) fn queue(bytes: usize) -> (Sender, Receiver) {
-    let capacity = u32::try_from(bytes).unwrap_or(u32::MAX).max(1);
+    let capacity = u32::try_from(bytes.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX).max(1);
     let room = Arc::new(Semaphore::new(capacity as usize));
     let (sender, receiver) = mpsc::unbounded_channel();
-    let sender = Sender { room: room.clone(), capacity, items: sender };
-    (sender, Receiver { room, items: receiver, next: None })
+    let (left, seen) = watch::channel(0);
+    let sender = Sender { room: room.clone(), capacity, items: sender, appended: Arc::default(), left: seen };
+    (sender, Receiver { room, items: receiver, next: None, left })
 }
 
-#[derive(Debug)]
-enum Item {
-    Message(Message, OwnedSemaphorePermit),
-    /// Answered once all messages before it have left.
-    Flush(oneshot::Sender<()>),
-}
+type Item = (Message, OwnedSemaphorePermit);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
     room: Arc<Semaphore>,
     capacity: u32,
     items: mpsc::UnboundedSender<Item>,
+    /// How many messages were appended.
+    appended: Arc<AtomicU64>,
+    /// How many of them have left.
+    left: watch::Receiver<u64>,
 }
 
 impl Sender {
@@ -54,11 +57,11 @@ impl Sender {
         }
     }
 
-    /// Returns once all messages appended before have left, or the receiver has closed.
+    /// Returns once all messages appended before have left; an error if the receiver has gone before.
     pub(crate) async fn flush(&self) -> Result<(), Closed> {
-        let (sender, flushed) = oneshot::channel();
-        self.items.send(Item::Flush(sender)).map_err(|_| Closed)?;
-        flushed.await.map_err(|_| Closed)
+        let appended = self.appended.load(Ordering::Acquire);
+        let mut left = self.left.clone();
+        left.wait_for(|&left| left >= appended).await.map(drop).map_err(|_| Closed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -70,9 +73,11 @@ impl Sender {
     }
 
     fn append(&self, message: Message, permit: OwnedSemaphorePermit) -> Result<(), Message> {
-        self.items.send(Item::Message(message, permit)).map_err(|error| match error.0 {
-            Item::Message(message, _) => message,
-            Item::Flush(_) => Message::from(""),
+        // Counted first: whoever has appended behind this message, and waits, waits for it, too.
+        self.appended.fetch_add(1, Ordering::AcqRel);
+        self.items.send((message, permit)).map_err(|error| {
+            self.appended.fetch_sub(1, Ordering::AcqRel);
+            error.0.0
         })
     }
 }
@@ -83,7 +88,7 @@ pub(crate) enum TrySendError {
     Closed(Message),
 }
 
-/// The receiver has closed.
+/// The receiver has gone.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
@@ -93,6 +98,7 @@ pub(crate) struct Receiver {
     items: mpsc::UnboundedReceiver<Item>,
     /// What was taken out, and did not fit into its batch.
     next: Option<Item>,
+    left: watch::Sender<u64>,
 }
 
 /// Messages that leave together. Their room is free once this is dropped.
@@ -100,38 +106,18 @@ pub(crate) struct Receiver {
 pub(crate) struct Batch {
     pub(crate) messages: Vec<Message>,
     permit: Option<OwnedSemaphorePermit>,
-    flushes: Vec<oneshot::Sender<()>>,
-}
-
-impl Batch {
-    /// Says that the messages have left.
-    pub(crate) fn done(self) {
-        // Who does not wait any more does not care.
-        self.flushes.into_iter().for_each(|flush| _ = flush.send(()));
-    }
 }
 
 impl Receiver {
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        loop {
-            match ready!(self.items.poll_recv(cx)) {
-                Some(Item::Message(message, _)) => return Poll::Ready(Some(message)),
-                Some(Item::Flush(flush)) => _ = flush.send(()),
-                None => return Poll::Ready(None),
-            }
-        }
+        self.items.poll_recv(cx).map(|item| item.map(|(message, _)| message))
     }
 
     pub(crate) fn try_next(&mut self) -> Option<Message> {
-        loop {
-            match self.items.try_recv().ok()? {
-                Item::Message(message, _) => return Some(message),
-                Item::Flush(flush) => _ = flush.send(()),
-            }
-        }
+        self.items.try_recv().ok().map(|(message, _)| message)
     }
 
-    /// Waits for a message or a flush, and takes all that has queued up: as many messages and bytes at the most, or one
+    /// Waits for a message, and takes all that has queued up: as many messages and bytes at the most, or one
     /// longer message. `None` once the queue is closed and empty.
     ///
     /// Cancel safe: nothing is taken before it returns.
@@ -143,21 +129,17 @@ impl Receiver {
             None => self.items.recv().await?,
         };
         loop {
-            match item {
-                Item::Flush(flush) => batch.flushes.push(flush),
-                Item::Message(message, permit) => {
-                    bytes += message.len();
-                    let is_full = batch.messages.len() >= max_messages || bytes > max_bytes;
-                    if is_full && !batch.messages.is_empty() {
-                        self.next = Some(Item::Message(message, permit));
-                        break;
-                    }
-                    batch.messages.push(message);
-                    match &mut batch.permit {
-                        Some(whole) => whole.merge(permit),
-                        none => *none = Some(permit),
-                    }
-                }
+            let (message, permit) = item;
+            bytes += message.len();
+            let is_full = batch.messages.len() >= max_messages || bytes > max_bytes;
+            if is_full && !batch.messages.is_empty() {
+                self.next = Some((message, permit));
+                break;
+            }
+            batch.messages.push(message);
+            match &mut batch.permit {
+                Some(whole) => whole.merge(permit),
+                none => *none = Some(permit),
             }
             match self.items.try_recv() {
                 Ok(next) => item = next,
@@ -173,18 +155,18 @@ impl Receiver {
         self.items.close();
     }
 
-    /// Closes the queue and returns what is left in it, as a batch of any size.
-    pub(crate) async fn into_rest(mut self) -> Batch {
+    /// Says that so many messages have left.
+    pub(crate) fn have_left(&self, messages: usize) {
+        self.left.send_modify(|left| *left += messages as u64);
+    }
+
+    /// Closes the queue and returns what is left in it.
+    pub(crate) async fn rest(&mut self) -> Vec<Message> {
         self.close();
-        let mut rest = Batch::default();
-        let mut keep = |item| match item {
-            Item::Message(message, _) => rest.messages.push(message),
-            Item::Flush(flush) => rest.flushes.push(flush),
-        };
-        self.next.take().into_iter().for_each(&mut keep);
+        let mut rest: Vec<_> = self.next.take().into_iter().map(|(message, _)| message).collect();
         // Unlike `try_recv`, this waits for a message that another thread is just about to append.
-        while let Some(item) = self.items.recv().await {
-            keep(item);
+        while let Some((message, _)) = self.items.recv().await {
+            rest.push(message);
         }
         rest
     }
@@ -234,7 +216,7 @@ mod tests {
         assert!(third.as_mut().now_or_never().is_none());
         let batch = receiver.batch(1, 100).await.unwrap();
         assert!(third.as_mut().now_or_never().is_none(), "the batch is under way");
-        batch.done();
+        drop(batch);
         third.await.unwrap();
         // A message larger than the queue waits until it is empty.
         let large = "x".repeat(1000);
@@ -247,31 +229,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_flush_is_behind_all_before_it() {
-        let (sender, mut receiver) = queue(100);
+        let (sender, mut receiver) = queue(1000);
+        sender.flush().await.unwrap();
         sender.send("a".into()).await.unwrap();
+        sender.send("b".into()).await.unwrap();
         let mut flush = pin!(sender.flush());
         assert!(flush.as_mut().now_or_never().is_none());
-        let batch = receiver.batch(9, 100).await.unwrap();
+        sender.send("c".into()).await.unwrap();
+        drop(receiver.batch(9, 100).await);
+        assert!(flush.as_mut().now_or_never().is_none(), "the batch is under way");
+        receiver.have_left(1);
         assert!(flush.as_mut().now_or_never().is_none());
-        batch.done();
+        receiver.have_left(1);
         flush.await.unwrap();
         let mut flush = pin!(sender.flush());
         assert!(flush.as_mut().now_or_never().is_none());
-        drop(receiver.batch(9, 100).await);
+        drop(receiver);
         flush.await.unwrap_err();
+    }
+
+    /// An application may ask again and again, as a branch of a loop.
+    #[tokio::test]
+    async fn a_flush_that_is_not_waited_for_leaves_nothing() {
+        let (sender, receiver) = queue(1000);
+        sender.send("a".into()).await.unwrap();
+        for _ in 0..1000 {
+            assert!(sender.flush().now_or_never().is_none());
+        }
+        assert_eq!(receiver.items.len(), 1);
     }
 
     #[tokio::test]
     async fn what_is_left_comes_back() {
-        let (sender, receiver) = queue(2 * OVERHEAD);
+        let (sender, mut receiver) = queue(2 * OVERHEAD);
         sender.send("a".into()).await.unwrap();
         let mut second = pin!(sender.send("b".into()));
         assert!(second.as_mut().now_or_never().is_none());
-        assert_eq!(receiver.into_rest().await.messages, ["a"]);
+        assert_eq!(receiver.rest().await, ["a"]);
         assert_eq!(second.await.unwrap_err(), "b");
         assert!(matches!(sender.try_send("c".into()), Err(TrySendError::Closed(message)) if message == "c"));
-        sender.flush().await.unwrap_err();
         assert!(sender.is_closed());
+        drop(receiver);
+        sender.flush().await.unwrap_err();
     }
 
     /// Of threads that send while the queue closes, each knows what became of its messages.
@@ -289,7 +288,7 @@ mod tests {
                 .collect();
             // They are at it.
             let first = texts(receiver.batch(100, 100).await).len();
-            let rest = first + receiver.into_rest().await.messages.len();
+            let rest = first + receiver.rest().await.len();
             let accepted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
             assert_eq!(rest, accepted);
         }
