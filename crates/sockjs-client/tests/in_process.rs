@@ -314,3 +314,27 @@ async fn a_service_that_never_answers_is_said() {
     let text = sentence(TestClient::new(app, "/").patience(Duration::from_secs(1)).info()).await;
     assert!(text.ends_with("no answer to /info within 1s"), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_open_waits_as_long_as_the_test_says() {
+    for patience in [1, 10, 30].map(Duration::from_secs) {
+        let app = Router::new().fallback(std::future::pending::<StatusCode>);
+        let began = Instant::now();
+        let text =
+            sentence(TestClient::new(app, "/app").patience(patience).open(Transport::XhrStreaming)).await;
+        assert!(
+            text.ends_with(&format!("no session over xhr-streaming: timed out after {patience:?}")),
+            "{text}"
+        );
+        assert_eq!(began.elapsed(), patience);
+    }
+}
+
+/// Such a handler lets no time pass, so that no time-out would come.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_never_stops_sending_fails_the_wait_for_its_end() {
+    let flood = async |session: Session| while session.send("x").await.is_ok() {};
+    let mut session = client(flood, Options::new()).open(Transport::WebSocket).await.unwrap();
+    let text = sentence(session.closed()).await;
+    assert!(text.ends_with("the paused clock stands still"), "{text}");
+}

@@ -203,7 +203,9 @@ impl TestClient {
             let (frames, seen) = tokio::sync::mpsc::unbounded_channel();
             let client =
                 client.inspect_frames(move |frame| _ = frames.send(frame.clone())).min_open_timeout(patience);
-            match client.open(transport).await {
+            // The client itself allows 5 seconds at the least.
+            let opened = timeout(patience, client.open(transport)).await;
+            match opened.unwrap_or(Err(Error::TimedOut(patience))) {
                 Ok(session) => Ok(TestSession::new(session, seen, control, patience)),
                 Err(Error::Refused(response)) => {
                     Err(Refusal { path, response: *response, close_frame: None })

@@ -12,6 +12,9 @@ use crate::{close_event::CloseEvent, session::Session};
 /// How long a test waits for a heartbeat at the least: longer than the interval of most servers, 25 seconds.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long frames may come without a pause, in real time, while a paused clock stands still.
+const LONGEST_FLOOD: Duration = Duration::from_secs(5);
+
 /// A session of a [`TestClient`](super::TestClient). What does not come is a panic with a sentence.
 ///
 /// Dropping it cuts its connections, as [`abort`](Self::abort) does.
@@ -206,6 +209,7 @@ impl TestSession {
             let clock = Clock::now();
             let found = timeout(patience, async {
                 while let Some(frame) = self.frames.recv().await {
+                    clock.must_go(caller);
                     let is_heartbeat = frame == Frame::Heartbeat;
                     self.last_frame = Some(frame);
                     if is_heartbeat {
@@ -290,6 +294,7 @@ impl TestSession {
                 // The end cannot be seen behind messages for which there is no room.
                 while let Some(message) = self.session.recv().await {
                     self.before_end.push_back(message);
+                    clock.must_go(caller);
                 }
                 self.session.closed().await
             });
@@ -319,6 +324,19 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn now() -> Self {
         Self { real: std::time::Instant::now(), tokio: tokio::time::Instant::now() }
+    }
+
+    /// Fails a test whose paused clock stands still, since there is always something to be done: no time-out would come.
+    fn must_go(&self, caller: &Location<'_>) {
+        let real = self.real.elapsed();
+        if real >= LONGEST_FLOOD && self.tokio.elapsed() < real / 2 {
+            failed(
+                caller,
+                &format!(
+                    "frames have come without a pause for {LONGEST_FLOOD:?}, and the paused clock stands still"
+                ),
+            );
+        }
     }
 }
 
