@@ -226,7 +226,8 @@ impl Client {
         self
     }
 
-    /// Sets what becomes of lone surrogates in the server's messages. Default: [`LoneSurrogates::Replace`].
+    /// Sets what becomes of lone surrogates in the server's messages. With [`LoneSurrogates::Refuse`], one ends the session
+    /// with 1007. Default: [`LoneSurrogates::Replace`].
     pub fn lone_surrogates(mut self, policy: LoneSurrogates) -> Self {
         self.transport.limits = self.transport.limits.with_lone_surrogates(policy);
         self

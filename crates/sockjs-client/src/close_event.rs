@@ -16,7 +16,8 @@ use crate::error::Error;
 /// | was closed by the server with a frame of WebSocket only | the frame's, 1005 without one | no |
 /// | lost its connection, or was refused in the middle | 1006 | no |
 /// | was forgotten by the server | 1006 | no |
-/// | sent a frame that is too long | 1009 | no |
+/// | was sent a frame that is too long | 1009 | no |
+/// | was sent a lone surrogate that is refused | 1007 | no |
 ///
 /// The server's own code may be any; 1002 "Connection interrupted" and 2010 "Another connection still open" are those
 /// that SockJS servers send by themselves.

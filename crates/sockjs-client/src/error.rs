@@ -42,6 +42,8 @@ pub enum Error {
     SessionLost,
     /// The server sent a frame that is longer than [`max_frame_bytes`](crate::Client::max_frame_bytes).
     FrameTooLong,
+    /// The server sent a lone surrogate, with [`LoneSurrogates::Refuse`](crate::LoneSurrogates::Refuse).
+    LoneSurrogate,
     /// A request that carried messages failed, with this error. Whether the server has them is unknown.
     Sending(Box<Self>),
 }
@@ -54,6 +56,7 @@ impl Error {
     /// | [`Closed`](Self::Closed) | that of the frame |
     /// | [`TimedOut`](Self::TimedOut) | 2007 |
     /// | [`FrameTooLong`](Self::FrameTooLong) | 1009; browsers have no such limit |
+    /// | [`LoneSurrogate`](Self::LoneSurrogate) | 1007; browsers take them |
     /// | any other | 1006 |
     #[must_use]
     pub fn close_frame(&self) -> CloseFrame {
@@ -61,6 +64,7 @@ impl Error {
             Self::Closed(frame) => return frame.clone(),
             Self::TimedOut(_) => return CloseFrame::from_static(2007, "Transport timed out"),
             Self::FrameTooLong => return CloseFrame::from_static(1009, "Frame too long"),
+            Self::LoneSurrogate => return CloseFrame::from_static(1007, "Lone surrogate"),
             Self::SessionLost => "Server lost session",
             Self::Sending(error) => {
                 return CloseFrame::new(1006, format!("Sending error: {}", SendingError(error)));
@@ -116,6 +120,7 @@ impl fmt::Display for Error {
             Self::Silent(time) => write!(f, "the server was silent for {time:?}"),
             Self::SessionLost => f.write_str("the server lost the session"),
             Self::FrameTooLong => f.write_str("the server sent a frame that is too long"),
+            Self::LoneSurrogate => f.write_str("the server sent a lone surrogate"),
             Self::Sending(error) => write!(f, "messages could not be sent: {}", SendingError(error)),
         }
     }

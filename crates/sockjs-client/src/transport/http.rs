@@ -101,6 +101,7 @@ impl Receiver {
                 Err(FrameError::FrameTooLong | FrameError::Decode(DecodeError::TooManyMessages)) => {
                     return Err(Error::FrameTooLong);
                 }
+                Err(FrameError::Decode(DecodeError::LoneSurrogate)) => return Err(Error::LoneSurrogate),
                 // What is not understood is dropped.
                 Err(_) => continue,
             }

@@ -180,6 +180,7 @@ impl Receiver {
                 WsMessage::Text(text) if self.is_framed => match Frame::parse(&text, self.limits) {
                     Ok(frame) => return Ok(frame),
                     Err(DecodeError::TooManyMessages) => return Err(Error::FrameTooLong),
+                    Err(DecodeError::LoneSurrogate) => return Err(Error::LoneSurrogate),
                     // What is not understood is dropped.
                     Err(_) => {}
                 },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockjs_client::{Error, Transport};
+use sockjs_client::{Error, LoneSurrogates, Transport};
 use tokio::time::{Instant, sleep};
 
 use super::{ended, opened, refused, timed_out};
@@ -121,6 +121,18 @@ async fn frames_beyond_the_limits_are_too_long() {
             assert_eq!(event.code(), 1009, "{transport}: {event}");
             assert_eq!(event.reason(), "Frame too long");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_lone_surrogate_that_is_refused_ends_the_session() {
+    for transport in HTTP {
+        let server = after_open(transport, false, framed(transport, r#"a["x","\ud800"]"#));
+        let client = server.only(transport).lone_surrogates(LoneSurrogates::Refuse);
+        let session = soon("a session", client.connect()).await.unwrap();
+        drop(client);
+        let event = ended(&server, session).await;
+        assert_eq!((event.code(), event.reason()), (1007, "Lone surrogate"), "{transport}: {event}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockjs_client::{Error, Session, Transport};
+use sockjs_client::{Error, LoneSurrogates, Session, Transport};
 use tokio::time::{Instant, timeout};
 
 use super::{ended, opened, refused};
@@ -190,6 +190,16 @@ async fn nonsense_is_dropped_and_a_second_open_frame_is_another_session() {
     assert_eq!(soon("a message", session.recv()).await.unwrap(), "x");
     let event = ended(&server, session).await;
     assert_eq!((event.code(), event.reason()), (1006, "Server lost session"));
+}
+
+#[tokio::test]
+async fn a_lone_surrogate_that_is_refused_ends_the_session() {
+    let server = after_open(false, text(r#"a["x","\ud800"]"#));
+    let client = server.only(Transport::WebSocket).lone_surrogates(LoneSurrogates::Refuse);
+    let session = soon("a session", client.connect()).await.unwrap();
+    drop(client);
+    let event = ended(&server, session).await;
+    assert_eq!((event.code(), event.reason()), (1007, "Lone surrogate"), "{event}");
 }
 
 #[tokio::test]
