@@ -177,7 +177,8 @@ impl Client {
     /// Sets how long the server may be silent before the session counts as lost; `None` for ever.
     ///
     /// On a WebSocket, the client sends a ping each third of this time, which every server answers. Over HTTP the server has
-    /// to send heartbeats more often than this.
+    /// to send heartbeats more often than this. A connection in HTTP/2 is also asked by pings, each 20 seconds, and is lost
+    /// if one is not answered for as long.
     ///
     /// Default: 75 seconds, three heartbeats of most servers. Without a call of this, a stream that has not brought a heartbeat
     /// may be silent for ever, since some servers send none there.
@@ -256,7 +257,7 @@ impl Client {
     /// - `/info` may take 8 seconds. Any JSON is taken. If it has `websocket: false`, WebSocket is not tried; a `base_url`
     ///   takes the place of the endpoint's URL, except one that leads from `https` to `http`.
     /// - A transport that does not open [in time](Self::min_open_timeout), or is refused, is followed by the next one, with a
-    ///   new session. A server that closes the session with 1000 or 3000–4999 ends this.
+    ///   new session. A server that closes the session with 1000, 2000 or 3000–4999 ends this.
     ///
     /// Cancel safe: if the future is dropped, its connection is closed.
     ///

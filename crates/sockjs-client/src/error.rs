@@ -92,7 +92,7 @@ impl Error {
     }
 
     /// Whether the next transport would fail as well: the server closed the session with a code of the
-    /// application's.
+    /// application's, or with the one that the browser's client has for a server without transports.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.close_frame().code(), 1000 | 2000 | 3000..=4999)
     }
@@ -186,7 +186,7 @@ impl ConnectError {
     /// |---|---|
     /// | the server refused `/info` | the HTTP status |
     /// | it did not answer | 1002 |
-    /// | it closed the session with 1000 or 3000–4999 | that code |
+    /// | it closed the session with 1000, 2000 or 3000–4999 | that code |
     /// | every transport failed | 2000 |
     #[must_use]
     pub fn close_frame(&self) -> CloseFrame {

@@ -12,7 +12,8 @@ use crate::queue::TrySendError;
 pub enum SendError {
     /// The queue to the server is full. Only `try_send` returns this.
     Full(Message),
-    /// The session has ended: [`close_event`](crate::Session::close_event) says why.
+    /// The session has ended or is about to, for instance since another task closes it:
+    /// [`closed`](crate::Session::closed) says why.
     Closed(Message),
     /// Only the raw WebSocket carries binary data.
     BinaryUnsupported(Message),

@@ -82,7 +82,7 @@ fn binary_messages_keep_no_buffer() {
                 }
                 socket.send(Message::Binary(vec![0].into())).await.unwrap();
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
     }
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -174,7 +174,8 @@ impl TestClient {
         self
     }
 
-    /// Changes the settings of the client underneath, such as its limits.
+    /// Changes the settings of the client underneath, such as its limits. Its time to open is the test's
+    /// [`patience`](Self::patience), and its frames are inspected by the test: a function of the application's is replaced.
     pub fn configure(mut self, change: impl FnOnce(Client) -> Client) -> Self {
         self.client = change(self.client);
         self
