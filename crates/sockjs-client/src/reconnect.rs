@@ -46,6 +46,8 @@ pub struct Reconnect {
     next_attempt: Option<Instant>,
     last_delay: Duration,
     opened: Option<Instant>,
+    /// How many attempts have failed since a session was opened or the last error.
+    failed: usize,
 }
 
 impl Reconnect {
@@ -61,6 +63,7 @@ impl Reconnect {
             next_attempt: None,
             last_delay: Duration::ZERO,
             opened: None,
+            failed: 0,
         }
     }
 
@@ -84,7 +87,8 @@ impl Reconnect {
     /// Opens the next session, as [`Client::connect`] does: the first one at once, each other one after a delay. A
     /// `Retry-After` in seconds, in a server's refusal, is obeyed if it is longer, up to the longest delay.
     ///
-    /// Cancel safe: a delay goes on with the next call.
+    /// Cancel safe: a delay goes on with the next call, and so does the count of failed attempts. An attempt that is under
+    /// way is given up, and the next call makes another one at once.
     ///
     /// # Errors
     /// The server refuses with a status from 400 to 499, which another attempt would not change (other than 408, 425 and
@@ -97,7 +101,6 @@ impl Reconnect {
             }
             self.wait(Duration::ZERO);
         }
-        let mut failed = 0;
         loop {
             if let Some(next_attempt) = self.next_attempt {
                 sleep_until(next_attempt).await;
@@ -106,13 +109,15 @@ impl Reconnect {
             match self.client.connect().await {
                 Ok(session) => {
                     self.opened = Some(Instant::now());
+                    self.failed = 0;
                     return Ok(session);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "not connected");
-                    failed += 1;
+                    self.failed += 1;
                     self.wait(retry_after(&error).min(self.max_delay));
-                    if is_lasting(&error) || self.max_attempts.is_some_and(|attempts| failed >= attempts) {
+                    if is_lasting(&error) || self.max_attempts.is_some_and(|most| self.failed >= most) {
+                        self.failed = 0;
                         return Err(error);
                     }
                 }
@@ -266,6 +271,20 @@ mod tests {
         }
         drop(sessions.next().await.unwrap());
         assert_eq!(asked(&log), [0.0, 20.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupted_call_does_not_forget_failed_attempts() {
+        let (sessions, log) = refusing(usize::MAX, "503 Service Unavailable\r\nRetry-After: 20");
+        let mut sessions = sessions.max_attempts(2);
+        for _ in 0..3 {
+            tokio::time::timeout(6 * SECOND, sessions.next()).await.unwrap_err();
+        }
+        assert_eq!(sessions.next().await.unwrap_err().close_frame().code(), 503);
+        assert_eq!(asked(&log), [0.0, 20.0]);
+        // The next call has as many attempts again.
+        sessions.next().await.unwrap_err();
+        assert_eq!(asked(&log), [0.0, 20.0, 40.0, 60.0]);
     }
 
     #[test]
