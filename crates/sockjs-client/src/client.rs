@@ -149,7 +149,13 @@ impl Client {
 
     /// Adds a cookie, which is sent to the host of the endpoint's URL. Each session has cookies of its own: these, and those
     /// that the server sets while it opens and lives, such as a load balancer's.
+    ///
+    /// A name with `=`, or a name or value with `;`, is [reported](Error::InvalidRequest) when a session is opened.
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        if name.contains(['=', ';']) || value.contains(';') {
+            self.invalid("a cookie is invalid".to_owned());
+            return self;
+        }
         self.cookies.push(format!("{name}={value}; Path=/"));
         self
     }
