@@ -1,5 +1,7 @@
 //! Requests to the server.
 
+#[cfg(feature = "http2")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
@@ -54,6 +56,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 #[cfg(feature = "http2")]
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a connection in HTTP/2 is kept after its last request began, whose answer may last longer. It says itself when
+/// the server closes it, so it needs no [`IDLE_TIMEOUT`].
+#[cfg(feature = "http2")]
+const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
 const USER_AGENT: &str = concat!("sockjs-client/", env!("CARGO_PKG_VERSION"));
 
 /// The connections of a client, which all of its sessions share.
@@ -61,6 +68,10 @@ const USER_AGENT: &str = concat!("sockjs-client/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Pool {
     /// For requests in HTTP/1.1 or, where the server's TLS offers it, HTTP/2.
     any: Client<Connector, Full<Bytes>>,
+    /// For requests of a session that has been answered in HTTP/2: the library has one idle time for all connections, and
+    /// that of HTTP/1.1 would end a connection in HTTP/2 that a stream uses.
+    #[cfg(feature = "http2")]
+    http2: Client<Connector, Full<Bytes>>,
     /// For WebSockets, which begin as a request of HTTP/1.1.
     upgrades: Client<Connector, Full<Bytes>>,
 }
@@ -79,10 +90,13 @@ impl Pool {
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_TIMEOUT);
         let build = |builder: &Builder, connector| builder.build(connector);
-        let any = build(&builder, any);
-        // A connection that becomes a WebSocket is no longer one of HTTP, and a refused one is not worth keeping.
-        let upgrades = build(builder.pool_max_idle_per_host(0), upgrades);
-        Self { any, upgrades }
+        Self {
+            #[cfg(feature = "http2")]
+            http2: build(builder.clone().pool_idle_timeout(HTTP2_IDLE_TIMEOUT), any.clone()),
+            any: build(&builder, any),
+            // A connection that becomes a WebSocket is no longer one of HTTP, and a refused one is not worth keeping.
+            upgrades: build(builder.pool_max_idle_per_host(0), upgrades),
+        }
     }
 }
 
@@ -97,11 +111,21 @@ struct Shared {
     headers: HeaderMap,
     origin: Origin,
     cookies: Mutex<CookieStore>,
+    /// Whether the last answer was in HTTP/2.
+    #[cfg(feature = "http2")]
+    is_http2: AtomicBool,
 }
 
 impl Http {
     pub(crate) fn new(pool: Pool, origin: Origin, headers: HeaderMap, cookies: CookieStore) -> Self {
-        Self(Arc::new(Shared { pool, headers, origin, cookies: Mutex::new(cookies) }))
+        Self(Arc::new(Shared {
+            pool,
+            headers,
+            origin,
+            cookies: Mutex::new(cookies),
+            #[cfg(feature = "http2")]
+            is_http2: AtomicBool::new(false),
+        }))
     }
 
     /// Sends a request, and takes the answer's head. Dropping the answer's body before its end closes the connection.
@@ -113,7 +137,20 @@ impl Http {
         body: Bytes,
     ) -> Result<Response<Incoming>, Error> {
         let request = self.request(method, url, headers, body)?;
-        self.sent(url, self.0.pool.any.request(request).await)
+        let response = self.sent(url, self.pool().request(request).await)?;
+        #[cfg(feature = "http2")]
+        self.0.is_http2.store(response.version() == http::Version::HTTP_2, Ordering::Relaxed);
+        Ok(response)
+    }
+
+    #[cfg(not(feature = "http2"))]
+    fn pool(&self) -> &Client<Connector, Full<Bytes>> {
+        &self.0.pool.any
+    }
+
+    #[cfg(feature = "http2")]
+    fn pool(&self) -> &Client<Connector, Full<Bytes>> {
+        if self.0.is_http2.load(Ordering::Relaxed) { &self.0.pool.http2 } else { &self.0.pool.any }
     }
 
     /// Sends a request that is to become a WebSocket.

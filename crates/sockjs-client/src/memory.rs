@@ -133,6 +133,45 @@ pub(crate) fn dead_http2(url: &str) -> (Client, Arc<std::sync::atomic::AtomicUsi
     (Client::new(url).unwrap().with_pool(Pool::new(connector.clone(), connector)), dialed)
 }
 
+/// A client whose connections are in HTTP/2, of a server with one stream that stays open, and how many there were.
+#[cfg(all(feature = "http2", feature = "test"))]
+pub(crate) fn live_http2(url: &str) -> (Client, Arc<std::sync::atomic::AtomicUsize>) {
+    use bytes::Bytes;
+    use futures_util::{StreamExt as _, stream};
+    use http_body_util::StreamBody;
+    use hyper::{Response, body::Frame, server::conn::http2, service::service_fn};
+    use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+    #[derive(Default)]
+    struct Live(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl Dial for Live {
+        fn dial(&self, _: Uri) -> Dialing {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let (client, server) = tokio::io::duplex(64 << 10);
+            let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
+                let (body, stays) = match request.uri().path().rsplit('/').next() {
+                    Some("info") => ("{}", false),
+                    Some("xhr_streaming") => ("o\n", true),
+                    _ => ("", false),
+                };
+                let frame = Ok::<_, io::Error>(Frame::data(Bytes::from(body)));
+                let rest = stream::pending().take(usize::from(stays));
+                Ok::<_, io::Error>(Response::new(StreamBody::new(stream::iter([frame]).chain(rest))))
+            });
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new());
+            tokio::spawn(builder.serve_connection(TokioIo::new(server), service));
+            Box::pin(async { Ok(Stream::new(TokioIo::new(End { io: client, is_http2: true }))) })
+        }
+    }
+
+    let live = Live::default();
+    let dialed = live.0.clone();
+    let connector = Connector::new(live);
+    (Client::new(url).unwrap().with_pool(Pool::new(connector.clone(), connector)), dialed)
+}
+
 impl Server {
     async fn serve(self, mut io: DuplexStream, host: String) {
         let mut buffer = Vec::new();

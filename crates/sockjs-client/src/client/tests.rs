@@ -404,10 +404,12 @@ async fn a_sink_flushes_and_closes_what_came_last() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_told_before_anything_is() {
-    let bad: [fn(Client) -> Client; 4] = [
+    let bad: [fn(Client) -> Client; 6] = [
         |client| client.header("a b", "c"),
         |client| client.header("a", "b\n"),
         |client| client.cookie("", ""),
+        |client| client.cookie("a=b", "c"),
+        |client| client.cookie("a", "b; Domain=h"),
         |client| client.subprotocols(["a\u{7f}"]),
     ];
     for change in bad {
@@ -473,4 +475,23 @@ async fn a_dead_connection_in_http_2_is_given_up() {
         tokio::time::sleep(1000 * MS).await;
     }
     assert_eq!(dialed.load(std::sync::atomic::Ordering::Relaxed), 2, "a new one after 40 seconds");
+}
+
+/// The library counts a connection as idle since its last request began, and drops it from its pool though a stream is open.
+#[cfg(all(feature = "http2", feature = "test"))]
+#[tokio::test(start_paused = true)]
+async fn a_session_in_http_2_keeps_its_connection() {
+    let (client, dialed) = crate::memory::live_http2("http://h/app");
+    let session = client.transports([Transport::XhrStreaming]).connect().await.unwrap();
+    for _ in 0..10 {
+        session.send("a").await.unwrap();
+        session.flush().await.unwrap();
+        tokio::time::sleep(60_000 * MS).await;
+    }
+    assert!(session.close_event().is_none());
+    assert_eq!(
+        dialed.load(std::sync::atomic::Ordering::Relaxed),
+        2,
+        "one for `/info`, and one for the session"
+    );
 }
