@@ -233,6 +233,22 @@ mod tests {
         assert_eq!(urls.len(), 5);
     }
 
+    /// A server that takes sessions and ends them at once is left alone for longer and longer, too.
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_end_at_once_do_not_start_the_delays_anew() {
+        let (client, _) = client("http://h/app", |seen| match seen.name() {
+            "info" => Answer::ok("{}"),
+            _ => Answer::ok("o\nc[1012,\"restart\"]\n"),
+        });
+        let sessions = client.transports([Transport::XhrStreaming]).reconnect();
+        let mut sessions = sessions.delays(SECOND, 8 * SECOND);
+        for least in [0, 1, 2, 4, 8, 8] {
+            let (time, session) = timed(sessions.next()).await;
+            assert_eq!(session.unwrap().recv().await, None);
+            assert!((least * SECOND..=2 * least * SECOND).contains(&time), "{least}: {time:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_another_attempt_would_not_change_is_told_at_once() {
         for (refusal, lasts) in [

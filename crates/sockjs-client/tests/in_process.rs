@@ -15,7 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use axum_sockjs::{Cookie, Handler, Options, Origins, Session, SockJs};
+use axum_sockjs::{CloseKind, Cookie, Handler, Options, Origins, Session, SockJs};
 use futures_util::FutureExt as _;
 use sockjs_client::{
     Frame, Message, Transport,
@@ -208,9 +208,29 @@ async fn an_aborted_session_is_a_lost_connection() {
         let (session, application) = both(transport).await;
         session.abort();
         let began = Instant::now();
-        let reason = application.closed().await;
+        // A session that lives on has heartbeats for ever, so the wait has an end of its own.
+        let reason =
+            tokio::time::timeout(HEARTBEAT, application.closed()).await.expect("the session lives on");
         let polls = matches!(transport, Transport::XhrPolling | Transport::JsonpPolling);
         assert!(began.elapsed() <= Duration::from_secs(if polls { 5 } else { 0 }), "{transport}: {reason}");
+        let kind = reason.kind();
+        assert!(kind == CloseKind::ConnectionLost || polls && kind == CloseKind::TimedOut, "{reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_reading_sees_nothing_until_it_reads_again() {
+    for &transport in Transport::ALL {
+        let (mut session, mut application) = both(transport).await;
+        session.stop_reading();
+        application.send("down").await.unwrap();
+        session.expect_silence(Duration::from_secs(1)).await;
+        assert_eq!(session.last_frame(), Some(&Frame::Open), "{transport}");
+        // The other direction goes on.
+        session.session().try_send("up").unwrap();
+        assert_eq!(application.recv().await.unwrap(), "up", "{transport}");
+        session.resume_reading();
+        assert_eq!(session.recv().await, "down", "{transport}");
     }
 }
 

@@ -19,15 +19,37 @@ fn tried(error: ConnectError) -> Vec<(Transport, Error)> {
     }
 }
 
+/// With its body: a head alone is no answer.
 #[tokio::test(start_paused = true)]
 async fn info_may_take_eight_seconds() {
-    let (client, log) = client("http://h/app", |_| Answer::Silence);
-    let (time, result) = timed(client.connect()).await;
-    let error = result.unwrap_err();
-    assert_eq!(time, 8000 * MS);
-    assert_eq!(error.close_frame().code(), 1002);
-    assert_eq!(error.to_string(), "/info: timed out after 8s");
-    assert_eq!(log.names(), ["info"]);
+    for begun in [0, ok("{}").len() - 1] {
+        let (client, log) = client("http://h/app", move |_| {
+            let (first, rest) = (ok("{}")[..begun].to_owned(), ok("{}")[begun..].to_owned());
+            Answer::Parts(vec![(MS, first.into()), (60_000 * MS, rest.into())])
+        });
+        let (time, result) = timed(client.connect()).await;
+        let error = result.unwrap_err();
+        assert_eq!(time, 8000 * MS, "{begun} bytes");
+        assert_eq!(error.close_frame().code(), 1002);
+        assert_eq!(error.to_string(), "/info: timed out after 8s");
+        assert_eq!(log.names(), ["info"]);
+    }
+}
+
+/// The limit is 64 KiB, of which the library keeps a part for itself.
+#[tokio::test(start_paused = true)]
+async fn a_head_is_bounded() {
+    for (kib, is_taken) in [(32, true), (66, false), (200, false)] {
+        let (client, log) = client("http://h/app", move |seen| match seen.name() {
+            "info" => Answer::at_once(
+                ok("{}").replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(kib << 10))),
+            ),
+            _ => Answer::ok("c[3000,\"\"]\n"),
+        });
+        let error = client.transports([Transport::XhrPolling]).connect().await.unwrap_err();
+        assert_eq!(error.close_frame().code(), if is_taken { 3000 } else { 1002 }, "{kib} KiB: {error}");
+        assert_eq!(log.all().len(), if is_taken { 2 } else { 1 });
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +130,7 @@ async fn a_client_without_transports_says_so() {
 #[tokio::test(start_paused = true)]
 async fn the_applications_codes_end_the_search() {
     for (code, is_final) in
-        [(1000, true), (3000, true), (4999, true), (1002, false), (2010, false), (5000, false)]
+        [(1000, true), (2000, true), (3000, true), (4999, true), (1002, false), (2010, false), (5000, false)]
     {
         let (client, log) = client("http://h/app", move |seen| match seen.name() {
             "info" => Answer::ok("{}"),
@@ -119,6 +141,7 @@ async fn the_applications_codes_end_the_search() {
         let error = client.connect().await.unwrap_err();
         let (expected, asked) = if is_final { (code, 3) } else { (2000, 5) };
         assert_eq!(error.close_frame().code(), expected, "{error}");
+        assert_eq!(error.close_frame().reason(), if is_final { "why" } else { "All transports failed" });
         assert_eq!(log.all().len(), asked, "{code}");
     }
 }
@@ -162,6 +185,26 @@ async fn a_base_url_takes_the_place_of_the_url_but_not_the_headers() {
     }
 }
 
+/// A load balancer's cookie leads all attempts to the same server, whatever brought it.
+#[tokio::test(start_paused = true)]
+async fn a_cookie_of_a_refused_websocket_goes_with_the_next_transport() {
+    let (client, log) = client("http://h/app", |seen| match seen.name() {
+        "info" => Answer::at_once(ok("{}").replace("\r\n\r\n", "\r\nSet-Cookie: a=1; Path=/\r\n\r\n")),
+        "websocket" => {
+            Answer::at_once("HTTP/1.1 404 Not Found\r\nSet-Cookie: a=2; Path=/\r\nContent-Length: 0\r\n\r\n")
+        }
+        _ => Answer::Parts(vec![(MS, head().into()), (MS, "o\n".into())]),
+    });
+    let session = client.connect().await.unwrap();
+    assert_eq!(session.transport(), Transport::XhrStreaming);
+    let cookies: Vec<_> = log
+        .all()
+        .iter()
+        .map(|seen| seen.head.lines().find_map(|line| line.strip_prefix("cookie: ").map(str::to_owned)))
+        .collect();
+    assert_eq!(cookies, [None, Some("a=1".to_owned()), Some("a=2".to_owned())]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn polls_carry_the_query_and_the_cookies_that_were_set() {
     for (transport, path, send) in
@@ -203,6 +246,21 @@ async fn a_silent_server_is_lost_after_exactly_its_time() {
     assert!(
         matches!(session.close_event().unwrap().error(), Some(Error::Silent(time)) if *time == 75_000 * MS)
     );
+}
+
+/// Unlike a stream, a poll ends with each frame, so it is never silent for long, whether or not a heartbeat came before.
+#[tokio::test(start_paused = true)]
+async fn a_poll_without_a_frame_is_lost_after_its_time_by_default() {
+    for begun in [String::new(), head()] {
+        let (client, log) = client("http://h/app", move |seen| {
+            if seen.at.is_zero() { Answer::after(MS, ok("o\n")) } else { Answer::at_once(begun.as_str()) }
+        });
+        let mut session = client.open(Transport::XhrPolling).await.unwrap();
+        let (time, end) = timed(timeout(1_000_000 * MS, session.recv())).await;
+        assert_eq!((time, end), (75_000 * MS, Ok(None)));
+        assert_eq!(session.close_event().unwrap().reason(), "Server silent");
+        assert_eq!(log.names(), ["xhr", "xhr"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,6 +336,61 @@ async fn answers_that_bring_a_frame_are_followed_by_a_request_at_once() {
     {
         let pauses = pauses(delay, body).await;
         assert!(pauses.iter().all(|pause| *pause == delay), "{body:?}: {pauses:?}");
+    }
+}
+
+/// Also a code that this client has for an event of its own, and one by which the server refuses a second receiver.
+#[tokio::test(start_paused = true)]
+async fn an_open_session_ends_with_the_servers_code_whatever_it_is() {
+    for code in [1000, 1002, 1006, 2000, 2007, 2010, 3000, 65535] {
+        for transport in [Transport::XhrPolling, Transport::XhrStreaming] {
+            let (client, _) = client("http://h/app", move |seen| {
+                let close = format!("c[{code},\"why\"]\n");
+                match transport {
+                    Transport::XhrPolling if seen.at.is_zero() => Answer::after(MS, ok("o\n")),
+                    Transport::XhrPolling => Answer::ok(&close),
+                    _ => Answer::Parts(vec![(MS, head().into()), (MS, format!("o\n{close}").into())]),
+                }
+            });
+            let mut session = client.open(transport).await.unwrap();
+            assert_eq!(session.recv().await, None);
+            let event = session.close_event().unwrap();
+            assert_eq!((event.code(), event.reason(), event.was_clean()), (code, "why", true), "{transport}");
+            assert!(event.error().is_none(), "{event}");
+        }
+    }
+}
+
+/// One request is under way at a time, and the next takes as much of what has queued up as a request may have.
+#[tokio::test(start_paused = true)]
+async fn the_next_request_takes_what_has_queued_up() {
+    for (messages, bytes, expected) in [
+        (1000, 64 << 10, &["[\"a\"]", "[\"b\",\"cc\",\"ddd\",\"e\"]"][..]),
+        (2, 64 << 10, &["[\"a\"]", "[\"b\",\"cc\"]", "[\"ddd\",\"e\"]"]),
+        (1000, 3, &["[\"a\"]", "[\"b\",\"cc\"]", "[\"ddd\"]", "[\"e\"]"]),
+    ] {
+        for closes in [false, true] {
+            let (client, log) = client("http://h/app", |seen| match seen.name() {
+                "xhr_send" => Answer::after(1000 * MS, ok("")),
+                _ => Answer::Parts(vec![(Duration::ZERO, head().into()), (Duration::ZERO, "o\n".into())]),
+            });
+            let client = client.max_batch_messages(messages).max_batch_bytes(bytes);
+            let session = client.open(Transport::XhrStreaming).await.unwrap();
+            session.send("a").await.unwrap();
+            tokio::time::sleep(MS).await;
+            for text in ["b", "cc", "ddd", "e"] {
+                session.send(text).await.unwrap();
+            }
+            if closes {
+                assert!(session.close(3000, "").await.unwrap().was_clean());
+            } else {
+                session.flush().await.unwrap();
+            }
+            let all = log.all();
+            let sent: Vec<_> = all[1..].iter().map(|seen| (seen.at, seen.body.as_str())).collect();
+            let times = (0..).map(|at| at * 1000 * MS);
+            assert_eq!(sent, times.zip(expected.iter().copied()).collect::<Vec<_>>(), "closes: {closes}");
+        }
     }
 }
 
