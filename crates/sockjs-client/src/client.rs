@@ -220,8 +220,8 @@ impl Client {
         self
     }
 
-    /// Sets how many bytes of messages one sending request takes. A longer message goes alone. Default: 64 KiB, which all
-    /// servers take.
+    /// Sets how many bytes of messages one sending request takes. A longer message goes alone. Characters that JSON escapes
+    /// make the request longer than that, by up to six times. Default: 64 KiB, which all servers take.
     pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
         self.driver.max_batch_bytes = bytes;
         self
