@@ -1,0 +1,96 @@
+//! Headers of frames.
+
+use bytestring::ByteString;
+
+/// The headers of a frame, decoded, in their order.
+///
+/// A name may be repeated: the first one counts (STOMP 1.2, "Repeated Header Entries").
+///
+/// ```
+/// use stomp_codec::Headers;
+///
+/// let headers = Headers::from_iter([("foo", "first"), ("foo", "second")]);
+/// assert_eq!(headers.get("foo"), Some("first"));
+/// assert_eq!(headers.iter().count(), 2);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(ByteString, ByteString)>);
+
+impl Headers {
+    /// No headers.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Returns the value of the first header with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.get_shared(name).map(|value| &**value)
+    }
+
+    /// Returns the value of the first header with this name, to be cloned without a copy.
+    #[must_use]
+    pub fn get_shared(&self, name: &str) -> Option<&ByteString> {
+        self.0.iter().find(|(each, _)| *each == name).map(|(_, value)| value)
+    }
+
+    /// Whether there is a header with this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Adds a header behind the others, also if there is one with this name.
+    pub fn append(&mut self, name: impl Into<ByteString>, value: impl Into<ByteString>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Sets a header: all others with this name are removed.
+    pub fn insert(&mut self, name: impl Into<ByteString>, value: impl Into<ByteString>) {
+        let name = name.into();
+        self.remove(&name);
+        self.0.push((name, value.into()));
+    }
+
+    /// Removes all headers with this name, and returns the value of the first.
+    pub fn remove(&mut self, name: &str) -> Option<ByteString> {
+        let first = self.get_shared(name).cloned();
+        self.0.retain(|(each, _)| *each != name);
+        first
+    }
+
+    /// Keeps the headers for which `keep` returns `true`.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.0.retain(|(name, value)| keep(name, value));
+    }
+
+    /// Returns all headers in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The number of headers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no headers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<N: Into<ByteString>, V: Into<ByteString>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        Self(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl<N: Into<ByteString>, V: Into<ByteString>> Extend<(N, V)> for Headers {
+    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, headers: I) {
+        self.0.extend(headers.into_iter().map(|(name, value)| (name.into(), value.into())));
+    }
+}
