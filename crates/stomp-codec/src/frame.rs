@@ -1,8 +1,9 @@
 //! A frame.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
-use crate::{command::Command, headers::Headers};
+use crate::{command::Command, escape::write_header, headers::Headers, version::Version};
 
 /// A frame: a command, headers and a body.
 ///
@@ -26,7 +27,7 @@ impl Frame {
 
     /// Adds a header behind the others.
     #[must_use]
-    pub fn header(mut self, name: impl Into<bytestring::ByteString>, value: impl Into<bytestring::ByteString>) -> Self {
+    pub fn header(mut self, name: impl Into<ByteString>, value: impl Into<ByteString>) -> Self {
         self.headers.append(name, value);
         self
     }
@@ -36,5 +37,48 @@ impl Frame {
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Writes the frame as on the wire.
+    ///
+    /// `SEND`, `MESSAGE` and `ERROR` get a `content-length`, in octets, in place of any other. The other commands have no
+    /// body: what stands in [`body`](Self::body) is left out.
+    ///
+    /// The version says what is escaped, and how: see [`write_header`]. `CONNECT`, `STOMP` and `CONNECTED` have no
+    /// escapes in any version.
+    ///
+    /// ```
+    /// use stomp_codec::{Command, Frame, Version};
+    ///
+    /// let frame = Frame::new(Command::Send).header("destination", "/a").header("path", r"C:\new").body("é");
+    /// assert_eq!(
+    ///     frame.encode(Version::V1_2),
+    ///     "SEND\ndestination:/a\npath:C\\c\\\\new\ncontent-length:2\n\né\0",
+    /// );
+    /// ```
+    #[must_use]
+    pub fn encode(&self, version: Version) -> Bytes {
+        let escaping = match self.command {
+            Command::Connect | Command::Stomp | Command::Connected => None,
+            _ => Some(version),
+        };
+        let has_body = matches!(self.command, Command::Send | Command::Message | Command::Error);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        let mut out = String::with_capacity(headers + self.body.len() + 64);
+        out.push_str(self.command.as_str());
+        out.push('\n');
+        for (name, value) in self.headers.iter().filter(|(name, _)| !has_body || *name != "content-length") {
+            write_header(&mut out, escaping, name, value);
+        }
+        if has_body {
+            write_header(&mut out, escaping, "content-length", &self.body.len().to_string());
+        }
+        out.push('\n');
+        let mut out = out.into_bytes();
+        if has_body {
+            out.extend_from_slice(&self.body);
+        }
+        out.push(0);
+        out.into()
     }
 }
