@@ -159,7 +159,7 @@ impl Decoder {
                 State::Head(lines) => match lines.find_end(piece, &self.limits) {
                     Ok(Some(end)) => {
                         let head = take(&mut self.buffer, piece, end);
-                        self.begin_body(head)?;
+                        self.begin_body(&head)?;
                     }
                     Ok(None) => {
                         self.keep(piece);
@@ -201,7 +201,7 @@ impl Decoder {
         piece.clear();
     }
 
-    fn begin_body(&mut self, head: Bytes) -> Result<(), DecodeError> {
+    fn begin_body(&mut self, head: &Bytes) -> Result<(), DecodeError> {
         match self.read_head(head.clone()) {
             Ok((frame, length)) => {
                 let too_long = length.is_some_and(|length| length > self.limits.body);
@@ -211,7 +211,7 @@ impl Decoder {
                 }
                 Ok(())
             }
-            Err(kind) => Err(self.fail(kind, self.receipt_in(&head))),
+            Err(kind) => Err(self.fail(kind, self.receipt_in(head))),
         }
     }
 
