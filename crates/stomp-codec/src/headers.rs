@@ -70,6 +70,11 @@ impl Headers {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// Returns all headers in their order, to be cloned without a copy.
+    pub fn iter_shared(&self) -> impl ExactSizeIterator<Item = (&ByteString, &ByteString)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
     /// The number of headers.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,0 +1,5 @@
+//! STOMP for axum.
+
+mod message;
+
+pub use self::message::Message;

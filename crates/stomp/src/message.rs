@@ -1,0 +1,211 @@
+//! A message on its way to subscribers.
+//!
+//! Everything that all subscribers get alike, which is all but the subscription and the number, is encoded once: for
+//! each version if a header needs escapes, and once for all versions otherwise.
+
+use std::sync::OnceLock;
+
+use axum_sockjs::Message as Piece;
+use bytes::Bytes;
+use bytestring::ByteString;
+use data_encoding::BASE64;
+use stomp_codec::{Headers, Version, is_plain, write_header};
+
+/// Headers of a `SEND` frame that are for the server, or that the server writes itself: they never travel on.
+const NOT_FORWARDED: [&str; 12] = [
+    "destination",
+    "content-length",
+    "receipt",
+    "transaction",
+    "login",
+    "passcode",
+    "ack",
+    "subscription",
+    "message-id",
+    "redelivered",
+    "host",
+    "accept-version",
+];
+
+/// The header that says that a body is in base64: see [`Carriage::Text`].
+pub(crate) const ENCODING: (&str, &str) = ("content-transfer-encoding", "base64");
+
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carriage {
+    /// Text only, as SockJS: a body that is not UTF-8 goes in base64, with [`ENCODING`].
+    Text,
+    /// Text and binary data: a body that is not UTF-8, or is an `application/octet-stream`, makes the frame binary.
+    Any,
+}
+
+/// A message: where it was sent, its headers and its body.
+#[derive(Debug)]
+pub struct Message {
+    destination: ByteString,
+    headers: Headers,
+    body: Bytes,
+    /// Whether no header needs an escape in any version.
+    is_plain: bool,
+    tails: [OnceLock<Piece>; 3],
+    /// For connections that carry text, where that is something else.
+    text_tails: [OnceLock<Piece>; 3],
+}
+
+impl Message {
+    /// Creates a message. `destination` is what subscribers see.
+    ///
+    /// Of headers with the same name the first one is sent on. Those that a server writes itself are left out:
+    /// `destination`, `content-length`, `subscription`, `message-id`, `ack`, `redelivered`; and so are those that are
+    /// meant for the server: `receipt`, `transaction`, `login`, `passcode`, `host`, `accept-version`.
+    pub fn new(destination: impl Into<ByteString>, headers: &Headers, body: impl Into<Bytes>) -> Self {
+        let destination = destination.into();
+        let mut own = Headers::new();
+        for (name, value) in headers.iter_shared() {
+            if !NOT_FORWARDED.contains(&&**name) && !own.contains(name) {
+                own.append(name.clone(), value.clone());
+            }
+        }
+        let is_plain =
+            is_plain(&destination) && own.iter().all(|(name, value)| is_plain(name) && is_plain(value));
+        Self {
+            destination,
+            headers: own,
+            body: body.into(),
+            is_plain,
+            tails: Default::default(),
+            text_tails: Default::default(),
+        }
+    }
+
+    /// Where it was sent.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// The sender's own headers.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// How much memory it accounts for in queues, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        self.destination.len() + headers + self.body.len()
+    }
+
+    /// The end of the frame that all subscribers get alike.
+    pub(crate) fn tail(&self, version: Version, carriage: Carriage) -> &Piece {
+        let slot = if self.is_plain { 0 } else { version as usize };
+        let differs = carriage == Carriage::Text && self.is_binary();
+        let tails = if differs { &self.text_tails } else { &self.tails };
+        tails[slot].get_or_init(|| self.encode_tail(version, differs))
+    }
+
+    /// Whether a connection that carries binary data carries this message so.
+    fn is_binary(&self) -> bool {
+        self.headers.get("content-type").is_some_and(|each| each.starts_with("application/octet-stream"))
+            || std::str::from_utf8(&self.body).is_err()
+    }
+
+    fn encode_tail(&self, version: Version, as_text: bool) -> Piece {
+        let text = std::str::from_utf8(&self.body).ok();
+        let encoded = if as_text && text.is_none() { Some(BASE64.encode(&self.body)) } else { None };
+        let body = encoded.as_deref().map_or(&self.body[..], str::as_bytes);
+        let mut tail = String::with_capacity(self.size() + body.len() + 64);
+        let mut header = |name: &str, value: &str| write_header(&mut tail, Some(version), name, value);
+        header("destination", &self.destination);
+        header("content-length", &body.len().to_string());
+        if encoded.is_some() {
+            header(ENCODING.0, ENCODING.1);
+        }
+        for (name, value) in self.headers.iter().filter(|(name, _)| encoded.is_none() || *name != ENCODING.0) {
+            header(name, value);
+        }
+        tail.push('\n');
+        match (text, &encoded) {
+            (Some(text), _) if as_text || !self.is_binary() => tail.push_str(text),
+            (_, Some(encoded)) => tail.push_str(encoded),
+            _ => {
+                let mut tail = tail.into_bytes();
+                tail.extend_from_slice(&self.body);
+                tail.push(0);
+                return Piece::binary(tail);
+            }
+        }
+        tail.push('\0');
+        Piece::from(tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(headers: &[(&'static str, &'static str)], body: &'static [u8]) -> Message {
+        Message::new("/topic/a", &headers.iter().copied().collect(), body)
+    }
+
+    fn tail(message: &Message, version: Version, carriage: Carriage) -> (bool, String) {
+        let piece = message.tail(version, carriage);
+        (piece.is_binary(), String::from_utf8_lossy(piece.as_bytes()).into_owned())
+    }
+
+    #[test]
+    fn what_is_for_the_server_does_not_travel_on() {
+        let names = NOT_FORWARDED.map(|name| (name, "x"));
+        let message = message(&[&names[..], &[("a", "1"), ("a", "2")]].concat(), b"body");
+        let text = "destination:/topic/a\ncontent-length:4\na:1\n\nbody\0".to_owned();
+        assert_eq!(tail(&message, Version::V1_2, Carriage::Text), (false, text));
+    }
+
+    #[test]
+    fn a_tail_is_made_once_for_all_versions_unless_they_differ() {
+        let same = |message: &Message| {
+            let tail = |version| message.tail(version, Carriage::Any).as_bytes().as_ptr();
+            tail(Version::V1_0) == tail(Version::V1_2)
+        };
+        assert!(same(&message(&[("a", "b c")], b"")));
+        assert!(!same(&message(&[("a", "b:c")], b"")));
+        let message = message(&[("a", "b:c\n")], b"");
+        let head = "destination:/topic/a\ncontent-length:0\n";
+        for (version, line) in [
+            (Version::V1_0, "a:b:c\\n"),
+            (Version::V1_1, "a:b\\cc\\n"),
+            (Version::V1_2, "a:b\\cc\\n"),
+        ] {
+            assert_eq!(tail(&message, version, Carriage::Any).1, format!("{head}{line}\n\n\0"), "{version}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_octets() {
+        assert!(tail(&message(&[], "é😀".as_bytes()), Version::V1_2, Carriage::Text).1.contains("content-length:6\n"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_binary_or_base64() {
+        let bytes = message(&[], b"\xff\0");
+        assert!(tail(&bytes, Version::V1_2, Carriage::Any).0);
+        assert_eq!(bytes.tail(Version::V1_2, Carriage::Any).as_bytes().last_chunk(), Some(b"\n\n\xff\0\0"));
+        let text = "destination:/topic/a\ncontent-length:4\ncontent-transfer-encoding:base64\n\n/wA=\0";
+        assert_eq!(tail(&bytes, Version::V1_2, Carriage::Text), (false, text.to_owned()));
+    }
+
+    #[test]
+    fn an_octet_stream_is_binary_where_that_can_be_said() {
+        let bytes = message(&[("content-type", "application/octet-stream")], b"text");
+        assert!(tail(&bytes, Version::V1_2, Carriage::Any).0);
+        let (is_binary, text) = tail(&bytes, Version::V1_2, Carriage::Text);
+        assert!(!is_binary && text.ends_with("\n\ntext\0"), "{text}");
+    }
+}
