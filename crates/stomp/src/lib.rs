@@ -1,5 +1,7 @@
 //! STOMP for axum.
 
 mod message;
+mod subscription;
 
 pub use self::message::Message;
+pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription, UnknownAckMode};

@@ -1,0 +1,227 @@
+//! What a client has subscribed to, and the messages that it got for it.
+
+use std::{
+    fmt,
+    num::NonZero,
+    str::FromStr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytestring::ByteString;
+use stomp_codec::{Headers, Version, write_header};
+
+/// How a client acknowledges messages: the `ack` header of its `SUBSCRIBE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AckMode {
+    /// `auto`: a message is acknowledged by being written to the client.
+    #[default]
+    Auto,
+    /// `client`: an `ACK` is for all messages of the subscription up to the one that it names.
+    Client,
+    /// `client-individual`: an `ACK` is for one message.
+    ClientIndividual,
+}
+
+impl FromStr for AckMode {
+    type Err = UnknownAckMode;
+
+    fn from_str(value: &str) -> Result<Self, Self::Err> {
+        match value {
+            "auto" => Ok(Self::Auto),
+            "client" => Ok(Self::Client),
+            "client-individual" => Ok(Self::ClientIndividual),
+            _ => Err(UnknownAckMode(())),
+        }
+    }
+}
+
+/// The error of an `ack` header that STOMP does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownAckMode(());
+
+impl fmt::Display for UnknownAckMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ack is none of auto, client and client-individual")
+    }
+}
+
+impl std::error::Error for UnknownAckMode {}
+
+/// Names a message on the connection that it was delivered on: the `message-id` and `ack` headers.
+///
+/// The text is two numbers, such as `3-17`, since clients do not always resolve escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId {
+    /// The [number](Subscription::serial) of the subscription in its session, from 0.
+    pub subscription: u32,
+    /// The number of the message in its subscription, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.subscription, self.number)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = InvalidMessageId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id = || {
+            let (subscription, number) = text.split_once('-')?;
+            let id = Self { subscription: subscription.parse().ok()?, number: number.parse().ok()? };
+            // Only what was written here: no sign, no zero in front.
+            (id.to_string() == text).then_some(id)
+        };
+        id().ok_or(InvalidMessageId(()))
+    }
+}
+
+/// The error of a text that names no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidMessageId(());
+
+impl fmt::Display for InvalidMessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this names no message")
+    }
+}
+
+impl std::error::Error for InvalidMessageId {}
+
+/// A subscription of a client.
+#[derive(Debug)]
+pub struct Subscription {
+    serial: u32,
+    destination: ByteString,
+    headers: Headers,
+    ack: AckMode,
+    prefetch: NonZero<usize>,
+    /// The beginning of each of its frames, up to the number of the message.
+    start: Box<str>,
+    delivered: AtomicU64,
+}
+
+impl Subscription {
+    /// `headers` are those of the `SUBSCRIBE` frame.
+    pub(crate) fn new(
+        serial: u32,
+        version: Version,
+        destination: ByteString,
+        headers: Headers,
+        ack: AckMode,
+        prefetch: NonZero<usize>,
+    ) -> Self {
+        let mut start = String::from("MESSAGE\n");
+        if let Some(id) = headers.get("id") {
+            write_header(&mut start, Some(version), "subscription", id);
+        }
+        start.push_str(&format!("message-id:{serial}-"));
+        Self { serial, destination, headers, ack, prefetch, start: start.into(), delivered: AtomicU64::new(0) }
+    }
+
+    /// Its number in its session, from 0. No other one of that session ever has it.
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// The client's own name for it; clients of STOMP 1.0 may have none.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.headers.get("id")
+    }
+
+    /// The destination or pattern that the client has subscribed to.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// The headers of the `SUBSCRIBE` frame.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// How messages are acknowledged.
+    #[must_use]
+    pub fn ack(&self) -> AckMode {
+        self.ack
+    }
+
+    /// How many messages may be unacknowledged, or in `auto` mode not yet written.
+    #[must_use]
+    pub fn prefetch(&self) -> NonZero<usize> {
+        self.prefetch
+    }
+
+    /// How many messages it has been given so far: their numbers are 1 to this.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Numbers the next message.
+    pub(crate) fn next_id(&self) -> MessageId {
+        let number = self.delivered.fetch_add(1, Ordering::Relaxed) + 1;
+        MessageId { subscription: self.serial, number }
+    }
+
+    /// The beginning of a frame, which only this subscription gets.
+    pub(crate) fn head(&self, id: MessageId, is_redelivered: bool) -> String {
+        use fmt::Write as _;
+
+        let mut head = String::with_capacity(self.start.len() + 64);
+        head.push_str(&self.start);
+        // A `String` takes all that is written.
+        let _ = match self.ack {
+            AckMode::Auto => writeln!(head, "{}", id.number),
+            _ => writeln!(head, "{}\nack:{id}", id.number),
+        };
+        if is_redelivered {
+            head.push_str("redelivered:true\n");
+        }
+        head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription(id: &'static str, ack: AckMode) -> Subscription {
+        let headers = Headers::from_iter([("id", id)]);
+        let prefetch = NonZero::new(1).unwrap();
+        Subscription::new(3, Version::V1_1, "/topic/a".into(), headers, ack, prefetch)
+    }
+
+    #[test]
+    fn a_head_names_the_subscription_and_the_message() {
+        let auto = subscription("sub:0", AckMode::Auto);
+        assert_eq!(auto.head(auto.next_id(), false), "MESSAGE\nsubscription:sub\\c0\nmessage-id:3-1\n");
+        assert_eq!(auto.head(auto.next_id(), false), "MESSAGE\nsubscription:sub\\c0\nmessage-id:3-2\n");
+        let client = subscription("a", AckMode::Client);
+        let head = client.head(client.next_id(), true);
+        assert_eq!(head, "MESSAGE\nsubscription:a\nmessage-id:3-1\nack:3-1\nredelivered:true\n");
+        assert_eq!((auto.delivered(), client.delivered()), (2, 1));
+    }
+
+    #[test]
+    fn without_an_id_there_is_no_subscription_header() {
+        let prefetch = NonZero::new(1).unwrap();
+        let old =
+            Subscription::new(0, Version::V1_0, "/a".into(), Headers::new(), AckMode::Auto, prefetch);
+        assert_eq!(old.head(old.next_id(), false), "MESSAGE\nmessage-id:0-1\n");
+    }
+
+    #[test]
+    fn message_ids_are_read_as_they_are_written() {
+        let id = MessageId { subscription: 3, number: 17 };
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "3", "3-", "-17", "3-+17", "03-17", "3-017", "3-17 ", "4294967296-1"] {
+            assert!(text.parse::<MessageId>().is_err(), "{text:?}");
+        }
+    }
+}
