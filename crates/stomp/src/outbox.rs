@@ -148,7 +148,7 @@ struct State {
     /// When something was written, or began to wait.
     progress: Instant,
     /// Of the entries that are for the newest of their destination: their positions.
-    newest: HashMap<(u32, ByteString), u64>,
+    newest: HashMap<Newest, u64>,
     /// A queue's message was refused.
     was_full: bool,
     dropped: u64,
@@ -160,7 +160,12 @@ struct Entry {
     piece: Piece,
     kind: Kind,
     id: Option<MessageId>,
+    /// With [`Overflow::KeepNewest`]: what it is the newest of.
+    key: Option<Newest>,
 }
+
+/// A subscription and a destination.
+type Newest = (u32, ByteString);
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -179,4 +184,177 @@ pub(crate) enum End {
     Overflow,
     /// The connection is gone.
     Lost,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        id: SessionId,
+        user: Option<ByteString>,
+        version: Version,
+        carriage: Carriage,
+        limits: OutboxLimits,
+        link: Link,
+    ) -> Self {
+        let state = State {
+            entries: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            is_writing: false,
+            progress: Instant::now(),
+            newest: HashMap::new(),
+            was_full: false,
+            dropped: 0,
+            end: None,
+        };
+        let (changed, progress) = (Notify::new(), Notify::new());
+        Self { id, user, version, carriage, limits, link, state: Mutex::new(state), changed, progress }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing below panics between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a frame that is never dropped, however much waits.
+    pub(crate) fn control(&self, piece: Piece) {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            self.push(&mut state, Entry { piece, kind: Kind::Control, id: None, key: None });
+        }
+    }
+
+    fn deliver(
+        &self,
+        subscription: &Subscription,
+        message: &Message,
+        kind: Kind,
+        is_redelivered: bool,
+    ) -> Delivered {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return Delivered::Gone;
+        }
+        let tail = message.tail(self.version, self.carriage);
+        // What is longer than the whole bound passes alone.
+        let is_full = state.bytes > 0 && state.bytes + tail.len() > self.limits.bytes;
+        if is_full && matches!(kind, Kind::Queue) {
+            state.was_full = true;
+            return Delivered::Full;
+        }
+        let key = match (&kind, self.limits.overflow) {
+            (Kind::Topic { destination }, Overflow::KeepNewest) => Some((subscription.serial(), destination.clone())),
+            _ => None,
+        };
+        let replaced = key.as_ref().and_then(|key| state.newest.get(key).copied());
+        if is_full && replaced.is_none() && !state.make_room(tail.len(), self.limits) {
+            if self.limits.overflow == Overflow::Close {
+                self.end(&mut state, End::Overflow);
+                return Delivered::Gone;
+            }
+            state.dropped += 1;
+            return Delivered::Full;
+        }
+        let id = subscription.next_id();
+        let piece = Piece::concat([subscription.head(id, is_redelivered).into(), tail.clone()]);
+        let entry = Entry { piece, kind, id: Some(id), key };
+        match replaced {
+            Some(position) => {
+                state.replace(position, entry);
+                Delivered::Queued(id)
+            }
+            None => self.push(&mut state, entry).map_or(Delivered::Gone, |is_sent| {
+                if is_sent { Delivered::Sent(id) } else { Delivered::Queued(id) }
+            }),
+        }
+    }
+
+    /// Hands an entry to the connection, or lets it wait. Returns whether it was handed over; `None` if the connection
+    /// has ended.
+    fn push(&self, state: &mut State, mut entry: Entry) -> Option<bool> {
+        if state.entries.is_empty() && !state.is_writing {
+            // The connection's clock starts anew with each piece that it takes, and with the first that waits.
+            state.progress = Instant::now();
+            match self.link.try_send(entry.piece) {
+                Ok(()) => return Some(true),
+                Err(LinkError::Closed) => {
+                    self.end(state, End::Lost);
+                    return None;
+                }
+                Err(LinkError::Full(piece)) => entry.piece = piece,
+            }
+            self.changed.notify_one();
+        }
+        state.bytes += entry.piece.len();
+        if let Some(key) = &entry.key {
+            state.newest.insert(key.clone(), state.first + state.entries.len() as u64);
+        }
+        state.entries.push_back(entry);
+        Some(false)
+    }
+
+    fn end(&self, state: &mut State, end: End) {
+        state.end.get_or_insert(end);
+        self.changed.notify_one();
+        self.progress.notify_waiters();
+    }
+
+    /// Nothing is added from now on. What waits is still written by [`pump`](Self::pump).
+    pub(crate) fn close(&self) {
+        self.end(&mut self.lock(), End::Closing);
+    }
+
+    /// Writes what waits, in order, and tells of each message of a queue that has been written.
+    ///
+    /// Returns when nothing waits any more after the end, or the connection takes nothing more.
+    pub(crate) async fn pump(&self, written: impl Fn(MessageId)) -> End {
+        loop {
+            let taken = {
+                let mut state = self.lock();
+                match (state.take(), state.end) {
+                    (_, Some(end @ (End::Overflow | End::Lost))) => return end,
+                    (None, Some(End::Closing)) => return End::Closing,
+                    (taken, None | Some(End::Closing)) => taken,
+                }
+            };
+            let Some(Entry { piece, kind, id, .. }) = taken else {
+                self.changed.notified().await;
+                continue;
+            };
+            let length = piece.len();
+            let is_written = self.link.send(piece).await;
+            {
+                let mut state = self.lock();
+                state.bytes -= length;
+                state.is_writing = false;
+                state.progress = Instant::now();
+                if !is_written {
+                    self.end(&mut state, End::Lost);
+                }
+            }
+            self.progress.notify_waiters();
+            if let (true, Kind::Queue, Some(id)) = (is_written, kind, id) {
+                written(id);
+            }
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.first += 1;
+        self.is_writing = true;
+        if let Some(key) = &entry.key {
+            self.newest.remove(key);
+        }
+        Some(entry)
+    }
+
+    fn replace(&mut self, position: u64, entry: Entry) {
+        let index = usize::try_from(position - self.first).expect("it waits in memory");
+        self.bytes += entry.piece.len();
+        let before = std::mem::replace(&mut self.entries[index], entry);
+        self.bytes -= before.piece.len();
+        self.dropped += 1;
+    }
 }

@@ -1,0 +1,100 @@
+//! The connection below: what takes the pieces of a session's output.
+
+use axum_sockjs::{Message as Piece, SendError, Sender};
+
+/// The sending half of a connection.
+#[derive(Debug)]
+pub(crate) enum Link {
+    SockJs(Sender),
+    #[cfg(test)]
+    Test(test::TestLink),
+}
+
+/// Why a connection has not taken a piece.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    Full(Piece),
+    Closed,
+}
+
+impl Link {
+    /// Hands a piece over, if the connection has room for it.
+    pub(crate) fn try_send(&self, piece: Piece) -> Result<(), LinkError> {
+        match self {
+            Self::SockJs(sender) => sender.try_send(piece).map_err(|error| match error {
+                SendError::Full(piece) => LinkError::Full(piece),
+                _ => LinkError::Closed,
+            }),
+            #[cfg(test)]
+            Self::Test(link) => link.try_send(piece),
+        }
+    }
+
+    /// Hands a piece over when the connection has room for it. Returns `false` if the connection has ended.
+    pub(crate) async fn send(&self, piece: Piece) -> bool {
+        match self {
+            Self::SockJs(sender) => sender.send(piece).await.is_ok(),
+            #[cfg(test)]
+            Self::Test(link) => link.send(piece).await,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod test {
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+    };
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// A connection that takes as many pieces as a test allows.
+    #[derive(Debug, Clone)]
+    pub(crate) struct TestLink {
+        room: Arc<Semaphore>,
+        taken: Arc<Mutex<VecDeque<String>>>,
+    }
+
+    impl TestLink {
+        pub(crate) fn new(room: usize) -> Self {
+            Self { room: Arc::new(Semaphore::new(room)), taken: Arc::default() }
+        }
+
+        pub(crate) fn allow(&self, pieces: usize) {
+            self.room.add_permits(pieces);
+        }
+
+        pub(crate) fn close(&self) {
+            self.room.close();
+        }
+
+        /// What has been taken since the last call.
+        pub(crate) fn taken(&self) -> Vec<String> {
+            self.taken.lock().unwrap().drain(..).collect()
+        }
+
+        fn take(&self, piece: &Piece) {
+            self.taken.lock().unwrap().push_back(String::from_utf8_lossy(piece.as_bytes()).into_owned());
+        }
+
+        pub(super) fn try_send(&self, piece: Piece) -> Result<(), LinkError> {
+            match self.room.try_acquire() {
+                Ok(permit) => permit.forget(),
+                Err(_) if self.room.is_closed() => return Err(LinkError::Closed),
+                Err(_) => return Err(LinkError::Full(piece)),
+            }
+            self.take(&piece);
+            Ok(())
+        }
+
+        pub(super) async fn send(&self, piece: Piece) -> bool {
+            let Ok(permit) = self.room.acquire().await else { return false };
+            permit.forget();
+            self.take(&piece);
+            true
+        }
+    }
+}
