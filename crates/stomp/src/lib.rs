@@ -1,7 +1,11 @@
 //! STOMP for axum.
 
+pub mod broker;
+mod link;
 mod message;
+pub mod outbox;
+mod outcome;
 mod subscription;
 
-pub use self::message::Message;
+pub use self::{message::Message, outcome::Outcome};
 pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription, UnknownAckMode};

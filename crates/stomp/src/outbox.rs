@@ -112,7 +112,7 @@ impl Subscriber {
 
     /// Delivers a message of a topic: if the client is too slow, what [`Overflow`] says happens.
     pub fn deliver(&self, subscription: &Subscription, message: &Message) -> Delivered {
-        self.0.deliver(subscription, message, Kind::Topic { destination: message.destination_shared() }, false)
+        self.0.deliver(subscription, message, Kind::Topic, false)
     }
 
     /// Delivers a message of a queue, if the client has room for it.
@@ -139,7 +139,8 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct State {
-    entries: VecDeque<Entry>,
+    /// Those that were dropped have left a gap, so that the others keep their positions.
+    entries: VecDeque<Option<Entry>>,
     /// How many entries have left from the front: the position of the first one.
     first: u64,
     bytes: usize,
@@ -149,6 +150,8 @@ struct State {
     progress: Instant,
     /// Of the entries that are for the newest of their destination: their positions.
     newest: HashMap<Newest, u64>,
+    /// Before this position there is nothing that may be dropped.
+    oldest: u64,
     /// A queue's message was refused.
     was_full: bool,
     dropped: u64,
@@ -167,11 +170,11 @@ struct Entry {
 /// A subscription and a destination.
 type Newest = (u32, ByteString);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Kind {
     /// `CONNECTED`, `RECEIPT`, `ERROR`.
     Control,
-    Topic { destination: ByteString },
+    Topic,
     Queue,
 }
 
@@ -202,6 +205,7 @@ impl Outbox {
             is_writing: false,
             progress: Instant::now(),
             newest: HashMap::new(),
+            oldest: 0,
             was_full: false,
             dropped: 0,
             end: None,
@@ -241,8 +245,8 @@ impl Outbox {
             state.was_full = true;
             return Delivered::Full;
         }
-        let key = match (&kind, self.limits.overflow) {
-            (Kind::Topic { destination }, Overflow::KeepNewest) => Some((subscription.serial(), destination.clone())),
+        let key = match (kind, self.limits.overflow) {
+            (Kind::Topic, Overflow::KeepNewest) => Some((subscription.serial(), message.destination_shared())),
             _ => None,
         };
         let replaced = key.as_ref().and_then(|key| state.newest.get(key).copied());
@@ -288,7 +292,7 @@ impl Outbox {
         if let Some(key) = &entry.key {
             state.newest.insert(key.clone(), state.first + state.entries.len() as u64);
         }
-        state.entries.push_back(entry);
+        state.entries.push_back(Some(entry));
         Some(false)
     }
 
@@ -341,20 +345,51 @@ impl Outbox {
 
 impl State {
     fn take(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front()?;
-        self.first += 1;
-        self.is_writing = true;
+        loop {
+            let entry = self.entries.pop_front()?;
+            self.first += 1;
+            if let Some(entry) = entry {
+                self.forget(&entry);
+                self.is_writing = true;
+                return Some(entry);
+            }
+        }
+    }
+
+    fn forget(&mut self, entry: &Entry) {
         if let Some(key) = &entry.key {
             self.newest.remove(key);
         }
-        Some(entry)
     }
 
+    fn waiting(&mut self, position: u64) -> Option<&mut Option<Entry>> {
+        self.entries.get_mut(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Puts a message in the place of an older one.
     fn replace(&mut self, position: u64, entry: Entry) {
-        let index = usize::try_from(position - self.first).expect("it waits in memory");
-        self.bytes += entry.piece.len();
-        let before = std::mem::replace(&mut self.entries[index], entry);
-        self.bytes -= before.piece.len();
-        self.dropped += 1;
+        let length = entry.piece.len();
+        if let Some(before) = self.waiting(position).and_then(|waiting| waiting.replace(entry)) {
+            self.bytes = self.bytes + length - before.piece.len();
+            self.dropped += 1;
+        }
+    }
+
+    /// Drops the oldest messages of topics until as many bytes have room, if that is the policy and enough.
+    fn make_room(&mut self, bytes: usize, limits: OutboxLimits) -> bool {
+        if !matches!(limits.overflow, Overflow::DropOldest | Overflow::KeepNewest) {
+            return false;
+        }
+        self.oldest = self.oldest.max(self.first);
+        while self.bytes > 0 && self.bytes + bytes > limits.bytes {
+            let Some(waiting) = self.waiting(self.oldest) else { return false };
+            if let Some(entry) = waiting.take_if(|entry| matches!(entry.kind, Kind::Topic)) {
+                self.bytes -= entry.piece.len();
+                self.dropped += 1;
+                self.forget(&entry);
+            }
+            self.oldest += 1;
+        }
+        true
     }
 }

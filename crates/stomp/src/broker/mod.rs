@@ -1,6 +1,6 @@
 //! What serves destinations: topics and queues.
 //!
-//! [`Broker`] is what sessions and applications ask, and [`MemoryBroker`](memory::MemoryBroker) answers within this
+//! [`Broker`] is what sessions and applications ask, and `MemoryBroker` answers within this
 //! process. Another one may pass everything on to a message broker, or to other nodes.
 //!
 //! Imports: `message`, `outbox`, `outcome`, `subscription`.
