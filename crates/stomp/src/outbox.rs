@@ -240,7 +240,8 @@ impl Outbox {
         }
         let tail = message.tail(self.version, self.carriage);
         // What is longer than the whole bound passes alone.
-        let is_full = state.bytes > 0 && state.bytes + tail.len() > self.limits.bytes;
+        let length = subscription.head_len() + tail.len();
+        let is_full = state.bytes > 0 && state.bytes + length > self.limits.bytes;
         if is_full && matches!(kind, Kind::Queue) {
             state.was_full = true;
             return Delivered::Full;
@@ -250,7 +251,7 @@ impl Outbox {
             _ => None,
         };
         let replaced = key.as_ref().and_then(|key| state.newest.get(key).copied());
-        if is_full && replaced.is_none() && !state.make_room(tail.len(), self.limits) {
+        if is_full && replaced.is_none() && !state.make_room(length, self.limits) {
             if self.limits.overflow == Overflow::Close {
                 self.end(&mut state, End::Overflow);
                 return Delivered::Gone;
@@ -393,3 +394,6 @@ impl State {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

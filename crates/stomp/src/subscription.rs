@@ -169,6 +169,11 @@ impl Subscription {
         MessageId { subscription: self.serial, number }
     }
 
+    /// About how long the beginning of a frame is: the numbers of the message are left out.
+    pub(crate) fn head_len(&self) -> usize {
+        self.start.len()
+    }
+
     /// The beginning of a frame, which only this subscription gets.
     pub(crate) fn head(&self, id: MessageId, is_redelivered: bool) -> String {
         use fmt::Write as _;

@@ -1,0 +1,144 @@
+use std::num::NonZero;
+
+use stomp_codec::Headers;
+
+use super::*;
+use crate::{link::test::TestLink, subscription::AckMode};
+
+/// A session whose connection takes `room` pieces.
+fn outbox(room: usize, bytes: usize, overflow: Overflow) -> (Arc<Outbox>, TestLink) {
+    let link = TestLink::new(room);
+    let limits = OutboxLimits { bytes, overflow, send_timeout: None };
+    let below = Link::Test(link.clone());
+    let outbox = Outbox::new(SessionId::random(), None, Version::V1_2, Carriage::Text, limits, below);
+    (Arc::new(outbox), link)
+}
+
+fn subscription(serial: u32) -> Subscription {
+    let prefetch = NonZero::new(1).unwrap();
+    let headers = Headers::from_iter([("id", "s")]);
+    Subscription::new(serial, Version::V1_2, "/topic/**".into(), headers, AckMode::Auto, prefetch)
+}
+
+fn message(destination: &'static str, body: impl Into<bytes::Bytes>) -> Message {
+    Message::new(destination, &Headers::new(), body)
+}
+
+/// The bodies of what a connection has taken.
+fn bodies(link: &TestLink) -> Vec<String> {
+    let body = |frame: &String| frame.split_once("\n\n").unwrap().1.trim_end_matches('\0').to_owned();
+    link.taken().iter().map(body).collect()
+}
+
+/// Lets the connection take all that waits.
+async fn drain(outbox: &Outbox, link: &TestLink) -> Vec<String> {
+    link.allow(1000);
+    outbox.close();
+    assert_eq!(outbox.pump(|_| {}).await, End::Closing);
+    bodies(link)
+}
+
+#[tokio::test]
+async fn a_message_goes_straight_to_a_connection_that_has_room() {
+    let (outbox, link) = outbox(2, 1000, Overflow::Close);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(7));
+    let id = |number| MessageId { subscription: 7, number };
+    for number in 1..=2 {
+        assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "x")), Delivered::Sent(id(number)));
+    }
+    let frame = "MESSAGE\nsubscription:s\nmessage-id:7-1\ndestination:/topic/a\ncontent-length:1\n\nx\0";
+    assert_eq!(link.taken()[0], frame);
+    assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Queued(id(3)));
+    // The connection has room again, but `y` waits.
+    link.allow(1);
+    assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "z")), Delivered::Queued(id(4)));
+    assert_eq!(drain(&outbox, &link).await, ["y", "z"]);
+}
+
+#[tokio::test]
+async fn a_session_whose_client_is_too_slow_is_closed() {
+    let (outbox, link) = outbox(0, 170, Overflow::Close);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let delivered: Vec<_> =
+        (0..5).map(|_| subscriber.deliver(&subscription, &message("/topic/a", "x"))).collect();
+    assert!(matches!(delivered[..2], [Delivered::Queued(_), Delivered::Queued(_)]), "{delivered:?}");
+    assert_eq!(delivered[2..], [Delivered::Gone; 3]);
+    assert_eq!(outbox.pump(|_| {}).await, End::Overflow);
+    assert!(link.taken().is_empty());
+}
+
+#[tokio::test]
+async fn the_oldest_or_the_newest_is_dropped() {
+    for (overflow, expected) in
+        [(Overflow::DropOldest, ["receipt", "3", "4"]), (Overflow::DropNewest, ["0", "receipt", "1"])]
+    {
+        let (outbox, link) = outbox(0, 190, overflow);
+        let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+        for body in ["0", "1", "2", "3", "4"] {
+            subscriber.deliver(&subscription, &message("/topic/a", body));
+            if body == "0" {
+                outbox.control("RECEIPT\n\nreceipt\0".into());
+            }
+        }
+        assert_eq!(outbox.lock().dropped, 3, "{overflow:?}");
+        assert_eq!(drain(&outbox, &link).await, expected, "{overflow:?}");
+        assert_eq!(outbox.lock().bytes, 0);
+    }
+}
+
+#[tokio::test]
+async fn of_each_destination_the_newest_is_kept() {
+    let (outbox, link) = outbox(0, 250, Overflow::KeepNewest);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    for (destination, body) in
+        [("/topic/a", "a1"), ("/topic/b", "b1"), ("/topic/a", "a2"), ("/topic/b", "b2"), ("/topic/a", "a3")]
+    {
+        assert!(matches!(subscriber.deliver(&subscription, &message(destination, body)), Delivered::Queued(_)));
+    }
+    assert_eq!(outbox.lock().dropped, 3);
+    // There is room for three, and the oldest goes.
+    for (destination, body) in [("/topic/c", "c1"), ("/topic/d", "d1"), ("/topic/a", "a4")] {
+        subscriber.deliver(&subscription, &message(destination, body));
+    }
+    assert_eq!(drain(&outbox, &link).await, ["c1", "d1", "a4"]);
+    assert!(outbox.lock().newest.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_of_a_queue_is_refused_and_told_of_when_it_is_written() {
+    let (outbox, link) = outbox(0, 170, Overflow::DropOldest);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let results: Vec<_> =
+        (0..4).map(|_| subscriber.try_deliver(&subscription, &message("/queue/a", "x"), false)).collect();
+    assert_eq!(results[2..], [Delivered::Full; 2]);
+    assert!(outbox.lock().was_full);
+    // A topic's message does not drive them out.
+    assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Full);
+    link.allow(2);
+    outbox.close();
+    let written = Mutex::new(Vec::new());
+    outbox.pump(|id| written.lock().unwrap().push(id.number)).await;
+    assert_eq!(*written.lock().unwrap(), [1, 2]);
+    // A message that was refused has no number.
+    assert_eq!(subscription.delivered(), 2);
+}
+
+#[tokio::test]
+async fn a_message_that_is_longer_than_the_bound_passes_alone() {
+    let (outbox, link) = outbox(0, 100, Overflow::DropNewest);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let long = "x".repeat(1000);
+    assert!(matches!(subscriber.deliver(&subscription, &message("/topic/a", long.clone())), Delivered::Queued(_)));
+    assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Full);
+    assert_eq!(drain(&outbox, &link).await, [long]);
+}
+
+#[tokio::test]
+async fn nothing_is_delivered_when_the_connection_is_gone() {
+    let (outbox, link) = outbox(0, 1000, Overflow::Close);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    subscriber.deliver(&subscription, &message("/topic/a", "x"));
+    link.close();
+    assert_eq!(outbox.pump(|_| {}).await, End::Lost);
+    assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Gone);
+}
