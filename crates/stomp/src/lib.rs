@@ -7,5 +7,5 @@ pub mod outbox;
 mod outcome;
 mod subscription;
 
-pub use self::{message::Message, outcome::Outcome};
 pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription, UnknownAckMode};
+pub use self::{message::Message, outcome::Outcome};

@@ -132,7 +132,8 @@ impl Message {
         if encoded.is_some() {
             header(ENCODING.0, ENCODING.1);
         }
-        for (name, value) in self.headers.iter().filter(|(name, _)| encoded.is_none() || *name != ENCODING.0) {
+        for (name, value) in self.headers.iter().filter(|(name, _)| encoded.is_none() || *name != ENCODING.0)
+        {
             header(name, value);
         }
         tail.push('\n');
@@ -182,18 +183,20 @@ mod tests {
         assert!(!same(&message(&[("a", "b:c")], b"")));
         let message = message(&[("a", "b:c\n")], b"");
         let head = "destination:/topic/a\ncontent-length:0\n";
-        for (version, line) in [
-            (Version::V1_0, "a:b:c\\n"),
-            (Version::V1_1, "a:b\\cc\\n"),
-            (Version::V1_2, "a:b\\cc\\n"),
-        ] {
+        for (version, line) in
+            [(Version::V1_0, "a:b:c\\n"), (Version::V1_1, "a:b\\cc\\n"), (Version::V1_2, "a:b\\cc\\n")]
+        {
             assert_eq!(tail(&message, version, Carriage::Any).1, format!("{head}{line}\n\n\0"), "{version}");
         }
     }
 
     #[test]
     fn lengths_are_octets() {
-        assert!(tail(&message(&[], "é😀".as_bytes()), Version::V1_2, Carriage::Text).1.contains("content-length:6\n"));
+        assert!(
+            tail(&message(&[], "é😀".as_bytes()), Version::V1_2, Carriage::Text)
+                .1
+                .contains("content-length:6\n")
+        );
     }
 
     #[test]

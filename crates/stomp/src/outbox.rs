@@ -116,7 +116,12 @@ impl Subscriber {
     }
 
     /// Delivers a message of a queue, if the client has room for it.
-    pub fn try_deliver(&self, subscription: &Subscription, message: &Message, is_redelivered: bool) -> Delivered {
+    pub fn try_deliver(
+        &self,
+        subscription: &Subscription,
+        message: &Message,
+        is_redelivered: bool,
+    ) -> Delivered {
         self.0.deliver(subscription, message, Kind::Queue, is_redelivered)
     }
 }
@@ -247,7 +252,9 @@ impl Outbox {
             return Delivered::Full;
         }
         let key = match (kind, self.limits.overflow) {
-            (Kind::Topic, Overflow::KeepNewest) => Some((subscription.serial(), message.destination_shared())),
+            (Kind::Topic, Overflow::KeepNewest) => {
+                Some((subscription.serial(), message.destination_shared()))
+            }
             _ => None,
         };
         let replaced = key.as_ref().and_then(|key| state.newest.get(key).copied());

@@ -118,7 +118,15 @@ impl Subscription {
             write_header(&mut start, Some(version), "subscription", id);
         }
         start.push_str(&format!("message-id:{serial}-"));
-        Self { serial, destination, headers, ack, prefetch, start: start.into(), delivered: AtomicU64::new(0) }
+        Self {
+            serial,
+            destination,
+            headers,
+            ack,
+            prefetch,
+            start: start.into(),
+            delivered: AtomicU64::new(0),
+        }
     }
 
     /// Its number in its session, from 0. No other one of that session ever has it.
@@ -216,8 +224,7 @@ mod tests {
     #[test]
     fn without_an_id_there_is_no_subscription_header() {
         let prefetch = NonZero::new(1).unwrap();
-        let old =
-            Subscription::new(0, Version::V1_0, "/a".into(), Headers::new(), AckMode::Auto, prefetch);
+        let old = Subscription::new(0, Version::V1_0, "/a".into(), Headers::new(), AckMode::Auto, prefetch);
         assert_eq!(old.head(old.next_id(), false), "MESSAGE\nmessage-id:0-1\n");
     }
 

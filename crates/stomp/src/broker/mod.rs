@@ -5,6 +5,8 @@
 //!
 //! Imports: `message`, `outbox`, `outcome`, `subscription`.
 
+pub mod memory;
+
 use std::{fmt, sync::Arc};
 
 use axum::BoxError;

@@ -93,7 +93,10 @@ async fn of_each_destination_the_newest_is_kept() {
     for (destination, body) in
         [("/topic/a", "a1"), ("/topic/b", "b1"), ("/topic/a", "a2"), ("/topic/b", "b2"), ("/topic/a", "a3")]
     {
-        assert!(matches!(subscriber.deliver(&subscription, &message(destination, body)), Delivered::Queued(_)));
+        assert!(matches!(
+            subscriber.deliver(&subscription, &message(destination, body)),
+            Delivered::Queued(_)
+        ));
     }
     assert_eq!(outbox.lock().dropped, 3);
     // There is room for three, and the oldest goes.
@@ -128,7 +131,10 @@ async fn a_message_that_is_longer_than_the_bound_passes_alone() {
     let (outbox, link) = outbox(0, 100, Overflow::DropNewest);
     let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
     let long = "x".repeat(1000);
-    assert!(matches!(subscriber.deliver(&subscription, &message("/topic/a", long.clone())), Delivered::Queued(_)));
+    assert!(matches!(
+        subscriber.deliver(&subscription, &message("/topic/a", long.clone())),
+        Delivered::Queued(_)
+    ));
     assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Full);
     assert_eq!(drain(&outbox, &link).await, [long]);
 }

@@ -1,0 +1,4 @@
+//! A broker within this process.
+
+mod pattern;
+mod trie;
