@@ -43,8 +43,8 @@ pub trait Connection: Send + Sync {
     /// Publishes a message of the client's.
     fn publish(&self, target: Target, message: Arc<Message>) -> Outcome<Result<Published, BrokerError>>;
 
-    /// Begins a subscription: what is published from now on is delivered to the [`Subscriber`].
-    fn subscribe(&self, subscription: Arc<Subscription>) -> Outcome<Result<(), BrokerError>>;
+    /// Begins a subscription: what is published to `source` from now on is delivered to the [`Subscriber`].
+    fn subscribe(&self, source: Source, subscription: Arc<Subscription>) -> Outcome<Result<(), BrokerError>>;
 
     /// Ends a subscription: nothing is delivered to it any more.
     fn unsubscribe(&self, serial: u32) -> Outcome<Result<(), BrokerError>>;
@@ -68,7 +68,7 @@ pub enum Target {
     Destination(ByteString),
     /// To a destination of a user's, in all of his sessions.
     User {
-        /// The name of the user.
+        /// The name of the user, or of a session without a user its id.
         name: ByteString,
         /// The destination without the user prefix, such as `/queue/errors`.
         destination: ByteString,
@@ -80,6 +80,16 @@ pub enum Target {
         /// The destination without the user prefix, such as `/queue/errors`.
         destination: ByteString,
     },
+}
+
+/// Where the messages of a subscription come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From a destination of the broker, or from all that a pattern matches.
+    Destination(ByteString),
+    /// From a destination of the session's own user, or of the session itself, or from all of these that a pattern
+    /// matches: without the user prefix, such as `/queue/errors`.
+    User(ByteString),
 }
 
 /// What has become of a message that was published.
