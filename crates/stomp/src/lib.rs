@@ -1,11 +1,14 @@
 //! STOMP for axum.
 
 pub mod broker;
+mod handler;
 mod link;
 mod message;
+mod messenger;
 pub mod outbox;
 mod outcome;
+mod session;
 mod subscription;
 
 pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription, UnknownAckMode};
-pub use self::{message::Message, outcome::Outcome};
+pub use self::{handler::Context, message::Message, messenger::Messenger, outcome::Outcome, session::Session};

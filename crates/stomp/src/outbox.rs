@@ -219,6 +219,18 @@ impl Outbox {
         Self { id, user, version, carriage, limits, link, state: Mutex::new(state), changed, progress }
     }
 
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) fn user(&self) -> Option<&ByteString> {
+        self.user.as_ref()
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing below panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,0 +1,5 @@
+//! Functions of the application's: extractors in, replies out.
+
+mod context;
+
+pub use self::context::Context;

@@ -1,0 +1,5 @@
+//! A client's session.
+
+mod handle;
+
+pub use self::handle::Session;
