@@ -4,11 +4,13 @@ pub mod broker;
 mod handler;
 mod link;
 mod message;
+mod options;
 mod messenger;
 pub mod outbox;
 mod outcome;
 mod session;
 mod subscription;
 
+pub use self::options::{ClientSend, Denial, StompOptions};
 pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription, UnknownAckMode};
 pub use self::{handler::Context, message::Message, messenger::Messenger, outcome::Outcome, session::Session};

@@ -80,6 +80,8 @@ pub enum Target {
         /// The destination without the user prefix, such as `/queue/errors`.
         destination: ByteString,
     },
+    /// To a temporary queue.
+    Temporary(ByteString),
 }
 
 /// Where the messages of a subscription come from.
@@ -90,6 +92,8 @@ pub enum Source {
     /// From a destination of the session's own user, or of the session itself, or from all of these that a pattern
     /// matches: without the user prefix, such as `/queue/errors`.
     User(ByteString),
+    /// From a temporary queue: a name that cannot be guessed. One subscription has it.
+    Temporary(ByteString),
 }
 
 /// What has become of a message that was published.

@@ -1,0 +1,330 @@
+//! What the frames of a session mean, without IO.
+//!
+//! Imports: `broker`, `message`, `options`, `subscription`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZero,
+    sync::Arc,
+};
+
+use bytestring::ByteString;
+use stomp_codec::{Command, Frame, Headers, Version};
+use uuid::Uuid;
+
+use super::{
+    destination::{REPLY_PREFIX, Recipient, TEMPORARY_PREFIX, Topic, recipient, topic},
+    refusal::Refusal,
+    transactions::Transactions,
+};
+use crate::{
+    broker::{Broker, Settlement, Source, Target},
+    message::Message,
+    options::StompOptions,
+    subscription::{AckMode, MessageId, Subscription},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// A session after `CONNECTED`: its subscriptions and transactions.
+pub(super) struct Core {
+    version: Version,
+    options: Arc<StompOptions>,
+    broker: Arc<dyn Broker>,
+    /// By what the client calls them.
+    serials: HashMap<Name, u32>,
+    subscriptions: BTreeMap<u32, Arc<Subscription>>,
+    /// How others know the temporary queues, by what the client calls them.
+    temporary: HashMap<ByteString, ByteString>,
+    next_serial: u32,
+    transactions: Transactions<Action>,
+}
+
+/// What a client calls a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Id(ByteString),
+    /// In version 1.0, without an id.
+    Destination(ByteString),
+}
+
+/// What a frame asks for.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// To be [accepted](Core::send) if it is allowed.
+    Send(Send),
+    /// To be [accepted](Core::subscribe) if it is allowed.
+    Subscribe(Subscribe),
+    /// It needs no permission.
+    Other(Action),
+}
+
+#[derive(Debug)]
+pub(super) struct Send {
+    pub(super) destination: ByteString,
+    recipient: Recipient,
+    pub(super) frame: Frame,
+}
+
+#[derive(Debug)]
+pub(super) struct Subscribe {
+    pub(super) destination: ByteString,
+    topic: Topic,
+    name: Name,
+    ack: AckMode,
+    prefetch: NonZero<usize>,
+    pub(super) frame: Frame,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Action {
+    Nothing,
+    /// A handler is called with a message.
+    Handle {
+        path: ByteString,
+        destination: ByteString,
+        frame: Frame,
+    },
+    Publish(Target, Arc<Message>),
+    Subscribe(Source, Arc<Subscription>),
+    /// A handler answers a subscription.
+    Answer {
+        path: ByteString,
+        frame: Frame,
+        subscription: Arc<Subscription>,
+    },
+    Unsubscribe(u32),
+    Settle(MessageId, Settlement),
+    /// All of these, and nothing of the session between them.
+    Commit(Vec<Action>),
+    Disconnect,
+}
+
+impl Core {
+    pub(super) fn new(version: Version, options: Arc<StompOptions>, broker: Arc<dyn Broker>) -> Self {
+        Self {
+            version,
+            options,
+            broker,
+            serials: HashMap::new(),
+            subscriptions: BTreeMap::new(),
+            temporary: HashMap::new(),
+            next_serial: 0,
+            transactions: Transactions::new(),
+        }
+    }
+
+    /// Reads a frame.
+    pub(super) fn read(&mut self, frame: Frame) -> Result<Request, Refusal> {
+        Ok(Request::Other(match frame.command {
+            Command::Send => {
+                let destination = destination(&frame)?;
+                let recipient = recipient(&destination, &self.options, &*self.broker)?;
+                return Ok(Request::Send(Send { destination, recipient, frame }));
+            }
+            Command::Subscribe => return self.read_subscribe(frame).map(Request::Subscribe),
+            Command::Unsubscribe => self.unsubscribe(&frame)?,
+            Command::Ack => self.settle(&frame, Settlement::Accepted)?,
+            Command::Nack => {
+                let requeue = frame.headers.get("requeue") != Some("false");
+                self.settle(&frame, Settlement::Rejected { requeue })?
+            }
+            Command::Begin => {
+                self.transactions.begin(transaction(&frame)?, &self.options)?;
+                Action::Nothing
+            }
+            Command::Commit => Action::Commit(self.transactions.end(&transaction(&frame)?)?),
+            Command::Abort => {
+                self.transactions.end(&transaction(&frame)?)?;
+                Action::Nothing
+            }
+            Command::Disconnect => Action::Disconnect,
+            Command::Connect | Command::Stomp => return Err(Refusal::new("already connected")),
+            // The decoder lets no frames of servers pass.
+            Command::Connected | Command::Message | Command::Receipt | Command::Error => {
+                return Err(Refusal::new("not a command of clients"));
+            }
+        }))
+    }
+
+    /// Accepts a message that is allowed. Returns what comes before it, too.
+    pub(super) fn send(&mut self, send: Send) -> Result<(Option<Action>, Action), Refusal> {
+        let Send { destination, recipient, mut frame } = send;
+        let before = self.reply_queue(&mut frame.headers)?;
+        let transaction = frame.headers.remove("transaction");
+        let bytes = frame.body.len() + frame.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let action = match recipient {
+            Recipient::Handler(path) => Action::Handle { path, destination, frame },
+            Recipient::Broker(target, seen) => {
+                Action::Publish(target, Arc::new(Message::new(seen, &frame.headers, frame.body)))
+            }
+        };
+        let Some(transaction) = transaction else { return Ok((before, action)) };
+        self.transactions.add(&transaction, action, bytes, &self.options)?;
+        Ok((before, Action::Nothing))
+    }
+
+    /// Gives a client the temporary queue that it asks replies to, if it does. The message gets the name that others
+    /// know.
+    fn reply_queue(&mut self, headers: &mut Headers) -> Result<Option<Action>, Refusal> {
+        let Some(own) = headers.get_shared("reply-to").filter(|name| name.starts_with(TEMPORARY_PREFIX)) else {
+            return Ok(None);
+        };
+        let own = own.clone();
+        if let Some(name) = self.temporary.get(&own) {
+            headers.insert("reply-to", name.clone());
+            return Ok(None);
+        }
+        let name = ByteString::from(format!("{REPLY_PREFIX}{}", Uuid::new_v4().simple()));
+        let subscription = self.add(
+            Name::Id(own.clone()),
+            name.clone(),
+            Headers::from_iter([("id", own.clone())]),
+            AckMode::Auto,
+            self.options.max_unacknowledged,
+        )?;
+        self.temporary.insert(own, name.clone());
+        headers.insert("reply-to", name.clone());
+        Ok(Some(Action::Subscribe(Source::Temporary(name), subscription)))
+    }
+
+    fn read_subscribe(&self, frame: Frame) -> Result<Subscribe, Refusal> {
+        let destination = destination(&frame)?;
+        let topic = topic(&destination, &self.options, &*self.broker)?;
+        let name = match frame.headers.get_shared("id") {
+            Some(id) => Name::Id(id.clone()),
+            None if self.version == Version::V1_0 => Name::Destination(destination.clone()),
+            None => return Err(missing("id")),
+        };
+        self.check_new(&name)?;
+        let ack: AckMode = match frame.headers.get("ack") {
+            Some(ack) => ack.parse().map_err(|_| Refusal::new("unknown ack mode"))?,
+            None => AckMode::Auto,
+        };
+        if ack == AckMode::ClientIndividual && self.version == Version::V1_0 {
+            return Err(Refusal::new("unknown ack mode"));
+        }
+        let most = self.options.max_unacknowledged;
+        let prefetch = match frame.headers.get("prefetch-count") {
+            // Zero is no bound of the client's own.
+            Some(count) => {
+                let count: usize = count.parse().map_err(|_| Refusal::new("invalid prefetch-count"))?;
+                NonZero::new(count).map_or(most, |count| count.min(most))
+            }
+            None => most,
+        };
+        Ok(Subscribe { destination, topic, name, ack, prefetch, frame })
+    }
+
+    fn check_new(&self, name: &Name) -> Result<(), Refusal> {
+        if self.serials.contains_key(name) {
+            return Err(Refusal::new("subscription already exists"));
+        }
+        if self.serials.len() >= self.options.max_subscriptions {
+            return Err(Refusal::limit("max_subscriptions"));
+        }
+        Ok(())
+    }
+
+    /// Accepts a subscription that is allowed.
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<Action, Refusal> {
+        let Subscribe { destination, topic, name, ack, prefetch, frame } = subscribe;
+        match topic {
+            Topic::Broker(source) => {
+                let subscription = self.add(name, destination, frame.headers, ack, prefetch)?;
+                Ok(Action::Subscribe(source, subscription))
+            }
+            // It is answered once, and then it is over.
+            Topic::Handler(path) => {
+                let serial = self.next_serial()?;
+                let headers = frame.headers.clone();
+                let subscription =
+                    Subscription::new(serial, self.version, destination, headers, AckMode::Auto, prefetch);
+                Ok(Action::Answer { path, frame, subscription: Arc::new(subscription) })
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        name: Name,
+        destination: ByteString,
+        headers: Headers,
+        ack: AckMode,
+        prefetch: NonZero<usize>,
+    ) -> Result<Arc<Subscription>, Refusal> {
+        self.check_new(&name)?;
+        let serial = self.next_serial()?;
+        let subscription =
+            Arc::new(Subscription::new(serial, self.version, destination, headers, ack, prefetch));
+        self.serials.insert(name, serial);
+        self.subscriptions.insert(serial, subscription.clone());
+        Ok(subscription)
+    }
+
+    fn next_serial(&mut self) -> Result<u32, Refusal> {
+        let serial = self.next_serial;
+        self.next_serial = serial.checked_add(1).ok_or_else(|| Refusal::new("too many subscriptions"))?;
+        Ok(serial)
+    }
+
+    fn unsubscribe(&mut self, frame: &Frame) -> Result<Action, Refusal> {
+        let name = match (frame.headers.get_shared("id"), self.version) {
+            (Some(id), _) => Name::Id(id.clone()),
+            (None, Version::V1_0) => Name::Destination(destination(frame)?),
+            (None, _) => return Err(missing("id")),
+        };
+        // Page code unsubscribes twice.
+        let Some(serial) = self.serials.remove(&name) else { return Ok(Action::Nothing) };
+        self.subscriptions.remove(&serial);
+        if let Name::Id(id) = &name {
+            self.temporary.remove(id);
+        }
+        Ok(Action::Unsubscribe(serial))
+    }
+
+    fn settle(&mut self, frame: &Frame, settlement: Settlement) -> Result<Action, Refusal> {
+        let header = if self.version == Version::V1_2 { "id" } else { "message-id" };
+        let id = frame.headers.get(header).ok_or_else(|| missing(header))?;
+        let id: MessageId = id.parse().map_err(|_| never_delivered())?;
+        if self.version == Version::V1_1 {
+            let subscription = frame.headers.get_shared("subscription").ok_or_else(|| missing("subscription"))?;
+            // One that has ended may have been any.
+            let serial = self.serials.get(&Name::Id(subscription.clone()));
+            if serial.is_some_and(|serial| *serial != id.subscription) && self.subscriptions.contains_key(&id.subscription) {
+                return Err(never_delivered());
+            }
+        }
+        let action = match self.subscriptions.get(&id.subscription) {
+            Some(subscription) if id.number == 0 || id.number > subscription.delivered() => {
+                return Err(never_delivered());
+            }
+            Some(_) => Action::Settle(id, settlement),
+            None if id.subscription >= self.next_serial => return Err(never_delivered()),
+            // Its messages were given back when it ended.
+            None => Action::Nothing,
+        };
+        let Some(transaction) = frame.headers.get("transaction") else { return Ok(action) };
+        self.transactions.add(transaction, action, 0, &self.options)?;
+        Ok(Action::Nothing)
+    }
+}
+
+fn destination(frame: &Frame) -> Result<ByteString, Refusal> {
+    let destination = frame.headers.get_shared("destination").filter(|destination| !destination.is_empty());
+    destination.cloned().ok_or_else(|| missing("destination"))
+}
+
+fn transaction(frame: &Frame) -> Result<ByteString, Refusal> {
+    frame.headers.get_shared("transaction").cloned().ok_or_else(|| missing("transaction"))
+}
+
+fn missing(header: &str) -> Refusal {
+    Refusal::new("missing header").details(format!("The header {header} is missing."))
+}
+
+fn never_delivered() -> Refusal {
+    Refusal::new("unknown message").details("No message with this id was delivered on this connection.")
+}
