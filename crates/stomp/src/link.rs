@@ -30,6 +30,25 @@ impl Link {
         }
     }
 
+    /// The session sends heart-beats of its own: those of the connection stop.
+    pub(crate) fn stop_heartbeats(&self) {
+        match self {
+            Self::SockJs(sender) => sender.set_heartbeat(None),
+            #[cfg(test)]
+            Self::Test(_) => {}
+        }
+    }
+
+    /// Closes the connection once what was handed over has been written. A client that still sends is read until it has
+    /// seen the end.
+    pub(crate) fn close(&self, code: u16, reason: &'static str) {
+        match self {
+            Self::SockJs(sender) => sender.close(code, reason),
+            #[cfg(test)]
+            Self::Test(link) => link.close(),
+        }
+    }
+
     /// Hands a piece over when the connection has room for it. Returns `false` if the connection has ended.
     pub(crate) async fn send(&self, piece: Piece) -> bool {
         match self {

@@ -5,7 +5,7 @@ use std::{num::NonZero, time::Duration};
 use bytestring::ByteString;
 use stomp_codec::Limits;
 
-use crate::outbox::{Overflow, OutboxLimits};
+use crate::outbox::{OutboxLimits, Overflow};
 
 /// What a denied `SEND` or `SUBSCRIBE` does to its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

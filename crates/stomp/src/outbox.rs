@@ -8,6 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -188,7 +189,7 @@ enum Kind {
 pub(crate) enum End {
     /// What waits is still written, and nothing is added.
     Closing,
-    /// A topic's message found no room.
+    /// The client is too slow: a topic's message found no room, or nothing could be written in time.
     Overflow,
     /// The connection is gone.
     Lost,
@@ -327,15 +328,74 @@ impl Outbox {
         self.end(&mut self.lock(), End::Closing);
     }
 
-    /// Writes what waits, in order, and tells of each message of a queue that has been written.
+    /// Nothing is added or written from now on: the connection is gone.
+    pub(crate) fn lost(&self) {
+        self.end(&mut self.lock(), End::Lost);
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close_link(&self, code: u16, reason: &'static str) {
+        self.link.close(code, reason);
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) {
+        self.wait_until(|state| state.end.is_some()).await;
+    }
+
+    /// Waits until there is room, or for the end: for whoever is about to cause frames that are never dropped.
+    pub(crate) async fn room(&self) {
+        self.wait_until(|state| state.bytes <= self.limits.bytes || state.end.is_some()).await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&State) -> bool) {
+        loop {
+            // What changes from here on is not missed.
+            let mut changed = pin!(self.progress.notified());
+            changed.as_mut().enable();
+            if is_so(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// When something was handed to the connection, or began to wait for it.
+    pub(crate) fn last_progress(&self) -> Instant {
+        self.lock().progress
+    }
+
+    /// Sends a heart-beat if nothing waits. Returns whether it did.
+    pub(crate) fn beat(&self) -> bool {
+        let mut state = self.lock();
+        let is_idle = state.end.is_none() && state.entries.is_empty() && !state.is_writing;
+        is_idle && {
+            let piece = Piece::from("\n");
+            self.push(&mut state, Entry { piece, kind: Kind::Control, id: None, key: None }).is_some()
+        }
+    }
+
+    /// Writes what waits, in order. `written` is told of each message of a queue that has been written, and `has_room`
+    /// is called when there is room again after one was refused.
     ///
     /// Returns when nothing waits any more after the end, or the connection takes nothing more.
-    pub(crate) async fn pump(&self, written: impl Fn(MessageId)) -> End {
+    pub(crate) async fn pump(&self, written: impl Fn(MessageId), has_room: impl Fn()) -> End {
         loop {
             let taken = {
                 let mut state = self.lock();
                 match (state.take(), state.end) {
-                    (_, Some(end @ (End::Overflow | End::Lost))) => return end,
+                    (_, Some(end @ (End::Overflow | End::Lost))) => {
+                        state.clear();
+                        return end;
+                    }
                     (None, Some(End::Closing)) => return End::Closing,
                     (taken, None | Some(End::Closing)) => taken,
                 }
@@ -345,19 +405,32 @@ impl Outbox {
                 continue;
             };
             let length = piece.len();
-            let is_written = self.link.send(piece).await;
-            {
+            let sending = self.link.send(piece);
+            let end = match self.limits.send_timeout {
+                Some(timeout) => match tokio::time::timeout(timeout, sending).await {
+                    Ok(is_written) => (!is_written).then_some(End::Lost),
+                    Err(_) => Some(End::Overflow),
+                },
+                None => (!sending.await).then_some(End::Lost),
+            };
+            let was_full = {
                 let mut state = self.lock();
                 state.bytes -= length;
                 state.is_writing = false;
                 state.progress = Instant::now();
-                if !is_written {
-                    self.end(&mut state, End::Lost);
+                if let Some(end) = end {
+                    // What is to be written before the end cannot be.
+                    state.end = Some(end);
+                    self.end(&mut state, end);
                 }
-            }
+                std::mem::take(&mut state.was_full)
+            };
             self.progress.notify_waiters();
-            if let (true, Kind::Queue, Some(id)) = (is_written, kind, id) {
+            if let (None, Kind::Queue, Some(id)) = (end, kind, id) {
                 written(id);
+            }
+            if was_full && end.is_none() {
+                has_room();
             }
         }
     }
@@ -374,6 +447,14 @@ impl State {
                 return Some(entry);
             }
         }
+    }
+
+    /// Drops what waits, since nobody gets it.
+    fn clear(&mut self) {
+        self.entries = VecDeque::new();
+        self.newest = HashMap::new();
+        self.bytes = 0;
+        self.is_writing = false;
     }
 
     fn forget(&mut self, entry: &Entry) {

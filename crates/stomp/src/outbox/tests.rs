@@ -34,7 +34,7 @@ fn bodies(link: &TestLink) -> Vec<String> {
 async fn drain(outbox: &Outbox, link: &TestLink) -> Vec<String> {
     link.allow(1000);
     outbox.close();
-    assert_eq!(outbox.pump(|_| {}).await, End::Closing);
+    assert_eq!(outbox.pump(|_| {}, || {}).await, End::Closing);
     bodies(link)
 }
 
@@ -63,7 +63,7 @@ async fn a_session_whose_client_is_too_slow_is_closed() {
         (0..5).map(|_| subscriber.deliver(&subscription, &message("/topic/a", "x"))).collect();
     assert!(matches!(delivered[..2], [Delivered::Queued(_), Delivered::Queued(_)]), "{delivered:?}");
     assert_eq!(delivered[2..], [Delivered::Gone; 3]);
-    assert_eq!(outbox.pump(|_| {}).await, End::Overflow);
+    assert_eq!(outbox.pump(|_| {}, || {}).await, End::Overflow);
     assert!(link.taken().is_empty());
 }
 
@@ -120,7 +120,7 @@ async fn a_message_of_a_queue_is_refused_and_told_of_when_it_is_written() {
     link.allow(2);
     outbox.close();
     let written = Mutex::new(Vec::new());
-    outbox.pump(|id| written.lock().unwrap().push(id.number)).await;
+    outbox.pump(|id| written.lock().unwrap().push(id.number), || {}).await;
     assert_eq!(*written.lock().unwrap(), [1, 2]);
     // A message that was refused has no number.
     assert_eq!(subscription.delivered(), 2);
@@ -145,6 +145,6 @@ async fn nothing_is_delivered_when_the_connection_is_gone() {
     let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
     subscriber.deliver(&subscription, &message("/topic/a", "x"));
     link.close();
-    assert_eq!(outbox.pump(|_| {}).await, End::Lost);
+    assert_eq!(outbox.pump(|_| {}, || {}).await, End::Lost);
     assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Gone);
 }

@@ -154,7 +154,8 @@ impl Core {
         let Send { destination, recipient, mut frame } = send;
         let before = self.reply_queue(&mut frame.headers)?;
         let transaction = frame.headers.remove("transaction");
-        let bytes = frame.body.len() + frame.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let bytes = frame.body.len()
+            + frame.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let action = match recipient {
             Recipient::Handler(path) => Action::Handle { path, destination, frame },
             Recipient::Broker(target, seen) => {
@@ -169,7 +170,8 @@ impl Core {
     /// Gives a client the temporary queue that it asks replies to, if it does. The message gets the name that others
     /// know.
     fn reply_queue(&mut self, headers: &mut Headers) -> Result<Option<Action>, Refusal> {
-        let Some(own) = headers.get_shared("reply-to").filter(|name| name.starts_with(TEMPORARY_PREFIX)) else {
+        let Some(own) = headers.get_shared("reply-to").filter(|name| name.starts_with(TEMPORARY_PREFIX))
+        else {
             return Ok(None);
         };
         let own = own.clone();
@@ -290,10 +292,13 @@ impl Core {
         let id = frame.headers.get(header).ok_or_else(|| missing(header))?;
         let id: MessageId = id.parse().map_err(|_| never_delivered())?;
         if self.version == Version::V1_1 {
-            let subscription = frame.headers.get_shared("subscription").ok_or_else(|| missing("subscription"))?;
+            let subscription =
+                frame.headers.get_shared("subscription").ok_or_else(|| missing("subscription"))?;
             // One that has ended may have been any.
             let serial = self.serials.get(&Name::Id(subscription.clone()));
-            if serial.is_some_and(|serial| *serial != id.subscription) && self.subscriptions.contains_key(&id.subscription) {
+            if serial.is_some_and(|serial| *serial != id.subscription)
+                && self.subscriptions.contains_key(&id.subscription)
+            {
                 return Err(never_delivered());
             }
         }

@@ -51,7 +51,8 @@ pub(super) fn recipient(
         return Ok(Recipient::Handler(path));
     }
     let not_allowed = |option: &str| {
-        Refusal::new("not allowed to send here").details(format!("Clients may send to handlers only ({option})."))
+        Refusal::new("not allowed to send here")
+            .details(format!("Clients may send to handlers only ({option})."))
     };
     if let Some(path) = behind(destination, &options.user_prefix) {
         if !options.client_send.users {

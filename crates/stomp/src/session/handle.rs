@@ -1,16 +1,23 @@
 //! A session, for the application.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use axum_sockjs::Message as Piece;
 use bytestring::ByteString;
 use http::Extensions;
-use stomp_codec::Version;
+use stomp_codec::{Command, Frame, Version};
 
-use crate::outbox::{Outbox, SessionId};
+use super::refusal::Refusal;
+use crate::{
+    events::DisconnectReason,
+    outbox::{Outbox, SessionId},
+    subscription::Subscription,
+};
 
 /// A client's session, from `CONNECTED` until the connection ends.
 ///
@@ -22,11 +29,19 @@ struct Inner {
     outbox: Arc<Outbox>,
     peer_addr: Option<SocketAddr>,
     attributes: Mutex<Extensions>,
+    subscriptions: Mutex<BTreeMap<u32, Arc<Subscription>>>,
+    end: OnceLock<DisconnectReason>,
 }
 
 impl Session {
     pub(crate) fn new(outbox: Arc<Outbox>, peer_addr: Option<SocketAddr>, attributes: Extensions) -> Self {
-        Self(Arc::new(Inner { outbox, peer_addr, attributes: Mutex::new(attributes) }))
+        Self(Arc::new(Inner {
+            outbox,
+            peer_addr,
+            attributes: Mutex::new(attributes),
+            subscriptions: Mutex::default(),
+            end: OnceLock::new(),
+        }))
     }
 
     /// Its id: the `session` header of its `CONNECTED` frame.
@@ -68,6 +83,73 @@ impl Session {
     pub fn attributes<R>(&self, access: impl FnOnce(&mut Extensions) -> R) -> R {
         access(&mut self.0.attributes.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Its subscriptions, in the order in which they have begun.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        self.lock_subscriptions().values().cloned().collect()
+    }
+
+    /// Whether it has ended, or is about to.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.outbox.is_ended()
+    }
+
+    /// How many messages were dropped because the client reads too slowly: see
+    /// [`Overflow`](crate::outbox::Overflow).
+    #[must_use]
+    pub fn dropped_messages(&self) -> u64 {
+        self.0.outbox.dropped()
+    }
+
+    /// Closes it: the client gets what waits for it, then an `ERROR` with this text as its `message`, and then the
+    /// connection ends. Handlers that run are finished.
+    ///
+    /// Nothing happens if it has ended.
+    pub fn close(&self, message: impl Into<std::borrow::Cow<'static, str>>) {
+        self.end(DisconnectReason::Server, Some(Refusal::new(message)));
+    }
+
+    /// Ends it, if nothing has before.
+    pub(super) fn end(&self, reason: DisconnectReason, error: Option<Refusal>) {
+        if self.0.end.set(reason).is_ok() {
+            if let Some(error) = error {
+                self.0.outbox.control(text(error.encode(Some(self.version()))));
+            }
+            self.0.outbox.close();
+        }
+    }
+
+    /// Ends it by an `ERROR`.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.end(DisconnectReason::Error(refusal.message.clone()), Some(refusal));
+    }
+
+    /// Why it has ended, if that is known.
+    pub(super) fn end_reason(&self) -> Option<&DisconnectReason> {
+        self.0.end.get()
+    }
+
+    pub(super) fn receipt(&self, receipt: Option<ByteString>) {
+        if let Some(receipt) = receipt {
+            let frame = Frame::new(Command::Receipt).header("receipt-id", receipt);
+            self.0.outbox.control(text(frame.encode(self.version())));
+        }
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.0.outbox
+    }
+
+    pub(super) fn lock_subscriptions(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Subscription>>> {
+        self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A frame without a binary body.
+pub(super) fn text(frame: bytes::Bytes) -> Piece {
+    Piece::from_utf8(frame).unwrap_or_else(|error| Piece::binary(error.into_bytes()))
 }
 
 impl fmt::Debug for Session {

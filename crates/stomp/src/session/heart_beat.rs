@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn fixed_intervals_are_offered_whatever_the_client_wants() {
-        let fixed = HeartBeatPolicy::Fixed { send: Duration::from_secs(10), receive: Duration::from_secs(20) };
+        let fixed =
+            HeartBeatPolicy::Fixed { send: Duration::from_secs(10), receive: Duration::from_secs(20) };
         assert_eq!(agree("5000,30000", fixed), ("10000,20000".into(), Some(30_000), Some(60_000)));
         assert_eq!(agree("0,0", fixed), ("10000,20000".into(), None, None));
         let none = HeartBeatPolicy::Fixed { send: Duration::ZERO, receive: Duration::ZERO };

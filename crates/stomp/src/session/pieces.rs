@@ -1,7 +1,7 @@
 //! What comes in, as bytes.
 
-use bytes::{Bytes, BytesMut};
 use axum_sockjs::Message;
+use bytes::{Bytes, BytesMut};
 
 /// The first half of a surrogate pair, as a JavaScript client leaves it at the end of a message that it has split.
 type High = [u8; 3];
@@ -12,7 +12,7 @@ const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 ///
 /// A half that stays alone becomes U+FFFD.
 #[derive(Debug, Default)]
-pub(super) struct Surrogates {
+pub(crate) struct Surrogates {
     high: Option<High>,
 }
 

@@ -1,1 +1,365 @@
+use bytes::Bytes;
+
 use super::*;
+use crate::{
+    broker::{BrokerError, Connection, Published},
+    options::ClientSend,
+    outbox::Subscriber,
+    outcome::Outcome,
+};
+
+/// A broker that has destinations, and is not asked for more.
+struct Prefixes;
+
+impl Broker for Prefixes {
+    fn has(&self, destination: &str) -> bool {
+        ["/topic/", "/queue/"].iter().any(|prefix| destination.starts_with(prefix))
+    }
+
+    fn connect(&self, _: Subscriber) -> Outcome<Result<Box<dyn Connection>, BrokerError>> {
+        unreachable!("the core does not connect")
+    }
+
+    fn publish(&self, _: Target, _: Arc<Message>) -> Outcome<Result<Published, BrokerError>> {
+        unreachable!("the core does not publish")
+    }
+}
+
+fn core_with(version: Version, options: StompOptions) -> Core {
+    Core::new(version, Arc::new(options), Arc::new(Prefixes))
+}
+
+fn core(version: Version) -> Core {
+    core_with(version, StompOptions::new().client_send(ClientSend::HANDLERS.broker(true).users(true)))
+}
+
+fn frame(command: Command, headers: &[(&'static str, &'static str)]) -> Frame {
+    let mut frame = Frame::new(command);
+    frame.headers.extend(headers.iter().copied());
+    frame
+}
+
+/// Does what a session does for a frame that is allowed.
+fn take(core: &mut Core, frame: Frame) -> Result<Vec<Action>, Refusal> {
+    Ok(match core.read(frame)? {
+        Request::Send(send) => {
+            let (before, action) = core.send(send)?;
+            before.into_iter().chain([action]).collect()
+        }
+        Request::Subscribe(subscribe) => vec![core.subscribe(subscribe)?],
+        Request::Other(action) => vec![action],
+    })
+}
+
+fn action(core: &mut Core, command: Command, headers: &[(&'static str, &'static str)]) -> Action {
+    let mut actions = take(core, frame(command, headers)).expect("accepted");
+    assert_eq!(actions.len(), 1, "{actions:?}");
+    actions.remove(0)
+}
+
+fn refused(core: &mut Core, command: Command, headers: &[(&'static str, &'static str)]) -> String {
+    let refusal = take(core, frame(command, headers)).expect_err("refused");
+    format!("{}: {}", refusal.message, refusal.details)
+}
+
+fn subscribe(core: &mut Core, id: &'static str) -> Arc<Subscription> {
+    match action(core, Command::Subscribe, &[("id", id), ("destination", "/queue/a"), ("ack", "client")]) {
+        Action::Subscribe(_, subscription) => subscription,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_send_goes_to_a_handler_the_broker_or_a_user() {
+    let mut core = core(Version::V1_2);
+    let Action::Handle { path, destination, .. } =
+        action(&mut core, Command::Send, &[("destination", "/app/chat/1")])
+    else {
+        panic!("no handler");
+    };
+    assert_eq!((&*path, &*destination), ("/chat/1", "/app/chat/1"));
+    for (destination, expected, seen) in [
+        ("/topic/a", Target::Destination("/topic/a".into()), "/topic/a"),
+        (
+            "/user/bob/queue/a",
+            Target::User { name: "bob".into(), destination: "/queue/a".into() },
+            "/user/queue/a",
+        ),
+        ("/reply-queue/x", Target::Temporary("/reply-queue/x".into()), "/reply-queue/x"),
+    ] {
+        match action(&mut core, Command::Send, &[("destination", destination)]) {
+            Action::Publish(target, message) => {
+                assert_eq!((target, message.destination()), (expected, seen));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    for destination in ["/other", "/appx", "app/a", "/user/bob", "/temp-queue/a", "/"] {
+        let text = refused(&mut core, Command::Send, &[("destination", destination)]);
+        assert!(text.contains("destination"), "{text}");
+    }
+    for headers in [&[][..], &[("destination", "")]] {
+        assert!(refused(&mut core, Command::Send, headers).contains("destination is missing"));
+    }
+}
+
+#[test]
+fn by_default_clients_send_to_handlers_only() {
+    let mut core = core_with(Version::V1_2, StompOptions::new());
+    for (destination, option) in [("/topic/a", "broker"), ("/user/bob/queue/a", "users")] {
+        let text = refused(&mut core, Command::Send, &[("destination", destination)]);
+        assert!(text.contains("client_send") && text.contains(option), "{text}");
+    }
+    action(&mut core, Command::Send, &[("destination", "/app/a")]);
+    action(&mut core, Command::Send, &[("destination", "/reply-queue/a")]);
+}
+
+#[test]
+fn a_subscription_has_an_id_of_its_own() {
+    for version in [Version::V1_1, Version::V1_2] {
+        let mut core = core(version);
+        let text = refused(&mut core, Command::Subscribe, &[("destination", "/topic/a")]);
+        assert!(text.contains("id is missing"), "{text}");
+        subscribe(&mut core, "a");
+        let again = refused(&mut core, Command::Subscribe, &[("id", "a"), ("destination", "/topic/b")]);
+        assert!(again.contains("already exists"), "{again}");
+        assert!(refused(&mut core, Command::Unsubscribe, &[]).contains("id is missing"));
+        assert!(matches!(action(&mut core, Command::Unsubscribe, &[("id", "a")]), Action::Unsubscribe(0)));
+        // Page code unsubscribes twice.
+        assert!(matches!(action(&mut core, Command::Unsubscribe, &[("id", "a")]), Action::Nothing));
+        assert_eq!(subscribe(&mut core, "a").serial(), 1);
+    }
+}
+
+#[test]
+fn in_1_0_a_destination_is_enough() {
+    let mut core = core(Version::V1_0);
+    action(&mut core, Command::Subscribe, &[("destination", "/topic/a")]);
+    action(&mut core, Command::Subscribe, &[("destination", "/topic/a"), ("id", "/topic/a")]);
+    assert!(
+        refused(&mut core, Command::Subscribe, &[("destination", "/topic/a")]).contains("already exists")
+    );
+    let by_destination = action(&mut core, Command::Unsubscribe, &[("destination", "/topic/a")]);
+    assert!(matches!(by_destination, Action::Unsubscribe(0)));
+    assert!(matches!(action(&mut core, Command::Unsubscribe, &[("id", "/topic/a")]), Action::Unsubscribe(1)));
+}
+
+#[test]
+fn what_a_subscription_asks_for() {
+    let mut core = core(Version::V1_2);
+    let ask = |core: &mut Core, id: &'static str, header: (&'static str, &'static str)| match action(
+        core,
+        Command::Subscribe,
+        &[("id", id), ("destination", "/queue/a"), header],
+    ) {
+        Action::Subscribe(_, subscription) => (subscription.ack(), subscription.prefetch().get()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ask(&mut core, "a", ("x", "")), (AckMode::Auto, 128));
+    assert_eq!(ask(&mut core, "b", ("ack", "client-individual")), (AckMode::ClientIndividual, 128));
+    assert_eq!(ask(&mut core, "c", ("prefetch-count", "7")).1, 7);
+    assert_eq!(ask(&mut core, "d", ("prefetch-count", "0")).1, 128);
+    assert_eq!(ask(&mut core, "e", ("prefetch-count", "9999")).1, 128);
+    for header in [("ack", "Auto"), ("ack", ""), ("prefetch-count", "-1"), ("prefetch-count", "x")] {
+        refused(&mut core, Command::Subscribe, &[("id", "f"), ("destination", "/queue/a"), header]);
+    }
+    let old = &mut super::tests::core(Version::V1_0);
+    let individual = [("destination", "/queue/a"), ("ack", "client-individual")];
+    assert!(refused(old, Command::Subscribe, &individual).contains("ack mode"));
+}
+
+#[test]
+fn subscriptions_are_bounded() {
+    let mut core = core_with(Version::V1_2, StompOptions::new().max_subscriptions(1));
+    subscribe(&mut core, "a");
+    let send = [("destination", "/app/a"), ("reply-to", "/temp-queue/a")];
+    assert!(refused(&mut core, Command::Send, &send).contains("max_subscriptions"));
+    let other = [("id", "b"), ("destination", "/queue/a")];
+    assert!(refused(&mut core, Command::Subscribe, &other).contains("max_subscriptions"));
+    action(&mut core, Command::Unsubscribe, &[("id", "a")]);
+    action(&mut core, Command::Subscribe, &other);
+}
+
+#[test]
+fn user_destinations_are_the_own_ones() {
+    let mut core = core(Version::V1_2);
+    let mut source = |destination| match action(
+        &mut core,
+        Command::Subscribe,
+        &[("id", destination), ("destination", destination)],
+    ) {
+        Action::Subscribe(source, _) => source,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(source("/user/queue/a"), Source::User("/queue/a".into()));
+    assert_eq!(source("/user/**"), Source::User("/**".into()));
+    assert_eq!(source("/topic/*"), Source::Destination("/topic/*".into()));
+    for destination in ["/user", "/user/", "/**", "/*/a", "/us?r/queue/a", "/reply-queue/x", "/temp-queue/x"]
+    {
+        let text = refused(&mut core, Command::Subscribe, &[("id", "x"), ("destination", destination)]);
+        assert!(text.contains("destination"), "{destination} {text}");
+    }
+}
+
+/// The header that names a message in each version.
+fn ack(core: &mut Core, id: &'static str) -> Result<Vec<Action>, Refusal> {
+    let headers: &[_] = match core.version {
+        Version::V1_0 => &[("message-id", id)],
+        Version::V1_1 => &[("message-id", id), ("subscription", "a")],
+        Version::V1_2 => &[("id", id), ("subscription", "other")],
+    };
+    take(core, frame(Command::Ack, headers))
+}
+
+#[test]
+fn an_ack_is_for_what_was_delivered() {
+    for version in Version::ALL {
+        let mut core = core(version);
+        let subscription = subscribe(&mut core, "a");
+        let id = subscription.next_id();
+        subscription.next_id();
+        let settled = ack(&mut core, "0-1").expect("accepted");
+        assert!(
+            matches!(&settled[..], [Action::Settle(it, Settlement::Accepted)] if *it == id),
+            "{settled:?}"
+        );
+        for never in ["0-0", "0-3", "1-1", "x", ""] {
+            let refusal = ack(&mut core, never).expect_err("refused");
+            assert_eq!(refusal.message, "unknown message", "{version} {never}");
+        }
+        action(&mut core, Command::Unsubscribe, &[("id", "a")]);
+        // It was given back.
+        assert!(matches!(ack(&mut core, "0-2").expect("accepted")[..], [Action::Nothing]));
+    }
+}
+
+#[test]
+fn an_ack_names_the_message_as_its_version_says() {
+    for (version, headers, missing) in [
+        (Version::V1_2, &[("message-id", "0-1"), ("subscription", "a")][..], "id"),
+        (Version::V1_1, &[("message-id", "0-1")], "subscription"),
+        (Version::V1_1, &[("id", "0-1"), ("subscription", "a")], "message-id"),
+        (Version::V1_0, &[("id", "0-1")], "message-id"),
+    ] {
+        let mut core = core(version);
+        subscribe(&mut core, "a").next_id();
+        let text = refused(&mut core, Command::Ack, headers);
+        assert!(text.contains(&format!("header {missing} is missing")), "{version} {text}");
+    }
+    let mut core = core(Version::V1_1);
+    subscribe(&mut core, "a").next_id();
+    subscribe(&mut core, "b").next_id();
+    let wrong = [("message-id", "0-1"), ("subscription", "b")];
+    assert!(refused(&mut core, Command::Ack, &wrong).contains("unknown message"));
+}
+
+#[test]
+fn a_nack_gives_back_or_drops() {
+    let mut core = core(Version::V1_2);
+    subscribe(&mut core, "a").next_id();
+    for (requeue, expected) in [("true", true), ("", true), ("false", false)] {
+        let headers = [("id", "0-1"), ("requeue", requeue)];
+        match action(&mut core, Command::Nack, &headers) {
+            Action::Settle(_, settlement) => {
+                assert_eq!(settlement, Settlement::Rejected { requeue: expected });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_commit_does_all_in_order() {
+    let mut core = core(Version::V1_2);
+    subscribe(&mut core, "a").next_id();
+    for command in [Command::Begin, Command::Commit, Command::Abort] {
+        assert!(refused(&mut core, command, &[]).contains("transaction is missing"));
+    }
+    let transaction = ("transaction", "t");
+    for command in [Command::Commit, Command::Abort] {
+        assert!(refused(&mut core, command, &[transaction]).contains("no such transaction"));
+    }
+    action(&mut core, Command::Begin, &[transaction]);
+    assert!(refused(&mut core, Command::Begin, &[transaction]).contains("already open"));
+    for (command, header) in [
+        (Command::Send, ("destination", "/app/a")),
+        (Command::Ack, ("id", "0-1")),
+        (Command::Send, ("destination", "/topic/a")),
+        (Command::Nack, ("id", "0-1")),
+    ] {
+        assert!(matches!(action(&mut core, command, &[header, transaction]), Action::Nothing));
+        let unknown = [header, ("transaction", "other")];
+        assert!(refused(&mut core, command, &unknown).contains("no such transaction"));
+    }
+    let Action::Commit(actions) = action(&mut core, Command::Commit, &[transaction]) else {
+        panic!("no commit")
+    };
+    assert!(
+        matches!(
+            &actions[..],
+            [Action::Handle { .. }, Action::Settle(..), Action::Publish(..), Action::Settle(..)]
+        ),
+        "{actions:?}"
+    );
+    let Action::Handle { frame, .. } = &actions[0] else { unreachable!() };
+    assert!(!frame.headers.contains("transaction"));
+}
+
+#[test]
+fn an_abort_drops_all() {
+    let mut core = core(Version::V1_2);
+    let transaction = ("transaction", "t");
+    action(&mut core, Command::Begin, &[transaction]);
+    action(&mut core, Command::Send, &[("destination", "/topic/a"), transaction]);
+    assert!(matches!(action(&mut core, Command::Abort, &[transaction]), Action::Nothing));
+    assert!(refused(&mut core, Command::Commit, &[transaction]).contains("no such transaction"));
+}
+
+#[test]
+fn the_bytes_of_a_transaction_are_bounded() {
+    let options = StompOptions::new().max_transaction_bytes(100);
+    let mut core = core_with(Version::V1_2, options);
+    action(&mut core, Command::Begin, &[("transaction", "t")]);
+    let mut send = frame(Command::Send, &[("destination", "/app/a"), ("transaction", "t")]);
+    send.body = Bytes::from(vec![b'x'; 60]);
+    take(&mut core, send.clone()).expect("accepted");
+    let refusal = take(&mut core, send).expect_err("refused");
+    assert!(refusal.details.contains("max_transaction_bytes"));
+}
+
+#[test]
+fn a_temporary_queue_has_another_name_for_others() {
+    let mut core = core(Version::V1_2);
+    let send = [("destination", "/app/ask"), ("reply-to", "/temp-queue/answers")];
+    let actions = take(&mut core, frame(Command::Send, &send)).expect("accepted");
+    let [Action::Subscribe(Source::Temporary(name), subscription), Action::Handle { frame: sent, .. }] =
+        &actions[..]
+    else {
+        panic!("{actions:?}");
+    };
+    assert!(name.starts_with(REPLY_PREFIX) && name.len() == REPLY_PREFIX.len() + 32, "{name}");
+    assert_eq!(sent.headers.get("reply-to"), Some(&**name));
+    assert_eq!(subscription.id(), Some("/temp-queue/answers"));
+    // The same queue again.
+    match action(&mut core, Command::Send, &send) {
+        Action::Handle { frame, .. } => assert_eq!(frame.headers.get("reply-to"), Some(&**name)),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        action(&mut core, Command::Unsubscribe, &[("id", "/temp-queue/answers")]),
+        Action::Unsubscribe(0)
+    ));
+    assert_eq!(take(&mut core, frame(Command::Send, &send)).expect("accepted").len(), 2);
+    // Other names are the application's own business.
+    let other = [("destination", "/app/ask"), ("reply-to", "/queue/a")];
+    assert!(matches!(action(&mut core, Command::Send, &other), Action::Handle { .. }));
+}
+
+#[test]
+fn a_second_connect_is_refused() {
+    let mut core = core(Version::V1_2);
+    for command in [Command::Connect, Command::Stomp] {
+        assert!(refused(&mut core, command, &[]).contains("already connected"));
+    }
+    assert!(matches!(action(&mut core, Command::Disconnect, &[]), Action::Disconnect));
+}

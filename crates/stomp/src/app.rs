@@ -1,0 +1,24 @@
+//! What all sessions of an application share.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::Broker,
+    events::Listeners,
+    handler::{Connector, Rule, Table},
+    messenger::Messenger,
+    options::StompOptions,
+    registry::Registry,
+};
+
+/// What all sessions of an application share.
+pub(crate) struct App<S> {
+    pub(crate) options: Arc<StompOptions>,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) messenger: Messenger,
+    pub(crate) handlers: Table<S>,
+    pub(crate) connector: Option<Connector<S>>,
+    pub(crate) rule: Option<Rule<S>>,
+    pub(crate) registry: Registry,
+    pub(crate) listeners: Listeners,
+}

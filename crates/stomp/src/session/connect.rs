@@ -1,0 +1,123 @@
+//! From the first byte to `CONNECTED`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::{Extensions, request::Parts};
+use stomp_codec::{Command, Decoder, Frame, Headers, Version};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    connection::Connection,
+    handle::{Session, text},
+    heart_beat::{HeartBeats, Offer},
+    refusal::Refusal,
+    slot::Slot,
+};
+use crate::{
+    app::App,
+    events::Event,
+    handler::{Context, Inbound, Login},
+    outbox::{Outbox, SessionId, Subscriber},
+};
+
+/// What `CONNECTED` says about this server.
+const SERVER: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// A session that has begun.
+pub(super) struct Connected {
+    pub(super) session: Session,
+    pub(super) slot: Slot,
+    pub(super) heart_beats: HeartBeats,
+    pub(super) expires_at: Option<Instant>,
+}
+
+/// Why no session has begun.
+pub(super) enum Failure {
+    Refused(Refusal),
+    /// The client has gone.
+    Lost,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Waits for `CONNECT` and answers it. What the client has sent behind it is left in `piece`.
+pub(super) async fn connect<S>(
+    app: &App<S>,
+    state: &S,
+    connection: &mut Connection,
+    opening: &mut Parts,
+    decoder: &mut Decoder,
+    piece: &mut Bytes,
+) -> Result<Connected, Failure> {
+    let first = timeout(app.options.connect_timeout, first_frame(connection, decoder, piece));
+    let frame = first.await.map_err(|_| {
+        Refusal::new("no CONNECT in time").details("No CONNECT has come within connect_timeout.")
+    })??;
+    if !matches!(frame.command, Command::Connect | Command::Stomp) {
+        let receipt = frame.headers.get_shared("receipt").cloned();
+        return Err(Refusal::new("not connected").receipt(receipt).into());
+    }
+    let version = version(&frame.headers)?;
+    let offer = match frame.headers.get("heart-beat") {
+        Some(header) => Offer::parse(header).ok_or_else(|| Refusal::new("invalid heart-beat"))?,
+        None => Offer::default(),
+    };
+    let heart_beats = HeartBeats::agree(offer, app.options.heart_beat, app.options.min_read_timeout);
+    let login = login(app, state, connection, opening, &frame).await?;
+    decoder.set_version(version);
+
+    let id = SessionId::random();
+    let (limits, link) = (app.options.outbox(), connection.link());
+    if heart_beats.send.is_some() {
+        link.stop_heartbeats();
+    }
+    let outbox = Arc::new(Outbox::new(id, login.user, version, connection.carriage(), limits, link));
+    let client = Subscriber::new(outbox.clone());
+    let session = Session::new(outbox.clone(), connection.peer_addr(), login.attributes);
+    // The broker knows the user before the client knows that it is connected.
+    let slot = Slot::new(app.broker.connect(client).await.map_err(Refusal::from)?);
+    app.registry.add(&session);
+    app.listeners.tell(&Event::Connected(session.clone()));
+    outbox.control(text(connected(&session, &heart_beats)));
+    Ok(Connected { session, slot, heart_beats, expires_at: login.expires_at })
+}
+
+async fn first_frame(
+    connection: &mut Connection,
+    decoder: &mut Decoder,
+    piece: &mut Bytes,
+) -> Result<Frame, Failure> {
+    loop {
+        *piece = connection.receive().await.ok_or(Failure::Lost)?;
+        if let Some(frame) = decoder.decode(piece).map_err(Refusal::from)? {
+            return Ok(frame);
+        }
+    }
+}
+
+fn version(headers: &Headers) -> Result<Version, Refusal> {
+    let Some(accepted) = headers.get("accept-version") else { return Ok(Version::V1_0) };
+    Version::newest(accepted).ok_or_else(|| {
+        Refusal::new("no common version")
+            .header("version", "1.0,1.1,1.2")
+            .details("This server speaks the versions 1.0, 1.1 and 1.2.")
+    })
+}
+
+fn connected(session: &Session, heart_beats: &HeartBeats) -> Bytes {
+    let mut frame = Frame::new(Command::Connected)
+        .header("version", session.version().as_str())
+        .header("session", session.id().to_string())
+        .header("server", SERVER)
+        .header("heart-beat", heart_beats.header());
+    if let Some(user) = session.user() {
+        frame.headers.append("user-name", user.clone());
+    }
+    frame.encode(session.version())
+}

@@ -1,0 +1,215 @@
+//! The task of a session: it reads frames, writes what waits and watches the clock.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use stomp_codec::Decoder;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{
+    connect::{Connected, Failure, connect},
+    connection::Connection,
+    handle::{Session, text},
+    heart_beat::HeartBeats,
+    pulse::Pulse,
+    rate::Rate,
+    refusal::Refusal,
+    slot::Slot,
+    work::Work,
+};
+use crate::{
+    app::App,
+    events::{DisconnectReason, Event},
+    outbox::End,
+};
+
+/// Close codes of RFC 6455, section 7.4.1.
+mod code {
+    pub(super) const NORMAL: u16 = 1000;
+    pub(super) const PROTOCOL_ERROR: u16 = 1002;
+    pub(super) const POLICY_VIOLATION: u16 = 1008;
+}
+
+/// Serves a connection until its end.
+pub(crate) async fn serve<S>(app: Arc<App<S>>, state: S, mut connection: Connection, mut opening: Parts)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let mut decoder =
+        Decoder::of_client(app.options.limits).lenient_escapes(app.options.lenient_escapes);
+    let mut piece = Bytes::new();
+    match connect(&app, &state, &mut connection, &mut opening, &mut decoder, &mut piece).await {
+        Ok(connected) => {
+            let Connected { session, slot, heart_beats, expires_at } = connected;
+            let guard = Guard { app: app.clone(), session, slot };
+            let work = Work::new(app, state, &guard.session, &guard.slot, opening);
+            let clock = Clock { pulse: Pulse::new(), heart_beats, expires_at };
+            futures_util::join!(
+                read(work, &guard.session, &clock.pulse, &mut connection, decoder, piece),
+                write(&guard),
+                clock.watch(&guard.session),
+            );
+        }
+        Err(Failure::Lost) => {}
+        Err(Failure::Refused(refusal)) => {
+            let link = connection.link();
+            let sending = link.send(text(refusal.encode(None)));
+            // Whether it arrives or not, the connection is closed.
+            let _ = timeout(app.options.connect_timeout, sending).await;
+            link.close(code::PROTOCOL_ERROR, "STOMP error");
+        }
+    }
+}
+
+/// Reads frames, one after the other, until the end.
+async fn read<S>(
+    mut work: Work<'_, S>,
+    session: &Session,
+    pulse: &Pulse,
+    connection: &mut Connection,
+    mut decoder: Decoder,
+    mut piece: Bytes,
+) where
+    S: Clone + Send + Sync + 'static,
+{
+    let outbox = session.outbox();
+    let mut rate = work.options().frame_rate.map(Rate::new);
+    loop {
+        loop {
+            let frame = match decoder.decode(&mut piece) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => return session.refuse(error.into()),
+            };
+            pulse.busy();
+            if let Some(rate) = &mut rate {
+                rate.take().await;
+            }
+            outbox.room().await;
+            if outbox.is_ended() {
+                return;
+            }
+            if let Err(refusal) = work.take(frame).await {
+                return session.refuse(refusal);
+            }
+            if outbox.is_ended() {
+                return;
+            }
+            pulse.heard();
+            // A piece may hold thousands of frames.
+            tokio::task::consume_budget().await;
+        }
+        tokio::select! {
+            biased;
+            () = outbox.ended() => return,
+            received = connection.receive() => match received {
+                Some(received) => piece = received,
+                None => {
+                    session.end(DisconnectReason::ConnectionLost(connection.close_reason()), None);
+                    return outbox.lost();
+                }
+            },
+        }
+        pulse.heard();
+    }
+}
+
+/// Writes what waits until the end, and closes the connection.
+async fn write(guard: &Guard<impl Sized>) {
+    let Guard { session, slot, .. } = guard;
+    let outbox = session.outbox();
+    let end = outbox
+        .pump(
+            |id| drop(slot.with(|connection| connection.written(id))),
+            || drop(slot.with(|connection| connection.has_room())),
+        )
+        .await;
+    if end == End::Overflow {
+        session.end(DisconnectReason::TooSlow, None);
+    }
+    match (end, session.end_reason()) {
+        (End::Lost, _) => {}
+        (End::Overflow, _) => outbox.close_link(code::POLICY_VIOLATION, "Client too slow"),
+        (End::Closing, Some(DisconnectReason::Client)) => outbox.close_link(code::NORMAL, "Normal closure"),
+        (End::Closing, _) => outbox.close_link(code::PROTOCOL_ERROR, "STOMP error"),
+    }
+    // A handler may still run, which nobody waits for.
+    guard.end();
+}
+
+/// What a session has to do at its time.
+struct Clock {
+    pulse: Pulse,
+    heart_beats: HeartBeats,
+    expires_at: Option<Instant>,
+}
+
+impl Clock {
+    /// Sends heart-beats and ends a session whose client is silent or whose login has expired, until the end.
+    async fn watch(&self, session: &Session) {
+        tokio::select! {
+            () = session.outbox().ended() => {}
+            (reason, refusal) = self.run(session) => session.end(reason, Some(refusal)),
+        }
+    }
+
+    async fn run(&self, session: &Session) -> (DisconnectReason, Refusal) {
+        let outbox = session.outbox();
+        // Half the interval is left for the way.
+        let half = self.heart_beats.send.map(|interval| interval / 2);
+        let mut last_beat = Instant::now();
+        loop {
+            let now = Instant::now();
+            let silent_at = self.heart_beats.read_timeout.map(|timeout| self.pulse.silent_since() + timeout);
+            if silent_at.is_some_and(|at| at <= now) {
+                let refusal = Refusal::new("no heart-beat").details("The client has promised heart-beats.");
+                return (DisconnectReason::HeartBeatTimeout, refusal);
+            }
+            if self.expires_at.is_some_and(|at| at <= now) {
+                return (DisconnectReason::Expired, Refusal::new("login expired"));
+            }
+            let beat_at = half.map(|half| outbox.last_progress().max(last_beat) + half);
+            if beat_at.is_some_and(|at| at <= now) {
+                // If something waits, the client reads slowly, and would read this no sooner.
+                outbox.beat();
+                last_beat = now;
+                continue;
+            }
+            match [silent_at, self.expires_at, beat_at].into_iter().flatten().min() {
+                Some(next) => sleep_until(next).await,
+                None => return std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Ends a session exactly once, also if its task is cancelled or panics.
+struct Guard<S> {
+    app: Arc<App<S>>,
+    session: Session,
+    slot: Slot,
+}
+
+impl<S> Guard<S> {
+    /// Ends the subscriptions and tells the application. Nothing happens if this has been done.
+    fn end(&self) {
+        if !self.slot.end() {
+            return;
+        }
+        self.session.end(DisconnectReason::Cancelled, None);
+        self.app.registry.remove(&self.session);
+        let subscriptions = std::mem::take(&mut *self.session.lock_subscriptions());
+        for subscription in subscriptions.into_values() {
+            self.app.listeners.tell(&Event::Unsubscribed(self.session.clone(), subscription));
+        }
+        let reason = self.session.end_reason().cloned().unwrap_or(DisconnectReason::Cancelled);
+        self.app.listeners.tell(&Event::Disconnected(self.session.clone(), reason));
+    }
+}
+
+impl<S> Drop for Guard<S> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
