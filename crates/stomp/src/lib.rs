@@ -11,6 +11,8 @@ pub mod outbox;
 mod outcome;
 mod registry;
 mod session;
+#[cfg(feature = "tcp")]
+mod stream;
 mod subscription;
 
 pub use self::options::{ClientSend, Denial, StompOptions};

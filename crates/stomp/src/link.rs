@@ -2,10 +2,15 @@
 
 use axum_sockjs::{Message as Piece, SendError, Sender};
 
+#[cfg(feature = "tcp")]
+use crate::stream::{Refused, StreamSender};
+
 /// The sending half of a connection.
 #[derive(Debug)]
 pub(crate) enum Link {
     SockJs(Sender),
+    #[cfg(feature = "tcp")]
+    Stream(StreamSender),
     #[cfg(test)]
     Test(test::TestLink),
 }
@@ -25,6 +30,11 @@ impl Link {
                 SendError::Full(piece) => LinkError::Full(piece),
                 _ => LinkError::Closed,
             }),
+            #[cfg(feature = "tcp")]
+            Self::Stream(sender) => sender.try_send(piece).map_err(|refused| match refused {
+                Refused::Full(piece) => LinkError::Full(piece),
+                Refused::Closed => LinkError::Closed,
+            }),
             #[cfg(test)]
             Self::Test(link) => link.try_send(piece),
         }
@@ -34,6 +44,8 @@ impl Link {
     pub(crate) fn stop_heartbeats(&self) {
         match self {
             Self::SockJs(sender) => sender.set_heartbeat(None),
+            #[cfg(feature = "tcp")]
+            Self::Stream(_) => {}
             #[cfg(test)]
             Self::Test(_) => {}
         }
@@ -44,6 +56,8 @@ impl Link {
     pub(crate) fn close(&self, code: u16, reason: &'static str) {
         match self {
             Self::SockJs(sender) => sender.close(code, reason),
+            #[cfg(feature = "tcp")]
+            Self::Stream(sender) => sender.close(),
             #[cfg(test)]
             Self::Test(link) => link.close(),
         }
@@ -53,6 +67,8 @@ impl Link {
     pub(crate) async fn send(&self, piece: Piece) -> bool {
         match self {
             Self::SockJs(sender) => sender.send(piece).await.is_ok(),
+            #[cfg(feature = "tcp")]
+            Self::Stream(sender) => sender.send(piece).await,
             #[cfg(test)]
             Self::Test(link) => link.send(piece).await,
         }

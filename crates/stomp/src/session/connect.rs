@@ -94,7 +94,7 @@ async fn first_frame(
     piece: &mut Bytes,
 ) -> Result<Frame, Failure> {
     loop {
-        *piece = connection.receive().await.ok_or(Failure::Lost)?;
+        *piece = connection.receive().await.map_err(|_| Failure::Lost)?;
         if let Some(frame) = decoder.decode(piece).map_err(Refusal::from)? {
             return Ok(frame);
         }

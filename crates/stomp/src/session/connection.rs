@@ -1,17 +1,24 @@
-//! The connection below a session: a SockJS session, or a WebSocket.
+//! The connection below a session: a SockJS session, a WebSocket or a stream.
 
 use std::net::SocketAddr;
 
-use axum_sockjs::{CloseReason, Transport};
+use axum_sockjs::Transport;
 use bytes::Bytes;
 
 use super::pieces::Surrogates;
-use crate::{link::Link, message::Carriage};
+#[cfg(feature = "tcp")]
+use crate::stream::{Received, Stream};
+use crate::{events::DisconnectReason, link::Link, message::Carriage};
 
-/// The receiving half of a connection, and its end.
+/// The receiving half of a connection.
 #[derive(Debug)]
 pub(crate) enum Connection {
-    SockJs { session: axum_sockjs::Session, surrogates: Surrogates },
+    SockJs {
+        session: axum_sockjs::Session,
+        surrogates: Surrogates,
+    },
+    #[cfg(feature = "tcp")]
+    Stream(Stream),
 }
 
 impl Connection {
@@ -20,41 +27,64 @@ impl Connection {
     }
 
     /// The sending half.
-    pub(crate) fn link(&self) -> Link {
+    pub(super) fn link(&self) -> Link {
         match self {
             Self::SockJs { session, .. } => Link::SockJs(session.sender()),
+            #[cfg(feature = "tcp")]
+            Self::Stream(stream) => Link::Stream(stream.sender()),
         }
     }
 
-    pub(crate) fn carriage(&self) -> Carriage {
+    pub(super) fn carriage(&self) -> Carriage {
         match self {
-            Self::SockJs { session, .. } if session.transport() == Transport::RawWebSocket => Carriage::Any,
-            Self::SockJs { .. } => Carriage::Text,
+            Self::SockJs { session, .. } if session.transport() != Transport::RawWebSocket => Carriage::Text,
+            _ => Carriage::Any,
         }
     }
 
-    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::SockJs { session, .. } => session.peer_addr(),
+            #[cfg(feature = "tcp")]
+            Self::Stream(stream) => stream.peer_addr(),
         }
     }
 
-    /// Receives some bytes. `None` is the end.
+    /// Receives some bytes, or why there are no more.
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(super) async fn receive(&mut self) -> Option<Bytes> {
+    pub(super) async fn receive(&mut self) -> Result<Bytes, DisconnectReason> {
         match self {
-            Self::SockJs { session, surrogates } => {
-                session.recv().await.map(|message| surrogates.join(&message))
-            }
+            Self::SockJs { session, surrogates } => match session.recv().await {
+                Some(message) => Ok(surrogates.join(&message)),
+                None => Err(DisconnectReason::ConnectionLost(session.close_reason())),
+            },
+            #[cfg(feature = "tcp")]
+            Self::Stream(stream) => match stream.receive().await {
+                Received::Bytes(bytes) => Ok(bytes),
+                Received::End => Err(DisconnectReason::ConnectionLost(None)),
+                Received::Shutdown => Err(DisconnectReason::Server),
+            },
         }
     }
 
-    /// Why it has ended.
-    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+    /// Ends the connection. What was handed over arrives, also where the client still sends.
+    pub(super) async fn finish(self) {
         match self {
-            Self::SockJs { session, .. } => session.close_reason(),
+            // The server below does it.
+            Self::SockJs { .. } => {}
+            #[cfg(feature = "tcp")]
+            Self::Stream(stream) => stream.finish().await,
+        }
+    }
+
+    /// The value of a type that the endpoint below has found out about the client.
+    pub(super) fn identity<T: 'static>(&self) -> Option<&T> {
+        match self {
+            Self::SockJs { session, .. } => session.identity(),
+            #[cfg(feature = "tcp")]
+            Self::Stream(_) => None,
         }
     }
 }

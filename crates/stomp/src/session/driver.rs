@@ -60,6 +60,7 @@ where
             link.close(code::PROTOCOL_ERROR, "STOMP error");
         }
     }
+    connection.finish().await;
 }
 
 /// Reads frames, one after the other, until the end.
@@ -104,9 +105,10 @@ async fn read<S>(
             biased;
             () = outbox.ended() => return,
             received = connection.receive() => match received {
-                Some(received) => piece = received,
-                None => {
-                    session.end(DisconnectReason::ConnectionLost(connection.close_reason()), None);
+                Ok(received) => piece = received,
+                Err(DisconnectReason::Server) => return session.close("the server is shutting down"),
+                Err(reason) => {
+                    session.end(reason, None);
                     return outbox.lost();
                 }
             },
