@@ -1,5 +1,6 @@
 //! STOMP for axum.
 
+mod app;
 pub mod broker;
 mod events;
 mod handler;
@@ -9,14 +10,28 @@ mod messenger;
 mod options;
 pub mod outbox;
 mod outcome;
+mod payload;
 mod registry;
 mod session;
+mod stomp;
 #[cfg(feature = "tcp")]
 mod stream;
 mod subscription;
 
+pub use self::events::{DisconnectReason, Event};
+pub use self::handler::{
+    Access, Body, Context, Credentials, Decision, Destination, ErrorKind, Failed, FromMessage, Function,
+    Handler, HandlerError, IntoAnswer, IntoDecision, IntoLogin, IntoReplies, Login, OnError,
+    OptionalFromMessage, Path, Rejection, Replies, Routes, SendTo, SendToUser, User, ViaFrame, ViaRequest,
+};
 pub use self::options::{ClientSend, Denial, StompOptions};
+pub use self::payload::{Encoded, Payload, WithHeaders};
 pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription, UnknownAckMode};
 pub use self::{
-    handler::Context, message::Message, messenger::Messenger, outcome::Outcome, session::Session,
+    message::Message,
+    messenger::{Messenger, SendError},
+    outcome::Outcome,
+    registry::Registry,
+    session::Session,
+    stomp::Stomp,
 };

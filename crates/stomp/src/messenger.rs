@@ -1,25 +1,198 @@
 //! Sending from anywhere.
+//!
+//! Imports: `broker`, `message`, `outbox`, `outcome`, `payload`.
 
-use std::{fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
-use crate::broker::Broker;
+use axum::BoxError;
+use bytestring::ByteString;
+
+use crate::{
+    broker::{Broker, BrokerError, Published, Target},
+    message::Message,
+    outbox::SessionId,
+    outcome::Outcome,
+    payload::Payload,
+};
 
 /// Sends messages to destinations and users, from anywhere.
 ///
-/// Clones send to the same clients.
+/// Clones send to the same clients. A handler may have it as an [argument](crate::FromMessage).
+///
+/// Each method has sent the message when it returns, in the order of the calls: what it returns is awaited by whoever wants
+/// to know that the broker has accepted the message, and may be dropped. Nobody there is no error.
+///
+/// ```
+/// # use axum::Json;
+/// # use axum_stomp::{Messenger, Payload, SendError};
+/// async fn tick(messenger: Messenger, price: u32) -> Result<(), SendError> {
+///     messenger.send("/topic/prices", Json(price)).await?;
+///     messenger.send_to_user("anna", "/queue/news", "sold".with_header("priority", "9")).await?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Messenger {
     broker: Arc<dyn Broker>,
+    user_prefix: ByteString,
 }
 
 impl Messenger {
-    pub(crate) fn new(broker: Arc<dyn Broker>) -> Self {
-        Self { broker }
+    /// `user_prefix` has no slash at its end, such as `/user`.
+    pub(crate) fn new(broker: Arc<dyn Broker>, user_prefix: ByteString) -> Self {
+        Self { broker, user_prefix }
+    }
+
+    /// Sends to all who have subscribed to a destination of a broker, such as `/topic/prices`.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send(
+        &self,
+        destination: impl Into<ByteString>,
+        payload: impl Payload,
+    ) -> Outcome<Result<Published, SendError>> {
+        let destination = destination.into();
+        self.encode_and_publish(destination.clone(), Target::Destination(destination), payload)
+    }
+
+    /// Sends to all sessions of a user that have subscribed to a destination of his: for `/queue/news` they have subscribed
+    /// to `/user/queue/news`, which is the `destination` that they see.
+    ///
+    /// For a session without a user, its id is the name.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_to_user(
+        &self,
+        name: impl Into<ByteString>,
+        destination: impl Into<ByteString>,
+        payload: impl Payload,
+    ) -> Outcome<Result<Published, SendError>> {
+        let (name, destination) = (name.into(), destination.into());
+        self.encode_and_publish(self.shown(&destination), Target::User { name, destination }, payload)
+    }
+
+    /// Sends to one session, if it has subscribed to that destination of its user: for `/queue/news` to
+    /// `/user/queue/news`.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_to_session(
+        &self,
+        id: SessionId,
+        destination: impl Into<ByteString>,
+        payload: impl Payload,
+    ) -> Outcome<Result<Published, SendError>> {
+        let destination = destination.into();
+        self.encode_and_publish(self.shown(&destination), Target::Session { id, destination }, payload)
+    }
+
+    /// Sends a message that has been made before: one that many get need not be made for each.
+    ///
+    /// The `destination` that clients see is that of the message, whatever the target is.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use axum_stomp::{Message, Messenger, broker::Target};
+    /// # use stomp_codec::Headers;
+    /// fn tell(messenger: &Messenger, names: Vec<String>) {
+    ///     let message = Arc::new(Message::new("/user/queue/news", &Headers::new(), "sold"));
+    ///     for name in names {
+    ///         let target = Target::User { name: name.into(), destination: "/queue/news".into() };
+    ///         messenger.publish(target, message.clone());
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn publish(
+        &self,
+        target: Target,
+        message: impl Into<Arc<Message>>,
+    ) -> Outcome<Result<Published, SendError>> {
+        if let Err(error) = self.check(&target) {
+            return Outcome::ready(Err(error));
+        }
+        self.broker.publish(target, message.into()).map(|result| result.map_err(SendError::Broker))
+    }
+
+    fn encode_and_publish(
+        &self,
+        shown: ByteString,
+        target: Target,
+        payload: impl Payload,
+    ) -> Outcome<Result<Published, SendError>> {
+        match payload.encode() {
+            Ok(encoded) => self.publish(target, Message::new(shown, &encoded.headers, encoded.body)),
+            Err(error) => Outcome::ready(Err(SendError::Payload(error))),
+        }
+    }
+
+    /// What the subscribers of a user's destination see.
+    fn shown(&self, destination: &str) -> ByteString {
+        format!("{}{destination}", self.user_prefix).into()
+    }
+
+    fn check(&self, target: &Target) -> Result<(), SendError> {
+        match target {
+            Target::Destination(destination) if self.broker.has(destination) => Ok(()),
+            Target::Destination(destination) => Err(SendError::NotServed(destination.clone())),
+            Target::User { destination, .. } | Target::Session { destination, .. } => {
+                let within = destination.strip_prefix(&*self.user_prefix);
+                if !destination.starts_with('/') || within.is_some_and(|rest| rest.starts_with('/')) {
+                    return Err(SendError::NotOfUser(destination.clone()));
+                }
+                Ok(())
+            }
+        }
     }
 }
 
 impl fmt::Debug for Messenger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Messenger").finish_non_exhaustive()
+    }
+}
+
+/// Why a message has not been sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The payload cannot be serialised.
+    Payload(BoxError),
+    /// No broker serves this destination.
+    NotServed(ByteString),
+    /// The destination of a user's is to be given without the prefix: `/queue/news`, and not `/user/queue/news`.
+    NotOfUser(ByteString),
+    /// The broker has refused it, or cannot be reached.
+    Broker(BrokerError),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Payload(_) => f.write_str("the payload cannot be serialised"),
+            Self::NotServed(destination) => write!(
+                f,
+                "no broker serves {destination:?}: to send to a user, call `send_to_user`; handlers are no destinations"
+            ),
+            Self::NotOfUser(destination) => write!(
+                f,
+                "{destination:?} is not a user's destination without the prefix, such as \"/queue/news\""
+            ),
+            Self::Broker(_) => f.write_str("the broker has not accepted the message"),
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Payload(error) => Some(&**error),
+            Self::Broker(error) => Some(error),
+            Self::NotServed(_) | Self::NotOfUser(_) => None,
+        }
     }
 }

@@ -33,6 +33,26 @@ impl<T> Outcome<T> {
     pub fn later(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self(State::Later(Box::pin(future)))
     }
+
+    /// The result if it is there, and otherwise what it can be awaited by.
+    ///
+    /// # Errors
+    /// If the result comes later.
+    pub fn now(self) -> Result<T, Self> {
+        match self.0 {
+            State::Ready(Some(value)) => Ok(value),
+            other => Err(Self(other)),
+        }
+    }
+}
+
+impl<T: Send + 'static> Outcome<T> {
+    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U + Send + 'static) -> Outcome<U> {
+        Outcome(match self.0 {
+            State::Ready(value) => State::Ready(value.map(map)),
+            State::Later(future) => State::Later(Box::pin(async { map(future.await) })),
+        })
+    }
 }
 
 impl<T: Unpin> Future for Outcome<T> {

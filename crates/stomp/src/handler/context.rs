@@ -9,14 +9,67 @@ use stomp_codec::{Command, Headers};
 
 use crate::{messenger::Messenger, session::Session};
 
-/// What a handler is called for: a frame, and the session that it came in.
+/// What a function of the application's is called for: a frame, and where it came from.
+///
+/// [`FromMessage`](crate::FromMessage) reads it.
 #[derive(Debug)]
 pub struct Context<'a> {
     pub(crate) frame: &'a Inbound,
-    pub(crate) session: &'a Session,
+    /// `None` in `on_connect`, which runs before the session begins.
+    pub(crate) session: Option<&'a Session>,
     pub(crate) messenger: &'a Messenger,
     /// The request that opened the connection. Extractors may change it, as axum's do.
     pub(crate) opening: &'a mut Parts,
+}
+
+impl Context<'_> {
+    /// The command of the frame: `SEND`, `SUBSCRIBE`, or in `on_connect` `CONNECT` or `STOMP`.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        self.frame.command
+    }
+
+    /// The destination as the client has sent it, with the prefix; empty in `on_connect`.
+    #[must_use]
+    pub fn destination(&self) -> &ByteString {
+        &self.frame.destination
+    }
+
+    /// The path that the handler was registered with, such as `/chat/{room}`; empty for functions that have none.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        &self.frame.route
+    }
+
+    /// The headers of the frame, decoded. In `on_connect` the `passcode` is among them.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.frame.headers
+    }
+
+    /// The body of the frame.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.frame.body
+    }
+
+    /// The session, which there is not yet in `on_connect`.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.session
+    }
+
+    /// Sends messages.
+    #[must_use]
+    pub fn messenger(&self) -> &Messenger {
+        self.messenger
+    }
+
+    /// The request that opened the connection, for axum's extractors. What they change, later ones see.
+    #[must_use]
+    pub fn opening(&mut self) -> &mut Parts {
+        self.opening
+    }
 }
 
 /// A frame on its way to a handler.

@@ -1,5 +1,48 @@
 //! Functions of the application's: extractors in, replies out.
+//!
+//! A function is called with a [`Context`], from which each of its arguments is made
+//! ([`FromMessage`](extract::FromMessage)); what it returns is turned into what the session does. [`routes`] finds the
+//! function for a destination, and erases its type.
+//!
+//! Imports: `message`, `messenger`, `payload`, `session`.
 
+mod access;
+mod body;
+mod connect;
 mod context;
+mod erased;
+mod error;
+mod extract;
+mod extractors;
+mod function;
+mod on_error;
+mod path;
+mod rejection;
+mod reply;
+mod routes;
+mod seal;
 
-pub use self::context::Context;
+#[allow(unused_imports, reason = "for the session")]
+pub(crate) use self::{
+    access::Rule,
+    connect::{Connector, Expiry},
+    context::Inbound,
+    erased::ErasedHandler,
+    reply::{Reply, ReplyTarget},
+    routes::{Matched, Table},
+};
+pub use self::{
+    access::{Access, Decision, IntoDecision},
+    body::Body,
+    connect::{Credentials, IntoLogin, Login},
+    context::Context,
+    error::{ErrorKind, HandlerError},
+    extract::{FromMessage, OptionalFromMessage, ViaFrame, ViaRequest},
+    extractors::{Destination, User},
+    function::{Function, Handler},
+    on_error::{Failed, OnError},
+    path::Path,
+    rejection::Rejection,
+    reply::{IntoAnswer, IntoReplies, Replies, SendTo, SendToUser},
+    routes::Routes,
+};

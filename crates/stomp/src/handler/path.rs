@@ -1,0 +1,319 @@
+//! The parameters of a destination.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use bytestring::ByteString;
+use serde::{
+    Deserializer,
+    de::{
+        self, DeserializeOwned, IntoDeserializer, Visitor,
+        value::{MapDeserializer, SeqDeserializer, StrDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+
+use super::{context::Context, extract::FromMessage, rejection::Rejection};
+
+/// The parameters of the destination, as axum's `Path` has those of a URL.
+///
+/// For a handler of `/chat/{room}/{line}`: a tuple in the order of the path, a struct or a map by their names; and for one
+/// parameter also the value alone. Values are strings, characters, numbers, booleans, unit variants of enums, `Option`s and
+/// newtypes of these, or what else deserializes from them.
+///
+/// ```
+/// # use axum_stomp::{Path, Routes};
+/// # use serde::Deserialize;
+/// #[derive(Deserialize)]
+/// struct Place {
+///     room: String,
+///     line: u32,
+/// }
+///
+/// async fn edit(Path(place): Path<Place>) {}
+/// async fn delete(Path((room, line)): Path<(String, u32)>) {}
+///
+/// let routes: Routes<()> = Routes::new()
+///     .message("/edit/{room}/{line}", edit)
+///     .message("/delete/{room}/{line}", delete);
+/// ```
+///
+/// Destinations are plain text and no URLs: nothing is decoded, and `%2F` stays as it is.
+///
+/// Rejected with "the destination's parameter `line` is not `u32`", or "the parameters of the destination are not what is
+/// expected". If the number or the names of the parameters are others than the path of the handler has, that is no fault of
+/// the client's, as is a `Path` where there is no path: in `on_connect` and in rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromMessage<S> for Path<T> {
+    type Rejection = Rejection;
+
+    async fn from_message(context: &mut Context<'_>, _: &S) -> Result<Self, Rejection> {
+        T::deserialize(Params(&context.frame.params)).map(Self).map_err(|error| {
+            let text = match &error {
+                Mismatch::Parse { name, expected } => {
+                    format!("the destination's parameter `{name}` is not `{expected}`")
+                }
+                Mismatch::Count { .. } | Mismatch::Missing(_) => {
+                    return Rejection::fault(format!("{error} (the path is \"{}\")", context.route()));
+                }
+                Mismatch::Custom(_) => {
+                    "the parameters of the destination are not what is expected".to_owned()
+                }
+            };
+            Rejection::new(text).with_source(error)
+        })
+    }
+}
+
+/// A value that is the whole of a text.
+pub(super) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Rejection> {
+    T::deserialize(Value { name: "", text }).map_err(|error| {
+        let text = match &error {
+            Mismatch::Parse { expected, .. } => format!("the text of the body is not `{expected}`"),
+            _ => "the text of the body is not what is expected".to_owned(),
+        };
+        Rejection::new(text).with_source(error)
+    })
+}
+
+/// Why parameters do not fit a type.
+#[derive(Debug)]
+enum Mismatch {
+    Parse { name: String, expected: &'static str },
+    Count { expected: usize, actual: usize },
+    Missing(&'static str),
+    Custom(String),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parse { expected, .. } => write!(f, "not `{expected}`"),
+            Self::Count { expected, actual } => {
+                write!(f, "Path is of {expected} parameters, and the destination has {actual}")
+            }
+            Self::Missing(name) => write!(f, "the destination has no parameter `{name}`"),
+            Self::Custom(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Error for Mismatch {}
+
+impl de::Error for Mismatch {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::Custom(text.to_string())
+    }
+
+    fn missing_field(name: &'static str) -> Self {
+        Self::Missing(name)
+    }
+}
+
+/// All parameters.
+#[derive(Clone, Copy)]
+struct Params<'de>(&'de [(Arc<str>, ByteString)]);
+
+impl<'de> Params<'de> {
+    fn values(self) -> impl Iterator<Item = Value<'de>> {
+        self.0.iter().map(|(name, text)| Value { name, text })
+    }
+
+    fn expect(self, expected: usize) -> Result<Self, Mismatch> {
+        let actual = self.0.len();
+        if actual == expected { Ok(self) } else { Err(Mismatch::Count { expected, actual }) }
+    }
+
+    fn only(self) -> Result<Value<'de>, Mismatch> {
+        let mut values = self.expect(1)?.values();
+        values.next().ok_or(Mismatch::Count { expected: 1, actual: 0 })
+    }
+}
+
+/// Methods for what is one value: the only parameter.
+macro_rules! of_the_only {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+            self.only()?.$method(visitor)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Params<'de> {
+    type Error = Mismatch;
+
+    of_the_only! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32
+        deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
+        deserialize_byte_buf deserialize_identifier deserialize_any
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_seq(SeqDeserializer::new(self.values()))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
+        self.expect(len)?.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_map(MapDeserializer::new(self.values().map(|value| (value.name, value))))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.only()?.deserialize_enum(name, variants, visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+}
+
+/// The value of one parameter, or a whole text.
+#[derive(Clone, Copy)]
+struct Value<'de> {
+    name: &'de str,
+    text: &'de str,
+}
+
+impl<'de> IntoDeserializer<'de, Mismatch> for Value<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// Methods for what is parsed from text.
+macro_rules! parsed {
+    ($($method:ident $visit:ident $type:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+            let parsed = self.text.parse::<$type>();
+            visitor.$visit(parsed.map_err(|_| Mismatch::Parse {
+                name: self.name.to_owned(),
+                expected: stringify!($type),
+            })?)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Value<'de> {
+    type Error = Mismatch;
+
+    parsed! {
+        deserialize_bool visit_bool bool
+        deserialize_i8 visit_i8 i8
+        deserialize_i16 visit_i16 i16
+        deserialize_i32 visit_i32 i32
+        deserialize_i64 visit_i64 i64
+        deserialize_i128 visit_i128 i128
+        deserialize_u8 visit_u8 u8
+        deserialize_u16 visit_u16 u16
+        deserialize_u32 visit_u32 u32
+        deserialize_u64 visit_u64 u64
+        deserialize_u128 visit_u128 u128
+        deserialize_f32 visit_f32 f32
+        deserialize_f64 visit_f64 f64
+        deserialize_char visit_char char
+    }
+
+    forward_to_deserialize_any! { str string identifier seq tuple tuple_struct map struct }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_borrowed_str(self.text)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_borrowed_bytes(self.text.as_bytes())
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_enum(StrDeserializer::new(self.text))
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+}
