@@ -107,6 +107,41 @@ impl Message {
         self.destination.len() + headers + self.body.len()
     }
 
+    /// Copies the message, for whoever keeps it: what was read from a connection may share a buffer with much else.
+    pub(crate) fn detached(&self) -> Self {
+        // One allocation for all text.
+        let mut text = String::with_capacity(self.size());
+        text.push_str(&self.destination);
+        for (name, value) in self.headers.iter() {
+            text.push_str(name);
+            text.push_str(value);
+        }
+        let text = ByteString::from(text);
+        let mut rest = &*text;
+        let mut take = |length: usize| {
+            let (taken, behind) = rest.split_at(length);
+            rest = behind;
+            text.slice_ref(taken)
+        };
+        let destination = take(self.destination.len());
+        let headers =
+            self.headers.iter().map(|(name, value)| (take(name.len()), take(value.len()))).collect();
+        Self {
+            destination,
+            headers,
+            body: Bytes::copy_from_slice(&self.body),
+            is_plain: self.is_plain,
+            tails: Default::default(),
+            text_tails: Default::default(),
+        }
+    }
+
+    /// Drops what has been encoded, of a message that is kept after its delivery.
+    pub(crate) fn forget_encoded(&mut self) {
+        self.tails = Default::default();
+        self.text_tails = Default::default();
+    }
+
     /// The end of the frame that all subscribers get alike.
     pub(crate) fn tail(&self, version: Version, carriage: Carriage) -> &Piece {
         let slot = if self.is_plain { 0 } else { version as usize };
@@ -188,6 +223,20 @@ mod tests {
         {
             assert_eq!(tail(&message, version, Carriage::Any).1, format!("{head}{line}\n\n\0"), "{version}");
         }
+    }
+
+    #[test]
+    fn a_copy_says_the_same_and_shares_nothing() {
+        let message = message(&[("a", "b:c"), ("é", ""), ("x", "y")], b"\xffbody");
+        let mut copy = message.detached();
+        for version in [Version::V1_0, Version::V1_2] {
+            assert_eq!(tail(&copy, version, Carriage::Text), tail(&message, version, Carriage::Text));
+        }
+        assert_ne!(copy.body().as_ptr(), message.body().as_ptr());
+        assert_ne!(copy.destination().as_ptr(), message.destination().as_ptr());
+        assert_eq!(copy.headers(), message.headers());
+        copy.forget_encoded();
+        assert!(copy.text_tails.iter().all(|tail| tail.get().is_none()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytestring::ByteString;
@@ -12,12 +12,26 @@ use super::{
     topic::{Place, Topic},
     trie::Trie,
 };
-use crate::{broker::Published, message::Message, outbox::Subscriber, subscription::Subscription};
+use crate::{
+    broker::{BrokerError, Published},
+    message::Message,
+    outbox::Subscriber,
+    subscription::Subscription,
+};
+
+/// What bounds the work of a publish.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TopicLimits {
+    pub(super) patterns: usize,
+    pub(super) pattern_bytes: usize,
+    pub(super) segments: usize,
+}
 
 /// All topics that somebody has subscribed to.
 #[derive(Debug)]
 pub(super) struct Topics {
     separator: char,
+    limits: TopicLimits,
     state: RwLock<State>,
 }
 
@@ -25,6 +39,8 @@ pub(super) struct Topics {
 struct State {
     exact: HashMap<ByteString, Arc<Topic>>,
     patterns: Trie<Arc<Topic>>,
+    /// How many patterns there are.
+    pattern_count: usize,
 }
 
 /// A subscription's place in a topic.
@@ -35,35 +51,73 @@ pub(super) struct Membership {
     place: Place,
 }
 
+/// The segments of a pattern; `None` for a destination without wildcards.
+pub(super) fn pattern(destination: &str, separator: char) -> Option<Vec<Segment>> {
+    let segments: Vec<_> = destination.split(separator).map(Segment::new).collect();
+    (!segments.iter().all(Segment::is_exact)).then_some(segments)
+}
+
 impl Topics {
-    pub(super) fn new(separator: char) -> Self {
-        Self { separator, state: RwLock::default() }
+    pub(super) fn new(separator: char, limits: TopicLimits) -> Self {
+        Self { separator, limits, state: RwLock::default() }
     }
 
-    /// The segments of a pattern; `None` for a destination without wildcards.
-    fn pattern(&self, destination: &str) -> Option<Vec<Segment>> {
-        let segments: Vec<_> = destination.split(self.separator).map(Segment::new).collect();
-        (!segments.iter().all(Segment::is_exact)).then_some(segments)
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn join(&self, subscriber: Subscriber, subscription: Arc<Subscription>) -> Membership {
-        let destination = ByteString::from(subscription.destination());
-        let pattern = self.pattern(&destination);
-        // A topic is removed under the lock for writing, so one that is found here stays until it has this member.
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if let (None, Some(topic)) = (&pattern, state.exact.get(&destination)) {
-            let (topic, place) = (topic.clone(), topic.join(subscriber, subscription));
-            return Membership { destination, topic, place };
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, destination: &str) -> Result<(), BrokerError> {
+        if destination.split(self.separator).nth(self.limits.segments).is_some() {
+            return Err(BrokerError::LimitExceeded("max_segments"));
         }
-        drop(state);
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let topic = match pattern {
-            Some(pattern) => state.patterns.get_or_insert_with(&pattern, Arc::default),
-            None => state.exact.entry(destination.clone()).or_default(),
+        Ok(())
+    }
+
+    /// Adds a subscription to what `destination` names or matches.
+    pub(super) fn join(
+        &self,
+        destination: &str,
+        subscriber: Subscriber,
+        subscription: Arc<Subscription>,
+    ) -> Result<Membership, BrokerError> {
+        self.check(destination)?;
+        let pattern = pattern(destination, self.separator);
+        if pattern.is_some() && destination.len() > self.limits.pattern_bytes {
+            return Err(BrokerError::LimitExceeded("max_pattern_bytes"));
+        }
+        // A copy: it may be a part of a large buffer.
+        let destination = ByteString::from(destination);
+        let find = |state: &State| match &pattern {
+            Some(pattern) => state.patterns.get(pattern).cloned(),
+            None => state.exact.get(&destination).cloned(),
         };
-        let topic = topic.clone();
+        {
+            // A topic is removed under the lock for writing, so one that is found here stays until it has this member.
+            let state = self.read();
+            if let Some(topic) = find(&state) {
+                let place = topic.join(subscriber, subscription);
+                return Ok(Membership { destination, topic, place });
+            }
+        }
+        let mut state = self.write();
+        // Another one may have added it in between.
+        let topic = match (find(&state), &pattern) {
+            (Some(topic), _) => topic,
+            (None, Some(_)) if state.pattern_count >= self.limits.patterns => {
+                return Err(BrokerError::LimitExceeded("max_patterns"));
+            }
+            (None, Some(pattern)) => {
+                state.pattern_count += 1;
+                state.patterns.get_or_insert_with(pattern, Arc::default).clone()
+            }
+            (None, None) => state.exact.entry(destination.clone()).or_default().clone(),
+        };
         let place = topic.join(subscriber, subscription);
-        Membership { destination, topic, place }
+        Ok(Membership { destination, topic, place })
     }
 
     pub(super) fn leave(&self, membership: &Membership) {
@@ -71,9 +125,16 @@ impl Topics {
         if !membership.topic.is_empty() {
             return;
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        match self.pattern(&membership.destination) {
-            Some(pattern) => state.patterns.remove_if(&pattern, |topic| topic.is_empty()),
+        let mut state = self.write();
+        match pattern(&membership.destination, self.separator) {
+            Some(pattern) => {
+                let mut is_removed = false;
+                state.patterns.remove_if(&pattern, |topic| {
+                    is_removed = topic.is_empty();
+                    is_removed
+                });
+                state.pattern_count -= usize::from(is_removed);
+            }
             None => {
                 if state.exact.get(&membership.destination).is_some_and(|topic| topic.is_empty()) {
                     state.exact.remove(&membership.destination);
@@ -82,13 +143,15 @@ impl Topics {
         }
     }
 
-    pub(super) fn publish(&self, message: &Message) -> Published {
+    /// Delivers a message to all subscriptions that `destination`, which is plain text, is for.
+    pub(super) fn publish(&self, destination: &str, message: &Message) -> Result<Published, BrokerError> {
+        self.check(destination)?;
         let mut topics = Vec::new();
         {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            topics.extend(state.exact.get(message.destination()).cloned());
+            let state = self.read();
+            topics.extend(state.exact.get(destination).cloned());
             if !state.patterns.is_empty() {
-                let segments: Vec<_> = message.destination().split(self.separator).collect();
+                let segments: Vec<_> = destination.split(self.separator).collect();
                 state.patterns.matching(&segments, |topic| topics.push(topic.clone()));
             }
         }
@@ -98,6 +161,12 @@ impl Topics {
             published.delivered += each.delivered;
             published.dropped += each.dropped;
         }
-        published
+        Ok(published)
+    }
+
+    /// How many destinations and how many patterns somebody has subscribed to.
+    pub(super) fn len(&self) -> (usize, usize) {
+        let state = self.read();
+        (state.exact.len(), state.pattern_count)
     }
 }

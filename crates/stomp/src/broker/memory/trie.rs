@@ -37,6 +37,11 @@ impl<T> Trie<T> {
         node.value.get_or_insert_with(new)
     }
 
+    /// The value of a pattern.
+    pub(super) fn get(&self, pattern: &[Segment]) -> Option<&T> {
+        pattern.iter().try_fold(&self.root, Node::get)?.value.as_ref()
+    }
+
     /// Removes the value of a pattern if `is_unused` says so.
     pub(super) fn remove_if(&mut self, pattern: &[Segment], is_unused: impl FnOnce(&T) -> bool) {
         self.root.remove_if(pattern, is_unused);
@@ -85,6 +90,15 @@ impl<T> Node<T> {
 
     fn is_empty(&self) -> bool {
         self.value.is_none() && self.exact.is_empty() && self.globs.is_empty() && self.any.is_none()
+    }
+
+    fn get(&self, segment: &Segment) -> Option<&Self> {
+        match segment {
+            Segment::Exact(text) => self.exact.get(text),
+            Segment::Glob(glob) => self.globs.iter().find(|(each, _)| each == glob).map(|(_, child)| child),
+            Segment::Any if self.is_any => Some(self),
+            Segment::Any => self.any.as_deref(),
+        }
     }
 
     fn child(&mut self, segment: &Segment) -> &mut Self {
@@ -280,5 +294,10 @@ mod tests {
         trie.remove_if(&segments("/a/x"), |_| true);
         trie.remove_if(&segments("/a/**"), |_| true);
         assert_eq!(found(&trie, "/a/b"), ["/a/*", "/a/**/b"]);
+        assert_eq!(trie.get(&segments("/a/**/**/b")), Some(&"/a/**/b"));
+        assert_eq!(trie.get(&segments("/a/{x}")), Some(&"/a/*"));
+        for pattern in ["/a/**", "/a", "/a/?", "/a/b"] {
+            assert_eq!(trie.get(&segments(pattern)), None, "{pattern}");
+        }
     }
 }

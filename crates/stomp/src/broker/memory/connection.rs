@@ -1,0 +1,222 @@
+//! A client's connection to a broker in memory.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+};
+
+use super::{
+    Place, Shared,
+    queue::After,
+    queues::Place as Consumer,
+    topics::{Membership, Topics},
+    users::Own,
+};
+use crate::{
+    broker::{BrokerError, Connection, Published, Settlement, Source, Target},
+    message::Message,
+    outbox::Subscriber,
+    outcome::Outcome,
+    subscription::{MessageId, Subscription},
+};
+
+/// A client's connection to a broker in memory.
+#[derive(Debug)]
+pub(super) struct MemoryConnection {
+    shared: Arc<Shared>,
+    subscriber: Subscriber,
+    own: Arc<Own>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the serial numbers of the subscriptions.
+    members: BTreeMap<u32, Member>,
+    /// Where [`Connection::has_room`] begins, so that each of the queues is the first one in turn.
+    turn: u32,
+}
+
+/// What a subscription belongs to.
+#[derive(Debug)]
+enum Member {
+    Topic(Membership),
+    Own(Membership),
+    Queue(Consumer),
+    /// It has ended, and something is still on its way to the client.
+    Leaving(Consumer),
+}
+
+impl Member {
+    fn consumer(&self) -> Option<&Consumer> {
+        match self {
+            Self::Queue(consumer) | Self::Leaving(consumer) => Some(consumer),
+            Self::Topic(_) | Self::Own(_) => None,
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(self, Self::Leaving(_))
+    }
+}
+
+impl MemoryConnection {
+    pub(super) fn new(shared: Arc<Shared>, subscriber: Subscriber) -> Self {
+        let topics = Topics::new(shared.settings.prefixes.separator, shared.settings.topics);
+        let own = Arc::new(Own::new(&subscriber, topics));
+        shared.users.add(&own);
+        Self { shared, subscriber, own, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn consumer(&self, serial: u32) -> Option<Consumer> {
+        self.lock().members.get(&serial)?.consumer().cloned()
+    }
+
+    fn join(&self, source: &Source, subscription: &Arc<Subscription>) -> Result<(), BrokerError> {
+        // What is delivered meanwhile, and settled by another task, waits until the subscription is found.
+        let mut state = self.lock();
+        let serial = subscription.serial();
+        if state.members.contains_key(&serial) {
+            return Err(BrokerError::InvalidDestination("the number of the subscription is in use"));
+        }
+        let (subscriber, shared) = (&self.subscriber, &self.shared);
+        let member = match source {
+            Source::User(destination) => {
+                Member::Own(self.own.topics.join(destination, subscriber.clone(), subscription.clone())?)
+            }
+            Source::Destination(destination) => match shared.place(destination)? {
+                Place::Topic => Member::Topic(shared.topics.join(
+                    destination,
+                    subscriber.clone(),
+                    subscription.clone(),
+                )?),
+                Place::Queue => Member::Queue(shared.queues.join(destination, subscriber, subscription)?),
+            },
+        };
+        state.members.insert(serial, member);
+        shared.subscriptions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn leave(&self, serial: u32) {
+        let left = {
+            let mut state = self.lock();
+            let Some(member) = state.members.get(&serial) else { return };
+            match member {
+                Member::Leaving(_) => return,
+                Member::Queue(consumer) => {
+                    let consumer = consumer.clone();
+                    let (after, is_gone) = consumer.queue.leave(consumer.key);
+                    if is_gone {
+                        state.members.remove(&serial);
+                    } else {
+                        state.members.insert(serial, Member::Leaving(consumer.clone()));
+                    }
+                    Left::Queue(consumer, after)
+                }
+                Member::Topic(_) | Member::Own(_) => Left::Topic(state.members.remove(&serial)),
+            }
+        };
+        self.shared.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        match left {
+            Left::Queue(consumer, after) => self.shared.after(&consumer.queue, after),
+            Left::Topic(member) => self.leave_topic(member.as_ref()),
+        }
+    }
+
+    fn leave_topic(&self, member: Option<&Member>) {
+        match member {
+            Some(Member::Topic(membership)) => self.shared.topics.leave(membership),
+            Some(Member::Own(membership)) => self.own.topics.leave(membership),
+            Some(Member::Queue(_) | Member::Leaving(_)) | None => {}
+        }
+    }
+}
+
+/// What has been left, while the connection's lock was held.
+enum Left {
+    Topic(Option<Member>),
+    Queue(Consumer, After),
+}
+
+impl Connection for MemoryConnection {
+    fn publish(&self, target: Target, message: Arc<Message>) -> Outcome<Result<Published, BrokerError>> {
+        Outcome::ready(self.shared.publish(&target, &message))
+    }
+
+    fn subscribe(&self, source: Source, subscription: Arc<Subscription>) -> Outcome<Result<(), BrokerError>> {
+        Outcome::ready(self.join(&source, &subscription))
+    }
+
+    fn unsubscribe(&self, serial: u32) -> Outcome<Result<(), BrokerError>> {
+        self.leave(serial);
+        Outcome::ready(Ok(()))
+    }
+
+    fn settle(&self, id: MessageId, settlement: Settlement) -> Outcome<Result<(), BrokerError>> {
+        if let Some(consumer) = self.consumer(id.subscription) {
+            let after = consumer.queue.settle(consumer.key, id.number, settlement);
+            self.shared.after(&consumer.queue, after);
+        }
+        Outcome::ready(Ok(()))
+    }
+
+    fn written(&self, id: MessageId) {
+        let Some(consumer) = self.consumer(id.subscription) else { return };
+        let (after, is_gone) = consumer.queue.written(consumer.key, id.number);
+        if is_gone {
+            let member = self.lock().members.remove(&id.subscription);
+            if member.is_some_and(|member| !member.is_leaving()) {
+                self.shared.subscriptions.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.shared.after(&consumer.queue, after);
+    }
+
+    fn has_room(&self) {
+        let consumers: Vec<_> = {
+            let mut state = self.lock();
+            let State { members, turn } = &mut *state;
+            let mut in_turn = members
+                .range(*turn..)
+                .chain(members.range(..*turn))
+                .filter_map(|(serial, member)| Some((serial, member.consumer()?)))
+                .peekable();
+            *turn = in_turn.peek().map_or(0, |(serial, _)| serial.saturating_add(1));
+            in_turn.map(|(_, consumer)| consumer.clone()).collect()
+        };
+        for consumer in consumers {
+            let after = consumer.queue.has_room(consumer.key);
+            self.shared.after(&consumer.queue, after);
+        }
+    }
+}
+
+impl Drop for MemoryConnection {
+    fn drop(&mut self) {
+        self.shared.users.remove(&self.own);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let members = mem::take(&mut state.members);
+        // What one subscription gives back does not go to another one of the session.
+        for consumer in members.values().filter_map(Member::consumer) {
+            consumer.queue.retire(consumer.key);
+        }
+        let count = members.values().filter(|member| !member.is_leaving()).count();
+        self.shared.subscriptions.fetch_sub(count, Ordering::Relaxed);
+        let mut left = Vec::new();
+        for member in members.values() {
+            match member.consumer() {
+                Some(consumer) => left.push((consumer, consumer.queue.remove(consumer.key))),
+                None => self.leave_topic(Some(member)),
+            }
+        }
+        for (consumer, after) in left {
+            self.shared.after(&consumer.queue, after);
+        }
+    }
+}
