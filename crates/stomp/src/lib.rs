@@ -17,6 +17,11 @@ mod stomp;
 #[cfg(feature = "tcp")]
 mod stream;
 mod subscription;
+#[cfg(feature = "tcp")]
+mod tcp;
+
+pub use bytes::Bytes;
+pub use stomp_codec::{ByteString, Command, Frame, Headers, Version};
 
 pub use self::events::{DisconnectReason, Event};
 pub use self::handler::{
@@ -33,5 +38,8 @@ pub use self::{
     outcome::Outcome,
     registry::Registry,
     session::Session,
-    stomp::Stomp,
+    stomp::{Stomp, StompServer},
 };
+
+#[cfg(feature = "tcp")]
+pub use self::tcp::TcpServer;

@@ -53,7 +53,7 @@ impl Messenger {
         payload: impl Payload,
     ) -> Outcome<Result<Published, SendError>> {
         let destination = destination.into();
-        self.encode_and_publish(destination.clone(), Target::Destination(destination), payload)
+        self.encode_and_publish(destination.clone(), Target::of_destination(destination), payload)
     }
 
     /// Sends to all sessions of a user that have subscribed to a destination of his: for `/queue/news` they have subscribed
@@ -137,6 +137,7 @@ impl Messenger {
 
     fn check(&self, target: &Target) -> Result<(), SendError> {
         match target {
+            Target::Temporary(_) => Ok(()),
             Target::Destination(destination) if self.broker.has(destination) => Ok(()),
             Target::Destination(destination) => Err(SendError::NotServed(destination.clone())),
             Target::User { destination, .. } | Target::Session { destination, .. } => {

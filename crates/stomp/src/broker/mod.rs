@@ -84,6 +84,21 @@ pub enum Target {
     Temporary(ByteString),
 }
 
+/// The beginning of the names that temporary queues have for those who reply. What follows cannot be guessed.
+pub(crate) const REPLY_PREFIX: &str = "/reply-queue/";
+
+impl Target {
+    /// A destination of the broker, or a temporary queue if its name is that of one.
+    #[must_use]
+    pub fn of_destination(destination: ByteString) -> Self {
+        if destination.starts_with(REPLY_PREFIX) {
+            Self::Temporary(destination)
+        } else {
+            Self::Destination(destination)
+        }
+    }
+}
+
 /// Where the messages of a subscription come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {

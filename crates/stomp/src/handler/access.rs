@@ -59,11 +59,14 @@ impl<S: Send + Sync> FromMessage<S> for Access {
 pub enum Decision {
     /// It is processed.
     Allow,
+    /// It is not processed, and [`StompOptions::denial`](crate::StompOptions::denial) says what that means: unless set,
+    /// [`Close`](Self::Close).
+    Deny,
     /// It is not processed. The client is told so in a message to `/queue/errors` of the session's user, if the session has
     /// subscribed to it; there is no receipt. The session lives: a page that is denied one thing does not connect again and
     /// again.
     Refuse,
-    /// It is not processed. An `ERROR` frame says "access refused", and the session ends.
+    /// It is not processed. An `ERROR` frame says "access denied", and the session ends.
     Close,
 }
 
@@ -72,11 +75,11 @@ pub enum Decision {
 /// | type | decision |
 /// |---|---|
 /// | [`Decision`] | itself |
-/// | `bool` | `true`: [`Allow`](Decision::Allow), `false`: [`Close`](Decision::Close) |
+/// | `bool` | `true`: [`Allow`](Decision::Allow), `false`: [`Deny`](Decision::Deny) |
 /// | `()` | [`Allow`](Decision::Allow) |
-/// | `Result<D, E>` with an `E: Into<BoxError>` | `D`, or [`Close`](Decision::Close) |
+/// | `Result<D, E>` with an `E: Into<BoxError>` | `D`, or [`Deny`](Decision::Deny) |
 ///
-/// The text of an error is never sent; it is logged at the level WARN, or DEBUG if it is a [`Rejection`]. Access is refused as well, with `Close`, if an argument
+/// The text of an error is never sent; it is logged at the level WARN, or DEBUG if it is a [`Rejection`]. Access is denied as well if an argument
 /// of the function cannot be made, and if the function panics, which is logged at the level ERROR.
 ///
 /// ```
@@ -111,7 +114,7 @@ impl IntoDecision for Decision {
 
 impl IntoDecision for bool {
     fn into_decision(self) -> Result<Decision, BoxError> {
-        Ok(if self { Decision::Allow } else { Decision::Close })
+        Ok(if self { Decision::Allow } else { Decision::Deny })
     }
 }
 
@@ -145,7 +148,7 @@ impl<S: Send + Sync + 'static> Rule<S> {
         Box::pin(async move {
             self.0.call(context, state).await.unwrap_or_else(|error| {
                 error.log_refusal("a rule refuses access");
-                Decision::Close
+                Decision::Deny
             })
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::{Extensions, request::Parts};
+use http::request::Parts;
 use stomp_codec::{Command, Decoder, Frame, Headers, Version};
 use tokio::time::{Instant, timeout};
 
@@ -47,7 +47,7 @@ impl From<Refusal> for Failure {
 }
 
 /// Waits for `CONNECT` and answers it. What the client has sent behind it is left in `piece`.
-pub(super) async fn connect<S>(
+pub(super) async fn connect<S: Send + Sync + 'static>(
     app: &App<S>,
     state: &S,
     connection: &mut Connection,
@@ -69,15 +69,17 @@ pub(super) async fn connect<S>(
         None => Offer::default(),
     };
     let heart_beats = HeartBeats::agree(offer, app.options.heart_beat, app.options.min_read_timeout);
-    let login = login(app, state, connection, opening, &frame).await?;
+    let login = login(app, state, connection.user(), opening, &frame).await?;
     decoder.set_version(version);
+    // A time that no clock reaches is none.
+    let expires_at = login.lifetime().and_then(|lifetime| Instant::now().checked_add(lifetime));
 
     let id = SessionId::random();
     let (limits, link) = (app.options.outbox(), connection.link());
     if heart_beats.send.is_some() {
         link.stop_heartbeats();
     }
-    let outbox = Arc::new(Outbox::new(id, login.user, version, connection.carriage(), limits, link));
+    let outbox = Arc::new(Outbox::new(id, login.name, version, connection.carriage(), limits, link));
     let client = Subscriber::new(outbox.clone());
     let session = Session::new(outbox.clone(), connection.peer_addr(), login.attributes);
     // The broker knows the user before the client knows that it is connected.
@@ -85,7 +87,7 @@ pub(super) async fn connect<S>(
     app.registry.add(&session);
     app.listeners.tell(&Event::Connected(session.clone()));
     outbox.control(text(connected(&session, &heart_beats)));
-    Ok(Connected { session, slot, heart_beats, expires_at: login.expires_at })
+    Ok(Connected { session, slot, heart_beats, expires_at })
 }
 
 async fn first_frame(
@@ -99,6 +101,30 @@ async fn first_frame(
             return Ok(frame);
         }
     }
+}
+
+/// Asks the application who the client is. Without a function for that, it is who the endpoint below has found out.
+async fn login<S: Send + Sync + 'static>(
+    app: &App<S>,
+    state: &S,
+    user: Option<ByteString>,
+    opening: &mut Parts,
+    frame: &Frame,
+) -> Result<Login, Refusal> {
+    let Some(connector) = &app.connector else {
+        return Ok(user.map_or_else(Login::anonymous, Login::new));
+    };
+    let inbound = Inbound {
+        command: frame.command,
+        destination: ByteString::new(),
+        route: "".into(),
+        params: Vec::new(),
+        headers: frame.headers.clone(),
+        body: Bytes::new(),
+    };
+    let context = Context { frame: &inbound, session: None, messenger: &app.messenger, opening };
+    // Why is in the log, and not for the client.
+    connector.connect(context, state).await.map_err(|_| Refusal::new("access refused"))
 }
 
 fn version(headers: &Headers) -> Result<Version, Refusal> {

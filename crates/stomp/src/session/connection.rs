@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use axum_sockjs::Transport;
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::pieces::Surrogates;
 #[cfg(feature = "tcp")]
 use crate::stream::{Received, Stream};
-use crate::{events::DisconnectReason, link::Link, message::Carriage};
+use crate::{events::DisconnectReason, handler::User, link::Link, message::Carriage};
 
 /// The receiving half of a connection.
 #[derive(Debug)]
@@ -79,10 +80,13 @@ impl Connection {
         }
     }
 
-    /// The value of a type that the endpoint below has found out about the client.
-    pub(super) fn identity<T: 'static>(&self) -> Option<&T> {
+    /// The user, if the endpoint below has found out who the client is.
+    pub(super) fn user(&self) -> Option<ByteString> {
         match self {
-            Self::SockJs { session, .. } => session.identity(),
+            Self::SockJs { session, .. } => {
+                let user = session.identity().map(|User(name)| name.clone());
+                user.or_else(|| session.identity::<String>().map(|name| name.as_str().into()))
+            }
             #[cfg(feature = "tcp")]
             Self::Stream(_) => None,
         }

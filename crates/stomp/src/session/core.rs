@@ -13,12 +13,12 @@ use stomp_codec::{Command, Frame, Headers, Version};
 use uuid::Uuid;
 
 use super::{
-    destination::{REPLY_PREFIX, Recipient, TEMPORARY_PREFIX, Topic, recipient, topic},
+    destination::{Recipient, TEMPORARY_PREFIX, Topic, recipient, topic},
     refusal::Refusal,
     transactions::Transactions,
 };
 use crate::{
-    broker::{Broker, Settlement, Source, Target},
+    broker::{Broker, REPLY_PREFIX, Settlement, Source, Target},
     message::Message,
     options::StompOptions,
     subscription::{AckMode, MessageId, Subscription},

@@ -4,15 +4,12 @@ use bytestring::ByteString;
 
 use super::refusal::Refusal;
 use crate::{
-    broker::{Broker, Source, Target},
+    broker::{Broker, REPLY_PREFIX, Source, Target},
     options::StompOptions,
 };
 
 /// The beginning of the names that a client gives its temporary queues.
 pub(super) const TEMPORARY_PREFIX: &str = "/temp-queue/";
-
-/// The beginning of the names that others know temporary queues by. What follows cannot be guessed.
-pub(super) const REPLY_PREFIX: &str = "/reply-queue/";
 
 /// Where a `SEND` goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

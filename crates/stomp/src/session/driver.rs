@@ -36,8 +36,7 @@ pub(crate) async fn serve<S>(app: Arc<App<S>>, state: S, mut connection: Connect
 where
     S: Clone + Send + Sync + 'static,
 {
-    let mut decoder =
-        Decoder::of_client(app.options.limits).lenient_escapes(app.options.lenient_escapes);
+    let mut decoder = Decoder::of_client(app.options.limits).lenient_escapes(app.options.lenient_escapes);
     let mut piece = Bytes::new();
     match connect(&app, &state, &mut connection, &mut opening, &mut decoder, &mut piece).await {
         Ok(connected) => {
@@ -123,8 +122,8 @@ async fn write(guard: &Guard<impl Sized>) {
     let outbox = session.outbox();
     let end = outbox
         .pump(
-            |id| drop(slot.with(|connection| connection.written(id))),
-            || drop(slot.with(|connection| connection.has_room())),
+            |id| _ = slot.with(|connection| connection.written(id)),
+            || _ = slot.with(|connection| connection.has_room()),
         )
         .await;
     if end == End::Overflow {

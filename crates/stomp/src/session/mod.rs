@@ -2,9 +2,11 @@
 //!
 //! Imports: `app`, `broker`, `events`, `handler`, `link`, `message`, `options`, `outbox`, `outcome`, `subscription`.
 
+mod connect;
 mod connection;
 mod core;
 mod destination;
+mod driver;
 mod handle;
 mod heart_beat;
 mod pieces;
@@ -13,5 +15,7 @@ mod rate;
 mod refusal;
 mod slot;
 mod transactions;
+mod work;
 
 pub use self::handle::Session;
+pub(crate) use self::{connection::Connection, driver::serve};

@@ -2,27 +2,36 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use http::request::Parts;
 use stomp_codec::{Command, Frame, Headers};
 use tokio::sync::Semaphore;
 
 use super::{
-    core::{Action, Core, Request, Send, Subscribe},
+    core::{Action, Core, Request},
     handle::Session,
     refusal::Refusal,
     slot::Slot,
 };
 use crate::{
     app::App,
-    broker::Target,
-    events::Event,
-    handler::{Context, Decision, Failed, Inbound, OnError, Reply},
+    broker::{BrokerError, Connection, Target},
+    events::{DisconnectReason, Event},
+    handler::{
+        Context, Decision, Failed, HandlerError, Inbound, Matched, OnError, Replies, Reply, ReplyTarget,
+    },
     message::Message,
+    messenger::SendError,
     options::{Denial, StompOptions},
     outbox::Subscriber,
+    outcome::Outcome,
+    payload::{Encoded, Payload as _},
     subscription::Subscription,
 };
+
+/// Where a session is told of errors that do not end it: without the user prefix.
+const ERRORS: &str = "/queue/errors";
 
 /// What a session does for each frame.
 pub(super) struct Work<'a, S> {
@@ -41,6 +50,8 @@ pub(super) struct Work<'a, S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
     Now,
+    /// It was the last one.
+    Disconnected,
     /// It gets no receipt, or gets it later.
     Otherwise,
 }
@@ -49,7 +60,13 @@ impl<'a, S> Work<'a, S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(app: Arc<App<S>>, state: S, session: &'a Session, slot: &'a Slot, opening: Parts) -> Self {
+    pub(super) fn new(
+        app: Arc<App<S>>,
+        state: S,
+        session: &'a Session,
+        slot: &'a Slot,
+        opening: Parts,
+    ) -> Self {
         let core = Core::new(session.version(), app.options.clone(), app.broker.clone());
         let parallel = Arc::new(Semaphore::new(app.options.max_parallel_handlers.get()));
         Self { app, state, session, slot, opening, core, parallel }
@@ -136,8 +153,12 @@ where
                     self.app.listeners.tell(&Event::Unsubscribed(self.session.clone(), subscription));
                 }
             }
-            Action::Handle { path, destination, frame } => todo!(),
-            Action::Answer { path, frame, subscription } => todo!(),
+            Action::Handle { path, destination, frame } => {
+                return self.handle(path, destination, frame, receipt, may_be_parallel).await;
+            }
+            Action::Answer { path, frame, subscription } => {
+                return self.answer(path, frame, &subscription, receipt).await;
+            }
         }
         Ok(Done::Now)
     }
@@ -151,4 +172,216 @@ where
         let answer = outcome.await?;
         Ok(self.slot.with(|_| answer))
     }
+
+    /// Whether the rule of the application allows a frame. If not, and the session goes on, the client has been told.
+    async fn is_allowed(
+        &mut self,
+        command: Command,
+        destination: &ByteString,
+        headers: &Headers,
+    ) -> Result<bool, Refusal> {
+        let Some(rule) = self.app.rule.clone() else { return Ok(true) };
+        let frame = Inbound {
+            command,
+            destination: destination.clone(),
+            route: "".into(),
+            params: Vec::new(),
+            headers: headers.clone(),
+            body: Bytes::new(),
+        };
+        let context = Context {
+            frame: &frame,
+            session: Some(self.session),
+            messenger: &self.app.messenger,
+            opening: &mut self.opening,
+        };
+        let decision = rule.decide(context, &self.state).await;
+        let closes = match decision {
+            Decision::Allow => return Ok(true),
+            Decision::Deny => self.app.options.denial == Denial::Close,
+            Decision::Refuse => false,
+            Decision::Close => true,
+        };
+        if closes {
+            return Err(denied());
+        }
+        self.app.tell(self.session, "access denied").await;
+        Ok(false)
+    }
+
+    /// Calls the handler of a message.
+    async fn handle(
+        &mut self,
+        path: ByteString,
+        destination: ByteString,
+        frame: Frame,
+        receipt: &Option<ByteString>,
+        may_be_parallel: bool,
+    ) -> Result<Done, Refusal> {
+        let matched = self.app.handlers.at_message(&path).ok_or_else(no_handler)?;
+        let inbound = Inbound {
+            command: frame.command,
+            destination,
+            route: matched.pattern(),
+            params: matched.params.clone(),
+            headers: frame.headers,
+            body: frame.body,
+        };
+        let mut call = Call { app: self.app.clone(), session: self.session.clone(), inbound, matched };
+        if !(call.matched.is_parallel() && may_be_parallel) {
+            return call.run(&self.state, &mut self.opening, receipt).await;
+        }
+        let permits = self.parallel.clone();
+        // It is never closed.
+        let permit = permits.acquire_owned().await;
+        let (state, mut opening, receipt) = (self.state.clone(), self.opening.clone(), receipt.clone());
+        tokio::spawn(async move {
+            match call.run(&state, &mut opening, &receipt).await {
+                Ok(Done::Now) => call.session.receipt(receipt),
+                Ok(_) => {}
+                Err(refusal) => call.session.refuse(refusal.receipt(receipt)),
+            }
+            drop(permit);
+        });
+        Ok(Done::Otherwise)
+    }
+
+    /// Calls the handler of a subscription.
+    async fn answer(
+        &mut self,
+        path: ByteString,
+        frame: Frame,
+        subscription: &Subscription,
+        receipt: &Option<ByteString>,
+    ) -> Result<Done, Refusal> {
+        let matched = self.app.handlers.at_subscribe(&path).ok_or_else(no_handler)?;
+        let inbound = Inbound {
+            command: frame.command,
+            destination: subscription.destination().into(),
+            route: matched.pattern(),
+            params: matched.params.clone(),
+            headers: frame.headers,
+            body: frame.body,
+        };
+        let context = Context {
+            frame: &inbound,
+            session: Some(self.session),
+            messenger: &self.app.messenger,
+            opening: &mut self.opening,
+        };
+        match matched.call(context, &self.state).await {
+            Ok(answer) => {
+                if let Some(Encoded { headers, body }) = answer {
+                    let message = Message::new(inbound.destination.clone(), &headers, body);
+                    Subscriber::new(self.session.outbox().clone()).deliver(subscription, &message);
+                }
+                Ok(Done::Now)
+            }
+            Err(error) => {
+                let failed = Failed { frame: &inbound, session: self.session };
+                let decision = matched.on_error(&error, &failed);
+                self.app.fail(self.session, &error, decision, receipt).await
+            }
+        }
+    }
+}
+
+/// A handler and what it is called with.
+struct Call<S> {
+    app: Arc<App<S>>,
+    session: Session,
+    inbound: Inbound,
+    matched: Matched<S, Replies>,
+}
+
+impl<S> Call<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    async fn run(
+        &mut self,
+        state: &S,
+        opening: &mut Parts,
+        receipt: &Option<ByteString>,
+    ) -> Result<Done, Refusal> {
+        let Self { app, session, inbound, matched } = self;
+        let context = Context { frame: inbound, session: Some(session), messenger: &app.messenger, opening };
+        let result = match matched.call(context, state).await {
+            Ok(replies) => app.reply(session, replies).await.map_err(HandlerError::handler),
+            Err(error) => Err(error),
+        };
+        let Err(error) = result else { return Ok(Done::Now) };
+        let decision = matched.on_error(&error, &Failed { frame: inbound, session });
+        app.fail(session, &error, decision, receipt).await
+    }
+}
+
+impl<S> App<S> {
+    /// Sends what a handler has returned.
+    async fn reply(&self, session: &Session, replies: Replies) -> Result<(), SendError> {
+        for Reply { target, destination, headers, body } in replies.0 {
+            let prefix = &self.options.user_prefix;
+            let (target, seen) = match target {
+                ReplyTarget::Destination => (Target::of_destination(destination.clone()), destination),
+                ReplyTarget::User(name) => {
+                    // A session without a user is known by its id.
+                    let name = name.or_else(|| session.user().cloned());
+                    let name = name.unwrap_or_else(|| session.id().to_string().into());
+                    let seen = format!("{prefix}{destination}").into();
+                    (Target::User { name, destination }, seen)
+                }
+                ReplyTarget::Session => {
+                    let seen = format!("{prefix}{destination}").into();
+                    (Target::Session { id: session.id(), destination }, seen)
+                }
+            };
+            self.messenger.publish(target, Message::new(seen, &headers, body)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells a client what went wrong where the session goes on, if it has subscribed to that.
+    async fn tell(&self, session: &Session, text: &str) {
+        let payload = text.to_owned().with_header("message", text.to_owned());
+        let told = self.messenger.send_to_session(session.id(), ERRORS, payload).await;
+        if let Err(error) = told {
+            tracing::debug!(session = %session.id(), %error, "a client cannot be told of an error");
+        }
+    }
+
+    /// Does what has been decided about a failure.
+    async fn fail(
+        &self,
+        session: &Session,
+        error: &HandlerError,
+        decision: OnError,
+        receipt: &Option<ByteString>,
+    ) -> Result<Done, Refusal> {
+        let text = match decision {
+            OnError::Default => ByteString::from(error.client_text()),
+            OnError::Tell(text) => text,
+            OnError::Close(text) => return Err(Refusal::new(String::from(text))),
+            OnError::Ignore => return Ok(Done::Now),
+            OnError::Reply(replies) => {
+                if let Err(error) = self.reply(session, replies).await {
+                    tracing::error!(session = %session.id(), %error, "a reply of on_error was not sent");
+                }
+                return Ok(Done::Now);
+            }
+        };
+        // STOMP has no other negative answer.
+        if receipt.is_some() {
+            return Err(Refusal::new(String::from(text)));
+        }
+        self.tell(session, &text).await;
+        Ok(Done::Otherwise)
+    }
+}
+
+fn denied() -> Refusal {
+    Refusal::new("access denied")
+}
+
+fn no_handler() -> Refusal {
+    Refusal::new("unknown destination").details("No handler serves this destination.")
 }

@@ -89,6 +89,10 @@ impl MemoryConnection {
             Source::User(destination) => {
                 Member::Own(self.own.topics.join(destination, subscriber.clone(), subscription.clone())?)
             }
+            // Nobody guesses its name, so it is as good as its own.
+            Source::Temporary(name) => {
+                Member::Topic(shared.topics.join(name, subscriber.clone(), subscription.clone())?)
+            }
             Source::Destination(destination) => match shared.place(destination)? {
                 Place::Topic => Member::Topic(shared.topics.join(
                     destination,

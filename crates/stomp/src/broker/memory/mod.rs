@@ -171,6 +171,10 @@ impl Shared {
                     self.topics.publish(destination, message)?
                 }
             },
+            Target::Temporary(name) => {
+                let _lane = self.lanes.lock(name);
+                self.topics.publish(name, message)?
+            }
             Target::User { name, destination } => {
                 let _lane = self.lanes.lock(name);
                 let mut published = Published::default();
