@@ -59,14 +59,18 @@ pub(crate) fn unescape(
 /// ```
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
-    !text.bytes().any(|byte| matches!(byte, b'\n' | b'\r' | b':' | b'\\' | 0))
+    !text.bytes().any(is_special)
 }
 
-/// Writes a header line. A value never begins a line of its own.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r' | b':' | b'\\' | 0)
+}
+
+/// Writes a header line. A value never begins a line of its own, and a name never becomes another one.
 ///
-/// What a version cannot say is written so that nothing else is said: a carriage return is left out before 1.2, a line
-/// feed is written as `\n` in 1.0 too, and a header whose name has a colon is left out in 1.0. A NUL, which would end
-/// the frame, is left out, as is a header without a name.
+/// What a version cannot say of a value is written so that nothing else is said: a carriage return is left out before
+/// 1.2, and a line feed is written as `\n` in 1.0 too. A NUL, which would end the frame, is left out. A header is left out
+/// whose name the version cannot say, or which has none.
 ///
 /// `version` is `None` for `CONNECT`, `STOMP` and `CONNECTED`, which have no escapes.
 ///
@@ -79,14 +83,13 @@ pub fn is_plain(text: &str) -> bool {
 /// ```
 pub fn write_header(out: &mut String, version: Option<Version>, name: &str, value: &str) {
     let escapes = escapes(version);
-    if escapes.is_empty() && name.contains(':') {
+    let is_said = |byte: u8| {
+        !is_special(byte) || byte == b'\\' || escapes.iter().any(|(_, meant)| *meant == char::from(byte))
+    };
+    if name.is_empty() || !name.bytes().all(is_said) {
         return;
     }
-    let start = out.len();
     write(out, escapes, name);
-    if out.len() == start {
-        return;
-    }
     out.push(':');
     write(out, escapes, value);
     out.push('\n');
@@ -94,7 +97,7 @@ pub fn write_header(out: &mut String, version: Option<Version>, name: &str, valu
 
 fn write(out: &mut String, escapes: &[(char, char)], text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\n' | b'\r' | b':' | b'\\' | 0)) {
+    while let Some(at) = rest.bytes().position(is_special) {
         out.push_str(&rest[..at]);
         let special = rest.as_bytes()[at].into();
         match escapes.iter().find(|(_, meant)| *meant == special) {
@@ -156,18 +159,37 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_colon_does_not_become_another_one() {
-        let written = ALL.map(|version| {
-            let mut line = String::new();
-            write_header(&mut line, version, "subscription:x", "y");
-            line
-        });
-        assert_eq!(written, ["", "", "subscription\\cx:y\n", "subscription\\cx:y\n"]);
+    fn a_name_does_not_become_another_one() {
+        let written = |name: &str| {
+            ALL.map(|version| {
+                let mut line = String::new();
+                write_header(&mut line, version, name, "y");
+                line
+            })
+        };
+        assert_eq!(written("subscription:x"), ["", "", "subscription\\cx:y\n", "subscription\\cx:y\n"]);
+        assert_eq!(written("receipt\r"), ["", "", "", "receipt\\r:y\n"]);
+        assert_eq!(written("receipt\n"), ["", "", "receipt\\n:y\n", "receipt\\n:y\n"]);
+        assert_eq!(written("receipt\0"), [""; 4]);
+        assert_eq!(written("a\\"), ["a\\:y\n", "a\\:y\n", "a\\\\:y\n", "a\\\\:y\n"]);
+        assert_eq!(written(""), [""; 4]);
     }
 
     #[test]
     fn many_escapes_cost_no_stack() {
         let text = r"\n".repeat(100_000);
         assert_eq!(read(Version::V1_2, &text).unwrap(), "\n".repeat(100_000));
+    }
+
+    #[test]
+    fn what_is_plain_is_written_as_it_is() {
+        for text in ["", "a", " é😀\t", "a:b", "a\\", "a\nb", "\r", "\0"] {
+            let is_same = ALL.map(|version| {
+                let mut line = String::new();
+                write_header(&mut line, version, "n", text);
+                line == format!("n:{text}\n")
+            });
+            assert_eq!(is_plain(text), is_same == [true; 4], "{text:?}");
+        }
     }
 }

@@ -42,7 +42,7 @@ impl Frame {
     /// Writes the frame as on the wire.
     ///
     /// `SEND`, `MESSAGE` and `ERROR` get a `content-length`, in octets, in place of any other. The other commands have no
-    /// body: what stands in [`body`](Self::body) is left out.
+    /// body: what stands in [`body`](Self::body) is left out, and so is a `content-length`.
     ///
     /// The version says what is escaped, and how: see [`write_header`]. `CONNECT`, `STOMP` and `CONNECTED` have no
     /// escapes in any version.
@@ -67,7 +67,7 @@ impl Frame {
         let mut out = String::with_capacity(headers + self.body.len() + 64);
         out.push_str(self.command.as_str());
         out.push('\n');
-        for (name, value) in self.headers.iter().filter(|(name, _)| !has_body || *name != "content-length") {
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != "content-length") {
             write_header(&mut out, escaping, name, value);
         }
         if has_body {
@@ -80,5 +80,40 @@ impl Frame {
         }
         out.push(0);
         out.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_body_has_a_length_in_octets() {
+        for command in Command::ALL {
+            let frame = Frame::new(command).header("content-length", "9").header("a", "b").body("é\0");
+            let text = frame.encode(Version::V1_2);
+            let expected = match command {
+                Command::Send | Command::Message | Command::Error => {
+                    format!("{command}\na:b\ncontent-length:3\n\né\0\0")
+                }
+                _ => format!("{command}\na:b\n\n\0"),
+            };
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn an_empty_body_has_a_length_too() {
+        assert_eq!(Frame::new(Command::Message).encode(Version::V1_0), "MESSAGE\ncontent-length:0\n\n\0");
+    }
+
+    #[test]
+    fn what_opens_a_session_is_written_without_escapes() {
+        for command in [Command::Connect, Command::Stomp, Command::Connected] {
+            let frame = Frame::new(command).header("login", "a:b\\c\nd");
+            for version in Version::ALL {
+                assert_eq!(frame.encode(version), format!("{command}\nlogin:a:b\\c\\nd\n\n\0"));
+            }
+        }
     }
 }
