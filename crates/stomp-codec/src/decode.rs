@@ -21,10 +21,13 @@ const MAX_COMMAND_LINE: usize = "UNSUBSCRIBE\r".len();
 
 /// Reads frames, however they are cut into pieces: several in a piece, or an octet at a time.
 ///
-/// A frame that is whole within one piece shares the piece's memory; another one is put together first. No octet is
-/// searched twice, and what a limit forbids is not kept.
+/// The head or the body of a frame that is whole within one piece shares the piece's memory; another one is put together
+/// first. No octet is searched twice, and what a limit forbids is not kept. The same octets give the same frames and the
+/// same error for any cuts.
 ///
 /// What the versions differ in is read by the one that was agreed: see [`set_version`](Self::set_version).
+///
+/// A frame that is cut off by the end of a connection is not returned; the decoder is dropped with what it has kept.
 ///
 /// ```
 /// use stomp_codec::{Command, Decoder, Limits, Version};
@@ -48,8 +51,8 @@ pub struct Decoder {
     limits: Limits,
     version: Option<Version>,
     lenient_escapes: bool,
-    /// What was read before a version was agreed.
-    before_version: usize,
+    /// How much may still be read before a version is agreed.
+    connect_left: usize,
     /// The part of a frame, or of its body, that has come.
     buffer: BytesMut,
     state: State,
@@ -101,7 +104,7 @@ impl Decoder {
             limits,
             version: None,
             lenient_escapes: false,
-            before_version: 0,
+            connect_left: limits.connect,
             buffer: BytesMut::new(),
             state: State::Between { after_cr: false },
         }
@@ -119,7 +122,8 @@ impl Decoder {
     /// Sets the version in which the following frames are read.
     ///
     /// Until then escapes stay as they are, and no more than
-    /// [`max_connect_bytes`](Limits::max_connect_bytes) is read.
+    /// [`max_connect_bytes`](Limits::max_connect_bytes) is read. The values of a `CONNECT`, `STOMP` or `CONNECTED` frame
+    /// for 1.0 alone are trimmed as those of 1.0 are.
     pub fn set_version(&mut self, version: Version) {
         self.version = Some(version);
     }
@@ -128,20 +132,26 @@ impl Decoder {
     ///
     /// Returns `None` when all of `piece` has been taken and there is no whole frame.
     ///
-    /// Line ends between frames, which are heart-beats, are skipped.
+    /// Line ends between frames, which are heart-beats, are skipped and not returned: any octet shows that the other side
+    /// is alive, so whoever watches for heart-beats looks at whether pieces come.
     ///
     /// # Errors
-    /// Bytes that are no frame, or exceed a limit. From then on every call returns the same error.
+    /// Bytes that are no frame, or exceed a limit. From then on every call returns the same error, and what is left in
+    /// `piece` has no meaning.
     pub fn decode(&mut self, piece: &mut Bytes) -> Result<Option<Frame>, DecodeError> {
-        let before = piece.len();
-        let decoded = self.advance(piece);
-        if self.version.is_none() && decoded.is_ok() {
-            self.before_version += before - piece.len();
-            if self.before_version > self.limits.connect {
-                return Err(self.fail(DecodeErrorKind::LimitExceeded(Limit::ConnectBytes), None));
-            }
+        if self.version.is_some() {
+            return self.advance(piece);
         }
-        decoded
+        let allowed = piece.len().min(self.connect_left);
+        let mut within = piece.slice(..allowed);
+        let decoded = self.advance(&mut within)?;
+        let taken = allowed - within.len();
+        piece.advance(taken);
+        self.connect_left -= taken;
+        if decoded.is_none() && !piece.is_empty() {
+            return Err(self.fail(DecodeErrorKind::LimitExceeded(Limit::ConnectBytes), None));
+        }
+        Ok(decoded)
     }
 
     fn advance(&mut self, piece: &mut Bytes) -> Result<Option<Frame>, DecodeError> {
@@ -166,7 +176,11 @@ impl Decoder {
                         return Ok(None);
                     }
                     Err(kind) => {
-                        let head = take(&mut self.buffer, piece, piece.len());
+                        // Neither the line that is wrong nor what follows it has the receipt.
+                        let ended = lines.bytes;
+                        let end = ended.saturating_sub(self.buffer.len());
+                        let mut head = take(&mut self.buffer, piece, end);
+                        head.truncate(ended);
                         return Err(self.fail(kind, self.receipt_in(&head)));
                     }
                 },
@@ -244,6 +258,9 @@ impl Decoder {
             let (name, value) = self.read_header(command, &head, line)?;
             headers.append(name, value);
         }
+        if agrees_on_1_0(command, &headers) {
+            headers.trim_values();
+        }
         let length = match headers.get("content-length") {
             Some(digits) => Some(content_length(digits)?),
             None => None,
@@ -316,20 +333,27 @@ impl Lines {
             let part = &piece[from..found.unwrap_or(piece.len())];
             self.line += part.len();
             self.after_cr = part.last().map_or(self.after_cr, |last| *last == b'\r');
-            let max_line =
-                if self.count == 0 { MAX_COMMAND_LINE } else { limits.line + usize::from(self.after_cr) };
-            if self.line > max_line {
-                return Err(match self.count {
-                    0 => DecodeErrorKind::UnknownCommand,
-                    _ => DecodeErrorKind::LimitExceeded(Limit::LineBytes),
-                });
-            }
-            if self.bytes + self.line > limits.head {
-                return Err(DecodeErrorKind::LimitExceeded(Limit::HeadBytes));
+            let (max_line, too_long) = match self.count {
+                0 => (MAX_COMMAND_LINE, DecodeErrorKind::UnknownCommand),
+                // A carriage return may belong to the line's end.
+                _ => (limits.line.saturating_add(1), DecodeErrorKind::LimitExceeded(Limit::LineBytes)),
+            };
+            let max_head = limits.head - self.bytes;
+            // The limit that is exceeded first counts, however much has come at once.
+            if self.line > max_line.min(max_head) {
+                let first = if max_line <= max_head {
+                    too_long
+                } else {
+                    DecodeErrorKind::LimitExceeded(Limit::HeadBytes)
+                };
+                return Err(first);
             }
             let Some(at) = found else { return Ok(None) };
             if piece[at] == 0 {
                 return Err(DecodeErrorKind::NulInHead);
+            }
+            if self.count > 0 && self.line - usize::from(self.after_cr) > limits.line {
+                return Err(too_long);
             }
             let is_blank = self.line == usize::from(self.after_cr);
             self.bytes += self.line + 1;
@@ -381,4 +405,14 @@ fn content_length(digits: &str) -> Result<usize, DecodeErrorKind> {
     }
     // What no `usize` holds exceeds every limit.
     digits.parse().map_err(|_| DecodeErrorKind::LimitExceeded(Limit::BodyBytes))
+}
+
+/// Whether a frame agrees on 1.0, or can agree on nothing else: its values may be padded, too.
+fn agrees_on_1_0(command: Command, headers: &Headers) -> bool {
+    let versions = match command {
+        Command::Connect | Command::Stomp => headers.get("accept-version"),
+        Command::Connected => headers.get("version"),
+        _ => return false,
+    };
+    versions.is_none_or(|versions| Version::newest(versions) == Some(Version::V1_0))
 }

@@ -65,6 +65,15 @@ impl Headers {
         self.0.retain(|(name, value)| keep(name, value));
     }
 
+    /// Takes the spaces off both ends of the values.
+    pub(crate) fn trim_values(&mut self) {
+        for (_, value) in &mut self.0 {
+            if value.starts_with(' ') || value.ends_with(' ') {
+                *value = value.slice_ref(value.trim_matches(' '));
+            }
+        }
+    }
+
     /// Returns all headers in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
@@ -97,5 +106,28 @@ impl<N: Into<ByteString>, V: Into<ByteString>> FromIterator<(N, V)> for Headers 
 impl<N: Into<ByteString>, V: Into<ByteString>> Extend<(N, V)> for Headers {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, headers: I) {
         self.0.extend(headers.into_iter().map(|(name, value)| (name.into(), value.into())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_header_replaces_all_of_its_name() {
+        let mut headers = Headers::from_iter([("a", "1"), ("b", "2"), ("a", "3")]);
+        headers.insert("a", "4");
+        assert_eq!(headers, Headers::from_iter([("b", "2"), ("a", "4")]));
+        headers.extend([("b", "5")]);
+        assert_eq!(headers.remove("b").as_deref(), Some("2"));
+        assert_eq!((headers.len(), headers.contains("b"), headers.is_empty()), (1, false, false));
+        headers.retain(|name, _| name != "a");
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn names_are_case_sensitive() {
+        let headers = Headers::from_iter([("Destination", "/a")]);
+        assert_eq!(headers.get("destination"), None);
     }
 }

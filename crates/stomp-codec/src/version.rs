@@ -61,3 +61,32 @@ impl fmt::Display for Version {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_in_common_is_found_in_any_order() {
+        for (accepted, expected) in [
+            ("1.0", Some(Version::V1_0)),
+            ("1.2,1.1,1.0", Some(Version::V1_2)),
+            ("1.0,1.1,2.0", Some(Version::V1_1)),
+            (" 1.1 , 1.0 ", Some(Version::V1_1)),
+            ("1.1,1.1,", Some(Version::V1_1)),
+            ("2.0", None),
+            ("", None),
+            ("1.2.3", None),
+            ("1.2;1.1", None),
+        ] {
+            assert_eq!(Version::newest(accepted), expected, "{accepted:?}");
+        }
+    }
+
+    #[test]
+    fn versions_have_names_and_subprotocols() {
+        assert_eq!(Version::ALL.map(Version::as_str), ["1.0", "1.1", "1.2"]);
+        assert_eq!(Version::ALL.map(Version::subprotocol), ["v10.stomp", "v11.stomp", "v12.stomp"]);
+        assert!(Version::ALL.is_sorted());
+    }
+}
