@@ -1,5 +1,7 @@
 //! Frames out of bytes.
 
+use std::fmt;
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use bytestring::ByteString;
 
@@ -45,7 +47,6 @@ const MAX_COMMAND_LINE: usize = "UNSUBSCRIBE\r".len();
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Decoder {
     is_client: bool,
     limits: Limits,
@@ -58,7 +59,6 @@ pub struct Decoder {
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     /// Line ends between frames; whether a carriage return waits for its line feed.
     Between {
@@ -73,7 +73,7 @@ enum State {
 }
 
 /// The lines of a head so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Lines {
     /// How many have ended.
     count: usize,
@@ -154,6 +154,13 @@ impl Decoder {
         Ok(decoded)
     }
 
+    /// How many octets are kept of a head or a body that has not come whole: no more than the larger one of
+    /// [`max_head_bytes`](Limits::max_head_bytes) and [`max_body_bytes`](Limits::max_body_bytes).
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn advance(&mut self, piece: &mut Bytes) -> Result<Option<Frame>, DecodeError> {
         loop {
             match &mut self.state {
@@ -178,8 +185,7 @@ impl Decoder {
                     Err(kind) => {
                         // Neither the line that is wrong nor what follows it has the receipt.
                         let ended = lines.bytes;
-                        let end = ended.saturating_sub(self.buffer.len());
-                        let mut head = take(&mut self.buffer, piece, end);
+                        let mut head = take(&mut self.buffer, piece, piece.len());
                         head.truncate(ended);
                         return Err(self.fail(kind, self.receipt_in(&head)));
                     }
@@ -251,7 +257,7 @@ impl Decoder {
     /// Reads the lines of a head, and how long the body is.
     fn read_head(&self, head: Bytes) -> Result<(Frame, Option<usize>), DecodeErrorKind> {
         let head = ByteString::try_from(head).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
-        let mut lines = head.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        let mut lines = head.lines();
         let command = self.read_command(lines.next().unwrap_or_default())?;
         let mut headers = Headers::new();
         for line in lines.take_while(|line| !line.is_empty()) {
@@ -283,10 +289,11 @@ impl Decoder {
         head: &ByteString,
         line: &str,
     ) -> Result<(ByteString, ByteString), DecodeErrorKind> {
-        if line.contains('\r') {
+        if memchr::memchr(b'\r', line.as_bytes()).is_some() {
             return Err(DecodeErrorKind::CarriageReturn);
         }
-        let (name, value) = line.split_once(':').ok_or(DecodeErrorKind::MissingColon)?;
+        let colon = memchr::memchr(b':', line.as_bytes()).ok_or(DecodeErrorKind::MissingColon)?;
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
         if name.is_empty() {
             return Err(DecodeErrorKind::EmptyName);
         }
@@ -321,6 +328,18 @@ impl Decoder {
         self.buffer = BytesMut::new();
         self.state = State::Failed(error.clone());
         error
+    }
+}
+
+/// Without what was read, which may have a passcode.
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("is_client", &self.is_client)
+            .field("limits", &self.limits)
+            .field("version", &self.version)
+            .field("buffered", &self.buffered())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,10 +1,14 @@
 //! Headers of frames.
 
+use std::fmt;
+
 use bytestring::ByteString;
 
 /// The headers of a frame, decoded, in their order.
 ///
 /// A name may be repeated: the first one counts (STOMP 1.2, "Repeated Header Entries").
+///
+/// `Debug` does not show the value of a `passcode`.
 ///
 /// ```
 /// use stomp_codec::Headers;
@@ -13,7 +17,7 @@ use bytestring::ByteString;
 /// assert_eq!(headers.get("foo"), Some("first"));
 /// assert_eq!(headers.iter().count(), 2);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(ByteString, ByteString)>);
 
 impl Headers {
@@ -94,6 +98,14 @@ impl Headers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown =
+            self.iter().map(|(name, value)| (name, if name == "passcode" { "[redacted]" } else { value }));
+        f.debug_map().entries(shown).finish()
     }
 }
 
