@@ -1,12 +1,13 @@
-//! What axum-sockjs does with the text of a message, one step at a time.
+//! What axum-sockjs and the codec of STOMP do with the text of a message, one step at a time.
 
-use std::{fmt, hint::black_box};
+use std::{cell::RefCell, fmt, hint::black_box};
 
 use sockjs_core::{
     Frame, Message,
     decode::{Limits, decode},
     quote::{escape_event, escape_script},
 };
+use stomp_codec::{Command, Decoder, Frame as StompFrame, Limits as StompLimits, Version};
 
 const LIMITS: Limits = Limits::new(1 << 20).with_messages(1000);
 
@@ -35,7 +36,7 @@ impl Case {
 
 /// Every step on every text.
 pub fn cases() -> Vec<Case> {
-    texts().into_iter().flat_map(|(name, text)| steps(name, &text)).chain([many()]).collect()
+    texts().into_iter().flat_map(|(name, text)| steps(name, &text)).chain([many()]).chain(stomp()).collect()
 }
 
 /// Texts as clients send them; the longer ones by what their bytes mean to the steps.
@@ -142,4 +143,35 @@ fn many() -> Case {
             black_box(Frame::Messages(messages).text());
         }),
     }
+}
+
+/// A frame as a client sends it, and as a subscriber gets it.
+fn stomp() -> [Case; 2] {
+    let (name, text) = &texts()[0];
+    let case = |step: &str, step_once: Box<dyn Fn()>| Case {
+        name: format!("{step}/{name}"),
+        bytes: text.len(),
+        step: step_once,
+    };
+    let frame = |command| {
+        StompFrame::new(command).header("destination", "/topic/room/1").header("content-type", "text/plain")
+    };
+    let send = frame(Command::Send).body(text.clone()).encode(Version::V1_2);
+    let message = frame(Command::Message).header("subscription", "sub-0").header("message-id", "1-1");
+    let message = message.body(text.clone());
+    let mut decoder = Decoder::of_client(StompLimits::new());
+    decoder.set_version(Version::V1_2);
+    let decoder = RefCell::new(decoder);
+    [
+        case("decode SEND", {
+            Box::new(move || {
+                black_box(decoder.borrow_mut().decode(&mut black_box(send.clone())).is_ok());
+            })
+        }),
+        case("encode MESSAGE", {
+            Box::new(move || {
+                black_box(black_box(&message).encode(Version::V1_2));
+            })
+        }),
+    ]
 }
