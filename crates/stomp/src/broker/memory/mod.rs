@@ -224,6 +224,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;

@@ -440,3 +440,26 @@ impl State {
         after
     }
 }
+
+#[cfg(test)]
+impl Queue {
+    /// Checks what holds whenever the lock is free. Returns how many messages there are, and their bytes.
+    pub(super) fn check(&self) -> (usize, usize) {
+        let state = self.lock();
+        let unsettled = || state.consumers.values().flat_map(|consumer| consumer.unsettled.values());
+        let mut numbers: Vec<_> = state.ready.values().chain(unsettled()).map(|item| item.number).collect();
+        let bytes: usize = state.ready.values().chain(unsettled()).map(|item| item.share.bytes()).sum();
+        numbers.sort_unstable();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "a message is in two places: {numbers:?}");
+        assert_eq!((numbers.len(), bytes), (state.messages, state.bytes));
+        assert!(!state.is_unused() && !state.is_closed);
+        for (key, consumer) in &state.consumers {
+            assert!(consumer.unsettled.len() <= consumer.subscription.prefetch().get());
+            assert!(state.ready.is_empty() || !consumer.has_room(), "a message waits for nothing");
+            let turns = state.turns.iter().filter(|turn| *turn == key).count();
+            assert_eq!(turns, usize::from(consumer.has_turn));
+            assert!(consumer.has_turn || !consumer.has_room(), "a consumer has lost its turn");
+        }
+        (state.messages, state.bytes)
+    }
+}

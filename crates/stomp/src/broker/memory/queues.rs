@@ -107,6 +107,17 @@ impl Queues {
         }
     }
 
+    /// Checks what holds of each queue whenever nobody uses it.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let queues = self.lock();
+        let (messages, bytes) = queues
+            .values()
+            .map(|queue| queue.check())
+            .fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
+        assert_eq!((messages, bytes), self.store.len());
+    }
+
     /// How many queues there are, and how many messages and bytes they keep.
     pub(super) fn len(&self) -> (usize, usize, usize) {
         let queues = self.lock().len();
