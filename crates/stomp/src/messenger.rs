@@ -131,7 +131,7 @@ impl Messenger {
     }
 
     /// What the subscribers of a user's destination see.
-    fn shown(&self, destination: &str) -> ByteString {
+    pub(crate) fn shown(&self, destination: &str) -> ByteString {
         format!("{}{destination}", self.user_prefix).into()
     }
 
@@ -195,5 +195,130 @@ impl Error for SendError {
             Self::Broker(error) => Some(error),
             Self::NotServed(_) | Self::NotOfUser(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod test {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{broker::Connection, outbox::Subscriber};
+
+    /// A broker of `/topic/…` that notes what is published, and answers later if a test asks for it.
+    #[derive(Debug, Default)]
+    pub(crate) struct FakeBroker {
+        pub(super) published: Mutex<Vec<(Target, Arc<Message>)>>,
+        pub(crate) is_late: bool,
+        pub(crate) is_down: bool,
+    }
+
+    impl FakeBroker {
+        /// What has been published since the last call.
+        pub(crate) fn published(&self) -> Vec<(Target, Arc<Message>)> {
+            self.published.lock().unwrap().drain(..).collect()
+        }
+    }
+
+    impl Broker for FakeBroker {
+        fn has(&self, destination: &str) -> bool {
+            destination.starts_with("/topic/")
+        }
+
+        fn connect(&self, _: Subscriber) -> Outcome<Result<Box<dyn Connection>, BrokerError>> {
+            unreachable!("only messages are sent")
+        }
+
+        fn publish(&self, target: Target, message: Arc<Message>) -> Outcome<Result<Published, BrokerError>> {
+            if self.is_down {
+                return Outcome::ready(Err(BrokerError::Unavailable("down".into())));
+            }
+            self.published.lock().unwrap().push((target, message));
+            let published = Published { delivered: 1, ..Published::default() };
+            if self.is_late {
+                Outcome::later(async move { Ok(published) })
+            } else {
+                Outcome::ready(Ok(published))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Json;
+    use stomp_codec::Headers;
+
+    use super::{test::FakeBroker, *};
+
+    fn messenger(broker: FakeBroker) -> (Messenger, Arc<FakeBroker>) {
+        let broker = Arc::new(broker);
+        (Messenger::new(broker.clone(), "/user".into()), broker)
+    }
+
+    #[tokio::test]
+    async fn messages_are_sent_when_the_method_returns() {
+        for is_late in [false, true] {
+            let (messenger, broker) = messenger(FakeBroker { is_late, ..FakeBroker::default() });
+            let outcome = messenger.send("/topic/a", Json([1, 2]));
+            let published = broker.published();
+            assert_eq!(published[0].0, Target::Destination("/topic/a".into()));
+            let message = &published[0].1;
+            assert_eq!((message.destination(), &message.body()[..]), ("/topic/a", &b"[1,2]"[..]));
+            assert_eq!(message.headers().get("content-type"), Some("application/json"));
+            assert_eq!(outcome.now().is_ok(), !is_late);
+            assert_eq!(messenger.send("/topic/a", "b").await.unwrap().delivered, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn users_see_the_prefix_and_the_broker_does_not() {
+        let (messenger, broker) = messenger(FakeBroker::default());
+        let id = SessionId::random();
+        messenger.send_to_user("anna", "/queue/x", "a".with_header("k", "v")).await.unwrap();
+        messenger.send_to_session(id, "/queue/x", "b").await.unwrap();
+        let published = broker.published();
+        let destination = ByteString::from_static("/queue/x");
+        assert_eq!(
+            published.iter().map(|(target, _)| target).collect::<Vec<_>>(),
+            [
+                &Target::User { name: "anna".into(), destination: destination.clone() },
+                &Target::Session { id, destination },
+            ],
+        );
+        assert!(published.iter().all(|(_, message)| message.destination() == "/user/queue/x"));
+        assert_eq!(published[0].1.headers().get("k"), Some("v"));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_said() {
+        struct Never;
+
+        impl Payload for Never {
+            fn encode(self) -> Result<crate::payload::Encoded, BoxError> {
+                Err("never".into())
+            }
+        }
+
+        let (messenger, broker) = messenger(FakeBroker::default());
+        let text = |result: Result<Published, SendError>| {
+            let error = result.unwrap_err();
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("{error}|{source}")
+        };
+        assert_eq!(text(messenger.send("/topic/a", Never).await), "the payload cannot be serialised|never");
+        let not_served = text(messenger.send("/user/a/queue/x", "").await);
+        assert!(not_served.starts_with("no broker serves \"/user/a/queue/x\""), "{not_served}");
+        for destination in ["/user/queue/x", "queue/x", ""] {
+            let text = text(messenger.send_to_user("a", destination, "").await);
+            assert!(text.contains("without the prefix"), "{text}");
+        }
+        assert!(messenger.send_to_user("a", "/users/x", "").await.is_ok());
+        let raw = Message::new("/a", &Headers::new(), "");
+        assert!(messenger.publish(Target::Destination("/a".into()), raw).await.is_err());
+        assert_eq!(broker.published().len(), 1);
+        let (messenger, _) = self::messenger(FakeBroker { is_down: true, ..FakeBroker::default() });
+        let down = text(messenger.send("/topic/a", "").await);
+        assert_eq!(down, "the broker has not accepted the message|the broker cannot be reached");
     }
 }

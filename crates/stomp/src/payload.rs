@@ -153,3 +153,41 @@ payloads! {
     Vec<u8>: OCTETS,
     &'static [u8]: OCTETS,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(payload: impl Payload) -> Option<ByteString> {
+        payload.encode().unwrap().headers.get_shared("content-type").cloned()
+    }
+
+    #[test]
+    fn payloads_say_what_they_are() {
+        assert_eq!(content_type(Json(1)).unwrap(), JSON);
+        assert_eq!(content_type(Json(serde_json::json!({"a": 1}))).unwrap(), JSON);
+        for text in [content_type("a"), content_type(String::new()), content_type(ByteString::from("a"))] {
+            assert_eq!(text.unwrap(), TEXT);
+        }
+        for octets in [content_type(Bytes::new()), content_type(vec![1]), content_type(&b"a"[..])] {
+            assert_eq!(octets.unwrap(), OCTETS);
+        }
+        assert_eq!(content_type(Encoded::new("a")), None);
+    }
+
+    #[test]
+    fn headers_replace_others() {
+        let payload =
+            "a".with_header("a", "1").with_header("content-type", "text/markdown").with_header("a", "2");
+        let encoded = payload.with_header("b", "3").encode().unwrap();
+        let headers: Vec<_> = encoded.headers.iter().collect();
+        assert_eq!(headers, [("content-type", "text/markdown"), ("a", "2"), ("b", "3")]);
+        assert_eq!(encoded.body, "a");
+    }
+
+    #[test]
+    fn a_value_that_is_no_json_is_an_error() {
+        let keys = std::collections::HashMap::from([((1, 2), 3)]);
+        assert!(Json(keys).encode().is_err());
+    }
+}

@@ -165,3 +165,42 @@ impl<S> fmt::Debug for Rule<S> {
         f.write_str("Rule")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{extractors::User, testing::World},
+        *,
+    };
+
+    async fn decide<H, T>(function: H) -> Decision
+    where
+        H: Handler<T, (), Output: IntoDecision>,
+        T: 'static,
+    {
+        Rule::new(function).decide(World::send("").context(), &()).await
+    }
+
+    #[tokio::test]
+    async fn a_rule_decides_and_whatever_fails_is_refused() {
+        assert_eq!(decide(async || true).await, Decision::Allow);
+        assert_eq!(decide(async || false).await, Decision::Close);
+        assert_eq!(decide(async || ()).await, Decision::Allow);
+        assert_eq!(decide(async || Decision::Refuse).await, Decision::Refuse);
+        assert_eq!(decide(async || Ok::<_, BoxError>(Decision::Refuse)).await, Decision::Refuse);
+        assert_eq!(decide(async || Err::<(), _>("no")).await, Decision::Close);
+        assert_eq!(decide(async |_: axum::Extension<u8>| true).await, Decision::Close);
+        assert_eq!(decide(async |_: User| -> bool { panic!("a bug") }).await, Decision::Close);
+    }
+
+    #[tokio::test]
+    async fn a_rule_knows_what_is_asked_for() {
+        let function = async |access: Access| {
+            assert!(access.is_send() && !access.is_subscribe());
+            access.destination == "/app/chat/7"
+        };
+        assert_eq!(decide(function).await, Decision::Allow);
+        let error = World::connect(&[]).call(async |_: Access| ()).await.unwrap_err();
+        assert!(error.is_fault());
+    }
+}

@@ -144,3 +144,107 @@ impl<S: Send + Sync> FromMessage<S> for Bytes {
         Ok(context.body().clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use stomp_codec::Command;
+
+    use super::{super::testing::World, *};
+
+    fn world(content_type: &'static str, body: &'static [u8]) -> World {
+        let headers = [("content-type", content_type)];
+        World::new(Command::Send, if content_type.is_empty() { &[] } else { &headers }, body)
+    }
+
+    async fn json(content_type: &'static str, body: &'static str) -> Result<u32, String> {
+        let result = world(content_type, body.as_bytes()).call(async |Json(value): Json<u32>| value).await;
+        result.map_err(|error| error.client_text())
+    }
+
+    #[tokio::test]
+    async fn json_is_read_if_it_is_said_to_be_that_or_nothing_is_said() {
+        for content_type in [
+            "",
+            "application/json",
+            "Application/JSON ; charset=utf-8",
+            "application/a+json",
+            "model/gltf+json;v=1",
+        ] {
+            assert_eq!(json(content_type, "5").await, Ok(5), "{content_type}");
+        }
+        for content_type in ["text/plain", "application/jsonx", "json", ";", "application/xml"] {
+            assert_eq!(json(content_type, "5").await, Err("the content-type is not JSON".to_owned()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rejection_of_json_does_not_repeat_it() {
+        let told = json("", "5secret").await;
+        assert_eq!(told, Err("the body is not JSON: line 1, column 2".to_owned()));
+        let told = json("", "\n\"secret\"").await;
+        assert_eq!(told, Err("the JSON of the body is not what is expected: line 2, column 8".to_owned()));
+        assert_eq!(json("", "").await, Err("the body is not JSON: line 1, column 0".to_owned()));
+        let error = world("", b"\"secret\"").call(async |_: Json<u32>| ()).await.unwrap_err();
+        assert!(error.report().contains("invalid type: string"), "{}", error.report());
+    }
+
+    #[tokio::test]
+    async fn an_option_is_none_if_there_is_nothing() {
+        let function = async |json: Option<Json<u32>>, body: Option<Body<u32>>| {
+            json.map(|json| json.0).zip(body.map(|body| body.0))
+        };
+        assert_eq!(world("", b"").call(function).await.unwrap(), None);
+        assert_eq!(world("", b"5").call(function).await.unwrap(), Some((5, 5)));
+        assert!(world("", b"x").call(function).await.is_err());
+        assert!(world("application/json", b"").call(function).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_json_or_text() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Color {
+            Red,
+        }
+
+        async fn body<T: DeserializeOwned + Send + 'static>(
+            content_type: &'static str,
+            body: &'static [u8],
+        ) -> Result<T, String> {
+            let result = world(content_type, body).call(async |Body(value): Body<T>| value).await;
+            result.map_err(|error| error.client_text())
+        }
+
+        assert_eq!(body("", b"\"a\"").await, Ok("a".to_owned()));
+        assert_eq!(body("text/plain", b"\"a\"").await, Ok("\"a\"".to_owned()));
+        assert_eq!((body("text/plain", b"5").await, body("", b"5").await), (Ok(5), Ok(5)));
+        assert_eq!(
+            (body("text/x", b"red").await, body("", b"\"red\"").await),
+            (Ok(Color::Red), Ok(Color::Red))
+        );
+        assert_eq!(
+            body::<u32>("text/plain", b"x").await,
+            Err("the text of the body is not `u32`".to_owned())
+        );
+        let error = "the text of the body is not what is expected".to_owned();
+        assert_eq!(body::<Color>("text/plain", b"blue").await, Err(error));
+        assert_eq!(
+            body::<String>("text/plain", b"\xff").await,
+            Err("the body is not text in UTF-8".to_owned())
+        );
+        let error = "the content-type is neither JSON nor text".to_owned();
+        assert_eq!(body::<String>("application/octet-stream", b"a").await, Err(error));
+    }
+
+    #[tokio::test]
+    async fn text_and_bytes_have_any_content_type() {
+        let function = async |string: String, text: ByteString, bytes: Bytes| {
+            assert_eq!((&*text, &bytes[..]), (&*string, string.as_bytes()));
+            string
+        };
+        assert_eq!(world("application/json", "é".as_bytes()).call(function).await.unwrap(), "é");
+        assert!(world("", b"\xff").call(async |_: ByteString| ()).await.is_err());
+        assert_eq!(world("", b"\xff").call(async |bytes: Bytes| bytes).await.unwrap(), b"\xff"[..]);
+    }
+}

@@ -239,3 +239,68 @@ impl<S> fmt::Debug for Connector<S> {
         f.write_str("Connector")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::World, *};
+
+    const BOTH: &[(&str, &str)] = &[("login", "anna"), ("passcode", "secret")];
+
+    async fn login<H, T>(
+        headers: &[(&'static str, &'static str)],
+        function: H,
+    ) -> Result<Option<String>, String>
+    where
+        H: Handler<T, (), Output: IntoLogin>,
+        T: 'static,
+    {
+        let connector = Connector::new(function);
+        let result = connector.connect(World::connect(headers).context(), &()).await;
+        result.map(|login| login.name.map(|name| name.to_string())).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_function_says_who_the_client_is() {
+        let anna = Ok(Some("anna".to_owned()));
+        let credentials = async |Credentials { login, .. }: Credentials| Login::new(login);
+        assert_eq!(login(BOTH, credentials).await, anna);
+        assert_eq!(login(BOTH, async || User("anna".into())).await, anna);
+        assert_eq!(login(BOTH, async || Ok::<_, BoxError>(Some(User("anna".into())))).await, anna);
+        assert_eq!(login(BOTH, async || ()).await, Ok(None));
+        assert_eq!(login(BOTH, async || None::<User>).await, Ok(None));
+        assert_eq!(login(BOTH, async || Login::new("")).await, Ok(None));
+        assert_eq!(login(BOTH, async || Login::anonymous()).await, Ok(None));
+        assert_eq!(login(BOTH, async || Err::<Login, _>("wrong")).await, Err("wrong".to_owned()));
+        let panics = async |_: Option<Credentials>| -> Login { panic!("a bug") };
+        assert_eq!(login(BOTH, panics).await, Err("panicked: a bug".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn credentials_are_whole_or_none() {
+        let required = async |credentials: Credentials| User(credentials.login.into());
+        let optional = async |credentials: Option<Credentials>| credentials.map(|one| User(one.login.into()));
+        assert_eq!(login(&[], required).await, Err("login and passcode are missing".to_owned()));
+        assert_eq!(login(&[], optional).await, Ok(None));
+        assert_eq!(login(&BOTH[..1], optional).await, Err("passcode is missing".to_owned()));
+        assert_eq!(login(&BOTH[1..], optional).await, Err("login is missing".to_owned()));
+        let error = World::send("").call(async |_: Option<Credentials>| ()).await.unwrap_err();
+        assert!(error.is_fault());
+    }
+
+    #[test]
+    fn a_passcode_is_not_shown() {
+        let credentials = Credentials { login: "anna".to_owned(), passcode: "secret".to_owned() };
+        assert_eq!(format!("{credentials:?}"), "Credentials { login: \"anna\", .. }");
+    }
+
+    #[test]
+    fn a_login_may_end_and_have_attributes() {
+        let login = Login::new("a").expires_in(Duration::from_secs(60)).attribute(7_u8).attribute("text");
+        assert_eq!(login.lifetime(), Some(Duration::from_secs(60)));
+        assert_eq!((login.attributes.get::<u8>(), login.attributes.get::<&str>()), (Some(&7), Some(&"text")));
+        assert_eq!(Login::new("a").lifetime(), None);
+        assert_eq!(login.clone().expires_at(SystemTime::UNIX_EPOCH).lifetime(), Some(Duration::ZERO));
+        let later = login.expires_at(SystemTime::now() + Duration::from_secs(3600)).lifetime().unwrap();
+        assert!(later > Duration::from_secs(3500) && later <= Duration::from_secs(3600), "{later:?}");
+    }
+}

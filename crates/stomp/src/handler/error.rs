@@ -186,3 +186,61 @@ fn shown(text: impl fmt::Display, max: usize) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(BoxError);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("outer")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&*self.0)
+        }
+    }
+
+    #[test]
+    fn only_rejections_are_told() {
+        let told = |error: HandlerError| (error.client_text(), error.is_fault());
+        let internal = (INTERNAL.to_owned(), true);
+        assert_eq!(told(HandlerError::handler("the database")), internal);
+        assert_eq!(told(HandlerError::handler(Outer("the database".into()))), internal);
+        assert_eq!(told(HandlerError::rejection(Rejection::fault("a state"))), internal);
+        assert_eq!(told(HandlerError::panic(&"a bug")), internal);
+        let boom = ("boom".to_owned(), false);
+        assert_eq!(told(HandlerError::handler(Rejection::new("boom"))), boom);
+        assert_eq!(told(HandlerError::handler(Outer(Rejection::new("boom").into()))), boom);
+        assert_eq!(told(HandlerError::rejection(Rejection::new("boom").with_source("x"))), boom);
+        // A rejection of an extractor of the application's.
+        assert_eq!(told(HandlerError::rejection("boom")), boom);
+    }
+
+    #[test]
+    fn a_text_is_cut_and_has_no_control_characters() {
+        let told = |text: String| HandlerError::rejection(Rejection::new(text)).client_text();
+        assert_eq!(told("a\nmessage:x\0\u{1b}é".to_owned()), "a\\nmessage:x\\u{0}\\u{1b}é");
+        assert_eq!(told("x".repeat(256)).len(), 256);
+        assert_eq!(told("é".repeat(129)), format!("{}…", "é".repeat(128)));
+        assert_eq!(told("\n".repeat(1000)), format!("{}…", "\\n".repeat(128)));
+    }
+
+    #[test]
+    fn a_report_has_the_sources() {
+        let error = HandlerError::handler(Outer(Outer(io::Error::other("the disk\n").into()).into()));
+        assert_eq!(error.report(), "outer: outer: the disk\\n");
+        assert_eq!(error.to_string(), "outer");
+        assert!(error.downcast_ref::<Outer>().is_some() && error.source().is_some());
+        assert!(HandlerError::handler("x".repeat(10_000)).report().len() < 1100);
+        assert_eq!(HandlerError::panic(&"a bug".to_owned()).report(), "panicked: a bug");
+        assert_eq!(HandlerError::panic(&1).report(), "panicked: no text");
+    }
+}

@@ -155,3 +155,109 @@ async fn rejection_of(response: Response) -> Rejection {
     let text = if body.is_empty() { status.to_string() } else { String::from_utf8_lossy(&body).into_owned() };
     if status.is_server_error() { Rejection::fault(text) } else { Rejection::new(text) }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Extension, extract::State};
+    use http::{HeaderMap, Uri, request::Parts};
+    use stomp_codec::{Command, Frame, Headers};
+
+    use super::{super::testing::World, *};
+
+    #[tokio::test]
+    async fn axum_s_extractors_read_the_opening_request_and_the_state() {
+        let mut world = World::send("body");
+        world.opening.extensions.insert(7_u8);
+        let function = |uri: Uri,
+                        headers: HeaderMap,
+                        State(state): State<&'static str>,
+                        Extension(n): Extension<u8>| async move {
+            format!("{uri} {:?} {state} {n}", headers["user-agent"])
+        };
+        assert_eq!(world.call_with(&"state", function).await.unwrap(), "/stomp \"test\" state 7");
+    }
+
+    #[tokio::test]
+    async fn both_sorts_stand_in_any_order() {
+        let function =
+            async |body: String, uri: Uri, headers: Headers, again: Option<Extension<u8>>, frame: Frame| {
+                assert_eq!((frame.command, headers.len(), again.is_none()), (Command::Send, 1, true));
+                format!("{body} {uri} {}", frame.headers.get("a").unwrap())
+            };
+        let mut world = World::new(Command::Send, &[("a", "1")], b"body");
+        assert_eq!(world.call(function).await.unwrap(), "body /stomp 1");
+    }
+
+    #[tokio::test]
+    async fn sixteen_arguments_are_allowed() {
+        type U = Uri;
+        type H = Headers;
+        #[allow(clippy::too_many_arguments)]
+        async fn function(
+            _: U,
+            _: H,
+            _: U,
+            _: H,
+            _: U,
+            _: H,
+            _: U,
+            _: H,
+            _: U,
+            _: H,
+            _: U,
+            _: H,
+            _: U,
+            _: H,
+            _: U,
+            body: String,
+        ) -> String {
+            body
+        }
+        assert_eq!(World::send("body").call(function).await.unwrap(), "body");
+        assert_eq!(World::send("").call(async || 1).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_rejection_of_axum_s_is_told_unless_it_is_a_fault() {
+        struct Teapot;
+
+        impl<S: Send + Sync> FromRequestParts<S> for Teapot {
+            type Rejection = (http::StatusCode, &'static str);
+
+            async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+                Err((http::StatusCode::IM_A_TEAPOT, "no coffee"))
+            }
+        }
+
+        struct Bare;
+
+        impl<S: Send + Sync> FromRequestParts<S> for Bare {
+            type Rejection = http::StatusCode;
+
+            async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+                Err(http::StatusCode::FORBIDDEN)
+            }
+        }
+
+        let mut world = World::send("");
+        let error = world.call(async |_: Teapot| ()).await.unwrap_err();
+        assert_eq!((error.client_text(), error.is_fault()), ("no coffee".to_owned(), false));
+        assert_eq!(world.call(async |_: Bare| ()).await.unwrap_err().client_text(), "403 Forbidden");
+        let error = world.call(async |_: Extension<u8>| ()).await.unwrap_err();
+        assert_eq!((error.client_text(), error.is_fault()), ("internal error".to_owned(), true));
+        assert!(error.to_string().contains("u8"), "{error}");
+        let taken =
+            world.call(async |result: Result<Teapot, (http::StatusCode, &'static str)>| result.is_err());
+        assert!(taken.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_function_may_decide_on_rejections_itself() {
+        let function = async |text: Result<String, Rejection>, user: Option<super::super::User>| {
+            (text.map_err(|rejection| rejection.to_string()), user.is_some())
+        };
+        let mut world = World::new(Command::Send, &[], b"\xff");
+        let expected = (Err("the body is not text in UTF-8".to_owned()), true);
+        assert_eq!(world.call(function).await.unwrap(), expected);
+    }
+}

@@ -123,3 +123,48 @@ impl<S: Send + Sync> FromMessage<S> for Frame {
         Ok(Self { command: context.command(), headers, body: context.body().clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stomp_codec::Frame;
+
+    use super::{
+        super::testing::{World, session},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_session_and_its_user() {
+        let function = async |user: User, session: Session, Destination(destination): Destination| {
+            assert_eq!(session.user(), Some(&user.0));
+            format!("{user} {destination}")
+        };
+        let mut world = World::send("");
+        assert_eq!(world.call(function).await.unwrap(), "anna /app/chat/7");
+        world.session = Some(session(None));
+        let error = world.call(function).await.unwrap_err();
+        assert_eq!((error.client_text(), error.is_fault()), ("the session has no user".to_owned(), false));
+        assert!(world.call(async |user: Option<User>| user.is_none()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_messenger_sends() {
+        let mut world = World::send("");
+        let function = async |messenger: Messenger| messenger.send("/topic/a", "b").await.unwrap();
+        world.call(function).await.unwrap();
+        assert_eq!(world.broker.published().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn before_the_session_there_are_headers_without_the_passcode() {
+        let mut world = World::connect(&[("login", "anna"), ("passcode", "secret")]);
+        let function = async |headers: Headers, frame: Frame, session: Option<Session>| {
+            assert_eq!(headers, frame.headers);
+            assert!(session.is_none());
+            (headers.contains("login"), headers.contains("passcode"))
+        };
+        assert_eq!(world.call(function).await.unwrap(), (true, false));
+        assert!(world.call(async |_: Session| ()).await.unwrap_err().is_fault());
+        assert!(world.call(async |_: Destination| ()).await.unwrap_err().is_fault());
+    }
+}

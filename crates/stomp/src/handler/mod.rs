@@ -4,7 +4,7 @@
 //! ([`FromMessage`](extract::FromMessage)); what it returns is turned into what the session does. [`routes`] finds the
 //! function for a destination, and erases its type.
 //!
-//! Imports: `message`, `messenger`, `payload`, `session`.
+//! Imports: `broker`, `message`, `messenger`, `outcome`, `payload`, `session`.
 
 mod access;
 mod body;
@@ -21,13 +21,14 @@ mod rejection;
 mod reply;
 mod routes;
 mod seal;
+#[cfg(test)]
+mod testing;
 
 #[allow(unused_imports, reason = "for the session")]
 pub(crate) use self::{
     access::Rule,
     connect::{Connector, Expiry},
     context::Inbound,
-    erased::ErasedHandler,
     reply::{Reply, ReplyTarget},
     routes::{Matched, Table},
 };

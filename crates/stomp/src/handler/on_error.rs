@@ -149,3 +149,62 @@ impl fmt::Debug for Hooks {
         write!(f, "Hooks({})", self.0.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::{
+        super::{
+            reply::SendToUser,
+            testing::{World, session},
+        },
+        *,
+    };
+
+    fn decide(hooks: &Hooks, error: &HandlerError) -> OnError {
+        let (world, session) = (World::send(""), session(None));
+        hooks.decide(error, &Failed { frame: &world.frame, session: &session })
+    }
+
+    fn hook(function: impl Fn(&HandlerError, &Failed<'_>) -> OnError + Send + Sync + 'static) -> Hook {
+        Arc::new(function)
+    }
+
+    #[test]
+    fn the_first_decision_counts() {
+        let asked: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let hook = |name: &'static str, decision: OnError| {
+            let asked = asked.clone();
+            hook(move |_, failed| {
+                assert_eq!((failed.route(), &**failed.destination()), ("/chat/{room}", "/app/chat/7"));
+                asked.lock().unwrap().push(name);
+                decision.clone()
+            })
+        };
+        let inner = hook("inner", OnError::Default);
+        let middle = hook("middle", OnError::tell("told"));
+        let outer = hook("outer", OnError::Ignore);
+        let error = HandlerError::handler("no");
+        let decision = decide(&Hooks(vec![inner.clone(), middle, outer]), &error);
+        assert!(matches!(decision, OnError::Tell(text) if text == "told"));
+        assert_eq!(*asked.lock().unwrap(), ["inner", "middle"]);
+        assert!(matches!(decide(&Hooks(vec![inner]), &error), OnError::Default));
+        assert!(matches!(decide(&Hooks::default(), &error), OnError::Default));
+    }
+
+    #[test]
+    fn a_hook_that_panics_decides_nothing() {
+        let hooks = Hooks(vec![hook(|_, _| panic!("a bug")), hook(|_, _| OnError::close("bye"))]);
+        assert!(matches!(decide(&hooks, &HandlerError::handler("no")), OnError::Close(_)));
+    }
+
+    #[test]
+    fn replies_may_answer_an_error() {
+        let OnError::Reply(replies) = OnError::reply(SendToUser::new("/queue/a", "b")) else {
+            panic!("no reply")
+        };
+        assert_eq!(replies.len(), 1);
+        assert!(matches!(OnError::reply(Err::<(), _>("no")), OnError::Default));
+    }
+}

@@ -317,3 +317,105 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor.visit_unit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde::Deserialize;
+
+    use super::{
+        super::{error::HandlerError, testing::World},
+        *,
+    };
+
+    async fn path<T: DeserializeOwned + Send + 'static>(
+        params: &[(&'static str, &'static str)],
+    ) -> Result<T, HandlerError> {
+        World::send("").params(params).call(async |Path(path): Path<T>| path).await
+    }
+
+    async fn told<T: DeserializeOwned + Send + 'static>(params: &[(&'static str, &'static str)]) -> String {
+        match path::<T>(params).await {
+            Ok(_) => "no error".to_owned(),
+            Err(error) => error.client_text(),
+        }
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Named {
+        room: String,
+        line: Option<u32>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Pair(String, i8);
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Id(u64);
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Color {
+        Red,
+    }
+
+    #[tokio::test]
+    async fn one_parameter_is_a_value() {
+        assert_eq!(path::<String>(&[("a", "x%2Fé")]).await.unwrap(), "x%2Fé");
+        assert_eq!(path::<i128>(&[("a", "-3")]).await.unwrap(), -3);
+        assert_eq!(path::<f32>(&[("a", "1.5")]).await.unwrap(), 1.5);
+        assert_eq!(path::<(bool,)>(&[("a", "true")]).await.unwrap(), (true,));
+        assert_eq!(path::<char>(&[("a", "é")]).await.unwrap(), 'é');
+        assert_eq!(path::<Id>(&[("a", "7")]).await.unwrap(), Id(7));
+        assert_eq!(path::<Option<Id>>(&[("a", "7")]).await.unwrap(), Some(Id(7)));
+        assert_eq!(path::<Color>(&[("a", "red")]).await.unwrap(), Color::Red);
+    }
+
+    #[tokio::test]
+    async fn several_are_a_tuple_a_struct_or_a_map() {
+        let params = [("room", "x"), ("line", "3")];
+        assert_eq!(path::<(String, u8)>(&params).await.unwrap(), ("x".to_owned(), 3));
+        assert_eq!(path::<Pair>(&params).await.unwrap(), Pair("x".to_owned(), 3));
+        assert_eq!(path::<Named>(&params).await.unwrap(), Named { room: "x".to_owned(), line: Some(3) });
+        assert_eq!(path::<Named>(&params[..1]).await.unwrap(), Named { room: "x".to_owned(), line: None });
+        let map = path::<HashMap<String, String>>(&params).await.unwrap();
+        assert_eq!((map.len(), &*map["line"]), (2, "3"));
+        assert_eq!(path::<Vec<String>>(&params).await.unwrap(), ["x", "3"]);
+        assert_eq!(path::<()>(&[]).await.unwrap(), ());
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_which_parameter_is_wrong() {
+        assert_eq!(told::<u32>(&[("id", "secret")]).await, "the destination's parameter `id` is not `u32`");
+        let params = [("room", "x"), ("line", "secret")];
+        for told in [told::<Named>(&params).await, told::<(String, u32)>(&params).await] {
+            assert_eq!(told, "the destination's parameter `line` is not `u32`");
+        }
+        let text = "the parameters of the destination are not what is expected";
+        assert_eq!(told::<Color>(&[("id", "secret")]).await, text);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_cannot_fit_is_no_fault_of_the_client_s() {
+        let two = [("a", "1"), ("b", "2")];
+        for error in [
+            path::<u32>(&two).await.map(drop),
+            path::<(u32,)>(&two).await.map(drop),
+            path::<Color>(&[]).await.map(drop),
+            path::<Named>(&two).await.map(drop),
+        ] {
+            let error = error.unwrap_err();
+            assert_eq!(
+                (error.client_text(), error.is_fault()),
+                ("internal error".to_owned(), true),
+                "{error}"
+            );
+        }
+        let error = path::<u32>(&two).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "Path is of 1 parameters, and the destination has 2 (the path is \"/chat/{room}\")"
+        );
+    }
+}

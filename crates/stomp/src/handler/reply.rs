@@ -5,7 +5,14 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use stomp_codec::Headers;
 
-use crate::payload::{Encoded, Payload};
+use crate::{
+    broker::{Published, Target},
+    message::Message,
+    messenger::{Messenger, SendError},
+    outcome::Outcome,
+    payload::{Encoded, Payload},
+    session::Session,
+};
 
 /// A message that a handler wants to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +22,32 @@ pub(crate) struct Reply {
     pub(crate) destination: ByteString,
     pub(crate) headers: Headers,
     pub(crate) body: Bytes,
+}
+
+impl Reply {
+    /// Sends it. The error is one of the handler, whose reply it is.
+    #[allow(dead_code, reason = "for the session")]
+    pub(crate) fn send(
+        self,
+        messenger: &Messenger,
+        session: &Session,
+    ) -> Outcome<Result<Published, SendError>> {
+        let Self { target, destination, headers, body } = self;
+        let shown = match target {
+            ReplyTarget::Destination => destination.clone(),
+            ReplyTarget::User(_) | ReplyTarget::Session => messenger.shown(&destination),
+        };
+        let target = match target {
+            ReplyTarget::Destination => Target::Destination(destination),
+            ReplyTarget::User(Some(name)) => Target::User { name, destination },
+            ReplyTarget::User(None) => match session.user() {
+                Some(name) => Target::User { name: name.clone(), destination },
+                None => Target::Session { id: session.id(), destination },
+            },
+            ReplyTarget::Session => Target::Session { id: session.id(), destination },
+        };
+        messenger.publish(target, Message::new(shown, &headers, body))
+    }
 }
 
 /// Where a reply goes.
@@ -302,5 +335,86 @@ impl<A: IntoAnswer> IntoAnswer for Option<A> {
 impl<A: IntoAnswer, E: Into<BoxError>> IntoAnswer for Result<A, E> {
     fn into_answer(self) -> Result<Option<Encoded>, BoxError> {
         self.map_err(Into::into)?.into_answer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Json;
+
+    use super::{
+        super::testing::{World, session},
+        *,
+    };
+
+    fn replies(replies: impl IntoReplies) -> Result<Vec<String>, String> {
+        let mut all = Replies::new();
+        all.push(replies).map_err(|error| error.to_string())?;
+        let show = |reply: &Reply| format!("{} {}", reply.destination, String::from_utf8_lossy(&reply.body));
+        Ok(all.0.iter().map(show).collect())
+    }
+
+    #[test]
+    fn replies_are_in_their_order() {
+        let a = || SendTo::new("/topic/a", "1");
+        let b = || SendToUser::new("/queue/b", Json([2]));
+        assert_eq!(replies(()), Ok(vec![]));
+        assert_eq!(replies(None::<SendTo<String>>), Ok(vec![]));
+        let both = vec!["/topic/a 1".to_owned(), "/queue/b [2]".to_owned()];
+        assert_eq!(replies((a(), b())), Ok(both.clone()));
+        assert_eq!(replies((vec![a()], (Some(b()), ()))), Ok(both));
+        assert_eq!(replies([a(), a()]).unwrap().len(), 2);
+        assert_eq!(replies((a(), a(), a(), a(), a(), a(), a(), a())).unwrap().len(), 8);
+        assert_eq!(replies(Ok::<_, &str>(Some(a()))).unwrap().len(), 1);
+        assert_eq!(replies(Err::<SendTo<String>, _>("no")), Err("no".to_owned()));
+        let mut all = Replies::new();
+        all.push(a()).unwrap();
+        assert_eq!(replies((all, b())).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn headers_go_before_those_of_the_payload() {
+        let send =
+            SendTo::new("/topic/a", Json(1)).header("content-type", "a").header("b", "1").header("b", "2");
+        let reply = send.into_reply(ReplyTarget::Destination).unwrap();
+        assert_eq!(reply.headers.iter().collect::<Vec<_>>(), [("content-type", "a"), ("b", "2")]);
+    }
+
+    #[test]
+    fn answers() {
+        let body = |answer: Result<Option<Encoded>, BoxError>| answer.unwrap().map(|encoded| encoded.body);
+        assert_eq!(body("a".into_answer()).unwrap(), "a");
+        assert_eq!(body(Json(1).into_answer()).unwrap(), "1");
+        assert_eq!(body(Some("a".with_header("b", "c")).into_answer()).unwrap(), "a");
+        assert_eq!(body(().into_answer()), None);
+        assert_eq!(body(Ok::<_, BoxError>(None::<String>).into_answer()), None);
+        assert_eq!(Err::<(), _>("no").into_answer().unwrap_err().to_string(), "no");
+    }
+
+    #[tokio::test]
+    async fn replies_are_sent_to_whom_they_are_for() {
+        let world = World::send("");
+        let sent = async |reply: SendToUser<&'static str>, user| {
+            let session = session(user);
+            let reply = reply.send.into_reply(reply.target).unwrap();
+            reply.send(&world.messenger, &session).await.unwrap();
+            let (target, message) = world.broker.published().remove(0);
+            assert_eq!(message.destination(), "/user/queue/a");
+            match target {
+                Target::User { name, destination } => format!("{name} {destination}"),
+                Target::Session { id, destination } => {
+                    assert_eq!(id, session.id());
+                    format!("this session {destination}")
+                }
+                Target::Destination(_) => panic!("{target:?}"),
+            }
+        };
+        let reply = || SendToUser::new("/queue/a", "");
+        assert_eq!(sent(reply(), Some("anna")).await, "anna /queue/a");
+        assert_eq!(sent(reply(), None).await, "this session /queue/a");
+        assert_eq!(sent(reply().this_session_only(), Some("anna")).await, "this session /queue/a");
+        assert_eq!(sent(reply().user("bert"), Some("anna")).await, "bert /queue/a");
+        let not_served = SendTo::new("/app/a", "").into_reply(ReplyTarget::Destination).unwrap();
+        assert!(not_served.send(&world.messenger, &session(None)).await.is_err());
     }
 }

@@ -326,6 +326,10 @@ impl<S, R> PathTable<S, R> {
 
     fn at(&self, path: &ByteString) -> Option<Matched<S, R>> {
         let found = self.router.at(path).ok()?;
+        // The router takes an empty segment at the end for no parameter, and in the middle for one.
+        if found.params.iter().any(|(_, value)| value.is_empty()) {
+            return None;
+        }
         let params = found.params.iter().map(|(name, value)| (name.into(), path.slice_ref(value))).collect();
         Some(Matched { route: self.routes[*found.value].clone(), params })
     }
@@ -374,5 +378,164 @@ impl<S: Send + Sync + 'static, R> Matched<S, R> {
 impl<S, R> fmt::Debug for Matched<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Matched").field("pattern", &self.route.pattern).field("params", &self.params).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use axum::extract::State;
+
+    use super::{
+        super::{
+            path::Path,
+            reply::SendTo,
+            testing::{World, session},
+        },
+        *,
+    };
+
+    async fn named(Path(name): Path<String>) -> SendTo<String> {
+        SendTo::new("/topic/a", name)
+    }
+
+    async fn nothing() {}
+
+    fn params<S: Send + Sync + 'static>(table: &Table<S>, path: &'static str) -> Option<String> {
+        let matched = table.at_message(&path.into())?;
+        let params = matched.params.iter().map(|(name, value)| format!(" {name}={value}"));
+        Some(format!("{}{}", matched.pattern(), params.collect::<String>()))
+    }
+
+    #[test]
+    fn paths_are_those_of_axum_and_destinations_plain_text() {
+        let routes: Routes = Routes::new()
+            .message("/a", nothing)
+            .message("/rooms/{room}", named)
+            .message("/rooms/main", nothing)
+            .message("/rooms/{room}/lines/{line}", nothing)
+            .message("/files/{*path}", named)
+            .subscribe("/a", nothing);
+        let table = routes.freeze();
+        for (path, expected) in [
+            ("/a", Some("/a")),
+            ("/a/", None),
+            ("/A", None),
+            ("", None),
+            ("/", None),
+            ("a", None),
+            ("/rooms/main", Some("/rooms/main")),
+            ("/rooms/x%2Fé:{y}", Some("/rooms/{room} room=x%2Fé:{y}")),
+            ("/rooms/", None),
+            ("/rooms//lines/1", None),
+            ("/rooms/1/lines/2", Some("/rooms/{room}/lines/{line} room=1 line=2")),
+            ("/files/a//b/", Some("/files/{*path} path=a//b/")),
+            ("/files/", None),
+        ] {
+            assert_eq!(params(&table, path).as_deref(), expected, "{path}");
+        }
+        assert!(table.at_subscribe(&"/a".into()).is_some());
+        assert!(table.at_subscribe(&"/rooms/main".into()).is_none());
+        assert!(!table.is_empty());
+        assert!(Routes::<()>::new().freeze().is_empty());
+    }
+
+    #[tokio::test]
+    async fn handlers_are_called_with_their_parameters_and_the_state() {
+        async fn hello(State(greeting): State<&'static str>) -> String {
+            format!("{greeting}!")
+        }
+
+        let routes: Routes<&'static str> = Routes::new()
+            .message("/{name}", named)
+            .message_parallel("/slow/a", nothing)
+            .subscribe("/hello", hello);
+        let table = routes.freeze();
+        let matched = table.at_message(&"/anna".into()).unwrap();
+        let mut world = World::send("");
+        world.frame.params = matched.params.clone();
+        let replies = matched.call(world.context(), &"hi").await.unwrap();
+        assert_eq!((replies.0[0].body.clone(), matched.is_parallel()), ("anna".into(), false));
+        assert!(table.at_message(&"/slow/a".into()).unwrap().is_parallel());
+        let matched = table.at_subscribe(&"/hello".into()).unwrap();
+        assert_eq!(matched.call(world.context(), &"hi").await.unwrap().unwrap().body, "hi!");
+    }
+
+    #[test]
+    fn nested_routes_have_a_prefix() {
+        let inner =
+            || Routes::<()>::new().message("/", nothing).message("/{id}", nothing).subscribe("/x", nothing);
+        let routes = Routes::new().nest("/trade/{market}", inner()).merge(inner().nest("/more", inner()));
+        let table = routes.freeze();
+        for (path, expected) in [
+            ("/trade/a", Some("/trade/{market} market=a")),
+            ("/trade/a/b", Some("/trade/{market}/{id} market=a id=b")),
+            ("/trade/a/", None),
+            ("/", Some("/")),
+            ("/more", Some("/more")),
+            ("/less", Some("/{id} id=less")),
+            ("/more/1", Some("/more/{id} id=1")),
+        ] {
+            assert_eq!(params(&table, path).as_deref(), expected, "{path}");
+        }
+        assert!(table.at_subscribe(&"/more/x".into()).is_some());
+    }
+
+    #[test]
+    fn failures_go_to_the_innermost_routes_first() {
+        let by = |name: &'static str, text: &'static str| {
+            Routes::<()>::new().message(name, nothing).on_error(move |error, _| {
+                if error.to_string() == text { OnError::tell(text) } else { OnError::Default }
+            })
+        };
+        let routes = by("/a", "outer").nest("/b", by("/b", "middle").nest("/c", by("/c", "inner")));
+        let (table, world, session) = (routes.freeze(), World::send(""), session(None));
+        let told = |path: &'static str, text: &'static str| {
+            let failed = Failed { frame: &world.frame, session: &session };
+            let matched = table.at_message(&path.into()).unwrap();
+            matches!(matched.on_error(&HandlerError::handler(text), &failed), OnError::Tell(told) if told == text)
+        };
+        for (path, texts) in [
+            ("/a", &["outer"][..]),
+            ("/b/b", &["middle", "outer"]),
+            ("/b/c/c", &["inner", "middle", "outer"]),
+        ] {
+            for text in ["inner", "middle", "outer"] {
+                assert_eq!(told(path, text), texts.contains(&text), "{path} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_routed_is_a_panic_with_the_path() {
+        let panics = |add: fn(Routes) -> Routes| {
+            let routes = Routes::new().message("/a/{x}", nothing);
+            let thrown = catch_unwind(AssertUnwindSafe(|| add(routes))).unwrap_err();
+            HandlerError::panic(&*thrown).to_string()
+        };
+        for (text, words) in [
+            (panics(|routes| routes.message("/a/{y}", nothing)), "\"/a/{y}\""),
+            (
+                panics(|routes| routes.message("/a/{y}", nothing)),
+                "conflict with previously registered route: /a/{x}",
+            ),
+            (panics(|routes| routes.nest("/a", Routes::new().message("/{y}", nothing))), "\"/a/{y}\""),
+            (panics(|routes| routes.merge(Routes::new().message("/a/{x}", nothing))), "\"/a/{x}\""),
+            (panics(|routes| routes.message("a", nothing)), "does not begin with a slash"),
+            (panics(|routes| routes.message("/:id", nothing)), "write `{name}` for one segment"),
+            (panics(|routes| routes.subscribe("/a/*", nothing)), "`{*rest}` at the end"),
+            (panics(|routes| routes.message("/{", nothing)), "not possible"),
+            (panics(|routes| routes.nest("/", Routes::new())), "call `merge`"),
+            (panics(|routes| routes.nest("a", Routes::new())), "does not begin with a slash"),
+            (panics(|routes| routes.nest("/a/", Routes::new())), "ends with a slash"),
+            (panics(|routes| routes.nest("/{*a}", Routes::new())), "has a `{*rest}`"),
+            (
+                panics(|routes| routes.on_error(|_, _| OnError::Ignore).on_error(|_, _| OnError::Ignore)),
+                "have an `on_error` already",
+            ),
+        ] {
+            assert!(text.contains(words), "{text:?} does not say {words:?}");
+        }
     }
 }
