@@ -72,7 +72,9 @@ impl fmt::Display for DisconnectReason {
 
 /// Functions of the application's that are told of events.
 #[derive(Clone, Default)]
-pub(crate) struct Listeners(Vec<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub(crate) struct Listeners(Vec<Arc<Listener>>);
+
+type Listener = dyn Fn(&Event) + Send + Sync;
 
 impl Listeners {
     pub(crate) fn add(&mut self, listener: impl Fn(&Event) + Send + Sync + 'static) {

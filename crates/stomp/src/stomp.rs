@@ -342,7 +342,6 @@ where
     /// | `max_message_bytes` | the longest frame that the limits allow | a frame may be one message |
     /// | `max_body_bytes` | the same twice, at least 1 MiB | escaped |
     /// | `send_queue_bytes` | 64 KiB | what waits is bounded by [`StompOptions::outbound_bytes`] |
-    #[must_use]
     pub fn sockjs_options(&self) -> Options {
         let frame = self.0.options.max_frame_bytes();
         Options::new()

@@ -133,7 +133,6 @@ impl<D: IntoDecision, E: Into<BoxError>> IntoDecision for Result<D, E> {
 /// A function for `authorize`.
 pub(crate) struct Rule<S>(Arc<dyn ErasedHandler<S, Decision>>);
 
-#[allow(dead_code, reason = "for the session")]
 impl<S: Send + Sync + 'static> Rule<S> {
     pub(crate) fn new<H, T>(function: H) -> Self
     where
@@ -184,13 +183,13 @@ mod tests {
     #[tokio::test]
     async fn a_rule_decides_and_whatever_fails_is_refused() {
         assert_eq!(decide(async || true).await, Decision::Allow);
-        assert_eq!(decide(async || false).await, Decision::Close);
+        assert_eq!(decide(async || false).await, Decision::Deny);
         assert_eq!(decide(async || ()).await, Decision::Allow);
         assert_eq!(decide(async || Decision::Refuse).await, Decision::Refuse);
         assert_eq!(decide(async || Ok::<_, BoxError>(Decision::Refuse)).await, Decision::Refuse);
-        assert_eq!(decide(async || Err::<(), _>("no")).await, Decision::Close);
-        assert_eq!(decide(async |_: axum::Extension<u8>| true).await, Decision::Close);
-        assert_eq!(decide(async |_: User| -> bool { panic!("a bug") }).await, Decision::Close);
+        assert_eq!(decide(async || Err::<(), _>("no")).await, Decision::Deny);
+        assert_eq!(decide(async |_: axum::Extension<u8>| true).await, Decision::Deny);
+        assert_eq!(decide(async |_: User| -> bool { panic!("a bug") }).await, Decision::Deny);
     }
 
     #[tokio::test]

@@ -134,7 +134,6 @@ impl Login {
     }
 
     /// How long the session may last from now on.
-    #[allow(dead_code, reason = "for the session")]
     pub(crate) fn lifetime(&self) -> Option<Duration> {
         self.expiry.map(|expiry| match expiry {
             Expiry::In(time) => time,
@@ -202,7 +201,6 @@ impl<L: IntoLogin, E: Into<BoxError>> IntoLogin for Result<L, E> {
 /// A function for `on_connect`.
 pub(crate) struct Connector<S>(Arc<dyn ErasedHandler<S, Login>>);
 
-#[allow(dead_code, reason = "for the session")]
 impl<S: Send + Sync + 'static> Connector<S> {
     pub(crate) fn new<H, T>(function: H) -> Self
     where

@@ -24,12 +24,10 @@ mod seal;
 #[cfg(test)]
 mod testing;
 
-#[allow(unused_imports, reason = "for the session")]
 pub(crate) use self::{
     access::Rule,
-    connect::{Connector, Expiry},
+    connect::Connector,
     context::Inbound,
-    reply::{Reply, ReplyTarget},
     routes::{Matched, Table},
 };
 pub use self::{

@@ -26,7 +26,6 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// Sends it. The error is one of the handler, whose reply it is.
-    #[allow(dead_code, reason = "for the session")]
     pub(crate) fn send(
         self,
         messenger: &Messenger,
@@ -406,7 +405,7 @@ mod tests {
                     assert_eq!(id, session.id());
                     format!("this session {destination}")
                 }
-                Target::Destination(_) => panic!("{target:?}"),
+                Target::Destination(_) | Target::Temporary(_) => panic!("{target:?}"),
             }
         };
         let reply = || SendToUser::new("/queue/a", "");

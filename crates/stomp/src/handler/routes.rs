@@ -215,7 +215,6 @@ where
     }
 
     /// What sessions look handlers up in.
-    #[allow(dead_code, reason = "for the session")]
     pub(crate) fn freeze(self) -> Table<S> {
         let own = Self::new().merge(self);
         Table { messages: own.messages, subscriptions: own.subscriptions }
@@ -243,7 +242,6 @@ pub(crate) struct Table<S> {
     subscriptions: PathTable<S, Option<Encoded>>,
 }
 
-#[allow(dead_code, reason = "for the session")]
 impl<S: Send + Sync + 'static> Table<S> {
     /// The handler of messages to this path.
     pub(crate) fn at_message(&self, path: &ByteString) -> Option<Matched<S, Replies>> {
@@ -253,11 +251,6 @@ impl<S: Send + Sync + 'static> Table<S> {
     /// The handler of subscriptions to this path.
     pub(crate) fn at_subscribe(&self, path: &ByteString) -> Option<Matched<S, Option<Encoded>>> {
         self.subscriptions.at(path)
-    }
-
-    /// Whether there are no handlers at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.messages.routes.is_empty() && self.subscriptions.routes.is_empty()
     }
 }
 
@@ -348,7 +341,6 @@ pub(crate) struct Matched<S, R> {
     pub(crate) params: Vec<(Arc<str>, ByteString)>,
 }
 
-#[allow(dead_code, reason = "for the session")]
 impl<S: Send + Sync + 'static, R> Matched<S, R> {
     /// For [`Inbound::route`](super::context::Inbound).
     pub(crate) fn pattern(&self) -> Arc<str> {

@@ -98,7 +98,7 @@ pub(super) enum Action {
     Unsubscribe(u32),
     Settle(MessageId, Settlement),
     /// All of these, and nothing of the session between them.
-    Commit(Vec<Action>),
+    Commit(Vec<Self>),
     Disconnect,
 }
 

@@ -16,11 +16,9 @@ use super::{
 };
 use crate::{
     app::App,
-    broker::{BrokerError, Connection, Target},
+    broker::{BrokerError, Connection},
     events::{DisconnectReason, Event},
-    handler::{
-        Context, Decision, Failed, HandlerError, Inbound, Matched, OnError, Replies, Reply, ReplyTarget,
-    },
+    handler::{Context, Decision, Failed, HandlerError, Inbound, Matched, OnError, Replies},
     message::Message,
     messenger::SendError,
     options::{Denial, StompOptions},
@@ -319,23 +317,8 @@ where
 impl<S> App<S> {
     /// Sends what a handler has returned.
     async fn reply(&self, session: &Session, replies: Replies) -> Result<(), SendError> {
-        for Reply { target, destination, headers, body } in replies.0 {
-            let prefix = &self.options.user_prefix;
-            let (target, seen) = match target {
-                ReplyTarget::Destination => (Target::of_destination(destination.clone()), destination),
-                ReplyTarget::User(name) => {
-                    // A session without a user is known by its id.
-                    let name = name.or_else(|| session.user().cloned());
-                    let name = name.unwrap_or_else(|| session.id().to_string().into());
-                    let seen = format!("{prefix}{destination}").into();
-                    (Target::User { name, destination }, seen)
-                }
-                ReplyTarget::Session => {
-                    let seen = format!("{prefix}{destination}").into();
-                    (Target::Session { id: session.id(), destination }, seen)
-                }
-            };
-            self.messenger.publish(target, Message::new(seen, &headers, body)).await?;
+        for reply in replies.0 {
+            reply.send(&self.messenger, session).await?;
         }
         Ok(())
     }

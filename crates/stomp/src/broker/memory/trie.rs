@@ -15,10 +15,10 @@ pub(super) struct Trie<T> {
 
 #[derive(Debug)]
 struct Node<T> {
-    exact: HashMap<Box<str>, Node<T>>,
-    globs: Vec<(Box<str>, Node<T>)>,
+    exact: HashMap<Box<str>, Self>,
+    globs: Vec<(Box<str>, Self)>,
     /// Behind `**`.
-    any: Option<Box<Node<T>>>,
+    any: Option<Box<Self>>,
     /// Whether this stands behind `**`, and so stays where it is with each segment.
     is_any: bool,
     value: Option<T>,

@@ -163,9 +163,9 @@ fn what_a_subscription_asks_for() {
     for header in [("ack", "Auto"), ("ack", ""), ("prefetch-count", "-1"), ("prefetch-count", "x")] {
         refused(&mut core, Command::Subscribe, &[("id", "f"), ("destination", "/queue/a"), header]);
     }
-    let old = &mut super::tests::core(Version::V1_0);
+    let mut old = Core { version: Version::V1_0, ..core };
     let individual = [("destination", "/queue/a"), ("ack", "client-individual")];
-    assert!(refused(old, Command::Subscribe, &individual).contains("ack mode"));
+    assert!(refused(&mut old, Command::Subscribe, &individual).contains("ack mode"));
 }
 
 #[test]

@@ -59,7 +59,8 @@ impl Client {
     ) -> Result<u32, BrokerError> {
         let serial = self.next_serial;
         self.next_serial += 1;
-        let (Source::Destination(destination) | Source::User(destination)) = source.clone();
+        let (Source::Destination(destination) | Source::User(destination) | Source::Temporary(destination)) =
+            source.clone();
         let headers = Headers::from_iter([("id", format!("s{serial}"))]);
         let prefetch = NonZero::new(prefetch).unwrap();
         let subscription = Subscription::new(serial, Version::V1_2, destination, headers, ack, prefetch);
@@ -93,8 +94,9 @@ impl Client {
         let pump = self.pump.get_or_insert_with(|| {
             let (outbox, connection) = (self.outbox.clone(), self.connection.clone());
             Box::pin(async move {
-                outbox.pump(|id| connection.written(id)).await;
-                std::future::pending().await
+                // The model is told that there is room afterwards.
+                outbox.pump(|id| connection.written(id), || {}).await;
+                std::future::pending::<()>().await;
             })
         });
         let polled: Poll<()> = pump.as_mut().poll(&mut Context::from_waker(&noop_waker()));

@@ -120,7 +120,7 @@ proptest! {
             let mut delivered = 0;
             for (client, user, subscribed) in clients.iter().flatten() {
                 let (is_own, is_for) = match &target {
-                    Target::Destination(_) => (false, true),
+                    Target::Destination(_) | Target::Temporary(_) => (false, true),
                     Target::Session { id, .. } => (true, *id == client.id),
                     Target::User { name, .. } => match user {
                         Some(user) => (true, name == user),
