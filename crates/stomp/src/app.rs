@@ -9,6 +9,7 @@ use crate::{
     messenger::Messenger,
     options::StompOptions,
     registry::Registry,
+    stats::Counters,
 };
 
 /// What all sessions of an application share.
@@ -21,4 +22,5 @@ pub(crate) struct App<S> {
     pub(crate) rule: Option<Rule<S>>,
     pub(crate) registry: Registry,
     pub(crate) listeners: Listeners,
+    pub(crate) counters: Counters,
 }

@@ -44,6 +44,18 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// All [names](Self::name).
+    pub(crate) const NAMES: [&'static str; 8] = [
+        "client",
+        "connection-lost",
+        "error",
+        "heart-beat-timeout",
+        "too-slow",
+        "expired",
+        "server",
+        "cancelled",
+    ];
+
     /// Its name in logs and metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {

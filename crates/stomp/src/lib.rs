@@ -7,12 +7,15 @@ mod handler;
 mod link;
 mod message;
 mod messenger;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod options;
 pub mod outbox;
 mod outcome;
 mod payload;
 mod registry;
 mod session;
+mod stats;
 mod stomp;
 #[cfg(feature = "tcp")]
 mod stream;
@@ -38,6 +41,7 @@ pub use self::{
     outcome::Outcome,
     registry::Registry,
     session::Session,
+    stats::{HandlerStats, StompStats},
     stomp::{Stomp, StompServer},
 };
 

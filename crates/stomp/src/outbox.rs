@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
+    fmt, ops,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -160,8 +160,33 @@ struct State {
     oldest: u64,
     /// A queue's message was refused.
     was_full: bool,
-    dropped: u64,
+    traffic: Traffic,
+    /// The traffic up to now, where it has been counted.
+    counted: Traffic,
     end: Option<End>,
+}
+
+/// How many messages a client was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Handed to the connection, or to wait for it.
+    pub(crate) delivered: u64,
+    /// Dropped, some of them after they had waited.
+    pub(crate) dropped: u64,
+}
+
+impl ops::Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { delivered: self.delivered + other.delivered, dropped: self.dropped + other.dropped }
+    }
+}
+
+impl ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
 }
 
 #[derive(Debug)]
@@ -213,7 +238,8 @@ impl Outbox {
             newest: HashMap::new(),
             oldest: 0,
             was_full: false,
-            dropped: 0,
+            traffic: Traffic::default(),
+            counted: Traffic::default(),
             end: None,
         };
         let (changed, progress) = (Notify::new(), Notify::new());
@@ -276,9 +302,10 @@ impl Outbox {
                 self.end(&mut state, End::Overflow);
                 return Delivered::Gone;
             }
-            state.dropped += 1;
+            state.traffic.dropped += 1;
             return Delivered::Full;
         }
+        state.traffic.delivered += 1;
         let id = subscription.next_id();
         let piece = Piece::concat([subscription.head(id, is_redelivered).into(), tail.clone()]);
         let entry = Entry { piece, kind, id: Some(id), key };
@@ -338,7 +365,23 @@ impl Outbox {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.lock().dropped
+        self.lock().traffic.dropped
+    }
+
+    /// What has not been [counted](Self::count_traffic).
+    pub(crate) fn traffic(&self) -> Traffic {
+        let state = self.lock();
+        Traffic {
+            delivered: state.traffic.delivered - state.counted.delivered,
+            dropped: state.traffic.dropped - state.counted.dropped,
+        }
+    }
+
+    /// Returns what has not been counted, which is counted from now on.
+    pub(crate) fn count_traffic(&self) -> Traffic {
+        let traffic = self.traffic();
+        self.lock().counted += traffic;
+        traffic
     }
 
     /// Closes the connection.
@@ -472,7 +515,7 @@ impl State {
         let length = entry.piece.len();
         if let Some(before) = self.waiting(position).and_then(|waiting| waiting.replace(entry)) {
             self.bytes = self.bytes + length - before.piece.len();
-            self.dropped += 1;
+            self.traffic.dropped += 1;
         }
     }
 
@@ -486,7 +529,7 @@ impl State {
             let Some(waiting) = self.waiting(self.oldest) else { return false };
             if let Some(entry) = waiting.take_if(|entry| matches!(entry.kind, Kind::Topic)) {
                 self.bytes -= entry.piece.len();
-                self.dropped += 1;
+                self.traffic.dropped += 1;
                 self.forget(&entry);
             }
             self.oldest += 1;

@@ -71,6 +71,10 @@ impl Registry {
         self.lock().by_user.keys().cloned().collect()
     }
 
+    pub(crate) fn users_len(&self) -> usize {
+        self.lock().by_user.len()
+    }
+
     /// The sessions of a user: those of all his tabs.
     #[must_use]
     pub fn sessions_of(&self, user: &str) -> Vec<Session> {

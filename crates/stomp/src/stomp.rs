@@ -19,6 +19,7 @@ use crate::{
     options::StompOptions,
     registry::Registry,
     session::{Connection, serve},
+    stats::{Counters, StompStats},
 };
 
 /// How much the connection below holds for a client, in bytes. What waits in front of it is bounded by
@@ -243,6 +244,7 @@ where
             rule,
             registry: Registry::default(),
             listeners,
+            counters: Counters::default(),
         }))
     }
 }
@@ -362,6 +364,12 @@ where
     #[must_use]
     pub fn registry(&self) -> Registry {
         self.0.registry.clone()
+    }
+
+    /// The numbers of the server. All open sessions are gone through.
+    #[must_use]
+    pub fn stats(&self) -> StompStats {
+        self.0.counters.stats(&self.0.registry, self.0.handlers.stats())
     }
 
     #[cfg(feature = "tcp")]

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
+use stomp_codec::Command;
+use tokio::time::Instant;
 
 use super::{
     context::Context,
@@ -13,7 +15,10 @@ use super::{
     on_error::{Failed, Hook, Hooks, OnError},
     reply::{IntoAnswer, IntoReplies, Replies},
 };
-use crate::payload::Encoded;
+use crate::{
+    payload::Encoded,
+    stats::{HandlerCounters, HandlerStats},
+};
 
 /// Handlers for destinations.
 ///
@@ -107,7 +112,13 @@ where
             output.into_replies(&mut replies)?;
             Ok(replies)
         });
-        self.messages.insert(Route { pattern: path.into(), handler, is_parallel, hooks: Hooks::default() });
+        self.messages.insert(Route {
+            pattern: path.into(),
+            handler,
+            is_parallel,
+            hooks: Hooks::default(),
+            counters: HandlerCounters::default(),
+        });
         self
     }
 
@@ -126,7 +137,14 @@ where
     {
         let handler = erase(handler, |output: H::Output| output.into_answer());
         let hooks = Hooks::default();
-        self.subscriptions.insert(Route { pattern: path.into(), handler, is_parallel: false, hooks });
+        let counters = HandlerCounters::default();
+        self.subscriptions.insert(Route {
+            pattern: path.into(),
+            handler,
+            is_parallel: false,
+            hooks,
+            counters,
+        });
         self
     }
 
@@ -248,6 +266,12 @@ impl<S: Send + Sync + 'static> Table<S> {
         self.messages.at(path)
     }
 
+    /// What the handlers did.
+    pub(crate) fn stats(&self) -> Vec<HandlerStats> {
+        let messages = self.messages.stats(Command::Send);
+        messages.chain(self.subscriptions.stats(Command::Subscribe)).collect()
+    }
+
     /// The handler of subscriptions to this path.
     pub(crate) fn at_subscribe(&self, path: &ByteString) -> Option<Matched<S, Option<Encoded>>> {
         self.subscriptions.at(path)
@@ -269,6 +293,7 @@ struct Route<S, R> {
     handler: Arc<dyn ErasedHandler<S, R>>,
     is_parallel: bool,
     hooks: Hooks,
+    counters: HandlerCounters,
 }
 
 /// Handlers by their paths.
@@ -313,8 +338,12 @@ impl<S, R> PathTable<S, R> {
             let mut hooks = route.hooks.clone();
             hooks.0.extend(hook.cloned());
             let (handler, is_parallel) = (route.handler.clone(), route.is_parallel);
-            self.insert(Route { pattern, handler, is_parallel, hooks });
+            self.insert(Route { pattern, handler, is_parallel, hooks, counters: HandlerCounters::default() });
         }
+    }
+
+    fn stats(&self, command: Command) -> impl Iterator<Item = HandlerStats> {
+        self.routes.iter().map(move |route| route.counters.stats(command, route.pattern.clone()))
     }
 
     fn at(&self, path: &ByteString) -> Option<Matched<S, R>> {
@@ -358,7 +387,13 @@ impl<S: Send + Sync + 'static, R> Matched<S, R> {
         context: Context<'a>,
         state: &'a S,
     ) -> BoxFuture<'a, Result<R, HandlerError>> {
-        self.route.handler.call(context, state)
+        let Route { handler, counters, .. } = &*self.route;
+        Box::pin(async move {
+            let begun = Instant::now();
+            let result = handler.call(context, state).await;
+            counters.called(result.is_err(), begun.elapsed());
+            result
+        })
     }
 
     /// Decides what becomes of an error of [`call`](Self::call), or of a reply that no broker has taken, and logs it.

@@ -80,7 +80,7 @@ async fn the_oldest_or_the_newest_is_dropped() {
                 outbox.control("RECEIPT\n\nreceipt\0".into());
             }
         }
-        assert_eq!(outbox.lock().dropped, 3, "{overflow:?}");
+        assert_eq!(outbox.lock().traffic.dropped, 3, "{overflow:?}");
         assert_eq!(drain(&outbox, &link).await, expected, "{overflow:?}");
         assert_eq!(outbox.lock().bytes, 0);
     }
@@ -98,7 +98,7 @@ async fn of_each_destination_the_newest_is_kept() {
             Delivered::Queued(_)
         ));
     }
-    assert_eq!(outbox.lock().dropped, 3);
+    assert_eq!(outbox.lock().traffic.dropped, 3);
     // There is room for three, and the oldest goes.
     for (destination, body) in [("/topic/c", "c1"), ("/topic/d", "d1"), ("/topic/a", "a4")] {
         subscriber.deliver(&subscription, &message(destination, body));

@@ -59,6 +59,7 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
     let frame = first.await.map_err(|_| {
         Refusal::new("no CONNECT in time").details("No CONNECT has come within connect_timeout.")
     })??;
+    app.counters.frame(frame.command);
     if !matches!(frame.command, Command::Connect | Command::Stomp) {
         let receipt = frame.headers.get_shared("receipt").cloned();
         return Err(Refusal::new("not connected").receipt(receipt).into());
@@ -84,6 +85,7 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
     let session = Session::new(outbox.clone(), connection.peer_addr(), login.attributes);
     // The broker knows the user before the client knows that it is connected.
     let slot = Slot::new(app.broker.connect(client).await.map_err(Refusal::from)?);
+    app.counters.connected();
     app.registry.add(&session);
     app.listeners.tell(&Event::Connected(session.clone()));
     outbox.control(text(connected(&session, &heart_beats)));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use stomp_codec::Decoder;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use super::{
     connect::{Connected, Failure, connect},
@@ -44,14 +45,25 @@ where
             let guard = Guard { app: app.clone(), session, slot };
             let work = Work::new(app, state, &guard.session, &guard.slot, opening);
             let clock = Clock { pulse: Pulse::new(), heart_beats, expires_at };
-            futures_util::join!(
-                read(work, &guard.session, &clock.pulse, &mut connection, decoder, piece),
-                write(&guard),
-                clock.watch(&guard.session),
+            let span = tracing::info_span!(
+                "stomp",
+                session = %guard.session.id(),
+                user = guard.session.user().map(|user| &**user),
+                version = %guard.session.version(),
             );
+            let tasks = async {
+                tokio::join!(
+                    read(work, &guard.session, &clock.pulse, &mut connection, decoder, piece),
+                    write(&guard),
+                    clock.watch(&guard.session),
+                )
+            };
+            tasks.instrument(span).await;
         }
         Err(Failure::Lost) => {}
         Err(Failure::Refused(refusal)) => {
+            app.counters.refused(refusal.kind());
+            tracing::debug!(message = &*refusal.message, details = &*refusal.details, "a client is refused");
             let link = connection.link();
             let sending = link.send(text(refusal.encode(None)));
             // Whether it arrives or not, the connection is closed.
@@ -80,7 +92,7 @@ async fn read<S>(
             let frame = match decoder.decode(&mut piece) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                Err(error) => return session.refuse(error.into()),
+                Err(error) => return work.refuse(error.into()),
             };
             pulse.busy();
             if let Some(rate) = &mut rate {
@@ -91,7 +103,7 @@ async fn read<S>(
                 return;
             }
             if let Err(refusal) = work.take(frame).await {
-                return session.refuse(refusal);
+                return work.refuse(refusal);
             }
             if outbox.is_ended() {
                 return;
@@ -199,12 +211,16 @@ impl<S> Guard<S> {
             return;
         }
         self.session.end(DisconnectReason::Cancelled, None);
-        self.app.registry.remove(&self.session);
         let subscriptions = std::mem::take(&mut *self.session.lock_subscriptions());
         for subscription in subscriptions.into_values() {
             self.app.listeners.tell(&Event::Unsubscribed(self.session.clone(), subscription));
         }
         let reason = self.session.end_reason().cloned().unwrap_or(DisconnectReason::Cancelled);
+        let outbox = self.session.outbox();
+        self.app.counters.disconnected(&reason, || outbox.count_traffic());
+        // Between the two it is counted, if at all, as one of those that have ended.
+        self.app.registry.remove(&self.session);
+        tracing::debug!(session = %self.session.id(), %reason, "disconnected");
         self.app.listeners.tell(&Event::Disconnected(self.session.clone(), reason));
     }
 }

@@ -15,7 +15,7 @@ use stomp_codec::{Command, Frame, Version};
 use super::refusal::Refusal;
 use crate::{
     events::DisconnectReason,
-    outbox::{Outbox, SessionId},
+    outbox::{Outbox, SessionId, Traffic},
     subscription::Subscription,
 };
 
@@ -101,6 +101,10 @@ impl Session {
     #[must_use]
     pub fn dropped_messages(&self) -> u64 {
         self.0.outbox.dropped()
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.0.outbox.traffic()
     }
 
     /// Closes it: the client gets what waits for it, then an `ERROR` with this text as its `message`, and then the

@@ -37,6 +37,14 @@ impl Refusal {
         self
     }
 
+    /// What is counted: the message, unless it is the application's.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.message {
+            Cow::Borrowed(message) => message,
+            Cow::Owned(_) => "application",
+        }
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self

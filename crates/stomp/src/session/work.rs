@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use http::request::Parts;
 use stomp_codec::{Command, Frame, Headers};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::{
     core::{Action, Core, Request},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
-    broker::{BrokerError, Connection},
+    broker::{BrokerError, Connection, Target},
     events::{DisconnectReason, Event},
     handler::{Context, Decision, Failed, HandlerError, Inbound, Matched, OnError, Replies},
     message::Message,
@@ -25,6 +26,7 @@ use crate::{
     outbox::Subscriber,
     outcome::Outcome,
     payload::{Encoded, Payload as _},
+    stats::Way,
     subscription::Subscription,
 };
 
@@ -74,8 +76,14 @@ where
         &self.app.options
     }
 
+    /// Ends the session by an `ERROR`.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.app.refuse(self.session, refusal);
+    }
+
     /// Processes a frame, and sends its receipt.
     pub(super) async fn take(&mut self, mut frame: Frame) -> Result<(), Refusal> {
+        self.app.counters.frame(frame.command);
         let receipt = frame.headers.remove("receipt");
         match self.process(frame, &receipt).await {
             Ok(Done::Now) => {
@@ -132,6 +140,11 @@ where
             Action::Nothing | Action::Commit(_) => {}
             Action::Disconnect => return Ok(Done::Disconnected),
             Action::Publish(target, message) => {
+                self.app.counters.published(match &target {
+                    Target::Destination(_) => Way::Broker,
+                    Target::User { .. } | Target::Session { .. } => Way::User,
+                    Target::Temporary(_) => Way::Temporary,
+                });
                 self.ask(|broker| broker.publish(target, message)).await?;
             }
             Action::Settle(id, settlement) => {
@@ -233,14 +246,15 @@ where
         // It is never closed.
         let permit = permits.acquire_owned().await;
         let (state, mut opening, receipt) = (self.state.clone(), self.opening.clone(), receipt.clone());
-        tokio::spawn(async move {
+        let task = async move {
             match call.run(&state, &mut opening, &receipt).await {
                 Ok(Done::Now) => call.session.receipt(receipt),
                 Ok(_) => {}
-                Err(refusal) => call.session.refuse(refusal.receipt(receipt)),
+                Err(refusal) => call.app.refuse(&call.session, refusal.receipt(receipt)),
             }
             drop(permit);
-        });
+        };
+        tokio::spawn(task.in_current_span());
         Ok(Done::Otherwise)
     }
 
@@ -315,6 +329,17 @@ where
 }
 
 impl<S> App<S> {
+    /// Ends a session by an `ERROR`.
+    fn refuse(&self, session: &Session, refusal: Refusal) {
+        tracing::debug!(
+            session = %session.id(),
+            message = &*refusal.message,
+            details = &*refusal.details,
+            "an ERROR ends a session"
+        );
+        session.refuse(refusal);
+    }
+
     /// Sends what a handler has returned.
     async fn reply(&self, session: &Session, replies: Replies) -> Result<(), SendError> {
         for reply in replies.0 {

@@ -1,0 +1,139 @@
+//! Passes the numbers of a server to the application's metrics recorder.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+
+use crate::{stats::StompStats, stomp::StompServer};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+use Kind::{Counter, Gauge};
+
+/// Every metric: its name, kind, unit, labels besides `server`, and description.
+const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
+    (SESSIONS, Gauge, Unit::Count, "", "Sessions that are open."),
+    (USERS, Gauge, Unit::Count, "", "Users that have a session."),
+    (CONNECTED, Counter, Unit::Count, "", "Sessions that have begun."),
+    (REFUSED, Counter, Unit::Count, "", "Connections refused before a session began."),
+    (DISCONNECTED, Counter, Unit::Count, "reason", "Sessions that have ended."),
+    (FRAMES, Counter, Unit::Count, "command", "Frames taken from clients."),
+    (ERRORS, Counter, Unit::Count, "message", "ERROR frames sent."),
+    (DELIVERED, Counter, Unit::Count, "", "Messages delivered to subscribers."),
+    (DROPPED, Counter, Unit::Count, "", "Messages dropped for slow clients."),
+    (PUBLISHED, Counter, Unit::Count, "to", "SEND frames that no handler gets."),
+    (CALLS, Counter, Unit::Count, "command, handler", "Calls of handlers that have ended."),
+    (FAILURES, Counter, Unit::Count, "command, handler", "Calls of handlers that have failed."),
+    (TIME, Counter, Unit::Seconds, "command, handler", "Time that handlers took."),
+];
+
+const SESSIONS: &str = "stomp_sessions";
+const USERS: &str = "stomp_users";
+const CONNECTED: &str = "stomp_sessions_connected_total";
+const REFUSED: &str = "stomp_connections_refused_total";
+const DISCONNECTED: &str = "stomp_sessions_disconnected_total";
+const FRAMES: &str = "stomp_frames_received_total";
+const ERRORS: &str = "stomp_errors_total";
+const DELIVERED: &str = "stomp_messages_delivered_total";
+const DROPPED: &str = "stomp_messages_dropped_total";
+const PUBLISHED: &str = "stomp_messages_published_total";
+const CALLS: &str = "stomp_handler_calls_total";
+const FAILURES: &str = "stomp_handler_failures_total";
+const TIME: &str = "stomp_handler_seconds_total";
+
+impl<S> StompServer<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    /// Passes [`stats`](Self::stats) to the recorder of the [`metrics`](https://docs.rs/metrics) facade. The label
+    /// `server` distinguishes this server from others.
+    ///
+    /// Nothing is recorded between calls: call it before a Prometheus exporter renders the metrics. Without a recorder
+    /// it does nothing.
+    ///
+    /// | metric | kind | labels | |
+    /// |---|---|---|---|
+    /// | `stomp_sessions` | gauge | | Sessions that are open. |
+    /// | `stomp_users` | gauge | | Users that have a session. |
+    /// | `stomp_sessions_connected_total` | counter | | Sessions that have begun. |
+    /// | `stomp_connections_refused_total` | counter | | Connections refused before a session began. |
+    /// | `stomp_sessions_disconnected_total` | counter | reason | Sessions that have ended. |
+    /// | `stomp_frames_received_total` | counter | command | Frames taken from clients. |
+    /// | `stomp_errors_total` | counter | message | ERROR frames sent. |
+    /// | `stomp_messages_delivered_total` | counter | | Messages delivered to subscribers. |
+    /// | `stomp_messages_dropped_total` | counter | | Messages dropped for slow clients. |
+    /// | `stomp_messages_published_total` | counter | to | SEND frames that no handler gets. |
+    /// | `stomp_handler_calls_total` | counter | command, handler | Calls of handlers that have ended. |
+    /// | `stomp_handler_failures_total` | counter | command, handler | Calls of handlers that have failed. |
+    /// | `stomp_handler_seconds_total` | counter | command, handler | Time that handlers took. |
+    pub fn record_metrics(&self, server: &str) {
+        for &(name, kind, unit, _, help) in METRICS {
+            match kind {
+                Counter => describe_counter!(name, unit, help),
+                Gauge => describe_gauge!(name, unit, help),
+            }
+        }
+        record(&self.stats(), server);
+    }
+}
+
+fn record(stats: &StompStats, server: &str) {
+    let server = || server.to_owned();
+    gauge!(SESSIONS, "server" => server()).set(stats.sessions as f64);
+    gauge!(USERS, "server" => server()).set(stats.users as f64);
+    for (name, total) in [
+        (CONNECTED, stats.connected),
+        (REFUSED, stats.refused),
+        (DELIVERED, stats.delivered),
+        (DROPPED, stats.dropped),
+    ] {
+        counter!(name, "server" => server()).absolute(total);
+    }
+    for (name, label, totals) in [
+        (DISCONNECTED, "reason", &stats.disconnected),
+        (FRAMES, "command", &stats.frames),
+        (ERRORS, "message", &stats.errors),
+        (PUBLISHED, "to", &stats.published),
+    ] {
+        for (&value, &total) in totals {
+            let labels = [("server", server()), (label, value.to_owned())];
+            counter!(name, &labels).absolute(total);
+        }
+    }
+    for handler in &stats.handlers {
+        let labels = [
+            ("server", server()),
+            ("command", handler.command.to_owned()),
+            ("handler", handler.pattern.to_string()),
+        ];
+        counter!(CALLS, &labels).absolute(handler.calls);
+        counter!(FAILURES, &labels).absolute(handler.failures);
+        // Counters are whole numbers.
+        counter!(TIME, &labels).absolute(handler.time.as_secs());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_metrics_are_the_real_ones() {
+        let documented: Vec<String> = include_str!("metrics.rs")
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("/// "))
+            .filter(|line| line.starts_with("| `stomp_"))
+            .map(str::to_owned)
+            .collect();
+        let real: Vec<String> = METRICS
+            .iter()
+            .map(|(name, kind, _, labels, help)| {
+                let kind = if *kind == Counter { "counter" } else { "gauge" };
+                format!("| `{name}` | {kind} | {labels} | {help} |").replace("|  |", "| |")
+            })
+            .collect();
+        assert_eq!(documented, real);
+    }
+}
