@@ -163,6 +163,41 @@ fn no_message_of_a_queue_is_lost_or_doubled() {
 }
 
 #[test]
+fn no_message_goes_to_a_queue_that_is_given_up() {
+    let broker = MemoryBroker::builder().queue_mode(QueueMode::Competing).build();
+    let is_done = AtomicBool::new(false);
+    let take_all = || {
+        let mut client = Client::fast(&broker);
+        client.subscribe("/queue/a", AckMode::Auto, 1);
+        client.end().taken().len()
+    };
+    let taken: usize = thread::scope(|scope| {
+        let consumers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut taken = 0;
+                    while !is_done.load(Ordering::Relaxed) {
+                        taken += take_all();
+                    }
+                    taken
+                })
+            })
+            .collect();
+        for number in 0..30_000 {
+            publish(&broker, "/queue/a", number).unwrap();
+            // Now and then the consumers find nothing, and the queue goes with each of them.
+            if number % 3 == 0 {
+                thread::yield_now();
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+        consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum()
+    });
+    assert_eq!(taken + take_all(), 30_000);
+    assert_eq!(broker.stats(), MemoryBrokerStats::default());
+}
+
+#[test]
 fn all_subscribers_see_one_order() {
     let broker = MemoryBroker::new();
     let mut clients: Vec<_> = (0..3).map(|_| Client::fast(&broker)).collect();

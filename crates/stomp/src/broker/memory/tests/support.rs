@@ -1,6 +1,7 @@
 //! Clients for tests.
 
 use std::{
+    fmt::Display,
     future::Future,
     num::NonZero,
     pin::Pin,
@@ -131,14 +132,14 @@ pub(super) fn header<'a>(frame: &'a str, name: &str) -> Option<&'a str> {
     frame.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-pub(super) fn message(destination: &str, body: impl ToString) -> Arc<Message> {
+pub(super) fn message(destination: &str, body: impl Display) -> Arc<Message> {
     Arc::new(Message::new(ByteString::from(destination), &Headers::new(), body.to_string()))
 }
 
 pub(super) fn publish(
     broker: &MemoryBroker,
     destination: &str,
-    body: impl ToString,
+    body: impl Display,
 ) -> Result<Published, BrokerError> {
     let target = Target::Destination(destination.into());
     broker.publish(target, message(destination, body)).now_or_never().unwrap()
