@@ -19,8 +19,8 @@ use crate::{
 ///
 /// Clones send to the same clients. A handler may have it as an [argument](crate::FromMessage).
 ///
-/// Each method has sent the message when it returns, in the order of the calls: what it returns is awaited by whoever wants
-/// to know that the broker has accepted the message, and may be dropped. Nobody there is no error.
+/// Each method has sent the message when it returns, in the order of the calls: what it returns is awaited by whoever
+/// wants to know that the broker has accepted the message, and may be dropped. Nobody there is no error.
 ///
 /// ```
 /// # use axum::Json;
@@ -56,8 +56,8 @@ impl Messenger {
         self.encode_and_publish(destination.clone(), Target::of_destination(destination), payload)
     }
 
-    /// Sends to all sessions of a user that have subscribed to a destination of his: for `/queue/news` they have subscribed
-    /// to `/user/queue/news`, which is the `destination` that they see.
+    /// Sends to all sessions of a user that have subscribed to a destination of his: for `/queue/news` they have
+    /// subscribed to `/user/queue/news`, which is the `destination` that they see.
     ///
     /// For a session without a user, its id is the name.
     ///

@@ -77,8 +77,9 @@ fn is_absent(context: &Context<'_>) -> bool {
 
 /// Reads the body as JSON.
 ///
-/// Rejected if there is a `content-type` that is not JSON ("the content-type is not JSON"), and if the body is not JSON or
-/// not what `T` is made from ("the body is not JSON: line 1, column 5"). The text never repeats what the client sent.
+/// Rejected if there is a `content-type` that is not JSON ("the content-type is not JSON"), and if the body is not JSON
+/// or not what `T` is made from ("the body is not JSON: line 1, column 5"). The text never repeats what the client
+/// sent.
 impl<S: Send + Sync, T: DeserializeOwned> FromMessage<S> for Json<T> {
     type Rejection = Rejection;
 
@@ -127,7 +128,9 @@ impl<S: Send + Sync> FromMessage<S> for String {
     }
 }
 
-/// The body as text, without a copy, whatever its `content-type` is. Rejected with "the body is not text in UTF-8".
+/// The body as text, whatever its `content-type` is. Rejected with "the body is not text in UTF-8".
+///
+/// It is not copied, and keeps the memory of what was read with it, which may be more.
 impl<S: Send + Sync> FromMessage<S> for ByteString {
     type Rejection = Rejection;
 
@@ -136,7 +139,9 @@ impl<S: Send + Sync> FromMessage<S> for ByteString {
     }
 }
 
-/// The body, without a copy, whatever its `content-type` is.
+/// The body, whatever its `content-type` is.
+///
+/// It is not copied, and keeps the memory of what was read with it, which may be more.
 impl<S: Send + Sync> FromMessage<S> for Bytes {
     type Rejection = Infallible;
 

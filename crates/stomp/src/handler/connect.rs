@@ -24,8 +24,8 @@ use super::{
 
 /// `login` and `passcode` of the `CONNECT` frame.
 ///
-/// Rejected, which refuses the client, if one of them is missing; `Option<Credentials>` is `None` if both are. Anywhere but
-/// in `on_connect` they are rejected as no fault of the client's: nothing keeps them.
+/// Rejected, which refuses the client, if one of them is missing; `Option<Credentials>` is `None` if both are. Anywhere
+/// but in `on_connect` they are rejected as no fault of the client's: nothing keeps them.
 ///
 /// `Debug` does not show the passcode.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,7 +127,8 @@ impl Login {
         self
     }
 
-    /// Gives the session a value of its own, one for each type: see [`Session::attributes`](crate::Session::attributes).
+    /// Gives the session a value of its own, one for each type: see
+    /// [`Session::attributes`](crate::Session::attributes).
     pub fn attribute<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.attributes.insert(value);
         self
@@ -152,9 +153,9 @@ impl Login {
 /// | `Option<L>` | `L`, or nobody |
 /// | `Result<L, E>` with an `E: Into<BoxError>` | `L`, or refused |
 ///
-/// A client that is refused gets an `ERROR` frame that says "access refused" and nothing else; the error is logged, at the
-/// level WARN, or DEBUG if it is a [`Rejection`]. So it is if an argument of the function cannot be made, and if the function
-/// panics, which is logged at the level ERROR.
+/// A client that is refused gets an `ERROR` frame that says "access refused" and nothing else; the error is logged, at
+/// the level WARN, or DEBUG if it is a [`Rejection`]. So it is if an argument of the function cannot be made, and if
+/// the function panics, which is logged at the level ERROR.
 #[diagnostic::on_unimplemented(
     message = "a function for `on_connect` cannot return `{Self}`",
     label = "this says not who the client is",

@@ -33,8 +33,8 @@ const MAX_LOGGED: usize = 1024;
 /// | the handler has returned another error | "internal error" |
 /// | the handler has panicked, or a rejection is [no fault of the client's](Rejection::is_fault) | "internal error" |
 ///
-/// So an error of a database that `?` passes on tells nobody of the database, and what a client may know is said in so many
-/// words:
+/// So an error of a database that `?` passes on tells nobody of the database, and what a client may know is said in so
+/// many words:
 ///
 /// ```
 /// use axum::BoxError;
@@ -49,8 +49,8 @@ const MAX_LOGGED: usize = 1024;
 /// }
 /// ```
 ///
-/// [`on_error`](crate::Routes::on_error) tells other texts. A text of more than 256 bytes is cut, and control characters are
-/// escaped.
+/// [`on_error`](crate::Routes::on_error) tells other texts. A text of more than 256 bytes is cut, and control
+/// characters are escaped.
 #[derive(Debug)]
 pub struct HandlerError {
     kind: ErrorKind,

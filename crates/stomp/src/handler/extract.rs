@@ -41,21 +41,24 @@ pub enum ViaRequest {}
 /// `Option<T>` is `None` where there is nothing to be read (see [`OptionalFromMessage`]), and `Result<T, T::Rejection>`
 /// leaves it to the function what a rejection means.
 ///
-/// An argument that cannot be made is a [rejection](crate::ErrorKind::Rejection): the function is not called. The text of
-/// the rejection may be sent to the client.
+/// An argument that cannot be made is a [rejection](crate::ErrorKind::Rejection): the function is not called. The text
+/// of the rejection may be sent to the client.
 ///
-/// axum's own [`axum::extract::Path`] reads the path of the request that opened the connection, and not the destination.
+/// axum's own [`axum::extract::Path`] reads the path of the request that opened the connection, and not the
+/// destination.
 ///
 /// # The marker
 ///
-/// `M` tells the two sorts of extractors apart, and the compiler finds it. Implement `FromMessage<S>` for a type of your
-/// own that reads frames ([an example](crate::Rejection::new)), or axum's [`FromRequestParts`] for one that reads the
-/// request, and never both for one type.
+/// `M` tells the two sorts of extractors apart, and the compiler finds it. Implement `FromMessage<S>` for a type of
+/// your own that reads frames ([an example](crate::Rejection::new)), or axum's [`FromRequestParts`] for one that reads
+/// the request, and never both for one type.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an argument that a STOMP handler with the state `{S}` can have",
-    label = "neither `FromMessage<{S}>` nor axum's `FromRequestParts<{S}>`",
+    message = "`{Self}` is not an argument that a STOMP handler can have",
+    label = "neither `axum_stomp::FromMessage` nor axum's `FromRequestParts`",
     note = "arguments are `Json<T>` of axum, `String`, `Bytes`, `axum_stomp::Path<T>`, `User`, `Session`, `Messenger`, \
             `Headers`, `State<T>` and all others that read the parts of a request",
+    note = "the `T` of `Json<T>`, `Body<T>` and `Path<T>` must be `serde::de::DeserializeOwned`, and that of `Option<T>` \
+            `axum_stomp::OptionalFromMessage` or axum's `OptionalFromRequestParts`",
     note = "for a type of your own write `impl<S: Send + Sync> axum_stomp::FromMessage<S> for MyType`"
 )]
 pub trait FromMessage<S, M = ViaFrame>: Sized {
@@ -82,8 +85,8 @@ pub trait FromMessage<S, M = ViaFrame>: Sized {
 /// | `Option<Session>` | the session has not begun: in `on_connect` |
 /// | `Option<Credentials>` | the frame has neither `login` nor `passcode` |
 ///
-/// Extractors of requests are optional if axum's [`OptionalFromRequestParts`](axum::extract::OptionalFromRequestParts) says
-/// so.
+/// Extractors of requests are optional if axum's [`OptionalFromRequestParts`](axum::extract::OptionalFromRequestParts)
+/// says so.
 #[diagnostic::on_unimplemented(
     message = "`Option<{Self}>` is not an argument that a STOMP handler can have",
     note = "`Result<{Self}, Rejection>` may be one"
@@ -130,6 +133,8 @@ where
 ///
 /// The text of a rejection is the body of the response that axum would send. One with a status of 500 or more is
 /// [no fault of the client's](Rejection::is_fault).
+// What is no argument at all would be said to lack axum's trait alone.
+#[diagnostic::do_not_recommend]
 impl<S, T> FromMessage<S, ViaRequest> for T
 where
     S: Send + Sync,

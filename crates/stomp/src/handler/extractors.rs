@@ -20,8 +20,8 @@ pub struct Destination(pub ByteString);
 
 /// The user of the session.
 ///
-/// Rejected with "the session has no user" if it has none; `Option<User>` is `None` then. In `on_connect` there is no user
-/// yet.
+/// Rejected with "the session has no user" if it has none; `Option<User>` is `None` then. In `on_connect` there is no
+/// user yet.
 ///
 /// `on_connect` may return one: see [`IntoLogin`](crate::IntoLogin).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

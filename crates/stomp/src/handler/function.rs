@@ -6,8 +6,8 @@ use super::{context::Context, error::HandlerError, extract::FromMessage, seal::S
 
 /// An asynchronous function, with its arguments as a tuple of pairs: what marks an argument, and its type.
 ///
-/// The compiler infers `T` from this bound, whatever the arguments are. Of the bounds on the arguments it then names the one
-/// that does not hold.
+/// The compiler infers `T` from this bound, whatever the arguments are. Of the bounds on the arguments it then names
+/// the one that does not hold.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an `async fn` of at most sixteen arguments",
     label = "not an `async fn`, or too many arguments"
@@ -25,8 +25,8 @@ pub trait Function<T> {}
 /// | `on_connect` | [`IntoLogin`](crate::IntoLogin) |
 /// | `authorize` | [`IntoDecision`](crate::IntoDecision) |
 ///
-/// Arguments are made one after the other, and the first one that cannot be made ends the call. A closure that returns a
-/// future is a function too. All have to be `Send + Sync + Clone + 'static`, and their futures `Send + 'static`.
+/// Arguments are made one after the other, and the first one that cannot be made ends the call. A closure that returns
+/// a future is a function too. All have to be `Send + Sync + Clone + 'static`, and their futures `Send + 'static`.
 ///
 /// The trait is implemented for all such functions. It is sealed: nothing else can implement or call it.
 #[diagnostic::on_unimplemented(

@@ -64,9 +64,9 @@ pub enum OnError {
     /// What happens without `on_error`, with [`HandlerError::client_text`]: see [`Tell`](Self::Tell).
     #[default]
     Default,
-    /// The client is told this text. If the frame asked for a receipt, in an `ERROR` frame, which ends the session: STOMP
-    /// has no other negative answer. Otherwise in a message to `/queue/errors` of the session's user, if the session has
-    /// subscribed to it, and the session lives.
+    /// The client is told this text. If the frame asked for a receipt, in an `ERROR` frame, which ends the session:
+    /// STOMP has no other negative answer. Otherwise in a message to `/queue/errors` of the session's user, if the
+    /// session has subscribed to it, and the session lives.
     Tell(ByteString),
     /// The client is told this text in an `ERROR` frame, and the session ends.
     Close(ByteString),

@@ -16,9 +16,9 @@ use super::{context::Context, extract::FromMessage, rejection::Rejection};
 
 /// The parameters of the destination, as axum's `Path` has those of a URL.
 ///
-/// For a handler of `/chat/{room}/{line}`: a tuple in the order of the path, a struct or a map by their names; and for one
-/// parameter also the value alone. Values are strings, characters, numbers, booleans, unit variants of enums, `Option`s and
-/// newtypes of these, or what else deserializes from them.
+/// For a handler of `/chat/{room}/{line}`: a tuple in the order of the path, a struct or a map by their names; and for
+/// one parameter also the value alone. Values are strings, characters, numbers, booleans, unit variants of enums,
+/// `Option`s and newtypes of these, or what else deserializes from them.
 ///
 /// ```
 /// # use axum_stomp::{Path, Routes};
@@ -39,9 +39,9 @@ use super::{context::Context, extract::FromMessage, rejection::Rejection};
 ///
 /// Destinations are plain text and no URLs: nothing is decoded, and `%2F` stays as it is.
 ///
-/// Rejected with "the destination's parameter `line` is not `u32`", or "the parameters of the destination are not what is
-/// expected". If the number or the names of the parameters are others than the path of the handler has, that is no fault of
-/// the client's, as is a `Path` where there is no path: in `on_connect` and in rules.
+/// Rejected with "the destination's parameter `line` is not `u32`", or "the parameters of the destination are not what
+/// is expected". If the number or the names of the parameters are others than the path of the handler has, that is no
+/// fault of the client's, as is a `Path` where there is no path: in `on_connect` and in rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Path<T>(pub T);
 

@@ -40,8 +40,8 @@ impl Rejection {
         Self { text: text.into(), source: None, is_fault: false }
     }
 
-    /// A rejection that is no fault of the client's, such as a state that is missing. The client does not get to see its
-    /// text.
+    /// A rejection that is no fault of the client's, such as a state that is missing. The client does not get to see
+    /// its text.
     #[must_use]
     pub fn fault(text: impl Into<Cow<'static, str>>) -> Self {
         Self { text: text.into(), source: None, is_fault: true }

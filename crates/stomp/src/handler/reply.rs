@@ -104,8 +104,8 @@ impl Replies {
 /// | `Option<R>`, `Vec<R>`, `[R; N]`, tuples of up to eight | those in it, in their order |
 /// | `Result<R, E>` with an `E: Into<BoxError>` | `R`, or a [failure](crate::HandlerError) |
 ///
-/// There is no reply to a destination that is not named. If one payload cannot be serialised, the handler has failed, and
-/// no reply is sent.
+/// There is no reply to a destination that is not named. If one payload cannot be serialised, the handler has failed,
+/// and no reply is sent.
 ///
 /// ```
 /// use axum::{BoxError, Json};

@@ -22,11 +22,11 @@ use crate::{
 
 /// Handlers for destinations.
 ///
-/// Paths are those of axum: they begin with a slash, `{name}` is one segment, and `{*rest}` at the end is one or more. A
-/// literal segment goes before `{name}`. Braces that are meant literally are doubled.
+/// Paths are those of axum: they begin with a slash, `{name}` is one segment, and `{*rest}` at the end is one or more.
+/// A literal segment goes before `{name}`. Braces that are meant literally are doubled.
 ///
-/// Destinations are compared as plain text: nothing is decoded, `/a` and `/a/` differ, and no segment of `{name}` is empty.
-/// What comes before the path, such as `/app`, belongs to the server, not to the routes.
+/// Destinations are compared as plain text: nothing is decoded, `/a` and `/a/` differ, and no segment of `{name}` is
+/// empty. What comes before the path, such as `/app`, belongs to the server, not to the routes.
 ///
 /// ```
 /// use axum::{Json, extract::State};
@@ -70,8 +70,8 @@ where
     /// Adds a handler of messages: a client's `SEND` to this path calls it.
     ///
     /// The [arguments](crate::FromMessage) are made from the frame, and what it returns are [replies](IntoReplies). A
-    /// session handles one message after the other: it reads the next frame when the handler is done, and then the client
-    /// has its receipt, if it asked for one.
+    /// session handles one message after the other: it reads the next frame when the handler is done, and then the
+    /// client has its receipt, if it asked for one.
     ///
     /// # Panics
     /// If the path does not begin with a slash or is not valid, or a handler of messages has the same path, or one that
@@ -86,8 +86,8 @@ where
         self.add_message(path, handler, false)
     }
 
-    /// Adds a handler of messages that runs beside others of the same session: the session goes on reading, and what one
-    /// that takes long replies may come after the replies of later ones.
+    /// Adds a handler of messages that runs beside others of the same session: the session goes on reading, and what
+    /// one that takes long replies may come after the replies of later ones.
     ///
     /// # Panics
     /// See [`message`](Self::message).
@@ -126,8 +126,8 @@ where
     /// [answer](IntoAnswer) in one message to that subscription, which gets no other.
     ///
     /// # Panics
-    /// If the path does not begin with a slash or is not valid, or a handler of subscriptions has the same path, or one that
-    /// differs only in the names of parameters.
+    /// If the path does not begin with a slash or is not valid, or a handler of subscriptions has the same path, or one
+    /// that differs only in the names of parameters.
     #[track_caller]
     pub fn subscribe<H, T>(mut self, path: &str, handler: H) -> Self
     where
@@ -154,8 +154,8 @@ where
     /// The path `/` becomes the prefix alone. The prefix may have parameters, which the handlers can have too.
     ///
     /// # Panics
-    /// If the prefix does not begin with a slash, is only a slash ([`merge`](Self::merge) does that), ends with one or has a
-    /// `{*rest}`, or a path with it is taken: see [`message`](Self::message).
+    /// If the prefix does not begin with a slash, is only a slash ([`merge`](Self::merge) does that), ends with one or
+    /// has a `{*rest}`, or a path with it is taken: see [`message`](Self::message).
     #[track_caller]
     pub fn nest(self, prefix: &str, routes: Self) -> Self {
         assert!(
@@ -190,8 +190,8 @@ where
     /// Failures of nested routes go to their own `on_error` first, and here if there is none, or it returns
     /// [`OnError::Default`].
     ///
-    /// The failure is logged at the level ERROR if [nobody has told the client](HandlerError::is_fault) and this returns
-    /// [`OnError::Default`], and a panic always is; otherwise at DEBUG.
+    /// The failure is logged at the level ERROR if [nobody has told the client](HandlerError::is_fault) and this
+    /// returns [`OnError::Default`], and a panic always is; otherwise at DEBUG.
     ///
     /// `function` is called on the session's task and may not block. If it panics, it has decided nothing.
     ///
