@@ -1,6 +1,6 @@
 //! What a handler is called for.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -12,7 +12,6 @@ use crate::{messenger::Messenger, session::Session};
 /// What a function of the application's is called for: a frame, and where it came from.
 ///
 /// [`FromMessage`](crate::FromMessage) reads it.
-#[derive(Debug)]
 pub struct Context<'a> {
     pub(crate) frame: &'a Inbound,
     /// `None` in `on_connect`, which runs before the session begins.
@@ -72,8 +71,17 @@ impl Context<'_> {
     }
 }
 
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("frame", self.frame)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A frame on its way to a handler.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Inbound {
     pub(crate) command: Command,
     /// As the client has sent it, with the prefix.
@@ -83,4 +91,15 @@ pub(crate) struct Inbound {
     pub(crate) params: Vec<(Arc<str>, ByteString)>,
     pub(crate) headers: Headers,
     pub(crate) body: Bytes,
+}
+
+/// Without the headers, among which may be a passcode, and without the body.
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound")
+            .field("command", &self.command)
+            .field("destination", &self.destination)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
 }

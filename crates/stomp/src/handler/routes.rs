@@ -487,6 +487,18 @@ mod tests {
         assert_eq!(matched.call(world.context(), &"hi").await.unwrap().unwrap().body, "hi!");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_destination_is_found_or_not(path in "[/ab:{}*é\0]{0,12}") {
+            let routes: Routes =
+                Routes::new().message("/a/{x}/b", nothing).message("/{x}/é/{*y}", nothing).message("/{{}}", nothing);
+            if let Some(matched) = routes.freeze().at_message(&ByteString::from(path.as_str())) {
+                let values: usize = matched.params.iter().map(|(_, value)| value.len()).sum();
+                assert!(values < path.len() && matched.params.iter().all(|(_, value)| path.contains(&**value)));
+            }
+        }
+    }
+
     #[test]
     fn nested_routes_have_a_prefix() {
         let inner =
