@@ -139,11 +139,11 @@ def table(servers, transcripts):
                 continue
             cells = [server.cell(transcript) for server in others]
             if any(cell not in ("same", "–") for cell in cells):
-                rows.append([transcript.title, *cells, transcript.why or MISSING])
+                rows.append([transcript.row, transcript.title, *cells, transcript.why or MISSING])
         if rows:
             lines += ["## " + title, "",
-                      "| this server | %s | why |" % " | ".join(server.version for server in others),
-                      "|---|%s---|" % ("---|" * len(others))]
+                      "| rule | this server | %s | why |" % " | ".join(server.version for server in others),
+                      "|---|---|%s---|" % ("---|" * len(others))]
             lines += ["| %s |" % " | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
             lines.append("")
     return "\n".join(lines)

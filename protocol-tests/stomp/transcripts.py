@@ -196,7 +196,7 @@ class Player:
         if not chosen:
             for other in self.clients.values():
                 if other is not client and any(other.frames[at].command == b"ERROR" for at in self.pending(other)):
-                    raise Mismatch("ERROR to the other client, no %s" % wanted)
+                    raise Mismatch("ERROR to another client, no %s" % wanted)
             others = [client.frames[at].command.decode("utf-8", "replace") for at in self.pending(client)]
             if others:
                 raise Mismatch("%s, no %s" % (" and ".join(sorted(set(others))), wanted))
@@ -229,8 +229,9 @@ class Player:
                     yield "another body: %s" % shown(frame.body)
             elif test.startswith("!~"):
                 whole = b"\n".join([name + b":" + value for name, value in frame.headers] + [frame.body])
-                if re.search(self.pattern(test[2:]), whole):
-                    yield "%s contains %s" % (command, self.hide(shown(self.octets(test[2:]))))
+                found = re.search(self.pattern(test[2:]), whole)
+                if found:
+                    yield "%s contains `%s`" % (command, shown(found[0]))
             elif test.startswith("@~"):
                 text = (first(b"message") or b"") + b"\n" + frame.body
                 if not re.search(self.pattern(test[2:]), text):

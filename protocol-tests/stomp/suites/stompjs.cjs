@@ -50,6 +50,7 @@ class TcpSocket {
   }
 
   terminate() {
+    this.failed = true;
     this.socket.destroy();
   }
 }
