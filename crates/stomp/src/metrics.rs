@@ -26,7 +26,7 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (PUBLISHED, Counter, Unit::Count, "to", "SEND frames that no handler gets."),
     (CALLS, Counter, Unit::Count, "command, handler", "Calls of handlers that have ended."),
     (FAILURES, Counter, Unit::Count, "command, handler", "Calls of handlers that have failed."),
-    (TIME, Counter, Unit::Seconds, "command, handler", "Time that handlers took."),
+    (TIME, Counter, Unit::Milliseconds, "command, handler", "Time that handlers took."),
 ];
 
 const SESSIONS: &str = "stomp_sessions";
@@ -41,7 +41,7 @@ const DROPPED: &str = "stomp_messages_dropped_total";
 const PUBLISHED: &str = "stomp_messages_published_total";
 const CALLS: &str = "stomp_handler_calls_total";
 const FAILURES: &str = "stomp_handler_failures_total";
-const TIME: &str = "stomp_handler_seconds_total";
+const TIME: &str = "stomp_handler_milliseconds_total";
 
 impl<S> StompServer<S>
 where
@@ -67,7 +67,7 @@ where
     /// | `stomp_messages_published_total` | counter | to | SEND frames that no handler gets. |
     /// | `stomp_handler_calls_total` | counter | command, handler | Calls of handlers that have ended. |
     /// | `stomp_handler_failures_total` | counter | command, handler | Calls of handlers that have failed. |
-    /// | `stomp_handler_seconds_total` | counter | command, handler | Time that handlers took. |
+    /// | `stomp_handler_milliseconds_total` | counter | command, handler | Time that handlers took. |
     pub fn record_metrics(&self, server: &str) {
         for &(name, kind, unit, _, help) in METRICS {
             match kind {
@@ -110,14 +110,27 @@ fn record(stats: &StompStats, server: &str) {
         ];
         counter!(CALLS, &labels).absolute(handler.calls);
         counter!(FAILURES, &labels).absolute(handler.failures);
-        // Counters are whole numbers.
-        counter!(TIME, &labels).absolute(handler.time.as_secs());
+        let millis = u64::try_from(handler.time.as_millis()).unwrap_or(u64::MAX);
+        counter!(TIME, &labels).absolute(millis);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn the_dashboard_shows_every_metric() {
+        let dashboard = include_str!("../docs/dashboard.json");
+        serde_json::from_str::<serde_json::Value>(dashboard).expect("the dashboard is JSON");
+        let is_part = |char: char| char.is_ascii_lowercase() || char == '_';
+        let shown: BTreeSet<&str> =
+            dashboard.split(|char| !is_part(char)).filter(|name| name.starts_with("stomp_")).collect();
+        let known: BTreeSet<&str> = METRICS.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(shown, known);
+    }
 
     #[test]
     fn the_documented_metrics_are_the_real_ones() {
