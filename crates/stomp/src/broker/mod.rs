@@ -35,7 +35,9 @@ pub trait Broker: Send + Sync + 'static {
 
 /// A client's connection to a [`Broker`].
 ///
-/// Dropping it ends all of the client's subscriptions. Messages that it has not acknowledged are given back.
+/// Dropping it ends all of the client's subscriptions. Messages that it has not acknowledged are given back, and so are
+/// those of `auto` mode that have not been [written](Self::written): it is to be dropped when nothing is written any
+/// more.
 ///
 /// Each call has an effect at once, in the order of the calls, whether its outcome is awaited or not: the outcome is
 /// there when the effect is certain, and then the client may have its receipt.
@@ -46,7 +48,8 @@ pub trait Connection: Send + Sync {
     /// Begins a subscription: what is published to `source` from now on is delivered to the [`Subscriber`].
     fn subscribe(&self, source: Source, subscription: Arc<Subscription>) -> Outcome<Result<(), BrokerError>>;
 
-    /// Ends a subscription: nothing is delivered to it any more.
+    /// Ends a subscription: nothing is delivered to it any more. What waits to be written still is, and
+    /// [`written`](Self::written) may be called for it.
     fn unsubscribe(&self, serial: u32) -> Outcome<Result<(), BrokerError>>;
 
     /// Says what has become of a message that was delivered and has to be acknowledged.

@@ -97,7 +97,8 @@ impl MemoryBrokerBuilder {
         self
     }
 
-    /// How many different patterns may be subscribed to at the same time. Default: 1,000.
+    /// How many different patterns may be subscribed to at the same time, by all sessions together; and as many by each
+    /// session to its own destinations. Default: 1,000.
     ///
     /// A message is compared with all of them at once, segment by segment. The time for that is at most the product of
     /// its destination's length and the length of all patterns together.

@@ -22,7 +22,6 @@ use crate::{
 };
 
 /// A client's connection to a broker in memory.
-#[derive(Debug)]
 pub(super) struct MemoryConnection {
     shared: Arc<Shared>,
     subscriber: Subscriber,

@@ -33,6 +33,7 @@ mod trie;
 mod users;
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -60,10 +61,9 @@ use crate::{message::Message, outbox::Subscriber, outcome::Outcome};
 /// A broker within this process: topics, queues and users' own destinations, in memory.
 ///
 /// Clones are the same broker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MemoryBroker(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     settings: MemoryBrokerBuilder,
     lanes: Lanes,
@@ -73,6 +73,13 @@ struct Shared {
     subscriptions: AtomicUsize,
     dead_letters: AtomicU64,
     dropped: AtomicU64,
+}
+
+impl fmt::Debug for MemoryBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Messages are not for logs.
+        f.debug_tuple("MemoryBroker").field(&self.0.settings).finish()
+    }
 }
 
 impl Default for MemoryBroker {

@@ -139,7 +139,7 @@ fn no_message_of_a_queue_is_lost_or_doubled() {
         let publishers: Vec<_> = (0..2)
             .map(|name| {
                 let (broker, fates) = (&broker, &fates);
-                scope.spawn(move || publish_all(broker, fates, name, 10_000))
+                scope.spawn(move || publish_all(broker, fates, name, 4_000))
             })
             .collect();
         let published: Vec<_> =
@@ -183,7 +183,7 @@ fn no_message_goes_to_a_queue_that_is_given_up() {
                 })
             })
             .collect();
-        for number in 0..30_000 {
+        for number in 0..10_000 {
             publish(&broker, "/queue/a", number).unwrap();
             // Now and then the consumers find nothing, and the queue goes with each of them.
             if number % 3 == 0 {
@@ -193,7 +193,7 @@ fn no_message_goes_to_a_queue_that_is_given_up() {
         is_done.store(true, Ordering::Relaxed);
         consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum()
     });
-    assert_eq!(taken + take_all(), 30_000);
+    assert_eq!(taken + take_all(), 10_000);
     assert_eq!(broker.stats(), MemoryBrokerStats::default());
 }
 
