@@ -100,8 +100,9 @@ impl MemoryBrokerBuilder {
     /// How many different patterns may be subscribed to at the same time, by all sessions together; and as many by each
     /// session to its own destinations. Default: 1,000.
     ///
-    /// A message is compared with all of them at once, segment by segment. The time for that is at most the product of
-    /// its destination's length and the length of all patterns together.
+    /// A message is compared with all of them at once, segment by segment. The time for that is at most that of reading
+    /// its destination once for each pattern, and each pattern once; where patterns differ in whole segments only, it
+    /// does not grow with their number.
     pub fn max_patterns(mut self, patterns: usize) -> Self {
         self.topics.patterns = patterns;
         self

@@ -4,7 +4,8 @@
 //! [`QueueMode::Competing`] give each message to one consumer.
 //!
 //! **Patterns.** A subscription may be to a pattern: `?` is one character, `*` any number of characters within a segment,
-//! `{name}` a whole segment, and `**` any number of segments, none too. A pattern stays within its prefix, which is
+//! `{name}` a whole segment, and `**` any number of segments, none too; a `?` between two `*` of a segment is refused. A
+//! pattern stays within its prefix, which is
 //! compared as it is. A message that is sent to a destination with such characters is compared as plain text: it goes
 //! to the subscriptions whose pattern matches that text, and never to what its own text would match.
 //!

@@ -76,6 +76,9 @@ fn what_has_no_prefix_is_refused() {
         let subscribed = client.try_subscribe(source, AckMode::Auto, 1);
         assert!(matches!(subscribed, Err(BrokerError::InvalidDestination(_))), "{destination}");
     }
+    let source = Source::Destination("/topic/*a?b*".into());
+    let subscribed = client.try_subscribe(source, AckMode::Auto, 1);
+    assert!(matches!(subscribed, Err(BrokerError::InvalidDestination(_))));
     assert_eq!(broker.stats().subscriptions, 0);
 }
 

@@ -89,6 +89,9 @@ impl Topics {
         if pattern.is_some() && destination.len() > self.limits.pattern_bytes {
             return Err(BrokerError::LimitExceeded("max_pattern_bytes"));
         }
+        if pattern.iter().flatten().any(Segment::is_costly) {
+            return Err(BrokerError::InvalidDestination("a pattern has no ? between two * of a segment"));
+        }
         // A copy: it may be a part of a large buffer.
         let destination = ByteString::from(destination);
         let find = |state: &State| match &pattern {
