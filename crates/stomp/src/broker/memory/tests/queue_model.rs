@@ -482,7 +482,7 @@ proptest! {
 
     /// Each message of a queue is in one place at a time, and what each client gets is known in advance.
     #[test]
-    fn queues_do_what_the_model_does(steps in vec(step(), 1..80)) {
+    fn queues_do_what_the_model_does(steps in vec(step(), 1..60)) {
         let mut both = Both::new();
         for step in &steps {
             both.step(step);

@@ -73,7 +73,7 @@ proptest! {
 
     /// A message of a topic, or of a user, goes to the subscriptions that match it, once to each, and to no other.
     #[test]
-    fn topics_reach_those_who_have_subscribed(steps in vec(topic_step(), 1..60)) {
+    fn topics_reach_those_who_have_subscribed(steps in vec(topic_step(), 1..40)) {
         let broker = MemoryBroker::new();
         let mut clients: [Option<TopicClient>; CLIENTS] = Default::default();
         for step in steps {
