@@ -9,8 +9,6 @@
 //!
 //! Everything else is compared exactly. A `?` between two `*` of a segment is refused, since looking for it takes long.
 
-use std::str::Chars;
-
 /// A segment of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
@@ -71,7 +69,7 @@ fn strip_start<'a>(text: &'a str, piece: &str) -> Option<&'a str> {
     piece
         .chars()
         .all(|expected| text.next().is_some_and(|found| is_same(expected, found)))
-        .then(|| text.as_str())
+        .then_some(text.as_str())
 }
 
 /// What stands in front of a piece without `*` at the end of a text.
@@ -80,7 +78,7 @@ fn strip_end<'a>(text: &'a str, piece: &str) -> Option<&'a str> {
     let mut piece = piece.chars().rev();
     piece
         .all(|expected| text.next_back().is_some_and(|found| is_same(expected, found)))
-        .then(|| text.as_str())
+        .then_some(text.as_str())
 }
 
 /// What stands behind the first place of a piece without `*` in a text.
