@@ -241,6 +241,8 @@ impl<S> fmt::Debug for Connector<S> {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::State;
+
     use super::{super::testing::World, *};
 
     const BOTH: &[(&str, &str)] = &[("login", "anna"), ("passcode", "secret")];
@@ -272,6 +274,25 @@ mod tests {
         assert_eq!(login(BOTH, async || Err::<Login, _>("wrong")).await, Err("wrong".to_owned()));
         let panics = async |_: Option<Credentials>| -> Login { panic!("a bug") };
         assert_eq!(login(BOTH, panics).await, Err("panicked: a bug".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn it_sees_the_frame_the_opening_request_and_the_state() {
+        async fn connect(
+            Credentials { login, passcode }: Credentials,
+            headers: stomp_codec::Headers,
+            request: http::HeaderMap,
+            State(right): State<&'static str>,
+        ) -> Result<Login, Rejection> {
+            assert!(headers.contains("login") && request.contains_key("user-agent"));
+            if passcode == right { Ok(Login::new(login)) } else { Err(Rejection::new("wrong passcode")) }
+        }
+
+        let connector = Connector::new(connect);
+        let mut world = World::connect(BOTH);
+        assert!(connector.connect(world.context(), &"secret").await.is_ok());
+        let error = connector.connect(world.context(), &"other").await.unwrap_err();
+        assert_eq!(error.to_string(), "wrong passcode");
     }
 
     #[tokio::test]
