@@ -46,6 +46,16 @@ SEEDS = {
         '\4<script>\n  function p(d) {};\n</script>\r\n<script>\np("a[\\"\\u003c\\"]");\n</script>\r\np("c[1,\\"\\"]")\n',
         '\x0d/**/callback("o");\r\n_jp.a("a[\\"x\\"]")\n/**/a b("o");\n',
     ],
+    # The first byte chooses the size of the pieces (0 to 3), 4 a client that reads, 8 that it has sent CONNECT, and 16 to
+    # 48 what happens to messages that it does not read.
+    "stomp_session": [
+        b"\x07CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:0\ndestination:/topic/**\nreceipt:1\n\n\0SEND\ndestination:/topic/a\n\nhello\0DISCONNECT\nreceipt:2\n\n\0",
+        b"\x0eSUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n\n\0SEND\ndestination:/queue/a\n\na\0SEND\ndestination:/queue/a\n\nb\0ACK\nid:0-1\n\n\0NACK\nid:0-2\n\n\0UNSUBSCRIBE\nid:0\n\n\0",
+        b"\x0fBEGIN\ntransaction:t\n\n\0SEND\ndestination:/app/echo\ntransaction:t\n\na\0SUBSCRIBE\nid:0\ndestination:/user/queue/echo\n\n\0COMMIT\ntransaction:t\nreceipt:1\n\n\0",
+        b"\x0fSEND\ndestination:/app/reply\nreply-to:/temp-queue/a\n\na\0SEND\ndestination:/app/parallel/1\nreceipt:1\n\n\0SUBSCRIBE\nid:0\ndestination:/app/answer/a/b\n\n\0SEND\ndestination:/app/fail\n\n\0SEND\ndestination:/app/fail\nreceipt:2\n\n\0",
+        b"\x0bSUBSCRIBE\nid:0\ndestination:/topic/a\n\n\0" + b"SEND\ndestination:/topic/a\n\n0123456789012345678901234567890123456789\0" * 100,
+        b"\x3bSUBSCRIBE\nid:0\ndestination:/topic/*\n\n\0" + b"SEND\ndestination:/topic/a\n\n0123456789012345678901234567890123456789\0" * 100,
+    ],
     # The first byte chooses the side (1 for a server), the version (2 for 1.1, 4 for 1.2, 6 for that of the first frame),
     # 8 lenient escapes and 16 tight limits; the second one how the others are cut up.
     "stomp": [
