@@ -84,10 +84,6 @@ impl Message {
         &self.destination
     }
 
-    pub(crate) fn destination_shared(&self) -> ByteString {
-        self.destination.clone()
-    }
-
     /// The sender's own headers.
     #[must_use]
     pub fn headers(&self) -> &Headers {

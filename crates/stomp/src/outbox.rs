@@ -6,17 +6,20 @@
 //! Imports: `link`, `message`, `subscription`.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fmt, ops,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use axum_sockjs::Message as Piece;
+use axum_sockjs::{CloseReason, Message as Piece};
 use bytestring::ByteString;
 use stomp_codec::Version;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +27,13 @@ use crate::{
     message::{Carriage, Message},
     subscription::{MessageId, Subscription},
 };
+
+/// How many frames wait for a client at the most before nothing more is read from it: short ones take more memory than
+/// their bytes.
+const MAX_ENTRIES: usize = 1024;
+
+/// How long what waits may take to be written after the end, without a [`send_timeout`](OutboxLimits::send_timeout).
+const LAST_SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Names a session: the `session` header of its `CONNECTED` frame. It cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -145,10 +155,10 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct State {
-    /// Those that were dropped have left a gap, so that the others keep their positions.
-    entries: VecDeque<Option<Entry>>,
-    /// How many entries have left from the front: the position of the first one.
-    first: u64,
+    /// What waits, by its position.
+    entries: BTreeMap<u64, Entry>,
+    /// The position of the next entry.
+    next: u64,
     bytes: usize,
     /// Whether the session's task is writing an entry that it has taken.
     is_writing: bool,
@@ -230,8 +240,8 @@ impl Outbox {
         link: Link,
     ) -> Self {
         let state = State {
-            entries: VecDeque::new(),
-            first: 0,
+            entries: BTreeMap::new(),
+            next: 0,
             bytes: 0,
             is_writing: false,
             progress: Instant::now(),
@@ -292,7 +302,8 @@ impl Outbox {
         }
         let key = match (kind, self.limits.overflow) {
             (Kind::Topic, Overflow::KeepNewest) => {
-                Some((subscription.serial(), message.destination_shared()))
+                // A copy: it may be a part of a large buffer.
+                Some((subscription.serial(), ByteString::from(message.destination())))
             }
             _ => None,
         };
@@ -338,9 +349,10 @@ impl Outbox {
         }
         state.bytes += entry.piece.len();
         if let Some(key) = &entry.key {
-            state.newest.insert(key.clone(), state.first + state.entries.len() as u64);
+            state.newest.insert(key.clone(), state.next);
         }
-        state.entries.push_back(Some(entry));
+        state.entries.insert(state.next, entry);
+        state.next += 1;
         Some(false)
     }
 
@@ -350,14 +362,22 @@ impl Outbox {
         self.progress.notify_waiters();
     }
 
-    /// Nothing is added from now on. What waits is still written by [`pump`](Self::pump).
-    pub(crate) fn close(&self) {
-        self.end(&mut self.lock(), End::Closing);
+    /// Adds a last frame, if there is one, and nothing from then on. What waits is still written by
+    /// [`pump`](Self::pump).
+    pub(crate) fn close(&self, last: Option<Piece>) {
+        let mut state = self.lock();
+        if let (Some(piece), None) = (last, state.end) {
+            self.push(&mut state, Entry { piece, kind: Kind::Control, id: None, key: None });
+        }
+        self.end(&mut state, End::Closing);
     }
 
-    /// Nothing is added or written from now on: the connection is gone.
+    /// Nothing is added or written from now on: the connection is gone. [`pump`](Self::pump) may not run.
     pub(crate) fn lost(&self) {
-        self.end(&mut self.lock(), End::Lost);
+        let mut state = self.lock();
+        state.end = Some(End::Lost);
+        state.clear();
+        self.end(&mut state, End::Lost);
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -394,9 +414,21 @@ impl Outbox {
         self.wait_until(|state| state.end.is_some()).await;
     }
 
+    /// Waits for an end after which nothing is read any more. What a client has sent before its connection was lost is
+    /// still read.
+    pub(crate) async fn reading_ended(&self) {
+        self.wait_until(State::is_reading_ended).await;
+    }
+
+    /// Whether nothing is read any more.
+    pub(crate) fn is_reading_ended(&self) -> bool {
+        self.lock().is_reading_ended()
+    }
+
     /// Waits until there is room, or for the end: for whoever is about to cause frames that are never dropped.
     pub(crate) async fn room(&self) {
-        self.wait_until(|state| state.bytes <= self.limits.bytes || state.end.is_some()).await;
+        let has_room = |state: &State| state.bytes <= self.limits.bytes && state.entries.len() < MAX_ENTRIES;
+        self.wait_until(|state| has_room(state) || state.end.is_some()).await;
     }
 
     async fn wait_until(&self, is_so: impl Fn(&State) -> bool) {
@@ -409,6 +441,28 @@ impl Outbox {
             }
             changed.await;
         }
+    }
+
+    /// Waits as long as the connection may take no more.
+    async fn is_late(&self) {
+        match self.limits.send_timeout {
+            Some(timeout) => sleep(timeout).await,
+            // What a client does not read must not keep its session for ever.
+            None => {
+                self.ended().await;
+                sleep(LAST_SEND_TIMEOUT).await;
+            }
+        }
+    }
+
+    /// The connection's own reason, once it has ended.
+    pub(crate) fn link_close_reason(&self) -> Option<CloseReason> {
+        self.link.close_reason()
+    }
+
+    /// Waits until the connection has ended.
+    pub(crate) async fn link_closed(&self) {
+        self.link.closed().await;
     }
 
     /// When something was handed to the connection, or began to wait for it.
@@ -448,13 +502,10 @@ impl Outbox {
                 continue;
             };
             let length = piece.len();
-            let sending = self.link.send(piece);
-            let end = match self.limits.send_timeout {
-                Some(timeout) => match tokio::time::timeout(timeout, sending).await {
-                    Ok(is_written) => (!is_written).then_some(End::Lost),
-                    Err(_) => Some(End::Overflow),
-                },
-                None => (!sending.await).then_some(End::Lost),
+            let end = tokio::select! {
+                biased;
+                is_written = self.link.send(piece) => (!is_written).then_some(End::Lost),
+                () = self.is_late() => Some(End::Overflow),
             };
             let was_full = {
                 let mut state = self.lock();
@@ -480,21 +531,20 @@ impl Outbox {
 }
 
 impl State {
+    fn is_reading_ended(&self) -> bool {
+        matches!(self.end, Some(End::Closing | End::Overflow))
+    }
+
     fn take(&mut self) -> Option<Entry> {
-        loop {
-            let entry = self.entries.pop_front()?;
-            self.first += 1;
-            if let Some(entry) = entry {
-                self.forget(&entry);
-                self.is_writing = true;
-                return Some(entry);
-            }
-        }
+        let (_, entry) = self.entries.pop_first()?;
+        self.forget(&entry);
+        self.is_writing = true;
+        Some(entry)
     }
 
     /// Drops what waits, since nobody gets it.
     fn clear(&mut self) {
-        self.entries = VecDeque::new();
+        self.entries = BTreeMap::new();
         self.newest = HashMap::new();
         self.bytes = 0;
         self.is_writing = false;
@@ -506,14 +556,10 @@ impl State {
         }
     }
 
-    fn waiting(&mut self, position: u64) -> Option<&mut Option<Entry>> {
-        self.entries.get_mut(usize::try_from(position.checked_sub(self.first)?).ok()?)
-    }
-
     /// Puts a message in the place of an older one.
     fn replace(&mut self, position: u64, entry: Entry) {
         let length = entry.piece.len();
-        if let Some(before) = self.waiting(position).and_then(|waiting| waiting.replace(entry)) {
+        if let Some(before) = self.entries.insert(position, entry) {
             self.bytes = self.bytes + length - before.piece.len();
             self.traffic.dropped += 1;
         }
@@ -524,15 +570,19 @@ impl State {
         if !matches!(limits.overflow, Overflow::DropOldest | Overflow::KeepNewest) {
             return false;
         }
-        self.oldest = self.oldest.max(self.first);
         while self.bytes > 0 && self.bytes + bytes > limits.bytes {
-            let Some(waiting) = self.waiting(self.oldest) else { return false };
-            if let Some(entry) = waiting.take_if(|entry| matches!(entry.kind, Kind::Topic)) {
+            let mut waiting = self.entries.range(self.oldest..);
+            let oldest = waiting.find(|(_, entry)| matches!(entry.kind, Kind::Topic));
+            let Some(position) = oldest.map(|(position, _)| *position) else {
+                self.oldest = self.next;
+                return false;
+            };
+            self.oldest = position + 1;
+            if let Some(entry) = self.entries.remove(&position) {
                 self.bytes -= entry.piece.len();
                 self.traffic.dropped += 1;
                 self.forget(&entry);
             }
-            self.oldest += 1;
         }
         true
     }

@@ -33,7 +33,7 @@ fn bodies(link: &TestLink) -> Vec<String> {
 /// Lets the connection take all that waits.
 async fn drain(outbox: &Outbox, link: &TestLink) -> Vec<String> {
     link.allow(1000);
-    outbox.close();
+    outbox.close(None);
     assert_eq!(outbox.pump(|_| {}, || {}).await, End::Closing);
     bodies(link)
 }
@@ -118,7 +118,7 @@ async fn a_message_of_a_queue_is_refused_and_told_of_when_it_is_written() {
     // A topic's message does not drive them out.
     assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Full);
     link.allow(2);
-    outbox.close();
+    outbox.close(None);
     let written = Mutex::new(Vec::new());
     outbox.pump(|id| written.lock().unwrap().push(id.number), || {}).await;
     assert_eq!(*written.lock().unwrap(), [1, 2]);
@@ -147,4 +147,61 @@ async fn nothing_is_delivered_when_the_connection_is_gone() {
     link.close();
     assert_eq!(outbox.pump(|_| {}, || {}).await, End::Lost);
     assert_eq!(subscriber.deliver(&subscription, &message("/topic/a", "y")), Delivered::Gone);
+}
+
+#[tokio::test]
+async fn what_was_dropped_leaves_nothing_behind() {
+    for overflow in [Overflow::DropOldest, Overflow::KeepNewest] {
+        let (outbox, link) = outbox(0, 500, overflow);
+        let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+        // It is never dropped, so it stays the first.
+        outbox.control("RECEIPT\n\nreceipt\0".into());
+        for number in 0..10_000 {
+            let destination = format!("/topic/{number}");
+            subscriber.deliver(&subscription, &Message::new(destination, &Headers::new(), "x"));
+        }
+        {
+            let state = outbox.lock();
+            assert!(state.entries.len() < 10 && state.newest.len() < 10, "{overflow:?} {state:?}");
+        }
+        let written = drain(&outbox, &link).await;
+        assert_eq!((&*written[0], &*written[1]), ("receipt", "x"), "{overflow:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_none_of_its_receipts_is_read_no_more() {
+    let (outbox, link) = outbox(0, usize::MAX, Overflow::Close);
+    let is_read = || futures_util::FutureExt::now_or_never(outbox.room()).is_some();
+    for _ in 1..MAX_ENTRIES {
+        outbox.control("\n".into());
+    }
+    assert!(is_read());
+    outbox.control("\n".into());
+    assert!(!is_read());
+    link.allow(1);
+    let pump = futures_util::FutureExt::now_or_never(outbox.pump(|_| {}, || {}));
+    assert!(pump.is_none() && is_read());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_does_not_keep_its_session() {
+    let (outbox, _link) = outbox(0, 1000, Overflow::Close);
+    outbox.control("RECEIPT\n\nreceipt\0".into());
+    let start = Instant::now();
+    let ending = async {
+        sleep(Duration::from_secs(3600)).await;
+        outbox.close(Some("ERROR\n\nerror\0".into()));
+    };
+    let (end, ()) = tokio::join!(outbox.pump(|_| {}, || {}), ending);
+    assert_eq!((end, start.elapsed()), (End::Overflow, Duration::from_secs(3600) + LAST_SEND_TIMEOUT));
+}
+
+#[tokio::test]
+async fn nothing_comes_behind_the_last_frame() {
+    let (outbox, link) = outbox(10, 1000, Overflow::Close);
+    outbox.close(Some("ERROR\n\nerror\0".into()));
+    outbox.control("RECEIPT\n\nreceipt\0".into());
+    outbox.close(Some("ERROR\n\nanother\0".into()));
+    assert_eq!(drain(&outbox, &link).await, ["error"]);
 }
