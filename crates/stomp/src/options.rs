@@ -89,6 +89,7 @@ pub(crate) enum HeartBeatPolicy {
 /// | [`min_heart_beat`](Self::min_heart_beat) | 1 s | intervals that a client asks for |
 /// | [`min_read_timeout`](Self::min_read_timeout) | none | |
 /// | [`max_subscriptions`](Self::max_subscriptions) | 1000 | the subscriptions of a session |
+/// | [`max_subscription_bytes`](Self::max_subscription_bytes) | 1 MiB | the headers of a session's subscriptions |
 /// | [`max_transactions`](Self::max_transactions) | 16 | the transactions of a session at the same time |
 /// | [`max_transaction_frames`](Self::max_transaction_frames) | 1000 | the frames of a session in transactions |
 /// | [`max_transaction_bytes`](Self::max_transaction_bytes) | 1 MiB | the same frames |
@@ -111,6 +112,7 @@ pub struct StompOptions {
     pub(crate) heart_beat: HeartBeatPolicy,
     pub(crate) min_read_timeout: Option<Duration>,
     pub(crate) max_subscriptions: usize,
+    pub(crate) max_subscription_bytes: usize,
     pub(crate) max_transactions: usize,
     pub(crate) max_transaction_frames: usize,
     pub(crate) max_transaction_bytes: usize,
@@ -141,6 +143,7 @@ impl StompOptions {
             heart_beat: HeartBeatPolicy::Client { floor: Duration::from_secs(1) },
             min_read_timeout: None,
             max_subscriptions: 1000,
+            max_subscription_bytes: 1 << 20,
             max_transactions: 16,
             max_transaction_frames: 1000,
             max_transaction_bytes: 1 << 20,
@@ -255,6 +258,13 @@ impl StompOptions {
     #[must_use]
     pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.max_subscriptions = subscriptions;
+        self
+    }
+
+    /// How long the headers of all subscriptions of a session may be together, in bytes: they are kept.
+    #[must_use]
+    pub fn max_subscription_bytes(mut self, bytes: usize) -> Self {
+        self.max_subscription_bytes = bytes;
         self
     }
 

@@ -8,12 +8,13 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use stomp_codec::{Command, Frame, Headers, Version};
 use uuid::Uuid;
 
 use super::{
-    destination::{Recipient, TEMPORARY_PREFIX, Topic, recipient, topic},
+    destination::{Recipient, TEMPORARY_PREFIX, Topic, copy, recipient, topic},
     refusal::Refusal,
     transactions::Transactions,
 };
@@ -39,6 +40,8 @@ pub(super) struct Core {
     temporary: HashMap<ByteString, ByteString>,
     next_serial: u32,
     transactions: Transactions<Action>,
+    /// How long the headers of all subscriptions are together.
+    subscription_bytes: usize,
 }
 
 /// What a client calls a subscription.
@@ -113,6 +116,7 @@ impl Core {
             temporary: HashMap::new(),
             next_serial: 0,
             transactions: Transactions::new(),
+            subscription_bytes: 0,
         }
     }
 
@@ -132,7 +136,7 @@ impl Core {
                 self.settle(&frame, Settlement::Rejected { requeue })?
             }
             Command::Begin => {
-                self.transactions.begin(transaction(&frame)?, &self.options)?;
+                self.transactions.begin(copy(&transaction(&frame)?), &self.options)?;
                 Action::Nothing
             }
             Command::Commit => Action::Commit(self.transactions.end(&transaction(&frame)?)?),
@@ -153,16 +157,15 @@ impl Core {
     pub(super) fn send(&mut self, send: Send) -> Result<(Option<Action>, Action), Refusal> {
         let Send { destination, recipient, mut frame } = send;
         let before = self.reply_queue(&mut frame.headers)?;
-        let transaction = frame.headers.remove("transaction");
-        let bytes = frame.body.len()
-            + frame.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        let action = match recipient {
-            Recipient::Handler(path) => Action::Handle { path, destination, frame },
-            Recipient::Broker(target, seen) => {
-                Action::Publish(target, Arc::new(Message::new(seen, &frame.headers, frame.body)))
-            }
+        let Some(transaction) = frame.headers.remove("transaction") else {
+            return Ok((before, action(destination, recipient, frame)));
         };
-        let Some(transaction) = transaction else { return Ok((before, action)) };
+        let bytes = frame.body.len() + size(&frame.headers);
+        self.transactions.check(&transaction, bytes, &self.options)?;
+        // It may wait for long.
+        let (destination, recipient) = (copy(&destination), recipient.copied());
+        let (headers, body) = (copied(&frame.headers), Bytes::copy_from_slice(&frame.body));
+        let action = action(destination, recipient, Frame { command: frame.command, headers, body });
         self.transactions.add(&transaction, action, bytes, &self.options)?;
         Ok((before, Action::Nothing))
     }
@@ -174,7 +177,7 @@ impl Core {
         else {
             return Ok(None);
         };
-        let own = own.clone();
+        let own = copy(own);
         if let Some(name) = self.temporary.get(&own) {
             headers.insert("reply-to", name.clone());
             return Ok(None);
@@ -258,9 +261,21 @@ impl Core {
         prefetch: NonZero<usize>,
     ) -> Result<Arc<Subscription>, Refusal> {
         self.check_new(&name)?;
+        let bytes = size(&headers);
+        if self.subscription_bytes.saturating_add(bytes) > self.options.max_subscription_bytes {
+            return Err(Refusal::limit("max_subscription_bytes"));
+        }
         let serial = self.next_serial()?;
+        let headers = copied(&headers);
+        let shared = |name| headers.get_shared(name).cloned();
+        let destination = shared("destination").unwrap_or_else(|| copy(&destination));
+        let name = match name {
+            Name::Id(id) => Name::Id(shared("id").unwrap_or(id)),
+            Name::Destination(_) => Name::Destination(destination.clone()),
+        };
         let subscription =
             Arc::new(Subscription::new(serial, self.version, destination, headers, ack, prefetch));
+        self.subscription_bytes += bytes;
         self.serials.insert(name, serial);
         self.subscriptions.insert(serial, subscription.clone());
         Ok(subscription)
@@ -280,7 +295,9 @@ impl Core {
         };
         // Page code unsubscribes twice.
         let Some(serial) = self.serials.remove(&name) else { return Ok(Action::Nothing) };
-        self.subscriptions.remove(&serial);
+        if let Some(ended) = self.subscriptions.remove(&serial) {
+            self.subscription_bytes -= size(ended.headers());
+        }
         if let Name::Id(id) = &name {
             self.temporary.remove(id);
         }
@@ -315,6 +332,32 @@ impl Core {
         self.transactions.add(transaction, action, 0, &self.options)?;
         Ok(Action::Nothing)
     }
+}
+
+fn action(destination: ByteString, recipient: Recipient, frame: Frame) -> Action {
+    match recipient {
+        Recipient::Handler(path) => Action::Handle { path, destination, frame },
+        Recipient::Broker(target, seen) => {
+            Action::Publish(target, Arc::new(Message::new(seen, &frame.headers, frame.body)))
+        }
+    }
+}
+
+/// How long headers are together.
+fn size(headers: &Headers) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// Copies headers that are kept: those of a frame share a buffer with all else that was read at once.
+fn copied(headers: &Headers) -> Headers {
+    // One allocation for all.
+    let text: ByteString = headers.iter().flat_map(|(name, value)| [name, value]).collect::<String>().into();
+    let mut at = 0;
+    let mut take = |length: usize| {
+        at += length;
+        text.slice_ref(&text[at - length..at])
+    };
+    headers.iter().map(|(name, value)| (take(name.len()), take(value.len()))).collect()
 }
 
 fn destination(frame: &Frame) -> Result<ByteString, Refusal> {

@@ -20,6 +20,33 @@ pub(super) enum Recipient {
     Broker(Target, ByteString),
 }
 
+impl Recipient {
+    /// The same, for what is kept.
+    pub(super) fn copied(&self) -> Self {
+        match self {
+            Self::Handler(path) => Self::Handler(copy(path)),
+            Self::Broker(target, seen) => {
+                let target = match target {
+                    Target::Destination(destination) => Target::Destination(copy(destination)),
+                    Target::User { name, destination } => {
+                        Target::User { name: copy(name), destination: copy(destination) }
+                    }
+                    Target::Session { id, destination } => {
+                        Target::Session { id: *id, destination: copy(destination) }
+                    }
+                    Target::Temporary(name) => Target::Temporary(copy(name)),
+                };
+                Self::Broker(target, copy(seen))
+            }
+        }
+    }
+}
+
+/// Copies a text that is kept: that of a frame shares a buffer with all else that was read at once.
+pub(super) fn copy(text: &ByteString) -> ByteString {
+    ByteString::from(&**text)
+}
+
 /// What a `SUBSCRIBE` is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Topic {

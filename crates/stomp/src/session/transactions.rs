@@ -37,6 +37,20 @@ impl<T> Transactions<T> {
         Ok(())
     }
 
+    /// Whether there is room for a frame.
+    pub(super) fn check(&self, name: &str, bytes: usize, options: &StompOptions) -> Result<(), Refusal> {
+        if !self.open.contains_key(name) {
+            return Err(unknown());
+        }
+        if self.frames >= options.max_transaction_frames {
+            return Err(Refusal::limit("max_transaction_frames"));
+        }
+        if self.bytes.saturating_add(bytes) > options.max_transaction_bytes {
+            return Err(Refusal::limit("max_transaction_bytes"));
+        }
+        Ok(())
+    }
+
     /// Keeps a frame for the end of a transaction.
     pub(super) fn add(
         &mut self,
@@ -45,18 +59,23 @@ impl<T> Transactions<T> {
         bytes: usize,
         options: &StompOptions,
     ) -> Result<(), Refusal> {
+        self.check(name, bytes, options)?;
         let transaction = self.open.get_mut(name).ok_or_else(unknown)?;
-        if self.frames >= options.max_transaction_frames {
-            return Err(Refusal::limit("max_transaction_frames"));
-        }
-        if self.bytes + bytes > options.max_transaction_bytes {
-            return Err(Refusal::limit("max_transaction_bytes"));
-        }
         transaction.frames.push(frame);
         transaction.bytes += bytes;
         self.frames += 1;
         self.bytes += bytes;
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = &ByteString> {
+        self.open.keys()
+    }
+
+    #[cfg(test)]
+    pub(super) fn frames(&self, name: &str) -> &[T] {
+        &self.open[name].frames
     }
 
     /// Ends a transaction, and returns its frames.

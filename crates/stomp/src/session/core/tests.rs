@@ -363,3 +363,72 @@ fn a_second_connect_is_refused() {
     }
     assert!(matches!(action(&mut core, Command::Disconnect, &[]), Action::Disconnect));
 }
+
+/// A frame as it is read, and where the bytes stand that it is a part of.
+fn read(text: &str) -> (Frame, std::ops::Range<usize>) {
+    let mut decoder = stomp_codec::Decoder::of_client(stomp_codec::Limits::new());
+    decoder.set_version(Version::V1_2);
+    let mut piece = Bytes::copy_from_slice(text.as_bytes());
+    let range = piece.as_ptr() as usize..piece.as_ptr() as usize + piece.len();
+    (decoder.decode(&mut piece).expect("a frame").expect("a frame"), range)
+}
+
+#[test]
+fn what_is_kept_of_a_frame_is_copied_out_of_what_was_read() {
+    let mut core = core(Version::V1_2);
+    let (subscribe, range) = read("SUBSCRIBE\nid:a\ndestination:/topic/a\nother:b\n\n\0");
+    let actions = take(&mut core, subscribe).expect("accepted");
+    let [Action::Subscribe(_, subscription)] = &actions[..] else { panic!("{actions:?}") };
+    let kept = |text: &str| assert!(!range.contains(&(text.as_ptr() as usize)), "{text}");
+    subscription.headers().iter().for_each(|(name, value)| (kept(name), kept(value)).0);
+    kept(subscription.destination());
+    let (Name::Id(name), _) = core.serials.iter().next().expect("one") else { panic!("no id") };
+    kept(name);
+    assert_eq!(
+        subscription.headers().iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["id", "destination", "other"]
+    );
+
+    let (begin, range) = read("BEGIN\ntransaction:t\n\n\0");
+    let kept = |text: &str| assert!(!range.contains(&(text.as_ptr() as usize)), "{text}");
+    take(&mut core, begin).expect("accepted");
+    kept(core.transactions.names().next().expect("one"));
+    for destination in ["/app/a", "/topic/a", "/user/anna/queue/a"] {
+        let text = format!("SEND\ntransaction:t\ndestination:{destination}\nother:b\n\nbody\0");
+        let (send, range) = read(&text);
+        let kept = |text: &[u8]| assert!(!range.contains(&(text.as_ptr() as usize)), "{destination}");
+        take(&mut core, send).expect("accepted");
+        for action in core.transactions.frames("t") {
+            match action {
+                Action::Handle { path, destination, frame } => {
+                    kept(path.as_bytes());
+                    kept(destination.as_bytes());
+                    kept(&frame.body);
+                    frame.headers.iter().for_each(|(_, value)| kept(value.as_bytes()));
+                }
+                Action::Publish(Target::Destination(name) | Target::User { name, .. }, message) => {
+                    kept(name.as_bytes());
+                    kept(message.destination().as_bytes());
+                    kept(message.body());
+                    message.headers().iter().for_each(|(_, value)| kept(value.as_bytes()));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_headers_of_subscriptions_are_bounded_together() {
+    let mut core = core_with(Version::V1_2, StompOptions::new().max_subscription_bytes(60));
+    let headers = |id| [("id", id), ("destination", "/topic/a")];
+    action(&mut core, Command::Subscribe, &headers("a"));
+    action(&mut core, Command::Subscribe, &headers("b"));
+    assert!(refused(&mut core, Command::Subscribe, &headers("c")).contains("max_subscription_bytes"));
+    action(&mut core, Command::Unsubscribe, &[("id", "a")]);
+    action(&mut core, Command::Subscribe, &headers("c"));
+    for id in ["b", "c"] {
+        action(&mut core, Command::Unsubscribe, &[("id", id)]);
+    }
+    assert_eq!(core.subscription_bytes, 0);
+}
