@@ -1,6 +1,11 @@
 //! What happens to sessions, for the application.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use axum_sockjs::CloseReason;
 
@@ -94,7 +99,12 @@ impl Listeners {
     }
 
     pub(crate) fn tell(&self, event: &Event) {
-        self.0.iter().for_each(|listener| listener(event));
+        for listener in &self.0 {
+            // A session is not to end, or to stay in the registry, for what a listener does.
+            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+                tracing::error!(?event, "on_event has panicked");
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The connection below: what takes the pieces of a session's output.
 
-use axum_sockjs::{Message as Piece, SendError, Sender};
+use axum_sockjs::{CloseReason, Message as Piece, SendError, Sender};
 
 #[cfg(feature = "tcp")]
 use crate::stream::{Refused, StreamSender};
@@ -37,6 +37,30 @@ impl Link {
             }),
             #[cfg(test)]
             Self::Test(link) => link.try_send(piece),
+        }
+    }
+
+    /// Waits until the connection has ended. What the client has sent before may still have to be received.
+    pub(crate) async fn closed(&self) {
+        match self {
+            Self::SockJs(sender) => {
+                sender.closed().await;
+            }
+            #[cfg(feature = "tcp")]
+            Self::Stream(sender) => sender.closed().await,
+            #[cfg(test)]
+            Self::Test(_) => std::future::pending().await,
+        }
+    }
+
+    /// Why it has ended, if that is known.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        match self {
+            Self::SockJs(sender) => sender.close_reason(),
+            #[cfg(feature = "tcp")]
+            Self::Stream(_) => None,
+            #[cfg(test)]
+            Self::Test(_) => None,
         }
     }
 

@@ -82,6 +82,11 @@ impl StreamSender {
         self.pieces.send(Some((piece, room))).is_ok()
     }
 
+    /// Waits until nothing is written any more: after the end, or since the connection is broken.
+    pub(crate) async fn closed(&self) {
+        self.pieces.closed().await;
+    }
+
     /// Nothing is taken from now on. What was taken is written, and then the end.
     pub(crate) fn close(&self) {
         self.room.close();
@@ -125,7 +130,9 @@ impl Stream {
             read = self.reader.read_buf(&mut self.buffer) => match read {
                 Ok(0) | Err(_) => Received::End,
                 Ok(_) => Received::Bytes(self.buffer.split().freeze()),
-            }
+            },
+            // Streams of some kinds are broken in one direction, and do not end in the other.
+            () = self.sender.closed() => Received::End,
         }
     }
 

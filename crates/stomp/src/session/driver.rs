@@ -1,11 +1,14 @@
 //! The task of a session: it reads frames, writes what waits and watches the clock.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::request::Parts;
 use stomp_codec::Decoder;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
 use tracing::Instrument as _;
 
 use super::{
@@ -32,6 +35,9 @@ mod code {
     pub(super) const POLICY_VIOLATION: u16 = 1008;
 }
 
+/// How long the frames that a client has sent before its connection was lost may take, until its subscriptions end.
+const LOST_GRACE: Duration = Duration::from_secs(10);
+
 /// Serves a connection until its end.
 pub(crate) async fn serve<S>(app: Arc<App<S>>, state: S, mut connection: Connection, mut opening: Parts)
 where
@@ -51,13 +57,13 @@ where
                 user = guard.session.user().map(|user| &**user),
                 version = %guard.session.version(),
             );
-            let tasks = async {
-                tokio::join!(
-                    read(work, &guard.session, &clock.pulse, &mut connection, decoder, piece),
-                    write(&guard),
-                    clock.watch(&guard.session),
-                )
+            let all_read = Notify::new();
+            let reading = async {
+                read(work, &guard.session, &clock.pulse, &mut connection, decoder, piece).await;
+                all_read.notify_one();
             };
+            let tasks =
+                async { tokio::join!(reading, write(&guard, &all_read), clock.watch(&guard.session)) };
             tasks.instrument(span).await;
         }
         Err(Failure::Lost) => {}
@@ -99,53 +105,66 @@ async fn read<S>(
                 rate.take().await;
             }
             outbox.room().await;
-            if outbox.is_ended() {
+            if session.is_reading_ended() {
                 return;
             }
             if let Err(refusal) = work.take(frame).await {
                 return work.refuse(refusal);
             }
-            if outbox.is_ended() {
+            if session.is_reading_ended() {
                 return;
             }
             pulse.heard();
             // A piece may hold thousands of frames.
             tokio::task::consume_budget().await;
         }
+        // So may be thousands of pieces without a frame.
+        tokio::task::consume_budget().await;
         tokio::select! {
             biased;
-            () = outbox.ended() => return,
+            () = outbox.reading_ended() => return,
             received = connection.receive() => match received {
                 Ok(received) => piece = received,
                 Err(DisconnectReason::Server) => return session.close("the server is shutting down"),
-                Err(reason) => {
-                    session.end(reason, None);
-                    return outbox.lost();
-                }
+                // One that has closed its half of the connection only still gets what waits.
+                Err(reason) => return session.end(reason, None),
             },
         }
         pulse.heard();
     }
 }
 
-/// Writes what waits until the end, and closes the connection.
-async fn write(guard: &Guard<impl Sized>) {
+/// Writes what waits until the end, and closes the connection. `all_read` says that nothing more is read.
+async fn write(guard: &Guard<impl Sized>, all_read: &Notify) {
     let Guard { session, slot, .. } = guard;
     let outbox = session.outbox();
-    let end = outbox
-        .pump(
-            |id| _ = slot.with(|connection| connection.written(id)),
-            || _ = slot.with(|connection| connection.has_room()),
-        )
-        .await;
-    if end == End::Overflow {
-        session.end(DisconnectReason::TooSlow, None);
-    }
-    match (end, session.end_reason()) {
-        (End::Lost, _) => {}
-        (End::Overflow, _) => outbox.close_link(code::POLICY_VIOLATION, "Client too slow"),
-        (End::Closing, Some(DisconnectReason::Client)) => outbox.close_link(code::NORMAL, "Normal closure"),
-        (End::Closing, _) => outbox.close_link(code::PROTOCOL_ERROR, "STOMP error"),
+    let pumping = outbox.pump(
+        |id| _ = slot.with(|connection| connection.written(id)),
+        || _ = slot.with(|connection| connection.has_room()),
+    );
+    let end = tokio::select! {
+        biased;
+        end = pumping => end,
+        // A handler that runs keeps the session from reading this.
+        () = outbox.link_closed() => {
+            outbox.lost();
+            End::Lost
+        }
+    };
+    match end {
+        End::Lost => {
+            // What the client has sent before may have said goodbye, or acknowledged messages.
+            let _ = timeout(LOST_GRACE, all_read.notified()).await;
+            session.end(DisconnectReason::ConnectionLost(outbox.link_close_reason()), None);
+        }
+        End::Overflow => {
+            session.end(DisconnectReason::TooSlow, None);
+            outbox.close_link(code::POLICY_VIOLATION, "Client too slow");
+        }
+        End::Closing if session.end_reason() == Some(&DisconnectReason::Client) => {
+            outbox.close_link(code::NORMAL, "Normal closure");
+        }
+        End::Closing => outbox.close_link(code::PROTOCOL_ERROR, "STOMP error"),
     }
     // A handler may still run, which nobody waits for.
     guard.end();

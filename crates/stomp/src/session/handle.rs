@@ -118,16 +118,18 @@ impl Session {
     /// Ends it, if nothing has before.
     pub(super) fn end(&self, reason: DisconnectReason, error: Option<Refusal>) {
         if self.0.end.set(reason).is_ok() {
-            if let Some(error) = error {
-                self.0.outbox.control(text(error.encode(Some(self.version()))));
-            }
-            self.0.outbox.close();
+            self.0.outbox.close(error.map(|error| text(error.encode(Some(self.version())))));
         }
     }
 
     /// Ends it by an `ERROR`.
     pub(super) fn refuse(&self, refusal: Refusal) {
         self.end(DisconnectReason::Error(refusal.message.clone()), Some(refusal));
+    }
+
+    /// Whether nothing more is read of it.
+    pub(super) fn is_reading_ended(&self) -> bool {
+        self.0.end.get().is_some() || self.0.outbox.is_reading_ended()
     }
 
     /// Why it has ended, if that is known.

@@ -57,7 +57,7 @@ impl HeartBeats {
         Self {
             answer,
             send: agreed(answer.0, offer.want),
-            read_timeout: read.map(|timeout| timeout.max(min_read_timeout.unwrap_or_default())),
+            read_timeout: read.map(|timeout| timeout.max(min_read_timeout.unwrap_or_default().min(LONGEST))),
         }
     }
 
@@ -111,6 +111,9 @@ mod tests {
         let offer = Offer::parse("10000,0").expect("two numbers");
         let agreed = HeartBeats::agree(offer, CLIENT, Some(Duration::from_secs(75)));
         assert_eq!(agreed.read_timeout, Some(Duration::from_secs(75)));
+        // What no clock can add.
+        let agreed = HeartBeats::agree(offer, CLIENT, Some(Duration::MAX));
+        assert_eq!(agreed.read_timeout, Some(LONGEST));
     }
 
     #[test]

@@ -44,7 +44,12 @@ pub(super) struct Work<'a, S> {
     core: Core,
     /// For handlers that run beside others.
     parallel: Arc<Semaphore>,
+    /// How many of them.
+    permits: u32,
 }
+
+/// More handlers of a session never run at the same time.
+const MAX_PERMITS: usize = u32::MAX as usize;
 
 /// Whether a frame has been processed when its turn is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +73,10 @@ where
         opening: Parts,
     ) -> Self {
         let core = Core::new(session.version(), app.options.clone(), app.broker.clone());
-        let parallel = Arc::new(Semaphore::new(app.options.max_parallel_handlers.get()));
-        Self { app, state, session, slot, opening, core, parallel }
+        let most = MAX_PERMITS.min(Semaphore::MAX_PERMITS);
+        let permits = app.options.max_parallel_handlers.get().min(most);
+        let parallel = Arc::new(Semaphore::new(permits));
+        Self { app, state, session, slot, opening, core, parallel, permits: permits as u32 }
     }
 
     pub(super) fn options(&self) -> &StompOptions {
@@ -91,6 +98,8 @@ where
                 Ok(())
             }
             Ok(Done::Disconnected) => {
+                // The receipt says that all frames before have been processed.
+                let _all = self.parallel.acquire_many(self.permits).await;
                 self.session.receipt(receipt);
                 self.session.end(DisconnectReason::Client, None);
                 Ok(())
@@ -123,6 +132,8 @@ where
             Request::Other(Action::Commit(actions)) => {
                 for action in actions {
                     self.act(action, receipt, false).await?;
+                    // There may be a thousand, with as many subscribers.
+                    tokio::task::consume_budget().await;
                 }
                 Ok(Done::Now)
             }

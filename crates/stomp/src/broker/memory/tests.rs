@@ -318,7 +318,7 @@ fn a_session_that_is_being_closed_still_gets_what_waits() {
     let mut client = Client::new(&broker, None, 0, ALWAYS);
     client.subscribe("/queue/a", AckMode::Auto, 2);
     publish(&broker, "/queue/a", 1).unwrap();
-    client.outbox.close();
+    client.outbox.close(None);
     assert!(publish(&broker, "/queue/a", 2).unwrap().is_stored);
     client.link.allow(9);
     client.run();
