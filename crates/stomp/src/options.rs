@@ -361,3 +361,6 @@ impl Default for StompOptions {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod table;

@@ -505,6 +505,7 @@ impl Outbox {
             let end = tokio::select! {
                 biased;
                 is_written = self.link.send(piece) => (!is_written).then_some(End::Lost),
+                () = self.wait_until(|state| state.end == Some(End::Overflow)) => Some(End::Overflow),
                 () = self.is_late() => Some(End::Overflow),
             };
             let was_full = {

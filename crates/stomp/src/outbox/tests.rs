@@ -205,3 +205,17 @@ async fn nothing_comes_behind_the_last_frame() {
     outbox.close(Some("ERROR\n\nanother\0".into()));
     assert_eq!(drain(&outbox, &link).await, ["error"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_closed_at_once_though_the_connection_takes_nothing() {
+    let (outbox, _link) = outbox(0, 100, Overflow::Close);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let start = Instant::now();
+    subscriber.deliver(&subscription, &message("/topic/a", "x"));
+    let publishing = async {
+        tokio::task::yield_now().await;
+        subscriber.deliver(&subscription, &message("/topic/a", "x"));
+    };
+    let (end, ()) = tokio::join!(outbox.pump(|_| {}, || {}), publishing);
+    assert_eq!((end, start.elapsed()), (End::Overflow, Duration::ZERO));
+}

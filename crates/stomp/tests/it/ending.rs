@@ -143,7 +143,7 @@ async fn by_a_shutdown_of_the_endpoint() {
         let client = sockjs_client::test::TestClient::new(sockjs.into_router("/stomp"), "/stomp");
         let mut client = Client::of_sockjs(client.open(*transport).await.unwrap());
         client.connect("accept-version:1.2\n").await;
-        soon("the shutdown", handle.shutdown()).await;
+        let _ = soon("the shutdown", handle.shutdown(1001, "Bye", Duration::from_secs(5))).await;
         while client.next().await.is_some() {}
         settle().await;
         let events = events.lock().unwrap().clone();

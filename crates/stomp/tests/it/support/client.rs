@@ -242,6 +242,14 @@ impl Client {
         }
     }
 
+    /// Closes the sending half of a stream.
+    pub(crate) async fn shut_down(&mut self) {
+        match &mut self.wire {
+            Wire::Stream(stream) => stream.shutdown().await.unwrap(),
+            _ => panic!("no stream"),
+        }
+    }
+
     /// Sends `CONNECT` with header lines, and returns the `CONNECTED` that comes.
     pub(crate) async fn connect(&mut self, headers: &str) -> Frame {
         self.send(&format!("CONNECT\n{headers}\n^")).await;

@@ -8,8 +8,8 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 pub(crate) use self::{
-    client::{Client, End, Way},
-    scene::{Events, Scene},
+    client::{Client, Way},
+    scene::Scene,
 };
 
 /// Waits for what comes without anyone's help; on a paused clock a day is over at once.
