@@ -18,14 +18,19 @@ async fn rule(access: Access, user: Option<User>) -> Decision {
 async fn by_default_clients_send_to_handlers_only() {
     let scene = Scene::new(Stomp::new().message("/a", async || ()));
     for way in Way::all() {
-        for (destination, option) in
-            [("/topic/a", "client_send, broker"), ("/queue/a", "client_send, broker"), ("/user/anna/queue/a", "client_send, users")]
-        {
+        for (destination, option) in [
+            ("/topic/a", "client_send, broker"),
+            ("/queue/a", "client_send, broker"),
+            ("/user/anna/queue/a", "client_send, users"),
+        ] {
             let mut client = scene.connect(way).await;
             client.ask("SEND\ndestination:/app/a", "").await;
             client.send(&format!("SEND\ndestination:{destination}\nreceipt:r\n\n^")).await;
             let refusal = client.refusal().await;
-            assert!(refusal.starts_with("not allowed to send here: ") && refusal.contains(option), "{refusal}");
+            assert!(
+                refusal.starts_with("not allowed to send here: ") && refusal.contains(option),
+                "{refusal}"
+            );
         }
     }
 }
@@ -58,8 +63,11 @@ async fn a_rule_denies_what_the_settings_allow() {
                 client.ask("UNSUBSCRIBE\nid:x", "").await;
                 client.ask("SUBSCRIBE\nid:x\ndestination:/topic/a", "").await;
                 client.send(&format!("{frame}\ndestination:/topic/closed\nreceipt:r\n\n^")).await;
-                let expected =
-                    if frame.starts_with("SUB") { "subscription already exists: " } else { "access denied: " };
+                let expected = if frame.starts_with("SUB") {
+                    "subscription already exists: "
+                } else {
+                    "access denied: "
+                };
                 assert_eq!(client.refusal().await, expected, "{way}");
             }
         }

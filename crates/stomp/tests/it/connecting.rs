@@ -21,8 +21,9 @@ async fn connected_says_all_that_is_known() {
     let scene = Scene::new(stomp);
     for way in Way::all() {
         let mut client = scene.open(way).await;
-        let connected =
-            client.connect("accept-version:1.2\nlogin:anna\npasscode:x\nhost:any\nheart-beat:0,20000\n").await;
+        let connected = client
+            .connect("accept-version:1.2\nlogin:anna\npasscode:x\nhost:any\nheart-beat:0,20000\n")
+            .await;
         let get = |name| connected.headers.get(name);
         assert_eq!((get("version"), get("user-name")), (Some("1.2"), Some("anna")), "{way}");
         assert_eq!(get("heart-beat"), Some("20000,0"), "{way}");

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Client, Scene, Way, settle, soon};
 
-const WHOLE: [&str; 4] = ["connected", "subscribed /topic/a", "subscribed /user/queue/b", "unsubscribed /topic/a"];
+const WHOLE: [&str; 4] =
+    ["connected", "subscribed /topic/a", "subscribed /user/queue/b", "unsubscribed /topic/a"];
 
 fn stomp() -> Stomp {
     Stomp::new()
@@ -155,7 +156,8 @@ async fn by_a_shutdown_of_the_endpoint() {
 #[tokio::test(start_paused = true)]
 async fn by_slowness() {
     for overflow in [Overflow::Close, Overflow::DropOldest] {
-        let scene = Scene::new(stomp().options(StompOptions::new().overflow(overflow).outbound_bytes(100_000)));
+        let scene =
+            Scene::new(stomp().options(StompOptions::new().overflow(overflow).outbound_bytes(100_000)));
         let client = with_subscriptions(&scene, Way::Stream).await;
         // It does not read.
         for _ in 0..400 {

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{BoxError, Json};
 use axum_stomp::{
-    ByteString, Path, Payload, Rejection, SendTo, SendToUser, Session, Stomp, StompOptions, OnError,
+    ByteString, OnError, Path, Payload, Rejection, SendTo, SendToUser, Session, Stomp, StompOptions,
 };
 use tokio::time::{Instant, sleep};
 
@@ -132,7 +132,10 @@ async fn on_error_decides() {
         let mut client = scene.connect(way).await;
         client.send(&send("/tell", "3")).await;
         let error = client.error().await;
-        assert_eq!((error.headers.get("message"), error.headers.get("receipt-id")), (Some("told"), Some("3")));
+        assert_eq!(
+            (error.headers.get("message"), error.headers.get("receipt-id")),
+            (Some("told"), Some("3"))
+        );
     }
 }
 
@@ -165,7 +168,10 @@ async fn a_subscription_may_be_answered_once() {
     }
     // They are no subscriptions that events tell of.
     let subscribed = scene.events.all().into_iter().filter(|event| event.starts_with("subscribed"));
-    assert!(subscribed.clone().count() == Way::all().count() && subscribed.into_iter().all(|event| event.ends_with("errors")));
+    assert!(
+        subscribed.clone().count() == Way::all().count()
+            && subscribed.into_iter().all(|event| event.ends_with("errors"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

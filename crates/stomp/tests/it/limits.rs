@@ -22,17 +22,67 @@ fn subscribe(id: &str) -> String {
 fn limits() -> Vec<(&'static str, StompOptions, String, String)> {
     let options = StompOptions::new;
     vec![
-        ("max_headers", options().max_headers(3), format!("{SEND}a:b\nc:d\n\n^"), format!("{SEND}a:b\nc:d\ne:f\n\n^")),
-        ("max_line_bytes", options().max_line_bytes(30), format!("{SEND}a:{}\n\n^", "x".repeat(28)), format!("{SEND}a:{}", "x".repeat(30))),
-        ("max_head_bytes", options().max_head_bytes(100), format!("{SEND}a:{}\n\n^", "x".repeat(50)), format!("{SEND}a:{}\n\n^", "x".repeat(80))),
-        ("max_body_bytes", options().max_body_bytes(10), format!("{SEND}\n{}^", "x".repeat(10)), format!("{SEND}\n{}", "x".repeat(11))),
+        (
+            "max_headers",
+            options().max_headers(3),
+            format!("{SEND}a:b\nc:d\n\n^"),
+            format!("{SEND}a:b\nc:d\ne:f\n\n^"),
+        ),
+        (
+            "max_line_bytes",
+            options().max_line_bytes(30),
+            format!("{SEND}a:{}\n\n^", "x".repeat(28)),
+            format!("{SEND}a:{}", "x".repeat(30)),
+        ),
+        (
+            "max_head_bytes",
+            options().max_head_bytes(100),
+            format!("{SEND}a:{}\n\n^", "x".repeat(50)),
+            format!("{SEND}a:{}\n\n^", "x".repeat(80)),
+        ),
+        (
+            "max_body_bytes",
+            options().max_body_bytes(10),
+            format!("{SEND}\n{}^", "x".repeat(10)),
+            format!("{SEND}\n{}", "x".repeat(11)),
+        ),
         // Before the body has come.
-        ("max_body_bytes", options().max_body_bytes(10), format!("{SEND}content-length:10\n\n{}^", "x".repeat(10)), format!("{SEND}content-length:11\n\n")),
-        ("max_subscriptions", options().max_subscriptions(2), subscribe("a") + &subscribe("b"), subscribe("c")),
-        ("max_subscription_bytes", options().max_subscription_bytes(44), subscribe("a") , subscribe("b") + &subscribe("c")),
-        ("max_transactions", options().max_transactions(1), BEGIN.to_owned(), "BEGIN\ntransaction:other\n\n^".to_owned()),
-        ("max_transaction_frames", options().max_transaction_frames(2), BEGIN.to_owned() + &in_transaction("") + &in_transaction(""), in_transaction("")),
-        ("max_transaction_bytes", options().max_transaction_bytes(100), BEGIN.to_owned() + &in_transaction(&"x".repeat(60)), in_transaction(&"x".repeat(60))),
+        (
+            "max_body_bytes",
+            options().max_body_bytes(10),
+            format!("{SEND}content-length:10\n\n{}^", "x".repeat(10)),
+            format!("{SEND}content-length:11\n\n"),
+        ),
+        (
+            "max_subscriptions",
+            options().max_subscriptions(2),
+            subscribe("a") + &subscribe("b"),
+            subscribe("c"),
+        ),
+        (
+            "max_subscription_bytes",
+            options().max_subscription_bytes(44),
+            subscribe("a"),
+            subscribe("b") + &subscribe("c"),
+        ),
+        (
+            "max_transactions",
+            options().max_transactions(1),
+            BEGIN.to_owned(),
+            "BEGIN\ntransaction:other\n\n^".to_owned(),
+        ),
+        (
+            "max_transaction_frames",
+            options().max_transaction_frames(2),
+            BEGIN.to_owned() + &in_transaction("") + &in_transaction(""),
+            in_transaction(""),
+        ),
+        (
+            "max_transaction_bytes",
+            options().max_transaction_bytes(100),
+            BEGIN.to_owned() + &in_transaction(&"x".repeat(60)),
+            in_transaction(&"x".repeat(60)),
+        ),
     ]
 }
 
@@ -58,10 +108,18 @@ async fn what_exceeds_a_limit_is_refused_by_the_name_of_the_limit() {
 async fn before_a_connect_little_is_read() {
     let scene = Scene::new(Stomp::new().options(StompOptions::new().max_connect_bytes(100)));
     for way in Way::all() {
-        for text in [format!("CONNECT\na:{}", "x".repeat(100)), "\n".repeat(101), format!("CONNECT\ncontent-length:200\n\n{}", "x".repeat(80))] {
+        for text in [
+            format!("CONNECT\na:{}", "x".repeat(100)),
+            "\n".repeat(101),
+            format!("CONNECT\ncontent-length:200\n\n{}", "x".repeat(80)),
+        ] {
             let mut client = scene.open(way).await;
             client.send(&text).await;
-            assert_eq!(client.refusal().await, "limit exceeded: The limit max_connect_bytes is exceeded.", "{way}");
+            assert_eq!(
+                client.refusal().await,
+                "limit exceeded: The limit max_connect_bytes is exceeded.",
+                "{way}"
+            );
         }
         // What stands behind CONNECT does not count.
         let mut client = scene.open(way).await;

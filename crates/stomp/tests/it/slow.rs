@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep};
 use crate::support::{Scene, Way, settle};
 
 /// What the connections below hold, and more.
-const MESSAGES: usize = 1000;
+const MESSAGES: usize = 500;
 
 fn scene(overflow: Overflow) -> Scene {
-    let options = StompOptions::new().overflow(overflow).outbound_bytes(100_000).send_timeout(Duration::from_secs(60));
+    let options =
+        StompOptions::new().overflow(overflow).outbound_bytes(100_000).send_timeout(Duration::from_secs(60));
     Scene::new(Stomp::new().options(options))
 }
 
@@ -24,7 +25,12 @@ fn body(number: usize) -> String {
 #[tokio::test(start_paused = true)]
 async fn what_finds_no_room_is_dropped_by_the_policy() {
     for overflow in [Overflow::DropOldest, Overflow::DropNewest, Overflow::KeepNewest] {
-        for way in [Way::SockJs(Transport::RawWebSocket), Way::SOCKET, Way::SockJs(Transport::XhrStreaming), Way::Stream] {
+        for way in [
+            Way::SockJs(Transport::RawWebSocket),
+            Way::SOCKET,
+            Way::SockJs(Transport::XhrStreaming),
+            Way::Stream,
+        ] {
             let scene = scene(overflow);
             let mut client = scene.connect(way).await;
             client.subscribe("a", "/topic/*").await;
@@ -38,14 +44,19 @@ async fn what_finds_no_room_is_dropped_by_the_policy() {
                 settle().await;
             }
             let session = scene.session();
-            assert!(!session.is_closed() && session.dropped_messages() > 400, "{way} {overflow:?} {dropped}");
+            assert!(!session.is_closed() && session.dropped_messages() > 100, "{way} {overflow:?} {dropped}");
             if way != Way::Stream {
                 client.sockjs().resume_reading();
             }
             client.send("DISCONNECT\nreceipt:r\n\n^").await;
-            let mut numbers: Vec<usize> = client.bodies().await.iter().filter_map(|body| body.get(..4)?.parse().ok()).collect();
+            let mut numbers: Vec<usize> =
+                client.bodies().await.iter().filter_map(|body| body.get(..4)?.parse().ok()).collect();
             let has_last = numbers.contains(&(MESSAGES - 1));
-            assert_eq!(numbers.len() as u64 + session.dropped_messages(), MESSAGES as u64, "{way} {overflow:?}");
+            assert_eq!(
+                numbers.len() as u64 + session.dropped_messages(),
+                MESSAGES as u64,
+                "{way} {overflow:?}"
+            );
             assert_eq!(has_last, overflow != Overflow::DropNewest, "{way} {overflow:?}");
             let sorted = numbers.is_sorted();
             numbers.sort_unstable();
@@ -54,7 +65,10 @@ async fn what_finds_no_room_is_dropped_by_the_policy() {
                 assert!(sorted, "{way} {overflow:?}");
             } else {
                 // The last of each destination has come.
-                assert!(numbers.ends_with(&(MESSAGES - 50..MESSAGES).collect::<Vec<_>>()), "{way} {numbers:?}");
+                assert!(
+                    numbers.ends_with(&(MESSAGES - 50..MESSAGES).collect::<Vec<_>>()),
+                    "{way} {numbers:?}"
+                );
             }
         }
     }
@@ -62,14 +76,16 @@ async fn what_finds_no_room_is_dropped_by_the_policy() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_for_which_there_is_no_room_is_closed() {
-    for way in [Way::SockJs(Transport::RawWebSocket), Way::SOCKET, Way::SockJs(Transport::XhrStreaming), Way::Stream] {
+    for way in
+        [Way::SockJs(Transport::RawWebSocket), Way::SOCKET, Way::SockJs(Transport::XhrStreaming), Way::Stream]
+    {
         let scene = scene(Overflow::Close);
         let mut client = scene.connect(way).await;
         client.subscribe("a", "/topic/*").await;
         if way != Way::Stream {
             client.sockjs().stop_reading();
         }
-        let mut other = scene.connect(Way::POLLING).await;
+        let mut other = scene.connect(Way::Stream).await;
         other.subscribe("a", "/topic/*").await;
         for number in 0..MESSAGES {
             scene.messenger().send("/topic/a", body(number)).await.unwrap();
@@ -87,7 +103,9 @@ async fn a_client_for_which_there_is_no_room_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_is_closed_in_time() {
-    for way in [Way::SockJs(Transport::RawWebSocket), Way::SOCKET, Way::SockJs(Transport::XhrStreaming), Way::Stream] {
+    for way in
+        [Way::SockJs(Transport::RawWebSocket), Way::SOCKET, Way::SockJs(Transport::XhrStreaming), Way::Stream]
+    {
         let options = StompOptions::new().outbound_bytes(10 << 20).send_timeout(Duration::from_secs(7));
         let scene = Scene::new(Stomp::new().options(options));
         let mut client = scene.connect(way).await;

@@ -61,7 +61,11 @@ async fn clients_of_all_ways_meet() {
     one.closed().await;
     drop(two);
     let events = scene.events.after_ends(2).await;
-    assert_eq!(events.iter().filter(|event| *event == "disconnected: connection-lost").count(), 1, "{events:?}");
+    assert_eq!(
+        events.iter().filter(|event| *event == "disconnected: connection-lost").count(),
+        1,
+        "{events:?}"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +89,8 @@ async fn a_client_that_has_closed_its_half_gets_its_receipts() {
     let scene = Scene::new(Stomp::new().message("/a", async || sleep(Duration::from_millis(20)).await));
     let running = start(&scene.server, 10).await;
     let mut client = running.connect().await;
-    let frames: String = (0..5).map(|number| format!("SEND\ndestination:/app/a\nreceipt:{number}\n\n^")).collect();
+    let frames: String =
+        (0..5).map(|number| format!("SEND\ndestination:/app/a\nreceipt:{number}\n\n^")).collect();
     client.send(&frames).await;
     client.shut_down().await;
     for number in 0..5 {

@@ -41,7 +41,10 @@ async fn a_message_to_a_user_reaches_all_tabs_or_this_one() {
         one.send("SEND\ndestination:/app/all\n\nx^").await;
         for client in [&mut one, &mut two] {
             let message = client.message().await;
-            assert_eq!((message.headers.get("destination"), &*message.body), (Some("/user/queue/a"), &b"x"[..]));
+            assert_eq!(
+                (message.headers.get("destination"), &*message.body),
+                (Some("/user/queue/a"), &b"x"[..])
+            );
         }
         one.send("SEND\ndestination:/app/this\n\ny^").await;
         assert_eq!(one.body().await, "y", "{way}");
@@ -114,8 +117,11 @@ async fn no_name_reaches_the_queue_of_another_session() {
 #[tokio::test(start_paused = true)]
 async fn replies_come_to_a_temporary_queue() {
     async fn ask(messenger: Messenger, headers: Headers, body: String) -> Result<(), Rejection> {
-        let reply_to = headers.get_shared("reply-to").cloned().ok_or_else(|| Rejection::new("no reply-to"))?;
-        let answer = body.to_uppercase().with_header("correlation-id", headers.get("correlation-id").unwrap_or("none").to_owned());
+        let reply_to =
+            headers.get_shared("reply-to").cloned().ok_or_else(|| Rejection::new("no reply-to"))?;
+        let answer = body
+            .to_uppercase()
+            .with_header("correlation-id", headers.get("correlation-id").unwrap_or("none").to_owned());
         messenger.send(reply_to, answer).await.map_err(|_| Rejection::new("no reply"))?;
         Ok(())
     }
