@@ -9,30 +9,34 @@ export class Example {
 
   // Starts it for one test. It takes its address as an argument, and prints it when it is ready.
   static async start(name, t, address = '127.0.0.1:0') {
+    const example = new Example();
+    [, example.address] = await example.run(name, t, [address], /http:\/\/([^/\s]+)/);
+    return example;
+  }
+
+  // Starts it, and resolves with what `ready` matches in its output.
+  async run(name, t, args, ready) {
     if (!process.env.BUILT) {
       throw new Error('BUILT is not set: build the examples, and say where, for example: BUILT=../../target/release');
     }
-    const example = new Example();
-    example.process = spawn(path.join(process.env.BUILT, name), [address], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    t.after(() => example.process.kill('SIGKILL'));
+    this.process = spawn(path.join(process.env.BUILT, name), args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.after(() => this.process.kill('SIGKILL'));
     // Once its output is read, too.
-    example.ended = once(example.process, 'close');
-    example.process.stdout.setEncoding('utf8');
-    for await (const chunk of example.process.stdout.iterator({ destroyOnReturn: false })) {
-      example.output += chunk;
-      const listening = /http:\/\/([^/\s]+)/.exec(example.output);
+    this.ended = once(this.process, 'close');
+    this.process.stdout.setEncoding('utf8');
+    let listening = null;
+    for await (const chunk of this.process.stdout.iterator({ destroyOnReturn: false })) {
+      this.output += chunk;
+      listening = ready.exec(this.output);
       if (listening) {
-        example.address = listening[1];
         break;
       }
     }
-    assert.ok(example.address, `${name} does not start: ${example.output}`);
-    example.process.stdout.on('data', (chunk) => {
-      example.output += chunk;
+    assert.ok(listening, `${name} does not start: ${this.output}`);
+    this.process.stdout.on('data', (chunk) => {
+      this.output += chunk;
     });
-    return example;
+    return listening;
   }
 
   url(path) {
