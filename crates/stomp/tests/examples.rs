@@ -8,7 +8,7 @@ mod chat;
 #[path = "../examples/trading/main.rs"]
 mod trading;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Router,
@@ -66,9 +66,13 @@ impl Page {
         }
     }
 
-    /// Subscribes under the destination as the id. What is sent afterwards will come.
+    /// Subscribes, with the destination as the id.
     async fn subscribe(&mut self, destination: &'static str) {
-        let frame = Frame::new(Command::Subscribe).header("id", destination);
+        self.subscribe_as(destination, destination).await;
+    }
+
+    async fn subscribe_as(&mut self, id: &'static str, destination: &'static str) {
+        let frame = Frame::new(Command::Subscribe).header("id", id);
         self.send_frame(&frame.header("destination", destination)).await;
     }
 
@@ -179,7 +183,7 @@ mod in_the_chat {
     #[tokio::test(start_paused = true)]
     async fn nobody_comes_in_without_a_name() {
         let client = client();
-        for headers in [&[][..], &[("login", " ")], &[("login", "a\nb")], &[("login", TOO_LONG)]] {
+        for headers in [&[][..], &[("login", " ")], &[("login", TOO_LONG)]] {
             let (mut page, error) = Page::connect(&client, headers).await;
             assert_eq!(error.command, Command::Error);
             assert_eq!(of(&error.headers, "message"), "access refused");
@@ -195,27 +199,26 @@ mod in_trading {
 
     const ERRORS: &str = "/user/queue/errors";
     const UPDATES: &str = "/user/queue/position-updates";
+    /// Most of these change some prices each.
+    const CHANGES: usize = 5_000;
     const PRICES: &str = "/topic/price.stock.*";
 
-    /// Posts a form, and returns the status and the cookie that is set or sent.
-    async fn post(app: &Router, path: &str, form: &str, cookie: &str) -> (StatusCode, String) {
+    /// Posts a form, and returns the status and the cookie that is set.
+    async fn post(app: &Router, path: &str, form: &str, cookie: &str) -> (StatusCode, Option<String>) {
         let request = Request::post(path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::COOKIE, cookie)
             .body(Body::from(form.to_owned()));
         let response = app.clone().oneshot(request.expect("a request")).await.expect("a response");
         let cookie = response.headers().get(header::SET_COOKIE).and_then(|cookie| cookie.to_str().ok());
-        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or(cookie_of(""));
-        (response.status(), cookie.to_owned())
-    }
-
-    fn cookie_of(token: &str) -> &str {
-        token
+        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
+        (response.status(), cookie)
     }
 
     async fn login(app: &Router, form: &str) -> (String, TestClient) {
         let (status, cookie) = post(app, "/login", form, "").await;
         assert_eq!(status, StatusCode::NO_CONTENT);
+        let cookie = cookie.expect("a cookie");
         let client = TestClient::new(app.clone(), "/stomp").header(header::COOKIE, &*cookie);
         (cookie, client)
     }
@@ -258,17 +261,11 @@ mod in_trading {
             ("buy", "HLIX", json!(10_001), "an order is for 1 to 10,000 shares"),
             ("buy", "HLIX", json!(0), "an order is for 1 to 10,000 shares"),
             ("buy", "NONE", json!(1), "there is no such stock"),
-            (
-                "buy",
-                "HLIX",
-                json!(-1),
-                "the JSON of the body is not what is expected: line 1, column 14",
-            ),
+            ("buy", "HLIX", json!(-1), "the JSON of the body is not what is expected: line 1, column 12"),
         ] {
             page.send("/app/trade", &json!({ "shares": shares, "side": side, "ticker": ticker })).await;
             assert_eq!(page.next_of(ERRORS).await, told);
         }
-        page.subscribe("/app/positions").await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -281,20 +278,24 @@ mod in_trading {
         page.subscribe("/app/stocks").await;
         page.next_of("/app/stocks").await;
         page.socket.stop_reading();
-        const CHANGES: usize = 5_000;
         for _ in 0..CHANGES {
             prices.change().await;
         }
         page.socket.resume_reading();
-        page.subscribe("/app/stocks/now").await;
-        let mut newest = std::collections::BTreeMap::new();
-        let mut count = 0;
-        while newest.len() < 8 || count < 8 {
-            let body = page.next_of(PRICES).await;
-            newest.insert(body["ticker"].as_str().unwrap().to_owned(), body["price"].clone());
+        page.subscribe_as("now", "/app/stocks").await;
+        let (mut count, mut newest) = (0, BTreeMap::new());
+        let stocks = loop {
+            let (from, body) = page.next().await;
+            if from == "now" {
+                break body;
+            }
             count += 1;
+            newest.insert(body["ticker"].to_string(), body["price"].clone());
+        };
+        for stock in stocks.as_array().unwrap() {
+            assert_eq!(newest[&stock["ticker"].to_string()], stock["price"]);
         }
-        assert!(count < CHANGES);
+        assert!((8..CHANGES).contains(&count), "{count}");
     }
 
     #[tokio::test(start_paused = true)]

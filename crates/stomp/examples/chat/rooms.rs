@@ -139,8 +139,10 @@ impl Rooms {
     }
 
     pub(crate) fn list(&self) -> Vec<Summary> {
-        let summary =
-            |(name, inside): (&RoomName, &Inside)| Summary { name: name.clone(), people: inside.people.len() };
+        let summary = |(name, inside): (&RoomName, &Inside)| Summary {
+            name: name.clone(),
+            people: inside.people.len(),
+        };
         self.lock().iter().map(summary).collect()
     }
 }

@@ -28,7 +28,8 @@ pub(crate) struct Logins(Arc<Mutex<HashMap<Token, (&'static str, Instant)>>>);
 impl Token {
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-        let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut pairs =
+            cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(name, _)| *name == COOKIE_NAME).map(|(_, token)| Self(token.to_owned()))
     }
 
