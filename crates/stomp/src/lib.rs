@@ -56,6 +56,11 @@
 //! | `metrics` | no | [`StompServer::record_metrics`], for exporters of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `tcp` | no | STOMP over TCP, and over any other stream of bytes: [`StompServer::tcp`], [`StompServer::serve_stream`] |
 
+/// The README's programs, which are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod app;
 pub mod broker;
 mod events;

@@ -1,6 +1,6 @@
 //! Chat in rooms, with the page that a Spring application would have.
 //!
-//! `cargo run -p axum-stomp --example chat [IP:PORT]`, then open <http://127.0.0.1:8081> in some windows, under different
+//! `cargo run -p axum-stomp --example stomp_chat [IP:PORT]`, then open <http://127.0.0.1:8081> in some windows, under different
 //! names. The page needs its libraries from npm: `npm ci` in `crates/stomp/examples`, once.
 //!
 //! | destination | what it is |

@@ -1,6 +1,6 @@
 //! Trading, as the portfolio sample of Spring does it, with the page that a Spring application would have.
 //!
-//! `cargo run -p axum-stomp --example trading [IP:PORT]`, then open <http://127.0.0.1:8081> and log in as `ada` with
+//! `cargo run -p axum-stomp --example stomp_trading [IP:PORT]`, then open <http://127.0.0.1:8081> and log in as `ada` with
 //! `lovelace`, or as `grace` with `hopper`. The page needs its libraries from npm: `npm ci` in `crates/stomp/examples`,
 //! once.
 //!
