@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::market::Market;
 
 /// With what everybody begins, in cents.
-const CASH: u64 = 25_000_00;
+const CASH: u64 = 2_500_000;
 const POSITIONS: [(&str, u64); 3] = [("BRGT", 40), ("CLDR", 25), ("SAIL", 300)];
 
 const MOST_SHARES: u64 = 10_000;

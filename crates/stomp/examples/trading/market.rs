@@ -12,14 +12,14 @@ const HISTORY: usize = 60;
 
 /// Ticker, company, first price in cents.
 const STOCKS: [(&str, &str, u64); 8] = [
-    ("ACRN", "Acorn Foods", 24_15),
-    ("BRGT", "Brightwater Energy", 87_40),
-    ("CLDR", "Cloudrise Networks", 142_75),
-    ("FRNT", "Frontier Rail", 63_05),
-    ("HLIX", "Helix Pharma", 318_20),
-    ("NRTH", "Northlight Optics", 51_90),
-    ("QRTZ", "Quartz Semiconductors", 205_60),
-    ("SAIL", "Sailcloth Shipping", 12_80),
+    ("ACRN", "Acorn Foods", 2_415),
+    ("BRGT", "Brightwater Energy", 8_740),
+    ("CLDR", "Cloudrise Networks", 14_275),
+    ("FRNT", "Frontier Rail", 6_305),
+    ("HLIX", "Helix Pharma", 31_820),
+    ("NRTH", "Northlight Optics", 5_190),
+    ("QRTZ", "Quartz Semiconductors", 20_560),
+    ("SAIL", "Sailcloth Shipping", 1_280),
 ];
 
 /// A price, in cents, when it has changed.
@@ -82,7 +82,7 @@ impl Market {
             }
             let step = stock.price * below(random, 61) / 10_000 + below(random, 3);
             let is_up = below(random, 2) == 0;
-            stock.price = if is_up { stock.price + step } else { stock.price - step }.max(1_00);
+            stock.price = if is_up { stock.price + step } else { stock.price - step }.max(100);
             stock.history.push_back(stock.price);
             if stock.history.len() > HISTORY {
                 stock.history.pop_front();
