@@ -2,14 +2,20 @@
 //!
 //! Reading these files waits for no disk, so that it needs no thread of its own.
 
-use std::fs;
+use std::{collections::VecDeque, fs};
 
 use serde::Serialize;
+
+/// How many measurements a process's share of the processors is the mean of: a tick of the clock that counts its time is
+/// as long as 10 ms, which is much for one that does little.
+const MEAN_OF: usize = 10;
 
 /// Processor time, in per cent of what all processors have.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Cpu {
+    /// Since the last measurement.
     machine: f64,
+    /// In the time of the last ten measurements.
     process: f64,
     processors: usize,
 }
@@ -33,23 +39,43 @@ struct Ticks {
     processors: usize,
 }
 
-/// Measures processor time between two calls.
+/// Measures processor time from call to call.
 pub(crate) struct CpuMeter {
-    before: Option<Ticks>,
+    /// The oldest first. Empty where nothing is known.
+    before: VecDeque<Ticks>,
 }
 
 impl CpuMeter {
     /// The first measurement is of the time since this call.
     pub(crate) fn new() -> Self {
-        Self { before: Ticks::read() }
+        Self { before: Ticks::read().into_iter().collect() }
     }
 
     /// What has been used since the last call: nothing if that is not known, or no time has passed.
     pub(crate) fn measure(&mut self) -> Option<Cpu> {
-        let now = Ticks::read();
-        let before = std::mem::replace(&mut self.before, now);
-        now?.since(before?)
+        self.take(Ticks::read()?)
     }
+
+    fn take(&mut self, now: Ticks) -> Option<Cpu> {
+        let (last, oldest) = (*self.before.back()?, *self.before.front()?);
+        if now.total <= last.total {
+            return None;
+        }
+        self.before.push_back(now);
+        if self.before.len() > MEAN_OF {
+            self.before.pop_front();
+        }
+        Some(Cpu {
+            machine: percent(now.busy, last.busy, now.total - last.total),
+            process: percent(now.process, oldest.process, now.total - oldest.total),
+            processors: now.processors,
+        })
+    }
+}
+
+/// The count of a processor that waits may go back a little, and the others then seem to have done too much.
+fn percent(now: u64, before: u64, total: u64) -> f64 {
+    rounded((now.saturating_sub(before) as f64 / total as f64 * 100.).min(100.))
 }
 
 impl Ticks {
@@ -79,19 +105,6 @@ impl Ticks {
         let (user, system) = (fields.next()?, fields.next()?);
         Some(Self { total, busy: total - idle - iowait, process: user + system, processors })
     }
-
-    fn since(self, before: Self) -> Option<Cpu> {
-        let total = self.total.checked_sub(before.total).filter(|ticks| *ticks > 0)?;
-        // The count of a processor that waits may go back a little.
-        let percent = |now: u64, before: u64| {
-            rounded((now.saturating_sub(before) as f64 / total as f64 * 100.).min(100.))
-        };
-        Some(Cpu {
-            machine: percent(self.busy, before.busy),
-            process: percent(self.process, before.process),
-            processors: self.processors,
-        })
-    }
 }
 
 /// The memory in use, where that is known.
@@ -111,9 +124,9 @@ fn bytes_of(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// One digit behind the point.
+/// Two digits behind the point.
 pub(crate) fn rounded(value: f64) -> f64 {
-    (value * 10.).round() / 10.
+    (value * 100.).round() / 100.
 }
 
 #[cfg(test)]
@@ -131,10 +144,26 @@ mod tests {
     fn processor_time_is_a_share_of_all_processors() {
         let before = Ticks::parse(MACHINE, &process(10, 5)).unwrap();
         assert_eq!(before, Ticks { total: 1000, busy: 150, process: 15, processors: 2 });
-        let now = Ticks::parse(&MACHINE.replace("cpu  100 0 50 800", "cpu  140 0 60 950"), &process(18, 6));
-        let cpu = now.unwrap().since(before);
+        let mut meter = CpuMeter { before: [before].into() };
+        assert_eq!(meter.take(before), None);
+        let machine = MACHINE.replace("cpu  100 0 50 800", "cpu  140 0 60 950");
+        let cpu = meter.take(Ticks::parse(&machine, &process(18, 6)).unwrap());
         assert_eq!(cpu, Some(Cpu { machine: 25., process: 4.5, processors: 2 }));
-        assert_eq!(before.since(before), None);
+    }
+
+    #[test]
+    fn a_process_that_does_little_is_measured_over_some_time() {
+        let at = |second: u64| Ticks {
+            total: second * 200,
+            busy: second * 20,
+            process: second / 4,
+            processors: 2,
+        };
+        let mut meter = CpuMeter { before: [at(0)].into() };
+        let shares: Vec<f64> = (1..=30).map(|second| meter.take(at(second)).unwrap().process).collect();
+        assert_eq!(shares[..4], [0., 0., 0., 0.13]);
+        assert!(shares[10..].iter().all(|share| (0.1..=0.15).contains(share)), "{shares:?}");
+        assert_eq!(meter.before.len(), MEAN_OF);
     }
 
     #[test]

@@ -63,6 +63,8 @@ impl Monitor {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            // First, so that all is counted that was sent a second ago, and nothing of what follows.
+            let messages = traffic.measure(&handle);
             if let Some(cpu) = cpu.measure() {
                 self.send::<Cpu>("/monitoring/cpu", cpu).await;
             }
@@ -70,7 +72,7 @@ impl Monitor {
                 self.send::<Memory>("/monitoring/memory", memory).await;
             }
             self.send("/monitoring/sessions", self.sessions()).await;
-            self.send("/monitoring/messages", traffic.measure(&handle)).await;
+            self.send("/monitoring/messages", messages).await;
         }
     }
 
