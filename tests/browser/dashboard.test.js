@@ -71,7 +71,7 @@ for (const kind of Object.keys(BROWSERS)) {
       // Of this page alone: one session, and four subscriptions.
       assert.deepEqual(values.slice(4, 6), ['1', '4']);
       const label = await page.evaluate(() => document.querySelector('figure svg[role=img]').getAttribute('aria-label'));
-      assert.match(label, /^The last two minutes\. .*: now \d.* %, between \d.* % and \d.* %$/);
+      assert.match(label, /^Two minutes\. .*: \d.* %, between \d.* % and \d.* %$/);
 
       await page.evaluate(() => document.querySelector('summary').click());
       await until(page, 'a table', () => document.querySelectorAll('tbody tr').length >= 3);

@@ -28,7 +28,7 @@ export function App() {
           <button type="button" onClick={toggle}>{wanted ? 'Disconnect' : 'Connect'}</button>
         </div>
       </header>
-      <main>
+      <main className={connection.state === 'connected' ? undefined : 'old'}>
         <section aria-labelledby="machine">
           <h2 id="machine">Machine</h2>
           <div className="charts">

@@ -35,7 +35,7 @@ function nearest(points, at) {
   return points.reduce((best, point) => (distance(point) < distance(best) ? point : best), points[0]);
 }
 
-// Lines of up to two series over the last two minutes. `end(highest)` is where the axis of values ends.
+// Lines of up to two series over the two minutes until the last value. `end(highest, last)` is where the axis of values ends.
 export function Chart({ title, points, series, format, end }) {
   const [frame, width] = useWidth();
   const [cursor, setCursor] = useState(null);
@@ -63,7 +63,7 @@ export function Chart({ title, points, series, format, end }) {
     const values = shown.map(value);
     return last === undefined
       ? `${name}: nothing yet`
-      : `${name}: now ${format(value(last))}, between ${format(Math.min(...values))} and ${format(Math.max(...values))}`;
+      : `${name}: ${format(value(last))}, between ${format(Math.min(...values))} and ${format(Math.max(...values))}`;
   });
 
   return (
@@ -85,7 +85,7 @@ export function Chart({ title, points, series, format, end }) {
       </figcaption>
       <div ref={frame}>
         <svg
-          width={width} height={HEIGHT} role="img" aria-label={`The last two minutes. ${summary.join('; ')}`}
+          width={width} height={HEIGHT} role="img" aria-label={`Two minutes. ${summary.join('; ')}`}
           onPointerMove={point} onPointerLeave={() => setCursor(null)}
         >
           {[0, 0.5, 1].map((part) => (
@@ -94,8 +94,10 @@ export function Chart({ title, points, series, format, end }) {
               <text x={EDGE.left - 6} y={y(part * top)} dy="0.32em" textAnchor="end">{format(part * top)}</text>
             </g>
           ))}
-          {[['start', '2 min ago', 0], ['middle', '1 min', 0.5], ['end', 'now', 1]].map(([anchor, label, part]) => (
-            <text key={label} className="axis" x={EDGE.left + part * inner.width} y={HEIGHT - 4} textAnchor={anchor}>{label}</text>
+          {last !== undefined && [['start', 0], ['middle', 0.5], ['end', 1]].map(([anchor, part]) => (
+            <text key={part} x={EDGE.left + part * inner.width} y={HEIGHT - 4} textAnchor={anchor}>
+              {time(shownFrom + part * SPAN_MS)}
+            </text>
           ))}
           {series.map(({ name, value }, index) => pieces(shown).map((piece) => (
             <g key={`${name} ${piece[0].at}`}>
