@@ -3,11 +3,12 @@
 mod compare;
 mod load;
 mod procfs;
+mod stomp;
 
 use std::{net::SocketAddr, num::NonZeroUsize, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser};
-use load::{Body, Load, Spec, Transport};
+use load::{Body, Content, Load, Shape, Spec, Transport};
 
 /// Measures SockJS servers.
 #[derive(Parser)]
@@ -17,6 +18,8 @@ enum Command {
     Load(OneLoad),
     /// Runs the rows on the servers in turn, and prints a table of the medians.
     Compare(compare::Options),
+    /// Measures STOMP.
+    Stomp(stomp::Options),
     /// Draws the plots of the tables in docs/performance.md.
     Plots,
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Load(load) => load_once(load),
         Command::Compare(options) => compare::run(&options),
+        Command::Stomp(options) => stomp::run(&options),
         Command::Plots => compare::plots(),
     };
     match result {
@@ -91,7 +95,8 @@ fn load_once(load: OneLoad) -> Result<(), String> {
         in_flight: load.in_flight,
         body: load.body,
         size: load.size,
-        echoes: !load.broadcast,
+        shape: if load.broadcast { Shape::Broadcast } else { Shape::Echo },
+        content: Content::Text,
         warm_up: load.warm_up,
         measure: load.seconds,
         pid: load.pid,

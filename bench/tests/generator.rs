@@ -113,3 +113,14 @@ fn what_is_altered_lost_or_doubled_is_found() {
         assert!(!output.status.success() && said.contains("expected"), "{said}");
     }
 }
+
+#[test]
+fn stomp_is_measured() {
+    let output = Command::new(env!("CARGO_BIN_EXE_axum-sockjs-bench"))
+        .args(["stomp", "--smoke"])
+        .output()
+        .expect("the generator runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).expect("text");
+    assert!(table.starts_with("|  | axum-stomp |") && table.contains("| fan-out of 64 B to 200"), "{table}");
+}

@@ -8,7 +8,7 @@ use super::{
     servers::{Running, Server},
 };
 use crate::{
-    load::{self, Body, Load, Report, SlowReport, Spec, Transport},
+    load::{self, Body, Content, Load, Report, Shape, SlowReport, Spec, Transport},
     procfs,
 };
 
@@ -55,7 +55,8 @@ pub(crate) async fn measure(
         in_flight: 0,
         body: Body::Ascii,
         size: 64,
-        echoes: true,
+        shape: Shape::Echo,
+        content: Content::Text,
         warm_up: times.warm_up,
         measure: times.measure,
         pid: Some(running.pid()),
@@ -82,7 +83,8 @@ pub(crate) async fn measure(
             }
             let running = start(None)?;
             let path = "/broadcast".to_owned();
-            let spec = Spec { path, sessions, in_flight, echoes: false, ..spec(&running, transport) };
+            let spec =
+                Spec { path, sessions, in_flight, shape: Shape::Broadcast, ..spec(&running, transport) };
             let report = Load::open(spec).await?.measure().await?;
             Ok(Some(rate(report)))
         }

@@ -3,8 +3,8 @@
 mod cell;
 mod plots;
 mod rows;
-mod servers;
-mod table;
+pub(crate) mod servers;
+pub(crate) mod table;
 
 use std::{
     path::{Path, PathBuf},

@@ -99,24 +99,19 @@ impl Server {
         heartbeat: Option<Duration>,
         workers: usize,
     ) -> Result<Running, String> {
-        let mut command = self.command(heartbeat, workers)?;
-        if let Some(core) = core {
-            let mut pinned = Command::new("taskset");
-            pinned.arg("-c").arg(core.to_string()).arg(command.get_program()).args(command.get_args());
-            command = pinned;
-        }
-        let failed = |error: &dyn std::fmt::Display| format!("{} does not start: {error}", self.title());
-        let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
-        let output = BufReader::new(child.stdout.take().ok_or_else(|| failed(&"no output"))?);
-        let (line, first_line) = mpsc::channel();
-        // What else it says is read too, so that it never waits for room to say it.
-        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|text| _ = line.send(text)));
-        let mut running = Running { child, address: ([127, 0, 0, 1], 0).into() };
-        let text = first_line.recv_timeout(PATIENCE).map_err(|error| failed(&error))?;
-        let address = text.rsplit_once("http://").and_then(|(_, address)| address.trim().parse().ok());
-        running.address = address.ok_or_else(|| failed(&text))?;
-        Ok(running)
+        Running::start(self.command(heartbeat, workers)?, core, self.title())
     }
+}
+
+/// The same command on one core, or wherever the system likes.
+pub(crate) fn pinned(command: Command, core: Option<usize>) -> Command {
+    let Some(core) = core else { return command };
+    let mut pinned = Command::new("taskset");
+    pinned.arg("-c").arg(core.to_string()).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        pinned.env(name, value.unwrap_or_default());
+    }
+    pinned
 }
 
 /// A server that runs until this is dropped.
@@ -126,6 +121,22 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a server that says where it listens.
+    pub(crate) fn start(command: Command, core: Option<usize>, title: &str) -> Result<Self, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{title} does not start: {error}");
+        let mut child =
+            pinned(command, core).stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
+        let output = BufReader::new(child.stdout.take().ok_or_else(|| failed(&"no output"))?);
+        let (line, first_line) = mpsc::channel();
+        // What else it says is read too, so that it never waits for room to say it.
+        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|text| _ = line.send(text)));
+        let mut running = Self { child, address: ([127, 0, 0, 1], 0).into() };
+        let text = first_line.recv_timeout(PATIENCE).map_err(|error| failed(&error))?;
+        let address = text.rsplit_once("http://").and_then(|(_, address)| address.trim().parse().ok());
+        running.address = address.ok_or_else(|| failed(&text))?;
+        Ok(running)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -29,7 +29,7 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {
@@ -125,7 +125,7 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
 }
 
 /// Where it was measured.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
     let field = |line: &str| {
@@ -186,7 +186,7 @@ fn latencies(out: &mut String, rows: &[Row], servers: &[Server], results: &[Vec<
     }
 }
 
-fn line(out: &mut String, cells: impl IntoIterator<Item = String>) {
+pub(crate) fn line(out: &mut String, cells: impl IntoIterator<Item = String>) {
     for cell in cells {
         write!(out, "| {cell} ").expect("a string takes all");
     }

@@ -21,7 +21,27 @@ const DIGITS: usize = 10;
 /// The smallest message of each body.
 pub(crate) const MIN_SIZE: usize = 64;
 
-/// The text of a session's message number zero, of exactly `size` bytes, and where its number is.
+/// The text of a session's message number zero, and where its number is.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    text: String,
+    number_at: usize,
+}
+
+impl Text {
+    /// A text of exactly `size` bytes.
+    pub(crate) fn new(body: Body, size: usize, session: usize) -> Self {
+        let (text, number_at) = text(body, size, session);
+        Self { text, number_at }
+    }
+
+    /// The same with something before and behind it.
+    pub(crate) fn within(self, before: &str, behind: &str) -> Self {
+        let text = [before, &self.text, behind].concat();
+        Self { text, number_at: before.len() + self.number_at }
+    }
+}
+
 fn text(body: Body, size: usize, session: usize) -> (String, usize) {
     assert!(size >= MIN_SIZE, "messages have at least {MIN_SIZE} bytes");
     let mut text = String::with_capacity(size);
@@ -73,37 +93,34 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    fn new(encoded: String, text: &str, number_at: usize) -> Self {
+    fn new(encoded: String, Text { text, number_at }: &Text) -> Self {
         let number = &text[number_at - SESSION_DIGITS..number_at + DIGITS];
         let at = encoded.find(number).expect("no encoding changes digits") + SESSION_DIGITS;
         Self { bytes: encoded.into_bytes(), number_at: at }
     }
 
     /// Message zero, quoted so many times.
-    pub(crate) fn quoted(body: Body, size: usize, session: usize, levels: u8) -> Self {
-        let (text, number_at) = text(body, size, session);
-        Self::new(quoted(&text, levels), &text, number_at)
+    pub(crate) fn quoted(text: &Text, levels: u8) -> Self {
+        Self::new(quoted(&text.text, levels), text)
     }
 
     /// Message zero as an element of an array in a form's field.
-    pub(crate) fn form(body: Body, size: usize, session: usize) -> Self {
-        let (text, number_at) = text(body, size, session);
+    pub(crate) fn form(text: &Text) -> Self {
         let mut form = String::new();
-        for byte in quoted(&text, 1).bytes() {
+        for byte in quoted(&text.text, 1).bytes() {
             match byte {
                 b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' => form.push(byte.into()),
                 b' ' => form.push('+'),
                 _ => write!(form, "%{byte:02X}").expect("a string takes all"),
             }
         }
-        Self::new(form, &text, number_at)
+        Self::new(form, text)
     }
 
     /// Message zero as a WebSocket client's text frame, masked: bare, or as an array of one.
-    pub(crate) fn frame(body: Body, size: usize, session: usize, array: bool, key: [u8; 4]) -> MaskedFrame {
-        let (text, number_at) = text(body, size, session);
-        let payload = if array { format!("[{}]", quoted(&text, 1)) } else { text.clone() };
-        let plain = Self::new(payload, &text, number_at);
+    pub(crate) fn frame(text: &Text, array: bool, key: [u8; 4]) -> MaskedFrame {
+        let payload = if array { format!("[{}]", quoted(&text.text, 1)) } else { text.text.clone() };
+        let plain = Self::new(payload, text);
         let mut bytes = vec![0x81];
         match plain.bytes.len() {
             len @ 0..126 => bytes.push(0x80 | len as u8),
@@ -185,10 +202,10 @@ pub(crate) struct Checker {
 
 impl Checker {
     /// `levels` is 0 for bare messages, 1 for frames, and 2 for frames quoted once more.
-    pub(crate) fn new(body: Body, size: usize, session: usize, levels: u8) -> Self {
+    pub(crate) fn new(text: &Text, levels: u8) -> Self {
         Self {
-            expected: Template::quoted(body, size, session, levels),
-            plain: Template::quoted(body, size, session, 0),
+            expected: Template::quoted(text, levels),
+            plain: Template::quoted(text, 0),
             levels,
             received: 0,
         }
@@ -280,7 +297,7 @@ mod tests {
     fn messages_have_their_size_and_number() {
         for body in [Body::Ascii, Body::Json] {
             for size in [64, 100, 1024, 16_384] {
-                let mut template = Template::quoted(body, size, 42, 0);
+                let mut template = Template::quoted(&Text::new(body, size, 42), 0);
                 assert_eq!(template.bytes().len(), size);
                 for _ in 0..12 {
                     template.advance();
@@ -297,8 +314,8 @@ mod tests {
     #[test]
     fn a_masked_frame_unmasks_to_its_message() {
         let key = [1, 2, 3, 4];
-        let mut frame = Template::frame(Body::Json, 64, 7, true, key);
-        let mut plain = Template::quoted(Body::Json, 64, 7, 1);
+        let mut frame = Template::frame(&Text::new(Body::Json, 64, 7), true, key);
+        let mut plain = Template::quoted(&Text::new(Body::Json, 64, 7), 1);
         for _ in 0..101 {
             frame.advance();
             plain.advance();
@@ -310,12 +327,13 @@ mod tests {
 
     #[test]
     fn every_way_to_quote_is_checked() {
+        let text = Text::new(Body::Json, 64, 1);
         let message = |n: u64| {
-            let mut template = Template::quoted(Body::Json, 64, 1, 0);
+            let mut template = Template::quoted(&text, 0);
             template.set(n);
             String::from_utf8(template.bytes().to_vec()).expect("text")
         };
-        let mut checker = Checker::new(Body::Json, 64, 1, 1);
+        let mut checker = Checker::new(&text, 1);
         let usual = format!("a{}", serde_json::to_string(&[message(0), message(1)]).expect("JSON"));
         assert_eq!(checker.array(usual.as_bytes()), Ok(2));
         let spaced =
@@ -327,7 +345,7 @@ mod tests {
         assert!(checker.array(usual.as_bytes()).is_err());
         let wrong = format!("a{}", serde_json::to_string(&[message(4), message(6)]).expect("JSON"));
         assert!(checker.array(wrong.as_bytes()).is_err());
-        let mut twice = Checker::new(Body::Json, 64, 1, 2);
+        let mut twice = Checker::new(&text, 2);
         let frame = serde_json::to_string(&usual.replace("0000000003", "0000000000")).expect("JSON");
         assert_eq!(twice.array(&frame.as_bytes()[1..frame.len() - 1]), Ok(1));
         let spaced = frame.replace("[\\\"", "[ \\\"").replace("0000000000", "0000000001");

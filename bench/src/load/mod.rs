@@ -3,10 +3,12 @@
 mod churn;
 mod connection;
 mod http;
+mod incoming;
 mod info;
 pub(crate) mod messages;
 mod session;
 mod slow;
+mod stomp;
 mod transport;
 mod websocket;
 
@@ -34,6 +36,7 @@ use self::session::Session;
 pub(crate) use self::{
     churn::churn,
     slow::{SlowReport, beside_slow_readers},
+    stomp::Content,
 };
 pub(crate) use self::{messages::Body, transport::Transport};
 use crate::procfs;
@@ -43,6 +46,45 @@ const OPENING: usize = 100;
 /// How long all of them may take, and how long the last messages may.
 const PATIENCE: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// Who gets whose messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Each session its own.
+    Echo,
+    /// All sessions the first one's.
+    Broadcast,
+    /// Each second session those of the one before it.
+    Pairs,
+}
+
+impl Shape {
+    fn sends(self, number: usize) -> bool {
+        match self {
+            Self::Echo => true,
+            Self::Broadcast => number == 0,
+            Self::Pairs => number % 2 == 0,
+        }
+    }
+
+    /// Whose messages a session gets.
+    fn sender(self, number: usize) -> usize {
+        match self {
+            Self::Echo => number,
+            Self::Broadcast => 0,
+            Self::Pairs => number - number % 2,
+        }
+    }
+
+    /// How many sessions send, and how many get each message.
+    fn counts(self, sessions: usize) -> (usize, u64) {
+        match self {
+            Self::Echo => (sessions, 1),
+            Self::Broadcast => (1, sessions as u64),
+            Self::Pairs => (sessions / 2, 1),
+        }
+    }
+}
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -56,8 +98,8 @@ pub(crate) struct Spec {
     pub(crate) in_flight: u64,
     pub(crate) body: Body,
     pub(crate) size: usize,
-    /// Whether each session gets its own messages back; else the first session's go to all.
-    pub(crate) echoes: bool,
+    pub(crate) shape: Shape,
+    pub(crate) content: Content,
     pub(crate) warm_up: Duration,
     pub(crate) measure: Duration,
     /// The server's process.
@@ -93,6 +135,8 @@ pub(crate) struct Run {
     pings: AtomicU64,
     /// In a broadcast, tells the sender that everyone has got a message.
     delivered: Notify,
+    /// Of each pair, what has been received, and what tells the sender.
+    pairs: Vec<(AtomicU64, Notify)>,
     /// In nanoseconds.
     latencies: Mutex<Option<Histogram<u64>>>,
     open: AtomicUsize,
@@ -107,6 +151,10 @@ impl Run {
             heartbeats: AtomicU64::new(0),
             pings: AtomicU64::new(0),
             delivered: Notify::new(),
+            pairs: match spec.shape {
+                Shape::Pairs => (0..spec.sessions / 2).map(|_| Default::default()).collect(),
+                Shape::Echo | Shape::Broadcast => Vec::new(),
+            },
             latencies: Mutex::new(None),
             open: AtomicUsize::new(0),
             spec,
@@ -129,11 +177,37 @@ impl Run {
             None => drop(sent),
         }
         drop(latencies);
-        if !self.spec.echoes {
+        if self.spec.shape == Shape::Broadcast {
             let all = self.spec.sessions as u64;
             if before / all != (before + received) / all {
                 self.delivered.notify_one();
             }
+        }
+    }
+
+    /// Counts what the second of a pair has received.
+    fn count_of_pair(&self, number: usize, received: u64) {
+        if let Some((of_pair, sender)) = self.pairs.get(number / 2) {
+            of_pair.fetch_add(received, Relaxed);
+            sender.notify_one();
+        }
+    }
+
+    /// How many messages of a session all have received that are to.
+    fn delivered(&self, number: usize, session: &Session) -> u64 {
+        match self.spec.shape {
+            Shape::Echo => session.received(),
+            Shape::Broadcast => self.received.load(Relaxed) / self.spec.sessions as u64,
+            Shape::Pairs => self.pairs[number / 2].0.load(Relaxed),
+        }
+    }
+
+    /// What tells a session that its messages were delivered, unless they come back to it.
+    async fn delivery(&self, number: usize) {
+        match self.spec.shape {
+            Shape::Echo => std::future::pending().await,
+            Shape::Broadcast => self.delivered.notified().await,
+            Shape::Pairs => self.pairs[number / 2].1.notified().await,
         }
     }
 
@@ -147,7 +221,7 @@ impl Run {
 
     /// How many messages follow on so many received.
     fn follow(&self, received: u64) -> u64 {
-        if self.spec.echoes && self.is_sending() { received } else { 0 }
+        if self.spec.shape == Shape::Echo && self.is_sending() { received } else { 0 }
     }
 }
 
@@ -263,22 +337,20 @@ impl Load {
         self.run.sending.store(false, Relaxed);
         self.go.send_replace(true);
         self.run.delivered.notify_one();
+        self.run.pairs.iter().for_each(|(_, sender)| sender.notify_one());
         if self.run.spec.in_flight == 0 {
             return self.check();
         }
         let drained = async {
+            // Only senders end by themselves.
+            let (senders, receivers) = self.run.spec.shape.counts(self.run.spec.sessions);
             let mut sent = 0;
-            if self.run.spec.echoes {
-                while let Some(session) = self.tasks.join_next().await {
-                    sent += session.map_err(|error| error.to_string())??;
-                }
-            } else {
-                // Only the sender ends by itself.
-                let session = self.tasks.join_next().await.ok_or("no sessions")?;
-                sent += session.map_err(|error| error.to_string())?? * self.run.spec.sessions as u64;
-                while self.run.received.load(Relaxed) < sent {
-                    sleep(Duration::from_millis(1)).await;
-                }
+            for _ in 0..senders {
+                let Some(session) = self.tasks.join_next().await else { break };
+                sent += session.map_err(|error| error.to_string())?? * receivers;
+            }
+            while self.run.received.load(Relaxed) < sent {
+                sleep(Duration::from_millis(1)).await;
             }
             match self.run.received.load(Relaxed) {
                 received if received == sent => Ok(()),
@@ -292,7 +364,7 @@ impl Load {
 /// Asks for `/info` on many connections, and measures that.
 pub(crate) async fn info(spec: Spec) -> Result<Report, String> {
     const CONNECTIONS: usize = 16;
-    let spec = Spec { sessions: CONNECTIONS, in_flight: 1, echoes: true, ..spec };
+    let spec = Spec { sessions: CONNECTIONS, in_flight: 1, shape: Shape::Echo, ..spec };
     let run = Run::new(spec);
     let mut tasks = JoinSet::new();
     for number in 0..CONNECTIONS {
@@ -300,6 +372,16 @@ pub(crate) async fn info(spec: Spec) -> Result<Report, String> {
     }
     let (go, _) = watch::channel(true);
     Load { run, tasks, go }.measure().await
+}
+
+/// Opens a session, with all that it has to say for that.
+async fn open(run: &Arc<Run>, number: usize) -> Result<Session, String> {
+    let mut session = Session::connect(run.clone(), number).await?;
+    if run.spec.content != Content::Text {
+        session.prepare_to_send().await?;
+    }
+    poll_fn(|cx| session.poll_open(cx)).await?;
+    Ok(session)
 }
 
 /// Holds one session; says how many messages it sent.
@@ -310,11 +392,12 @@ async fn session(
     mut go: watch::Receiver<bool>,
 ) -> Result<u64, String> {
     let permit = opening.acquire().await.map_err(|error| error.to_string())?;
-    let mut session = Session::connect(run.clone(), number).await?;
-    poll_fn(|cx| session.poll_open(cx)).await?;
-    let sends = run.spec.in_flight > 0 && (run.spec.echoes || number == 0);
+    let sends = run.spec.in_flight > 0 && run.spec.shape.sends(number);
+    let mut session = open(&run, number).await?;
     if sends {
         session.prepare_to_send().await?;
+    } else if run.spec.content != Content::Text {
+        session.only_receive().await?;
     }
     drop(permit);
     run.open.fetch_add(1, Relaxed);
@@ -327,23 +410,19 @@ async fn session(
     go.wait_for(|go| *go).await.map_err(|error| error.to_string())?;
     loop {
         if run.is_sending() {
-            let in_flight = if run.spec.echoes {
-                session.sent() - session.received()
-            } else {
-                session.sent() - run.received.load(Relaxed) / run.spec.sessions as u64
-            };
+            let in_flight = session.sent() - run.delivered(number, &session);
             session.send(run.spec.in_flight.saturating_sub(in_flight), Instant::now());
         }
         let done = poll_fn(|cx| match session.poll(cx) {
             Err(error) => Poll::Ready(Err(error)),
-            Ok(()) if !run.is_sending() && session.received() == session.sent() => {
+            Ok(()) if !run.is_sending() && run.delivered(number, &session) == session.sent() => {
                 Poll::Ready(Ok(session.sent()))
             }
             Ok(()) => Poll::Pending,
         });
         tokio::select! {
             done = done => return done,
-            () = run.delivered.notified(), if !run.spec.echoes => {}
+            () = run.delivery(number) => {}
         }
     }
 }

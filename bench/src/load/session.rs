@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -11,10 +12,12 @@ use std::{
 };
 
 use super::{
-    Run, Spec,
+    Run, Shape, Spec,
     connection::Connection,
     http,
-    messages::{Checker, MaskedFrame, Template, shown},
+    incoming::{Check, Incoming},
+    messages::{Checker, MaskedFrame, Template, Text, shown},
+    stomp,
     transport::Transport,
     websocket,
 };
@@ -31,7 +34,7 @@ enum Outgoing {
     /// As they are, written at once.
     Bare(Template),
     /// All that wait, in the body of one request at a time.
-    Posts { element: Template, waiting: u64, connection: Option<Box<Posting>> },
+    Posts { element: Template, waiting: u64, texts: Vec<String>, connection: Option<Box<Posting>> },
 }
 
 /// The connection of sending requests.
@@ -60,32 +63,31 @@ pub(crate) struct Session {
     stream: Vec<u8>,
     consumed: usize,
     outgoing: Outgoing,
-    checker: Checker,
+    incoming: Incoming,
     /// When the messages were sent that have not come back.
     sent_at: VecDeque<Instant>,
     sent: u64,
-    opened: bool,
-    heartbeats: u64,
 }
 
 impl Session {
     pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
-        let Spec { target, ref path, transport, body, size, echoes, .. } = run.spec;
+        let Spec { target, ref path, transport, body, size, shape, content, .. } = run.spec;
         let receiving =
             Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
-        // Whose messages arrive: its own, or the first session's.
-        let from = if echoes { number } else { 0 };
+        let text = content.outgoing(Text::new(body, size, number), size, shape, number);
+        let expected = Text::new(body, size, shape.sender(number));
+        let expected = content.incoming(expected, size, shape, number);
+        let check = match content.is_stomp() {
+            true => Check::Stomp(stomp::Checker::new(&expected)),
+            false => Check::Text(Checker::new(&expected, transport.quoting())),
+        };
+        let posts = |element| Outgoing::Posts { element, waiting: 0, texts: Vec::new(), connection: None };
         let outgoing = match transport {
-            Transport::WebSocket => Outgoing::Frames(Template::frame(body, size, number, true, MASK)),
-            Transport::RawWebSocket => Outgoing::Frames(Template::frame(body, size, number, false, MASK)),
-            Transport::Tcp => Outgoing::Bare(Template::quoted(body, size, number, 0)),
-            Transport::JsonpPolling => {
-                Outgoing::Posts { element: Template::form(body, size, number), waiting: 0, connection: None }
-            }
-            _ => {
-                let element = Template::quoted(body, size, number, u8::from(!transport.is_plain()));
-                Outgoing::Posts { element, waiting: 0, connection: None }
-            }
+            Transport::WebSocket => Outgoing::Frames(Template::frame(&text, true, MASK)),
+            Transport::RawWebSocket => Outgoing::Frames(Template::frame(&text, false, MASK)),
+            Transport::Tcp => Outgoing::Bare(Template::quoted(&text, 0)),
+            Transport::JsonpPolling => posts(Template::form(&text)),
+            _ => posts(Template::quoted(&text, u8::from(!transport.is_plain()))),
         };
         let path = match transport {
             Transport::RawWebSocket => path.clone(),
@@ -104,13 +106,14 @@ impl Session {
             stream: Vec::new(),
             consumed: 0,
             outgoing,
-            checker: Checker::new(body, size, from, transport.quoting()),
+            incoming: Incoming::new(check, content.steps(shape, number)),
             sent_at: VecDeque::new(),
             sent: 0,
-            opened: transport == Transport::Tcp,
-            heartbeats: 0,
             run,
         };
+        if transport == Transport::Tcp {
+            session.incoming.start();
+        }
         session.request();
         Ok(session)
     }
@@ -120,15 +123,16 @@ impl Session {
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.checker.received()
+        self.incoming.check.received()
     }
 
     /// Ready when the session is open.
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
-        while !self.opened {
-            match self.poll_receive(cx)? {
-                Poll::Ready(()) => {}
-                Poll::Pending => return Poll::Pending,
+        while !self.incoming.opened {
+            let received = self.poll_receive(cx)?.is_ready();
+            let posted = self.poll_post(cx)?.is_ready();
+            if !received && !posted {
+                return Poll::Pending;
             }
         }
         Poll::Ready(Ok(()))
@@ -184,11 +188,39 @@ impl Session {
     pub(crate) fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
         while self.poll_post(cx)?.is_ready() {}
         match &self.outgoing {
-            Outgoing::Posts { waiting: 0, connection: Some(posting), .. } if !posting.outstanding => {
+            Outgoing::Posts { waiting: 0, texts, connection: Some(posting), .. }
+                if texts.is_empty() && !posting.outstanding =>
+            {
                 Poll::Ready(Ok(()))
             }
             _ => Poll::Pending,
         }
+    }
+
+    /// Says one thing more than the messages.
+    fn say(&mut self, text: String) {
+        match &mut self.outgoing {
+            Outgoing::Frames(_) if self.transport == Transport::RawWebSocket => {
+                websocket::text(&mut self.receiving.write, text.as_bytes(), MASK);
+            }
+            Outgoing::Frames(_) => {
+                let array = serde_json::to_vec(&[text]).expect("a string is JSON");
+                websocket::text(&mut self.receiving.write, &array, MASK);
+            }
+            Outgoing::Bare(_) => self.receiving.write.extend_from_slice(text.as_bytes()),
+            Outgoing::Posts { texts, .. } => texts.push(text),
+        }
+    }
+
+    /// Closes the connection that sends, when all is taken that was said.
+    pub(crate) async fn only_receive(&mut self) -> Result<(), String> {
+        if matches!(self.outgoing, Outgoing::Posts { .. }) {
+            poll_fn(|cx| self.poll_posted(cx)).await?;
+        }
+        if let Outgoing::Posts { connection, .. } = &mut self.outgoing {
+            *connection = None;
+        }
+        Ok(())
     }
 
     fn request(&mut self) {
@@ -232,7 +264,7 @@ impl Session {
             }
             ended = true;
         }
-        let before = self.checker.received();
+        let before = self.received();
         match self.transport {
             _ if ended => self.end_of_answer()?,
             Transport::Tcp => self.take_bare()?,
@@ -240,9 +272,12 @@ impl Session {
             Transport::WebSocket | Transport::RawWebSocket => self.take_upgrade()?,
             _ => self.take_http()?,
         }
-        let received = self.checker.received() - before;
-        if received > 0 || self.heartbeats > 0 {
+        let received = self.received() - before;
+        if received > 0 || self.incoming.heartbeats > 0 {
             self.count(received);
+        }
+        for text in std::mem::take(&mut self.incoming.to_say) {
+            self.say(text);
         }
         let _ = self.receiving.poll_flush(cx).map_err(lost)?;
         Ok(Poll::Ready(()))
@@ -251,8 +286,10 @@ impl Session {
     /// Counts what has arrived, and sends as much as is to be in flight.
     fn count(&mut self, received: u64) {
         let now = Instant::now();
-        let times = if self.run.spec.echoes { received as usize } else { 0 };
-        self.run.count(received, std::mem::take(&mut self.heartbeats), now, self.sent_at.drain(..times));
+        let times = if self.run.spec.shape == Shape::Echo { received as usize } else { 0 };
+        let heartbeats = std::mem::take(&mut self.incoming.heartbeats);
+        self.run.count(received, heartbeats, now, self.sent_at.drain(..times));
+        self.run.count_of_pair(self.number, received);
         let more = self.run.follow(received);
         if more > 0 {
             self.send(more, now);
@@ -265,10 +302,10 @@ impl Session {
             // Nothing was sent that could come back: these are heartbeats.
             let bytes = self.receiving.read.filled().len();
             self.receiving.read.take(bytes);
-            self.heartbeats += bytes as u64;
+            self.incoming.heartbeats += bytes as u64;
         }
         while self.receiving.read.filled().len() >= size {
-            self.checker.message(self.receiving.read.take(size))?;
+            self.incoming.bare(self.receiving.read.take(size))?;
         }
         Ok(())
     }
@@ -282,7 +319,9 @@ impl Session {
             return Err(format!("no upgrade: {}", shown(head)));
         }
         self.upgraded = true;
-        self.opened = self.transport == Transport::RawWebSocket;
+        if self.transport == Transport::RawWebSocket {
+            self.incoming.start();
+        }
         self.take_websocket()
     }
 
@@ -299,9 +338,9 @@ impl Session {
                 Some(websocket::Kind::Close) => return Err(format!("closed: {}", shown(payload))),
                 Some(websocket::Kind::Text | websocket::Kind::Binary) if header.fin => {
                     if self.transport == Transport::RawWebSocket {
-                        self.checker.message(payload)?;
+                        self.incoming.bare(payload)?;
                     } else {
-                        take_frame(payload, &mut self.checker, &mut self.opened, &mut self.heartbeats)?;
+                        self.incoming.frame(payload)?;
                     }
                 }
                 _ => {
@@ -309,9 +348,9 @@ impl Session {
                     if header.fin {
                         let whole = std::mem::take(&mut self.stream);
                         if self.transport == Transport::RawWebSocket {
-                            self.checker.message(&whole)?;
+                            self.incoming.bare(&whole)?;
                         } else {
-                            take_frame(&whole, &mut self.checker, &mut self.opened, &mut self.heartbeats)?;
+                            self.incoming.frame(&whole)?;
                         }
                     }
                 }
@@ -360,10 +399,10 @@ impl Session {
     fn take_frames(&mut self) -> Result<(), String> {
         while let Some((frame, next)) = self.transport.frame(&self.stream[self.consumed..])? {
             let frame = &self.stream[self.consumed..][frame];
-            if self.transport.is_plain() && self.opened && frame != b"h" {
-                self.checker.message(frame)?;
+            if self.transport.is_plain() && self.incoming.opened && frame != b"h" {
+                self.incoming.bare(frame)?;
             } else {
-                take_frame(frame, &mut self.checker, &mut self.opened, &mut self.heartbeats)?;
+                self.incoming.frame(frame)?;
             }
             self.consumed += next;
         }
@@ -379,23 +418,23 @@ impl Session {
 
     /// Posts what waits, and takes the answer; pending when there is nothing to do.
     fn poll_post(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, String> {
-        let Outgoing::Posts { element, waiting, connection: Some(posting) } = &mut self.outgoing else {
+        let Outgoing::Posts { element, waiting, texts, connection: Some(posting) } = &mut self.outgoing
+        else {
             return Ok(Poll::Pending);
         };
         let lost = |error: io::Error| format!("sending: {error}");
         if !posting.outstanding {
-            if *waiting == 0 {
+            let to = &mut posting.connection.write;
+            if !texts.is_empty() {
+                let array = serde_json::to_vec(&std::mem::take(texts)).expect("strings are JSON");
+                write_post_head(to, self.transport, self.target, &self.path, array.len());
+                to.extend_from_slice(&array);
+            } else if *waiting > 0 {
+                write_post(to, self.transport, self.target, &self.path, element, *waiting);
+                *waiting = 0;
+            } else {
                 return Ok(Poll::Pending);
             }
-            write_post(
-                &mut posting.connection.write,
-                self.transport,
-                self.target,
-                &self.path,
-                element,
-                *waiting,
-            );
-            *waiting = 0;
             posting.outstanding = true;
         }
         let _ = posting.connection.poll_flush(cx).map_err(lost)?;
@@ -424,27 +463,15 @@ impl Session {
     }
 }
 
-/// Takes a SockJS frame.
-fn take_frame(
-    frame: &[u8],
-    checker: &mut Checker,
-    opened: &mut bool,
-    heartbeats: &mut u64,
-) -> Result<(), String> {
-    match frame {
-        [b'a', ..] => checker.array(frame).map(drop),
-        b"h" => {
-            *heartbeats += 1;
-            Ok(())
-        }
-        b"o" if !*opened => {
-            *opened = true;
-            Ok(())
-        }
-        // The prelude of an XHR stream, and the one of an event stream.
-        [b'h', ..] | [] => Ok(()),
-        _ => Err(format!("unexpected: {}", shown(frame))),
-    }
+fn write_post_head(to: &mut Vec<u8>, transport: Transport, target: SocketAddr, path: &str, length: usize) {
+    use std::io::Write as _;
+    let (file, content_type) = transport.send();
+    write!(
+        to,
+        "POST {path}/{file} HTTP/1.1\r\nHost: {target}\r\nOrigin: http://{target}\r\n\
+         Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+    )
+    .expect("a vector takes all");
 }
 
 fn write_post(
@@ -455,19 +482,13 @@ fn write_post(
     element: &mut Template,
     messages: u64,
 ) {
-    use std::io::Write as _;
-    let (file, content_type) = transport.send();
     let (start, separator, end) = transport.batch();
     let length = start.len()
         + end.len()
         + element.bytes().len() * messages as usize
         + separator.len() * (messages as usize - 1);
-    write!(
-        to,
-        "POST {path}/{file} HTTP/1.1\r\nHost: {target}\r\nOrigin: http://{target}\r\n\
-         Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{start}"
-    )
-    .expect("a vector takes all");
+    write_post_head(to, transport, target, path, length);
+    to.extend_from_slice(start.as_bytes());
     for message in 0..messages {
         if message > 0 {
             to.extend_from_slice(separator.as_bytes());

@@ -59,3 +59,17 @@ pub(crate) fn control(to: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     to.extend(key);
     to.extend(payload.iter().take(125).zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
+
+/// Appends a masked text frame of less than 64 KiB.
+pub(crate) fn text(to: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    to.push(0x81);
+    match payload.len() {
+        length @ 0..126 => to.push(0x80 | length as u8),
+        length => {
+            to.push(0x80 | 126);
+            to.extend((length as u16).to_be_bytes());
+        }
+    }
+    to.extend(key);
+    to.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+}
