@@ -28,7 +28,8 @@ function roundUp(value) {
 
 // Where an axis ends that shows this value and starts at zero.
 export const axisEnd = {
-  count: (value) => roundUp(Math.max(value, 4)),
+  // The half of it is a whole number, too.
+  count: (value) => 2 * roundUp(Math.max(value, 4) / 2),
   percent: (value) => Math.min(roundUp(Math.max(value, 0.5)), 100),
   bytes: (value) => {
     const unit = 1024 ** power(value);
