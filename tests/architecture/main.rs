@@ -170,6 +170,16 @@ fn arrows_point_down() {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
+#[test]
+fn arrows_point_down_in_the_stomp_server() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/stomp");
+    // The published package of the SockJS server has no other crate.
+    if package.is_dir() {
+        let complaints = check(&source(&package));
+        assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    }
+}
+
 /// What is said of two layers and a file each with these contents.
 #[cfg(test)]
 fn complaints(upper: &str, lower: &str) -> Vec<String> {
