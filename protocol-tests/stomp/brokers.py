@@ -74,6 +74,19 @@ def end(child):
             child.wait()
 
 
+def is_ready(port, stomp):
+    """Whether the port accepts, and with `stomp`, whether it answers a CONNECT: RabbitMQ accepts before it can."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.settimeout(5)
+            if stomp:
+                connection.sendall(b"CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0")
+                return connection.recv(9) == b"CONNECTED"
+            return True
+    except OSError:
+        return False
+
+
 class Broker:
     ws = sockjs = None
 
@@ -113,11 +126,9 @@ class Broker:
                     raise RuntimeError("%s ended at once:\n%s" % (self.name, self.output()))
                 if time.monotonic() > end:
                     raise RuntimeError("%s is not ready after %d s:\n%s" % (self.name, READY_SECONDS, self.output()))
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
+                if is_ready(port, stomp=port == self.tcp[1]):
                     break
-                except OSError:
-                    time.sleep(0.1)
+                time.sleep(0.1)
 
     def stop(self):
         # The broker first, what it needs after it.

@@ -109,7 +109,7 @@ def sort_key(transcript, carriage=""):
 SECTIONS = {
     "1": "Frames", "2": "Escapes", "3": "CONNECT and CONNECTED", "4": "Heart-beats", "5": "Receipts",
     "6": "Destinations and subscriptions", "7": "Acknowledgements", "8": "Transactions", "9": "Errors and closing",
-    "12": "WebSocket and SockJS",
+    "10": "Limits", "12": "WebSocket and SockJS",
 }
 
 

@@ -76,6 +76,7 @@ def load(folder):
 def shown(data):
     text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
     text = text.replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")
+    text = re.sub(r"(.)\1{20,}", r"\1…", text)
     return text if len(text) < 60 else text[:50] + "…"
 
 
@@ -152,7 +153,7 @@ class Player:
                 return {"n": b"\n", "r": b"\r", "0": b"\0", "s": b" "}.get(match[5], match[5].encode())
             return match[0].encode()
 
-        pattern = r"\$(\w+)|\{\{(.*?)\*(\d+)\}\}|\\x(..)|\\(.)|."
+        pattern = r"\$(\w+)|\{\{((?:\{\{.*?\}\}|.)*?)\*(\d+)\}\}|\\x(..)|\\(.)|."
         return b"".join(one(match) for match in re.finditer(pattern, text, re.S))
 
     def hide(self, text):
@@ -408,6 +409,10 @@ class Player:
         self.count += 1
         name = "sync-%s-%d" % (self.unique, self.count)
         await self.send(client, "SUBSCRIBE\nid:%s\ndestination:/topic/%s\nreceipt:%s\n\n\\0" % (name, name, name))
+        arrived = lambda: self.pending(client) or client.closed
+        await self.until(client, arrived, self.timeout)
+        if self.pending(client) and client.frames[self.pending(client)[0]].command != b"RECEIPT":
+            self.check_quiet(client)
         frame = await self.next_frame(client, "RECEIPT")
         if (b"receipt-id", name.encode()) not in frame.headers:
             raise Mismatch("another RECEIPT")
