@@ -60,6 +60,14 @@ impl DisconnectReason {
         "server",
         "cancelled",
     ];
+    /// The reason of a connection that has ended by itself.
+    pub(crate) fn of_connection(reason: Option<CloseReason>) -> Self {
+        match reason {
+            // The connection has its own watch over what it holds, for the same time.
+            Some(CloseReason::WriteTimeout) => Self::TooSlow,
+            reason => Self::ConnectionLost(reason),
+        }
+    }
 
     /// Its name in logs and metrics.
     #[must_use]

@@ -1,6 +1,6 @@
 //! The server: what an application sets up, and where it is mounted.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::extract::State;
 use axum_sockjs::{LoneSurrogates, Options, SockJs};
@@ -25,6 +25,9 @@ use crate::{
 /// How much the connection below holds for a client, in bytes. What waits in front of it is bounded by
 /// [`StompOptions::outbound_bytes`], and only there can messages be dropped.
 const SEND_QUEUE_BYTES: usize = 64 << 10;
+
+/// How long the connection below waits for a client that may be slow for ever: what it holds is to go some day.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 
 /// The least that is held of a request that brings messages, in bytes.
 const MIN_BODY_BYTES: usize = 1 << 20;
@@ -343,6 +346,7 @@ where
     /// | `lone_surrogates` | kept | clients that split a frame cut characters, which are put together again |
     /// | `max_message_bytes` | the longest frame that the limits allow | a frame may be one message |
     /// | `max_body_bytes` | the same twice, at least 1 MiB | escaped |
+    /// | `write_timeout` | [`StompOptions::send_timeout`], or an hour if that is none | it is the time that the client has |
     /// | `send_queue_bytes` | 64 KiB | what waits is bounded by [`StompOptions::outbound_bytes`] |
     pub fn sockjs_options(&self) -> Options {
         let frame = self.0.options.max_frame_bytes();
@@ -351,6 +355,7 @@ where
             .lone_surrogates(LoneSurrogates::Keep)
             .max_message_bytes(frame)
             .max_body_bytes(frame.saturating_mul(2).max(MIN_BODY_BYTES))
+            .write_timeout(self.0.options.send_timeout.unwrap_or(LONGEST_WRITE))
             .send_queue_bytes(SEND_QUEUE_BYTES)
     }
 

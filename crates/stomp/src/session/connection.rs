@@ -59,7 +59,7 @@ impl Connection {
         match self {
             Self::SockJs { session, surrogates } => match session.recv().await {
                 Some(message) => Ok(surrogates.join(&message)),
-                None => Err(DisconnectReason::ConnectionLost(session.close_reason())),
+                None => Err(DisconnectReason::of_connection(session.close_reason())),
             },
             #[cfg(feature = "tcp")]
             Self::Stream(stream) => match stream.receive().await {

@@ -155,7 +155,7 @@ async fn write(guard: &Guard<impl Sized>, all_read: &Notify) {
         End::Lost => {
             // What the client has sent before may have said goodbye, or acknowledged messages.
             let _ = timeout(LOST_GRACE, all_read.notified()).await;
-            session.end(DisconnectReason::ConnectionLost(outbox.link_close_reason()), None);
+            session.end(DisconnectReason::of_connection(outbox.link_close_reason()), None);
         }
         End::Overflow => {
             session.end(DisconnectReason::TooSlow, None);

@@ -38,7 +38,7 @@ async fn many_subscriptions_with_long_headers_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_no_receipts_is_read_no_more() {
-    let scene = Scene::new(Stomp::new().options(anywhere().send_timeout(Duration::from_secs(20))));
+    let scene = Scene::new(Stomp::new().options(anywhere().send_timeout(Duration::from_secs(100))));
     for (number, way) in [Way::Stream, Way::SOCKET].into_iter().enumerate() {
         let mut client = scene.connect(way).await;
         if way != Way::Stream {
