@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     connection::Connection,
+    destination::copy,
     handle::{Session, text},
     heart_beat::{HeartBeats, Offer},
     refusal::Refusal,
@@ -80,7 +81,9 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
     if heart_beats.send.is_some() {
         link.stop_heartbeats();
     }
-    let outbox = Arc::new(Outbox::new(id, login.name, version, connection.carriage(), limits, link));
+    // The name may be a part of all that was read at once.
+    let name = login.name.as_ref().map(copy);
+    let outbox = Arc::new(Outbox::new(id, name, version, connection.carriage(), limits, link));
     let client = Subscriber::new(outbox.clone());
     let session = Session::new(outbox.clone(), connection.peer_addr(), login.attributes);
     // The broker knows the user before the client knows that it is connected.

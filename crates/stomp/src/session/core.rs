@@ -185,8 +185,8 @@ impl Core {
         let name = ByteString::from(format!("{REPLY_PREFIX}{}", Uuid::new_v4().simple()));
         let subscription = self.add(
             Name::Id(own.clone()),
-            name.clone(),
-            Headers::from_iter([("id", own.clone())]),
+            &name,
+            &Headers::from_iter([("id", own.clone())]),
             AckMode::Auto,
             self.options.max_unacknowledged,
         )?;
@@ -238,7 +238,7 @@ impl Core {
         let Subscribe { destination, topic, name, ack, prefetch, frame } = subscribe;
         match topic {
             Topic::Broker(source) => {
-                let subscription = self.add(name, destination, frame.headers, ack, prefetch)?;
+                let subscription = self.add(name, &destination, &frame.headers, ack, prefetch)?;
                 Ok(Action::Subscribe(source, subscription))
             }
             // It is answered once, and then it is over.
@@ -255,20 +255,20 @@ impl Core {
     fn add(
         &mut self,
         name: Name,
-        destination: ByteString,
-        headers: Headers,
+        destination: &ByteString,
+        headers: &Headers,
         ack: AckMode,
         prefetch: NonZero<usize>,
     ) -> Result<Arc<Subscription>, Refusal> {
         self.check_new(&name)?;
-        let bytes = size(&headers);
+        let bytes = size(headers);
         if self.subscription_bytes.saturating_add(bytes) > self.options.max_subscription_bytes {
             return Err(Refusal::limit("max_subscription_bytes"));
         }
         let serial = self.next_serial()?;
-        let headers = copied(&headers);
+        let headers = copied(headers);
         let shared = |name| headers.get_shared(name).cloned();
-        let destination = shared("destination").unwrap_or_else(|| copy(&destination));
+        let destination = shared("destination").unwrap_or_else(|| copy(destination));
         let name = match name {
             Name::Id(id) => Name::Id(shared("id").unwrap_or(id)),
             Name::Destination(_) => Name::Destination(destination.clone()),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
-    broker::{BrokerError, Connection, Target},
+    broker::{BrokerError, Connection, Published, Target},
     events::{DisconnectReason, Event},
     handler::{Context, Decision, Failed, HandlerError, Inbound, Matched, OnError, Replies},
     message::Message,
@@ -32,6 +32,9 @@ use crate::{
 
 /// Where a session is told of errors that do not end it: without the user prefix.
 const ERRORS: &str = "/queue/errors";
+
+/// How many deliveries count as much as a frame does.
+const DELIVERIES: usize = 64;
 
 /// What a session does for each frame.
 pub(super) struct Work<'a, S> {
@@ -156,7 +159,8 @@ where
                     Target::User { .. } | Target::Session { .. } => Way::User,
                     Target::Temporary(_) => Way::Temporary,
                 });
-                self.ask(|broker| broker.publish(target, message)).await?;
+                let published = self.ask(|broker| broker.publish(target, message)).await?;
+                pay(published.unwrap_or_default()).await;
             }
             Action::Settle(id, settlement) => {
                 self.ask(|broker| broker.settle(id, settlement)).await?;
@@ -354,7 +358,7 @@ impl<S> App<S> {
     /// Sends what a handler has returned.
     async fn reply(&self, session: &Session, replies: Replies) -> Result<(), SendError> {
         for reply in replies.0 {
-            reply.send(&self.messenger, session).await?;
+            pay(reply.send(&self.messenger, session).await?).await;
         }
         Ok(())
     }
@@ -394,6 +398,13 @@ impl<S> App<S> {
         }
         self.tell(session, &text).await;
         Ok(Done::Otherwise)
+    }
+}
+
+/// Lets others have their turn after some deliveries, however few frames have caused them.
+async fn pay(published: Published) {
+    for _ in 0..published.delivered / DELIVERIES {
+        tokio::task::consume_budget().await;
     }
 }
 

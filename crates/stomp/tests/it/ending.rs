@@ -223,7 +223,10 @@ async fn a_handler_that_never_returns_keeps_no_subscriptions_of_a_client_that_ha
 async fn a_lost_connection_is_the_reason_whoever_sees_it_first() {
     for way in Way::all() {
         let scene = Scene::new(stomp());
-        let client = with_subscriptions(&scene, way).await;
+        let mut client = with_subscriptions(&scene, way).await;
+        // Nothing is read meanwhile.
+        client.send("SEND\ndestination:/app/slow\n\n^").await;
+        sleep(Duration::from_secs(1)).await;
         client.abort();
         // A message finds the connection closed.
         while !scene.session_has_ended() {

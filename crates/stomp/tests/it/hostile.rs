@@ -190,3 +190,35 @@ async fn bytes_of_any_sort_end_in_an_error() {
     assert!(!events.iter().any(|event| event.ends_with("cancelled")));
     assert!(scene.registry().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_few_frames_with_many_deliveries_take_turns() {
+    let stomp = Stomp::new().options(anywhere()).message("/a", async || SendTo::new("/topic/a", ""));
+    let scene = Scene::new(stomp);
+    let mut others = Vec::new();
+    for _ in 0..640 {
+        let mut client = scene.connect(Way::Stream).await;
+        client.subscribe("a", "/topic/a").await;
+        others.push(client);
+    }
+    let mut client = scene.connect(Way::Stream).await;
+    for destination in ["/topic/a", "/app/a"] {
+        let turns = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = turns.clone();
+        let counting = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                tokio::task::yield_now().await;
+            }
+        });
+        client.ask("UNSUBSCRIBE\nid:x", "").await;
+        let before = turns.load(std::sync::atomic::Ordering::SeqCst);
+        let frames = format!("SEND\ndestination:{destination}\n\n^").repeat(100);
+        client.send(&format!("{frames}UNSUBSCRIBE\nid:x\nreceipt:r\n\n^")).await;
+        client.receipt("r").await;
+        let turns = turns.load(std::sync::atomic::Ordering::SeqCst) - before;
+        // A turn is 128 frames, or 64 times as many deliveries.
+        assert!(turns >= 100 * 640 / 64 / 128, "{destination} {turns}");
+        counting.abort();
+    }
+}

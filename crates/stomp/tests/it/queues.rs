@@ -1,9 +1,9 @@
 //! Queues whose messages are acknowledged.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use axum_stomp::{
-    Stomp, Version,
+    Stomp, StompOptions, Version,
     broker::memory::{MemoryBroker, QueueMode},
 };
 use tokio::time::sleep;
@@ -129,5 +129,31 @@ async fn messages_wait_for_a_consumer_that_is_slow() {
     client.sockjs().resume_reading();
     for number in 0..500 {
         assert!(client.body().await.starts_with(&format!("{number}:")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unacknowledged_messages_are_bounded() {
+    let options = StompOptions::new().max_unacknowledged(NonZero::new(2).unwrap());
+    let broker = MemoryBroker::builder().queue_mode(QueueMode::Competing).build();
+    let scene = Scene::new(Stomp::new().broker(broker).options(options));
+    for (prefetch, most) in
+        [("", 2), ("prefetch-count:1\n", 1), ("prefetch-count:0\n", 2), ("prefetch-count:9\n", 2)]
+    {
+        let mut client = scene.connect(Way::SOCKET).await;
+        client.send(&format!("SUBSCRIBE\nid:q\ndestination:/queue/a\nack:client\n{prefetch}\n^")).await;
+        send(&scene, &["1", "2", "3"]).await;
+        let mut last = String::new();
+        for _ in 0..most {
+            last = take(&mut client).await.1;
+        }
+        client.ask("UNSUBSCRIBE\nid:none", "").await;
+        client.send(&format!("ACK\nid:{last}\n\n^")).await;
+        for _ in most..3 {
+            last = take(&mut client).await.1;
+            client.send(&format!("ACK\nid:{last}\n\n^")).await;
+        }
+        client.send("DISCONNECT\n\n^").await;
+        client.closed().await.is(1000);
     }
 }
