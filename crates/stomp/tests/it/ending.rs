@@ -32,8 +32,12 @@ async fn ended(scene: &Scene, what: &str, reason: &str) {
     expected.extend(["unsubscribed /user/queue/b".to_owned(), format!("disconnected: {reason}")]);
     assert_eq!(events, expected, "{what}");
     assert!(scene.registry().is_empty() && scene.registry().users().is_empty(), "{what}");
-    assert_eq!(scene.messenger().send("/topic/a", "x").await.unwrap().delivered, 0, "{what}");
-    assert_eq!(scene.messenger().send_to_user("anna", "/queue/b", "x").await.unwrap().delivered, 0, "{what}");
+    assert_eq!(scene.messenger().send("/topic/a", "x").await.expect("it is sent").delivered, 0, "{what}");
+    assert_eq!(
+        scene.messenger().send_to_user("anna", "/queue/b", "x").await.expect("it is sent").delivered,
+        0,
+        "{what}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ async fn consumer(scene: &Scene, way: Way, ack: &str) -> Client {
 
 async fn send(scene: &Scene, bodies: &[&'static str]) {
     for body in bodies {
-        scene.messenger().send("/queue/a", *body).await.unwrap();
+        scene.messenger().send("/queue/a", *body).await.expect("it is sent");
     }
 }
 

@@ -14,8 +14,8 @@ use tokio_tungstenite::{
 use crate::support::{Client, Scene};
 
 async fn start(scene: &Scene) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of loopback is free");
+    let addr = listener.local_addr().expect("a port of loopback is free");
     let service = scene.app.clone().into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(axum::serve(listener, service).into_future());
     addr
@@ -23,16 +23,19 @@ async fn start(scene: &Scene) -> SocketAddr {
 
 /// A client of `/ws`, and the sub-protocol that it got of those that it offered.
 async fn open(addr: SocketAddr, offered: &str) -> (Client, Option<String>) {
-    let mut request = format!("ws://{addr}/ws").into_client_request().unwrap();
+    let mut request = format!("ws://{addr}/ws").into_client_request().expect("a request");
     if !offered.is_empty() {
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(offered).unwrap());
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", HeaderValue::from_str(offered).expect("a request"));
     }
     let (socket, response) = match connect_async(request).await {
         Ok(opened) => opened,
         // The client refuses an answer without one of those that it offered.
         Err(error) => panic!("{offered}: {error}"),
     };
-    let got = response.headers().get("sec-websocket-protocol").map(|got| got.to_str().unwrap().to_owned());
+    let got =
+        response.headers().get("sec-websocket-protocol").map(|got| got.to_str().expect("text").to_owned());
     (Client::of_socket(socket), got)
 }
 

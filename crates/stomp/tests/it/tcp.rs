@@ -20,8 +20,8 @@ struct Running {
 }
 
 async fn start(server: &StompServer, max_connections: usize) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of loopback is free");
+    let addr = listener.local_addr().expect("a port of loopback is free");
     let (stop, stopped) = oneshot::channel();
     let server = server.tcp(listener, ()).max_connections(max_connections);
     let server = server.with_graceful_shutdown(async { _ = stopped.await });
@@ -30,7 +30,7 @@ async fn start(server: &StompServer, max_connections: usize) -> Running {
 
 impl Running {
     async fn open(&self) -> Client {
-        Client::of_tcp(TcpStream::connect(self.addr).await.unwrap())
+        Client::of_tcp(TcpStream::connect(self.addr).await.expect("the server accepts"))
     }
 
     async fn connect(&self) -> Client {

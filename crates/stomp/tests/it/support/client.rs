@@ -125,8 +125,10 @@ impl Client {
         let text = text.replace('^', "\0");
         match &mut self.wire {
             Wire::SockJs(session) => session.send(text).await,
-            Wire::Socket(socket) => socket.send(tungstenite::Message::text(text)).await.unwrap(),
-            Wire::Stream(stream) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Wire::Socket(socket) => {
+                socket.send(tungstenite::Message::text(text)).await.expect("the connection takes it");
+            }
+            Wire::Stream(stream) => stream.write_all(text.as_bytes()).await.expect("the connection takes it"),
         }
     }
 
@@ -135,8 +137,10 @@ impl Client {
         let bytes = Bytes::copy_from_slice(bytes.as_ref());
         match &mut self.wire {
             Wire::SockJs(session) => session.send(Message::binary(bytes)).await,
-            Wire::Socket(socket) => socket.send(tungstenite::Message::Binary(bytes)).await.unwrap(),
-            Wire::Stream(stream) => stream.write_all(&bytes).await.unwrap(),
+            Wire::Socket(socket) => {
+                socket.send(tungstenite::Message::Binary(bytes)).await.expect("the connection takes it");
+            }
+            Wire::Stream(stream) => stream.write_all(&bytes).await.expect("the connection takes it"),
         }
     }
 
@@ -237,15 +241,15 @@ impl Client {
     pub(crate) async fn close(self) {
         match self.wire {
             Wire::SockJs(session) => _ = session.close(1000, "").await,
-            Wire::Socket(mut socket) => socket.close().await.unwrap(),
-            Wire::Stream(mut stream) => stream.shutdown().await.unwrap(),
+            Wire::Socket(mut socket) => socket.close().await.expect("it can be closed"),
+            Wire::Stream(mut stream) => stream.shutdown().await.expect("it can be closed"),
         }
     }
 
     /// Closes the sending half of a stream.
     pub(crate) async fn shut_down(&mut self) {
         match &mut self.wire {
-            Wire::Stream(stream) => stream.shutdown().await.unwrap(),
+            Wire::Stream(stream) => stream.shutdown().await.expect("it can be closed"),
             _ => panic!("no stream"),
         }
     }
@@ -260,7 +264,10 @@ impl Client {
     }
 
     pub(crate) fn set_version(&mut self, connected: &Frame) {
-        self.decoder.set_version(Version::newest(connected.headers.get("version").unwrap()).unwrap());
+        self.decoder.set_version(
+            Version::newest(connected.headers.get("version").expect("CONNECTED has a version"))
+                .expect("CONNECTED has a version"),
+        );
     }
 
     /// Sends a frame with these lines, a receipt among them, and waits for the receipt.
@@ -311,7 +318,11 @@ impl Client {
     /// The `message` of an [`error`](Self::error) and its body.
     pub(crate) async fn refusal(&mut self) -> String {
         let frame = self.error().await;
-        format!("{}: {}", frame.headers.get("message").unwrap(), String::from_utf8_lossy(&frame.body))
+        format!(
+            "{}: {}",
+            frame.headers.get("message").expect("ERROR has a message"),
+            String::from_utf8_lossy(&frame.body)
+        )
     }
 
     /// The bodies of all messages until the end.

@@ -32,13 +32,13 @@ impl Events {
             Event::Disconnected(_, reason) => format!("disconnected: {}", reason.name()),
             other => panic!("{other:?}"),
         };
-        self.0.told.lock().unwrap().push(text);
+        self.0.told.lock().expect("no test panics with it").push(text);
         self.0.changed.notify_waiters();
     }
 
     /// All so far.
     pub(crate) fn all(&self) -> Vec<String> {
-        self.0.told.lock().unwrap().clone()
+        self.0.told.lock().expect("no test panics with it").clone()
     }
 
     /// All, once as many sessions have ended.
