@@ -70,11 +70,17 @@ export class Proxy {
 
   // `upgrade` is one of `upgrades`. With `buffer` no answer is passed on before it is whole. `answer` and
   // `body` change what comes from the server and from the browser: (path, text) => text. A `deaf` proxy does
-  // not tell the server when the browser has gone.
-  static async start(target, { upgrade = upgrades.pass, refused = false, ...conduct } = {}) {
+  // not tell the server when the browser has gone. What `files` has for a path, it serves itself.
+  static async start(target, { upgrade = upgrades.pass, refused = false, files, ...conduct } = {}) {
     const proxy = new Proxy();
-    const server = createServer((request, response) => {
+    const server = createServer(async (request, response) => {
       proxy.paths.push(request.url);
+      const file = files && (await files(new URL(request.url, proxy.url).pathname));
+      if (file) {
+        response.writeHead(200, { 'content-type': file.type });
+        response.end(file.body);
+        return;
+      }
       proxy.#pass(request, response, conduct);
     });
     server.on('connection', (socket) => proxy.track(socket));

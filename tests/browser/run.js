@@ -5,7 +5,8 @@ import { BROWSERS, launch, quit } from './browsers.js';
 import { Cell, ORIGINS, TRANSPORTS } from './cells.js';
 import { CASES, Fallback, LateCut } from './fallback.js';
 import { breakages } from './mischief.js';
-import { findBinary, startPages } from './servers.js';
+import { findBinaries, startPages } from './servers.js';
+import { CARRIAGES, stompCells } from './stomp.js';
 import { Started, step, within } from './support.js';
 import { differences, read, render, title, write } from './table.js';
 
@@ -78,6 +79,8 @@ async function checkTable(browsers) {
     kinds: browsers.map(({ kind }) => kind),
     versions: Object.fromEntries(browsers.map(({ kind, version }) => [kind, version])),
     cell: (kind, origin, transport) => results.get(`${kind} ${origin} ${transport}`),
+    carriages: CARRIAGES,
+    stomp: (kind, origin, carriage) => results.get(`${kind} ${origin} STOMP over ${carriage}`),
     cases: fallbacks.map(({ name }) => name),
     fallback: (kind, name) => results.get(`${kind} behind a proxy that ${name}`),
   });
@@ -122,12 +125,13 @@ async function launchAll(started) {
 }
 
 async function main(started) {
-  await findBinary();
+  await findBinaries();
   const browsers = await launchAll(started);
   const pages = started.add(await startPages());
   const late = [];
   await each(browsers, async (browser) => {
     await runAll(cellsOf(browser, pages), describeCell, late);
+    await runAll(stompCells(browser, pages), describeCell, late);
     await runAll(bareTests(browser, pages), () => '', late);
     // One browser is enough for these. Chromium would only wait for the other.
     if (browser.kind === 'chromium') {

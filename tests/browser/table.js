@@ -15,8 +15,8 @@ export function title(kind) {
   return kind[0].toUpperCase() + kind.slice(1);
 }
 
-// `versions` by browser; `cell` and `fallback` give the result of a test, and `cases` names the proxies.
-export function render({ kinds, versions, cell, cases, fallback }) {
+// A table with its notes: each thing in each browser and from each origin.
+function matrix(head, things, columns, cell) {
   const notes = [];
   const number = (note) => {
     if (!notes.includes(note)) {
@@ -25,20 +25,29 @@ export function render({ kinds, versions, cell, cases, fallback }) {
     return notes.indexOf(note) + 1;
   };
   const marks = (some) => some.map(number).sort().map((n) => `[${n}]`);
-  const columns = kinds.flatMap((kind) => ORIGINS.map((origin) => ({ kind, origin })));
-
-  const lines = ['', `With ${kinds.map((kind) => versions[kind]).join(' and ')}:`, ''];
-  lines.push(row(['transport', ...columns.map(({ kind, origin }) => `${title(kind)}, ${origin}`)]));
-  lines.push(row(['---', ...columns.map(() => '---')]));
-  for (const transport of TRANSPORTS) {
+  const lines = [
+    row([head, ...columns.map(({ kind, origin }) => `${title(kind)}, ${origin}`)]),
+    row(['---', ...columns.map(() => '---')]),
+  ];
+  for (const thing of things) {
     const results = columns.map(({ kind, origin }) => {
-      const result = cell(kind, origin, transport);
+      const result = cell(kind, origin, thing);
       const verdict = result.ms === null ? 'not possible' : `passed, ${result.ms} ms`;
       return [verdict, ...marks(result.notes)].join(' ');
     });
-    lines.push(row([`\`${transport}\``, ...results]));
+    const name = TRANSPORTS.includes(thing) ? `\`${thing}\`` : thing;
+    lines.push(row([name, ...results]));
   }
-  lines.push('', ...notes.map((note, index) => `${index + 1}. ${note}`), '');
+  return [...lines, '', ...notes.map((note, index) => `${index + 1}. ${note}`)];
+}
+
+// `versions` by browser; `cell`, `stomp` and `fallback` give the result of a test, and `cases` names the proxies.
+export function render({ kinds, versions, cell, carriages, stomp, cases, fallback }) {
+  const columns = kinds.flatMap((kind) => ORIGINS.map((origin) => ({ kind, origin })));
+
+  const lines = ['', `With ${kinds.map((kind) => versions[kind]).join(' and ')}:`, ''];
+  lines.push(...matrix('transport', TRANSPORTS, columns, cell), '');
+  lines.push(...matrix('STOMP over', carriages, columns, stomp), '');
 
   lines.push(row(['a proxy that …', ...kinds.map(title)]), row(['---', ...kinds.map(() => '---')]));
   for (const name of cases) {

@@ -15,7 +15,7 @@
 use std::{error::Error, io, net::SocketAddr, num::NonZero, time::Duration};
 
 use axum::{BoxError, Router};
-use axum_sockjs::Origins;
+use axum_sockjs::{ClientScript, Origins};
 use axum_stomp::{
     ByteString, Bytes, ClientSend, Credentials, Encoded, Headers, Login, OnError, Path, Payload, Rejection,
     SendTo, SendToUser, Stomp, StompOptions, User,
@@ -36,6 +36,9 @@ struct Arguments {
     /// How long a body may be, in bytes.
     #[arg(long)]
     max_body: Option<usize>,
+    /// The script of sockjs-client, for the iframe pages.
+    #[arg(long, value_name = "FILE", value_parser = |file: &str| ClientScript::from_file(file))]
+    client: Option<ClientScript>,
     /// How many threads work; unless given, one for each processor.
     #[arg(long)]
     workers: Option<NonZero<usize>>,
@@ -68,7 +71,11 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
         .message("/fail", fail)
         .subscribe("/hello", hello)
         .build();
-    let sockjs = server.sockjs_with(server.sockjs_options().origins(Origins::any()));
+    let mut options = server.sockjs_options().origins(Origins::any());
+    if let Some(client) = arguments.client {
+        options = options.client_script(client);
+    }
+    let sockjs = server.sockjs_with(options);
     let app = Router::new().route_service("/ws", sockjs.raw_websocket()).merge(sockjs.into_router("/sockjs"));
     let (http, tcp) = (TcpListener::bind(arguments.addr).await?, TcpListener::bind(arguments.tcp).await?);
     println!("ready: http {}, tcp {}", http.local_addr()?, tcp.local_addr()?);
