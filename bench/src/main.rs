@@ -43,9 +43,10 @@ struct OneLoad {
     size: usize,
     #[arg(long, value_enum, default_value_t = Body::Ascii)]
     body: Body,
-    /// Each message goes to all sessions.
-    #[arg(long)]
-    broadcast: bool,
+    #[arg(long, value_enum, default_value_t = Shape::Echo)]
+    shape: Shape,
+    #[arg(long, value_enum, default_value_t = Content::Text)]
+    content: Content,
     #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
     warm_up: Duration,
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
@@ -95,8 +96,8 @@ fn load_once(load: OneLoad) -> Result<(), String> {
         in_flight: load.in_flight,
         body: load.body,
         size: load.size,
-        shape: if load.broadcast { Shape::Broadcast } else { Shape::Echo },
-        content: Content::Text,
+        shape: load.shape,
+        content: load.content,
         warm_up: load.warm_up,
         measure: load.seconds,
         pid: load.pid,

@@ -7,14 +7,27 @@ const TICKS: u64 = 100;
 
 /// The processor time of a process, all its threads and all its descendants.
 pub(crate) fn cpu(pid: u32) -> Duration {
-    let ticks: u64 = family(pid).iter().filter_map(|pid| stat(*pid)).map(|stat| stat.ticks).sum();
-    Duration::from_millis(ticks * 1000 / TICKS)
+    family(pid).into_iter().map(cpu_of_one).sum()
 }
 
 /// The processor time of this process alone.
 pub(crate) fn own_cpu() -> Duration {
-    let ticks = stat(std::process::id()).map_or(0, |stat| stat.ticks);
-    Duration::from_millis(ticks * 1000 / TICKS)
+    cpu_of_one(std::process::id())
+}
+
+fn cpu_of_one(pid: u32) -> Duration {
+    let ticks = stat(pid).map_or(0, |stat| stat.ticks);
+    // Without threads that have ended, but in nanoseconds; not every kernel has it.
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        fs::read_to_string(thread.path().join("schedstat"))
+            .ok()?
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    Duration::from_millis(ticks * 1000 / TICKS).max(Duration::from_nanos(nanos.sum()))
 }
 
 /// The resident memory of a process and all its descendants, in bytes.

@@ -64,7 +64,7 @@ fn every_transport_echoes_and_broadcasts() {
             let args = format!("--transport {transport} {shape}");
             assert!(messages(&format!("{}/echo", server.url), &args) > 0, "{args}");
         }
-        let args = format!("--transport {transport} --in-flight 4 --broadcast");
+        let args = format!("--transport {transport} --in-flight 4 --shape broadcast");
         assert!(messages(&format!("{}/broadcast", server.url), &args) > 0, "{args}");
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What the messages of a session are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Content {
     /// Texts alone.
     Text,

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::{
-    quote::{is_clean, quote, quote_wtf8, quoted_len},
+    decode::{Limits, decode},
+    quote::{is_clean, quote, quote_inside, quote_wtf8, quoted_len},
     wtf8,
 };
 
@@ -63,6 +64,13 @@ enum Payload {
     Text {
         text: ByteString,
         line: OnceLock<Bytes>,
+    },
+    /// Text that was put together for framed transports: what it was made of is read again if anybody asks for it.
+    Line {
+        line: Bytes,
+        /// Of the text.
+        len: usize,
+        text: OnceLock<Box<ByteString>>,
     },
     /// Text with lone surrogates.
     Wtf8 {
@@ -169,6 +177,43 @@ impl Message {
         Self(Arc::new(Payload::Joined(Box::new(Joined { parts: parts.into(), text, line }))))
     }
 
+    /// Puts a text between two messages that it shares with others, and copies all of it at once into what is sent: with
+    /// `is_framed` into the quoted form, which framed transports send, and otherwise into the text, which a raw WebSocket
+    /// sends.
+    ///
+    /// It is the message that [`concat`](Self::concat) makes of the three, in two allocations instead of several that
+    /// last until it has been sent: for one body to many sessions whose transport is known. `before` and `after` are
+    /// quoted once, and not kept. The other form is made if it is needed after all.
+    ///
+    /// ```
+    /// use sockjs_core::Message;
+    ///
+    /// let (before, body) = (Message::from("id:"), Message::from("\n\na body"));
+    /// for id in ["1", "2"] {
+    ///     assert_eq!(Message::between(&before, id, &body, true), format!("id:{id}\n\na body"));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn between(before: &Self, text: &str, after: &Self, is_framed: bool) -> Self {
+        let is_other = |part: &Self| matches!(*part.0, Payload::Binary(_) | Payload::Wtf8 { .. });
+        if is_other(before) || is_other(after) {
+            return Self::concat([before.clone(), text.into(), after.clone()]);
+        }
+        if !is_framed {
+            let (start, end) = (before.as_str().unwrap_or_default(), after.as_str().unwrap_or_default());
+            return Self::from_text([start, text, end].concat().into());
+        }
+        let (start, end) = (before.line(), after.line());
+        let (start, end) = (&start[..start.len() - LINE_END.len()], &end[LINE_START.len()..]);
+        let quotes = "\"\"".len();
+        let mut line = Vec::with_capacity(start.len() + quoted_len(text) - quotes + end.len());
+        line.extend_from_slice(start);
+        quote_inside(text, &mut line);
+        line.extend_from_slice(end);
+        let len = before.len() + text.len() + after.len();
+        Self(Arc::new(Payload::Line { line: line.into(), len, text: OnceLock::new() }))
+    }
+
     /// The parts of a joined message, or the message itself.
     fn parts(&self) -> &[Self] {
         match &*self.0 {
@@ -222,6 +267,7 @@ impl Message {
             Payload::Clean(line) => Some(&line[LINE_START.len()..line.len() - LINE_END.len()]),
             Payload::Text { text, .. } => Some(text),
             Payload::Joined(joined) => Some(joined.text()),
+            Payload::Line { line, text, .. } => Some(text_of_line(line, text)),
             Payload::Wtf8 { .. } | Payload::Binary(_) => None,
         }
     }
@@ -234,6 +280,7 @@ impl Message {
             Payload::Clean(line) => &line.as_bytes()[LINE_START.len()..line.len() - LINE_END.len()],
             Payload::Text { text, .. } => text.as_bytes(),
             Payload::Joined(joined) => joined.text().as_bytes(),
+            Payload::Line { line, text, .. } => text_of_line(line, text).as_bytes(),
             Payload::Wtf8 { text: bytes, .. } | Payload::Binary(bytes) => bytes,
         }
     }
@@ -259,6 +306,7 @@ impl Message {
     fn len_if_not_clean(&self) -> usize {
         match &*self.0 {
             Payload::Joined(joined) => joined.len(),
+            Payload::Line { len, .. } => *len,
             _ => self.as_bytes().len(),
         }
     }
@@ -287,6 +335,7 @@ impl Message {
             Payload::Text { text, line } => line.get_or_init(|| quoted_line(text)),
             Payload::Wtf8 { text, line } => line.get_or_init(|| wtf8_line(text)),
             Payload::Joined(joined) => joined.line(),
+            Payload::Line { line, .. } => line,
             Payload::Binary(_) => &EMPTY_LINE,
         }
     }
@@ -327,6 +376,8 @@ impl Message {
             Payload::Text { text, .. } => text.len(),
             Payload::Wtf8 { text, .. } if is_framed => text.len() + self.line().len(),
             Payload::Wtf8 { text, .. } => text.len(),
+            Payload::Line { line, .. } if is_framed => line.len(),
+            Payload::Line { line, len, .. } => line.len() + len,
             Payload::Joined(joined) => {
                 let parts: usize = joined.parts.iter().map(|part| part.memory(is_framed)).sum();
                 parts + if is_framed { joined.line().len() } else { joined.len() }
@@ -366,6 +417,7 @@ impl Message {
             Payload::Clean(line) => line.as_bytes().slice(LINE_START.len()..line.len() - LINE_END.len()),
             Payload::Text { text, .. } => text.as_bytes().clone(),
             Payload::Joined(joined) => joined.text().as_bytes().clone(),
+            Payload::Line { line, text, .. } => text_of_line(line, text).as_bytes().clone(),
             Payload::Wtf8 { text: bytes, .. } | Payload::Binary(bytes) => bytes.clone(),
         }
     }
@@ -396,6 +448,17 @@ impl Joined {
             line.into()
         })
     }
+}
+
+/// The text of which a line was made.
+fn text_of_line<'a>(line: &Bytes, text: &'a OnceLock<Box<ByteString>>) -> &'a ByteString {
+    text.get_or_init(|| {
+        // It was quoted here, so that it can be read.
+        let array = line.get(1..).and_then(|array| std::str::from_utf8(array).ok());
+        let messages =
+            array.and_then(|array| decode(array, Limits::new(usize::MAX)).ok()).unwrap_or_default();
+        Box::new(messages.first().and_then(Message::as_str).unwrap_or_default().into())
+    })
 }
 
 /// Bytes that are not UTF-8, and so no text: from [`Message::from_utf8`].
@@ -594,6 +657,20 @@ mod tests {
     }
 
     #[test]
+    fn a_text_between_others_takes_only_the_form_that_is_sent() {
+        let (before, after) = (Message::from("a\n"), Message::from("c"));
+        let between = |is_framed| Message::between(&before, "b", &after, is_framed);
+        let line = br#"a["a\nbc"]"#.len() + 1;
+        assert_eq!((between(true).memory(true), between(false).memory(false)), (line, 4));
+        assert_eq!((between(true).memory(false), between(true).len()), (line + 4, 4));
+        // Where one is not text, they are joined as ever.
+        let half = Message::from_wtf8(encoded(&[0xd83d]));
+        let other_half = Message::from_wtf8(encoded(&[0xde00]));
+        assert_eq!(Message::between(&half, "", &other_half, true), "😀");
+        assert_eq!(Message::between(&before, "b", &Message::binary("c"), true), Message::binary("a\nbc"));
+    }
+
+    #[test]
     fn a_binary_part_makes_the_whole_binary() {
         let lone = Message::from_wtf8(encoded(&[0x61, 0xd800]));
         let whole = Message::concat(["head\n".into(), lone, Message::binary(vec![0, 0xff])]);
@@ -628,6 +705,17 @@ mod tests {
             prop_assert_eq!(joined.line(), whole.line());
             prop_assert_eq!(joined.len(), whole.len());
             prop_assert_eq!(&joined, &whole);
+            if let [before, text, after] = &parts[..] {
+                for is_framed in [false, true] {
+                    let between = Message::between(&before.into(), text, &after.into(), is_framed);
+                    prop_assert_eq!(between.line(), whole.line());
+                    prop_assert_eq!(between.len(), whole.len());
+                    prop_assert_eq!(between.to_bytes(), whole.to_bytes());
+                    prop_assert_eq!(&between, &whole);
+                    let twice = Message::from(parts.concat().repeat(2));
+                    prop_assert_eq!(Message::concat([between, joined.clone()]).line(), twice.line());
+                }
+            }
             // The order of joining makes no difference.
             let (mut rest, mut nested) = (&parts[..], Vec::new());
             for size in groups {

@@ -46,7 +46,7 @@ pub(crate) fn quote_wtf8(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends what stands between the quotation marks. A character's escape does not depend on those around it.
-fn quote_inside(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn quote_inside(text: &str, out: &mut Vec<u8>) {
     const PAIRS: Pairs = Pairs::new(b"\x08b\tt\nn\x0cf\rr\"\"\\\\").by_hand_below(0x20);
     const WITH_LEADS: Pairs = PAIRS.by_hand(0xe2).by_hand(0xef);
 

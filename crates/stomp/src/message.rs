@@ -47,6 +47,10 @@ pub struct Message {
     body: Bytes,
     /// Whether no header needs an escape in any version.
     is_plain: bool,
+    /// Whether the body is UTF-8.
+    is_text: bool,
+    /// Whether a connection that carries binary data carries the message so.
+    is_binary: bool,
     tails: [OnceLock<Piece>; 3],
     /// For connections that carry text, where that is something else.
     text_tails: [OnceLock<Piece>; 3],
@@ -68,11 +72,17 @@ impl Message {
         }
         let is_plain =
             is_plain(&destination) && own.iter().all(|(name, value)| is_plain(name) && is_plain(value));
+        let body = body.into();
+        let is_text = std::str::from_utf8(&body).is_ok();
+        let is_stream =
+            own.get("content-type").is_some_and(|each| each.starts_with("application/octet-stream"));
         Self {
             destination,
             headers: own,
-            body: body.into(),
+            body,
             is_plain,
+            is_text,
+            is_binary: is_stream || !is_text,
             tails: Default::default(),
             text_tails: Default::default(),
         }
@@ -127,6 +137,8 @@ impl Message {
             headers,
             body: Bytes::copy_from_slice(&self.body),
             is_plain: self.is_plain,
+            is_text: self.is_text,
+            is_binary: self.is_binary,
             tails: Default::default(),
             text_tails: Default::default(),
         }
@@ -138,25 +150,21 @@ impl Message {
         self.text_tails = Default::default();
     }
 
-    /// The end of the frame that all subscribers get alike.
+    /// The end of the frame that all subscribers get alike, from the end of the line with the message's number on.
     pub(crate) fn tail(&self, version: Version, carriage: Carriage) -> &Piece {
         let slot = if self.is_plain { 0 } else { version as usize };
-        let differs = carriage == Carriage::Text && self.is_binary();
+        let differs = carriage == Carriage::Text && self.is_binary;
         let tails = if differs { &self.text_tails } else { &self.tails };
         tails[slot].get_or_init(|| self.encode_tail(version, differs))
     }
 
-    /// Whether a connection that carries binary data carries this message so.
-    fn is_binary(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|each| each.starts_with("application/octet-stream"))
-            || std::str::from_utf8(&self.body).is_err()
-    }
-
     fn encode_tail(&self, version: Version, as_text: bool) -> Piece {
-        let text = std::str::from_utf8(&self.body).ok();
+        let text = if self.is_text { std::str::from_utf8(&self.body).ok() } else { None };
         let encoded = if as_text && text.is_none() { Some(BASE64.encode(&self.body)) } else { None };
         let body = encoded.as_deref().map_or(&self.body[..], str::as_bytes);
         let mut tail = String::with_capacity(self.size() + body.len() + 64);
+        // The end of the line that the number of the message is in.
+        tail.push('\n');
         let mut header = |name: &str, value: &str| write_header(&mut tail, Some(version), name, value);
         header("destination", &self.destination);
         header("content-length", &body.len().to_string());
@@ -169,7 +177,7 @@ impl Message {
         }
         tail.push('\n');
         match (text, &encoded) {
-            (Some(text), _) if as_text || !self.is_binary() => tail.push_str(text),
+            (Some(text), _) if as_text || !self.is_binary => tail.push_str(text),
             (_, Some(encoded)) => tail.push_str(encoded),
             _ => {
                 let mut tail = tail.into_bytes();
@@ -200,7 +208,7 @@ mod tests {
     fn what_is_for_the_server_does_not_travel_on() {
         let names = NOT_FORWARDED.map(|name| (name, "x"));
         let message = message(&[&names[..], &[("a", "1"), ("a", "2")]].concat(), b"body");
-        let text = "destination:/topic/a\ncontent-length:4\na:1\n\nbody\0".to_owned();
+        let text = "\ndestination:/topic/a\ncontent-length:4\na:1\n\nbody\0".to_owned();
         assert_eq!(tail(&message, Version::V1_2, Carriage::Text), (false, text));
     }
 
@@ -213,7 +221,7 @@ mod tests {
         assert!(same(&message(&[("a", "b c")], b"")));
         assert!(!same(&message(&[("a", "b:c")], b"")));
         let message = message(&[("a", "b:c\n")], b"");
-        let head = "destination:/topic/a\ncontent-length:0\n";
+        let head = "\ndestination:/topic/a\ncontent-length:0\n";
         for (version, line) in
             [(Version::V1_0, "a:b:c\\n"), (Version::V1_1, "a:b\\cc\\n"), (Version::V1_2, "a:b\\cc\\n")]
         {
@@ -249,7 +257,7 @@ mod tests {
         let bytes = message(&[], b"\xff\0");
         assert!(tail(&bytes, Version::V1_2, Carriage::Any).0);
         assert_eq!(bytes.tail(Version::V1_2, Carriage::Any).as_bytes().last_chunk(), Some(b"\n\n\xff\0\0"));
-        let text = "destination:/topic/a\ncontent-length:4\ncontent-transfer-encoding:base64\n\n/wA=\0";
+        let text = "\ndestination:/topic/a\ncontent-length:4\ncontent-transfer-encoding:base64\n\n/wA=\0";
         assert_eq!(tail(&bytes, Version::V1_2, Carriage::Text), (false, text.to_owned()));
     }
 

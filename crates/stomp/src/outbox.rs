@@ -318,7 +318,7 @@ impl Outbox {
         }
         state.traffic.delivered += 1;
         let id = subscription.next_id();
-        let piece = Piece::concat([subscription.head(id, is_redelivered).into(), tail.clone()]);
+        let piece = subscription.frame(id, is_redelivered, tail, self.carriage);
         let entry = Entry { piece, kind, id: Some(id), key };
         match replaced {
             Some(position) => {

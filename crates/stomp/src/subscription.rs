@@ -7,8 +7,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use axum_sockjs::Message as Piece;
 use bytestring::ByteString;
 use stomp_codec::{Headers, Version, write_header};
+
+use crate::message::Carriage;
 
 /// How a client acknowledges messages: the `ack` header of its `SUBSCRIBE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -99,7 +102,7 @@ pub struct Subscription {
     ack: AckMode,
     prefetch: NonZero<usize>,
     /// The beginning of each of its frames, up to the number of the message.
-    start: Box<str>,
+    start: Piece,
     delivered: AtomicU64,
 }
 
@@ -124,7 +127,7 @@ impl Subscription {
             headers,
             ack,
             prefetch,
-            start: start.into(),
+            start: Piece::from_raw_text(&start),
             delivered: AtomicU64::new(0),
         }
     }
@@ -182,21 +185,23 @@ impl Subscription {
         self.start.len()
     }
 
-    /// The beginning of a frame, which only this subscription gets.
-    pub(crate) fn head(&self, id: MessageId, is_redelivered: bool) -> String {
-        use fmt::Write as _;
-
-        let mut head = String::with_capacity(self.start.len() + 64);
-        head.push_str(&self.start);
-        // A `String` takes all that is written.
-        let _ = match self.ack {
-            AckMode::Auto => writeln!(head, "{}", id.number),
-            _ => writeln!(head, "{}\nack:{id}", id.number),
-        };
-        if is_redelivered {
-            head.push_str("redelivered:true\n");
+    /// A frame of a message: what only this subscription gets, and the end that all get alike.
+    pub(crate) fn frame(
+        &self,
+        id: MessageId,
+        is_redelivered: bool,
+        tail: &Piece,
+        carriage: Carriage,
+    ) -> Piece {
+        let mut own = id.number.to_string();
+        if self.ack != AckMode::Auto {
+            own.push_str(&format!("\nack:{id}"));
         }
-        head
+        if is_redelivered {
+            own.push_str("\nredelivered:true");
+        }
+        // Everything else has been quoted before.
+        Piece::between(&self.start, &own, tail, carriage == Carriage::Text)
     }
 }
 
@@ -210,13 +215,23 @@ mod tests {
         Subscription::new(3, Version::V1_1, "/topic/a".into(), headers, ack, prefetch)
     }
 
+    fn next(subscription: &Subscription, is_redelivered: bool) -> String {
+        let id = subscription.next_id();
+        let tail = Piece::from("\ndestination:/a\n\nbody\0");
+        let frames = [Carriage::Text, Carriage::Any]
+            .map(|carriage| subscription.frame(id, is_redelivered, &tail, carriage));
+        assert_eq!(frames[0], frames[1]);
+        let frame = String::from_utf8(frames[0].to_bytes().to_vec()).unwrap();
+        frame.strip_suffix("destination:/a\n\nbody\0").unwrap().to_owned()
+    }
+
     #[test]
-    fn a_head_names_the_subscription_and_the_message() {
+    fn a_frame_names_the_subscription_and_the_message() {
         let auto = subscription("sub:0", AckMode::Auto);
-        assert_eq!(auto.head(auto.next_id(), false), "MESSAGE\nsubscription:sub\\c0\nmessage-id:3-1\n");
-        assert_eq!(auto.head(auto.next_id(), false), "MESSAGE\nsubscription:sub\\c0\nmessage-id:3-2\n");
+        assert_eq!(next(&auto, false), "MESSAGE\nsubscription:sub\\c0\nmessage-id:3-1\n");
+        assert_eq!(next(&auto, false), "MESSAGE\nsubscription:sub\\c0\nmessage-id:3-2\n");
         let client = subscription("a", AckMode::Client);
-        let head = client.head(client.next_id(), true);
+        let head = next(&client, true);
         assert_eq!(head, "MESSAGE\nsubscription:a\nmessage-id:3-1\nack:3-1\nredelivered:true\n");
         assert_eq!((auto.delivered(), client.delivered()), (2, 1));
     }
@@ -225,7 +240,7 @@ mod tests {
     fn without_an_id_there_is_no_subscription_header() {
         let prefetch = NonZero::new(1).unwrap();
         let old = Subscription::new(0, Version::V1_0, "/a".into(), Headers::new(), AckMode::Auto, prefetch);
-        assert_eq!(old.head(old.next_id(), false), "MESSAGE\nmessage-id:0-1\n");
+        assert_eq!(next(&old, false), "MESSAGE\nmessage-id:0-1\n");
     }
 
     #[test]
