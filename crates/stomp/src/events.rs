@@ -60,6 +60,7 @@ impl DisconnectReason {
         "server",
         "cancelled",
     ];
+
     /// The reason of a connection that has ended by itself.
     pub(crate) fn of_connection(reason: Option<CloseReason>) -> Self {
         match reason {

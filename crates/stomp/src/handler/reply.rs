@@ -37,7 +37,7 @@ impl Reply {
             ReplyTarget::User(_) | ReplyTarget::Session => messenger.shown(&destination),
         };
         let target = match target {
-            ReplyTarget::Destination => Target::Destination(destination),
+            ReplyTarget::Destination => Target::of_destination(destination),
             ReplyTarget::User(Some(name)) => Target::User { name, destination },
             ReplyTarget::User(None) => match session.user() {
                 Some(name) => Target::User { name: name.clone(), destination },
