@@ -22,6 +22,10 @@ pub enum Event {
     /// A subscription has ended: by `UNSUBSCRIBE`, or because its session is about to.
     Unsubscribed(Session, Arc<Subscription>),
     /// The session has ended.
+    ///
+    /// What a client has sent before it has left is processed before. A handler that still runs 10 seconds after the loss
+    /// of the connection was seen is not waited for: it is finished, and its session ends. Over TCP a loss is seen while
+    /// a handler runs only if something is written, such as a heart-beat.
     Disconnected(Session, DisconnectReason),
 }
 

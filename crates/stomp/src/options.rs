@@ -297,7 +297,7 @@ impl StompOptions {
         self
     }
 
-    /// How many handlers of a session may run at the same time, if they are [parallel](crate::Routes::message_parallel).
+    /// How many handlers of a session may run at the same time, if they are [parallel](crate::Stomp::message_parallel).
     #[must_use]
     pub fn max_parallel_handlers(mut self, handlers: NonZero<usize>) -> Self {
         self.max_parallel_handlers = handlers;
@@ -325,7 +325,11 @@ impl StompOptions {
         self
     }
 
-    /// How long a client may read nothing while something waits for it. Then its session is closed.
+    /// How long a client may read nothing while something waits for it. Then its session is closed, with the reason
+    /// [`TooSlow`](crate::DisconnectReason::TooSlow).
+    ///
+    /// With `None` a client may be slow for ever, until its session ends for another reason: then it has 10 seconds for each
+    /// frame that waits.
     #[must_use]
     pub fn send_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.send_timeout = timeout.into();

@@ -5,9 +5,11 @@
 //!
 //! Imports: `link`, `message`, `subscription`.
 
+mod policy;
+mod state;
+
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt, ops,
+    fmt,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,6 +24,12 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub use self::policy::Overflow;
+use self::state::{Entry, Kind, State};
+pub(crate) use self::{
+    policy::{End, OutboxLimits},
+    state::Traffic,
+};
 use crate::{
     link::{Link, LinkError},
     message::{Carriage, Message},
@@ -55,33 +63,6 @@ impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionId({self})")
     }
-}
-
-/// What happens to a message of a topic for which a slow client has no room.
-///
-/// Messages of queues, receipts and errors are never dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Overflow {
-    /// The session is closed.
-    #[default]
-    Close,
-    /// The oldest message that waits is dropped.
-    DropOldest,
-    /// The new message is dropped.
-    DropNewest,
-    /// Of the messages that wait for a subscription, only the newest of each destination is kept, full or not. The
-    /// oldest one is dropped if that is not enough.
-    KeepNewest,
-}
-
-/// What may wait for a client.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OutboxLimits {
-    pub(crate) bytes: usize,
-    pub(crate) overflow: Overflow,
-    /// How long nothing may be written while something waits.
-    pub(crate) send_timeout: Option<Duration>,
 }
 
 /// The way to a client, for a broker.
@@ -153,83 +134,6 @@ pub(crate) struct Outbox {
     progress: Notify,
 }
 
-#[derive(Debug)]
-struct State {
-    /// What waits, by its position.
-    entries: BTreeMap<u64, Entry>,
-    /// The position of the next entry.
-    next: u64,
-    bytes: usize,
-    /// Whether the session's task is writing an entry that it has taken.
-    is_writing: bool,
-    /// When something was written, or began to wait.
-    progress: Instant,
-    /// Of the entries that are for the newest of their destination: their positions.
-    newest: HashMap<Newest, u64>,
-    /// Before this position there is nothing that may be dropped.
-    oldest: u64,
-    /// A queue's message was refused.
-    was_full: bool,
-    traffic: Traffic,
-    /// The traffic up to now, where it has been counted.
-    counted: Traffic,
-    end: Option<End>,
-}
-
-/// How many messages a client was sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Traffic {
-    /// Handed to the connection, or to wait for it.
-    pub(crate) delivered: u64,
-    /// Dropped, some of them after they had waited.
-    pub(crate) dropped: u64,
-}
-
-impl ops::Add for Traffic {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { delivered: self.delivered + other.delivered, dropped: self.dropped + other.dropped }
-    }
-}
-
-impl ops::AddAssign for Traffic {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
-    }
-}
-
-#[derive(Debug)]
-struct Entry {
-    piece: Piece,
-    kind: Kind,
-    id: Option<MessageId>,
-    /// With [`Overflow::KeepNewest`]: what it is the newest of.
-    key: Option<Newest>,
-}
-
-/// A subscription and a destination.
-type Newest = (u32, ByteString);
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    /// `CONNECTED`, `RECEIPT`, `ERROR`.
-    Control,
-    Topic,
-    Queue,
-}
-
-/// Why nothing more is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// What waits is still written, and nothing is added.
-    Closing,
-    /// The client is too slow: a topic's message found no room, or nothing could be written in time.
-    Overflow,
-    /// The connection is gone.
-    Lost,
-}
-
 impl Outbox {
     pub(crate) fn new(
         id: SessionId,
@@ -239,19 +143,7 @@ impl Outbox {
         limits: OutboxLimits,
         link: Link,
     ) -> Self {
-        let state = State {
-            entries: BTreeMap::new(),
-            next: 0,
-            bytes: 0,
-            is_writing: false,
-            progress: Instant::now(),
-            newest: HashMap::new(),
-            oldest: 0,
-            was_full: false,
-            traffic: Traffic::default(),
-            counted: Traffic::default(),
-            end: None,
-        };
+        let state = State::new();
         let (changed, progress) = (Notify::new(), Notify::new());
         Self { id, user, version, carriage, limits, link, state: Mutex::new(state), changed, progress }
     }
@@ -528,64 +420,6 @@ impl Outbox {
                 has_room();
             }
         }
-    }
-}
-
-impl State {
-    fn is_reading_ended(&self) -> bool {
-        matches!(self.end, Some(End::Closing | End::Overflow))
-    }
-
-    fn take(&mut self) -> Option<Entry> {
-        let (_, entry) = self.entries.pop_first()?;
-        self.forget(&entry);
-        self.is_writing = true;
-        Some(entry)
-    }
-
-    /// Drops what waits, since nobody gets it.
-    fn clear(&mut self) {
-        self.entries = BTreeMap::new();
-        self.newest = HashMap::new();
-        self.bytes = 0;
-        self.is_writing = false;
-    }
-
-    fn forget(&mut self, entry: &Entry) {
-        if let Some(key) = &entry.key {
-            self.newest.remove(key);
-        }
-    }
-
-    /// Puts a message in the place of an older one.
-    fn replace(&mut self, position: u64, entry: Entry) {
-        let length = entry.piece.len();
-        if let Some(before) = self.entries.insert(position, entry) {
-            self.bytes = self.bytes + length - before.piece.len();
-            self.traffic.dropped += 1;
-        }
-    }
-
-    /// Drops the oldest messages of topics until as many bytes have room, if that is the policy and enough.
-    fn make_room(&mut self, bytes: usize, limits: OutboxLimits) -> bool {
-        if !matches!(limits.overflow, Overflow::DropOldest | Overflow::KeepNewest) {
-            return false;
-        }
-        while self.bytes > 0 && self.bytes + bytes > limits.bytes {
-            let mut waiting = self.entries.range(self.oldest..);
-            let oldest = waiting.find(|(_, entry)| matches!(entry.kind, Kind::Topic));
-            let Some(position) = oldest.map(|(position, _)| *position) else {
-                self.oldest = self.next;
-                return false;
-            };
-            self.oldest = position + 1;
-            if let Some(entry) = self.entries.remove(&position) {
-                self.bytes -= entry.piece.len();
-                self.traffic.dropped += 1;
-                self.forget(&entry);
-            }
-        }
-        true
     }
 }
 

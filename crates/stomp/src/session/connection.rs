@@ -38,8 +38,12 @@ impl Connection {
 
     pub(super) fn carriage(&self) -> Carriage {
         match self {
-            Self::SockJs { session, .. } if session.transport() != Transport::RawWebSocket => Carriage::Text,
-            _ => Carriage::Any,
+            Self::SockJs { session, .. } => match session.transport() {
+                Transport::RawWebSocket => Carriage::Any,
+                _ => Carriage::Text,
+            },
+            #[cfg(feature = "tcp")]
+            Self::Stream(_) => Carriage::Any,
         }
     }
 

@@ -1,0 +1,155 @@
+//! The entries that wait.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops,
+};
+
+use axum_sockjs::Message as Piece;
+use bytestring::ByteString;
+use tokio::time::Instant;
+
+use super::policy::{End, OutboxLimits, Overflow};
+use crate::subscription::MessageId;
+
+/// What waits for a client, and how far that has got.
+#[derive(Debug)]
+pub(super) struct State {
+    /// What waits, by its position.
+    pub(super) entries: BTreeMap<u64, Entry>,
+    /// The position of the next entry.
+    pub(super) next: u64,
+    pub(super) bytes: usize,
+    /// Whether the session's task is writing an entry that it has taken.
+    pub(super) is_writing: bool,
+    /// When something was written, or began to wait.
+    pub(super) progress: Instant,
+    /// Of the entries that are for the newest of their destination: their positions.
+    pub(super) newest: HashMap<Newest, u64>,
+    /// Before this position there is nothing that may be dropped.
+    pub(super) oldest: u64,
+    /// A queue's message was refused.
+    pub(super) was_full: bool,
+    pub(super) traffic: Traffic,
+    /// The traffic up to now, where it has been counted.
+    pub(super) counted: Traffic,
+    pub(super) end: Option<End>,
+}
+
+/// How many messages a client was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Handed to the connection, or to wait for it.
+    pub(crate) delivered: u64,
+    /// Dropped, some of them after they had waited.
+    pub(crate) dropped: u64,
+}
+
+impl ops::Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { delivered: self.delivered + other.delivered, dropped: self.dropped + other.dropped }
+    }
+}
+
+impl ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// A frame that waits.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) piece: Piece,
+    pub(super) kind: Kind,
+    pub(super) id: Option<MessageId>,
+    /// With [`Overflow::KeepNewest`]: what it is the newest of.
+    pub(super) key: Option<Newest>,
+}
+
+/// A subscription and a destination.
+pub(super) type Newest = (u32, ByteString);
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// `CONNECTED`, `RECEIPT`, `ERROR`.
+    Control,
+    Topic,
+    Queue,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            next: 0,
+            bytes: 0,
+            is_writing: false,
+            progress: Instant::now(),
+            newest: HashMap::new(),
+            oldest: 0,
+            was_full: false,
+            traffic: Traffic::default(),
+            counted: Traffic::default(),
+            end: None,
+        }
+    }
+
+    pub(super) fn is_reading_ended(&self) -> bool {
+        matches!(self.end, Some(End::Closing | End::Overflow))
+    }
+
+    pub(super) fn take(&mut self) -> Option<Entry> {
+        let (_, entry) = self.entries.pop_first()?;
+        self.forget(&entry);
+        self.is_writing = true;
+        Some(entry)
+    }
+
+    /// Drops what waits, since nobody gets it.
+    pub(super) fn clear(&mut self) {
+        self.entries = BTreeMap::new();
+        self.newest = HashMap::new();
+        self.bytes = 0;
+        self.is_writing = false;
+    }
+
+    pub(super) fn forget(&mut self, entry: &Entry) {
+        if let Some(key) = &entry.key {
+            self.newest.remove(key);
+        }
+    }
+
+    /// Puts a message in the place of an older one.
+    pub(super) fn replace(&mut self, position: u64, entry: Entry) {
+        let length = entry.piece.len();
+        if let Some(before) = self.entries.insert(position, entry) {
+            self.bytes = self.bytes + length - before.piece.len();
+            self.traffic.dropped += 1;
+        }
+    }
+
+    /// Drops the oldest messages of topics until as many bytes have room, if that is the policy and enough.
+    pub(super) fn make_room(&mut self, bytes: usize, limits: OutboxLimits) -> bool {
+        if !matches!(limits.overflow, Overflow::DropOldest | Overflow::KeepNewest) {
+            return false;
+        }
+        while self.bytes > 0 && self.bytes + bytes > limits.bytes {
+            let mut waiting = self.entries.range(self.oldest..);
+            let oldest = waiting.find(|(_, entry)| matches!(entry.kind, Kind::Topic));
+            let Some(position) = oldest.map(|(position, _)| *position) else {
+                self.oldest = self.next;
+                return false;
+            };
+            self.oldest = position + 1;
+            if let Some(entry) = self.entries.remove(&position) {
+                self.bytes -= entry.piece.len();
+                self.traffic.dropped += 1;
+                self.forget(&entry);
+            }
+        }
+        true
+    }
+}
