@@ -297,7 +297,8 @@ impl StompOptions {
         self
     }
 
-    /// How many handlers of a session may run at the same time, if they are [parallel](crate::Stomp::message_parallel).
+    /// How many handlers of a session may run at the same time, if they are
+    /// [parallel](crate::Routes::message_parallel).
     #[must_use]
     pub fn max_parallel_handlers(mut self, handlers: NonZero<usize>) -> Self {
         self.max_parallel_handlers = handlers;
