@@ -29,8 +29,10 @@ impl Module {
         if segments == ["lib"] || is_test {
             return None;
         }
-        let imports = text.lines().find_map(|line| line.strip_prefix("//! Imports: ")).map(|list| {
-            let names = list.trim_end_matches('.').split(", ").filter(|name| *name != "nothing");
+        let imports = text.split_once("//! Imports: ").map(|(_, list)| {
+            // It may be longer than a line.
+            let list = list.split_once('.').map_or(list, |(list, _)| list);
+            let names = list.split([',', '/', '!']).map(str::trim).filter(|name| !["", "nothing"].contains(name));
             names.map(str::to_owned).collect()
         });
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();

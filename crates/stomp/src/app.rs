@@ -1,4 +1,6 @@
 //! What all sessions of an application share.
+//!
+//! Imports: broker, events, handler, messenger, options, registry, stats.
 
 use std::sync::Arc;
 

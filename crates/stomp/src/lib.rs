@@ -63,6 +63,7 @@ struct Readme;
 
 mod app;
 pub mod broker;
+mod driver;
 mod events;
 #[cfg(any(doc, doctest))]
 pub mod guide;
@@ -89,7 +90,7 @@ mod tcp;
 pub use bytes::Bytes;
 pub use stomp_codec::{ByteString, Command, Frame, Headers, Version};
 
-pub use self::events::{DisconnectReason, Event};
+pub use self::events::Event;
 pub use self::handler::{
     Access, Body, Context, Credentials, Decision, Destination, ErrorKind, Failed, FromMessage, Function,
     Handler, HandlerError, IntoAnswer, IntoDecision, IntoLogin, IntoReplies, Login, OnError,
@@ -103,7 +104,7 @@ pub use self::{
     messenger::{Messenger, SendError},
     outcome::Outcome,
     registry::Registry,
-    session::Session,
+    session::{DisconnectReason, Session},
     stats::{HandlerStats, StompStats},
     stomp::{Stomp, StompServer},
 };

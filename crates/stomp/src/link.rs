@@ -1,4 +1,6 @@
 //! The connection below: what takes the pieces of a session's output.
+//!
+//! Imports: stream.
 
 use axum_sockjs::{CloseReason, Message as Piece, SendError, Sender};
 

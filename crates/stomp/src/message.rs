@@ -2,6 +2,8 @@
 //!
 //! Everything that all subscribers get alike, which is all but the subscription and the number, is encoded once: for
 //! each version if a header needs escapes, and once for all versions otherwise.
+//!
+//! Imports: nothing.
 
 use std::sync::OnceLock;
 

@@ -1,6 +1,6 @@
 //! Sending from anywhere.
 //!
-//! Imports: `broker`, `message`, `outbox`, `outcome`, `payload`.
+//! Imports: broker, message, outbox, outcome, payload.
 
 use std::{error::Error, fmt, sync::Arc};
 

@@ -1,4 +1,6 @@
 //! Passes the numbers of a server to the application's metrics recorder.
+//!
+//! Imports: stats, stomp.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 

@@ -1,4 +1,6 @@
 //! Settings of sessions and their limits.
+//!
+//! Imports: outbox.
 
 use std::{num::NonZero, time::Duration};
 

@@ -3,7 +3,7 @@
 //! A message goes straight to the connection while that has room, from the thread of whoever publishes it. What finds no
 //! room waits here, within bounds, and the session's own task writes it in order.
 //!
-//! Imports: `link`, `message`, `subscription`.
+//! Imports: link, message, subscription.
 
 mod policy;
 mod state;

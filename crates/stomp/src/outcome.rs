@@ -1,4 +1,6 @@
 //! A result that is there, or comes later.
+//!
+//! Imports: nothing.
 
 use std::{
     fmt,

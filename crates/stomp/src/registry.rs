@@ -1,4 +1,6 @@
 //! The sessions that are open.
+//!
+//! Imports: outbox, session, subscription.
 
 use std::{
     collections::HashMap,

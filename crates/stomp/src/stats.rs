@@ -1,4 +1,6 @@
 //! The numbers of a server.
+//!
+//! Imports: outbox, registry, session.
 
 use std::{
     borrow::Cow,
@@ -12,7 +14,7 @@ use std::{
 
 use stomp_codec::Command;
 
-use crate::{events::DisconnectReason, outbox::Traffic, registry::Registry};
+use crate::{outbox::Traffic, registry::Registry, session::DisconnectReason};
 
 /// The numbers of a server at one moment: see [`StompServer::stats`](crate::StompServer::stats).
 ///

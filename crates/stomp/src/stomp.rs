@@ -1,4 +1,6 @@
 //! The server: what an application sets up, and where it is mounted.
+//!
+//! Imports: app, broker, driver, events, handler, messenger, options, registry, stats.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,6 +12,7 @@ use stomp_codec::Version;
 use crate::{
     app::App,
     broker::{Broker, memory::MemoryBroker},
+    driver::{Connection, serve},
     events::{Event, Listeners},
     handler::{
         Connector, Failed, Function, Handler, HandlerError, IntoAnswer, IntoDecision, IntoLogin, IntoReplies,
@@ -18,7 +21,6 @@ use crate::{
     messenger::Messenger,
     options::StompOptions,
     registry::Registry,
-    session::{Connection, serve},
     stats::{Counters, StompStats},
 };
 

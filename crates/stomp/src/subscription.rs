@@ -1,4 +1,6 @@
 //! What a client has subscribed to, and the messages that it got for it.
+//!
+//! Imports: message.
 
 use std::{
     fmt,

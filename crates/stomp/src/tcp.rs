@@ -1,4 +1,6 @@
 //! STOMP over TCP.
+//!
+//! Imports: driver, stomp, stream.
 
 use std::{
     fmt,
@@ -20,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    session::{Connection, serve},
+    driver::{Connection, serve},
     stomp::StompServer,
     stream::Stream,
 };

@@ -3,7 +3,7 @@
 //! [`Broker`] is what sessions and applications ask, and `MemoryBroker` answers within this
 //! process. Another one may pass everything on to a message broker, or to other nodes.
 //!
-//! Imports: `message`, `outbox`, `outcome`, `subscription`.
+//! Imports: message, outbox, outcome, subscription.
 
 pub mod memory;
 

@@ -4,7 +4,7 @@
 //! ([`FromMessage`](extract::FromMessage)); what it returns is turned into what the session does. [`routes`] finds the
 //! function for a destination, and erases its type.
 //!
-//! Imports: `broker`, `message`, `messenger`, `outcome`, `payload`, `session`.
+//! Imports: broker, link, message, messenger, outbox, outcome, payload, session, stats.
 
 mod access;
 mod body;

@@ -12,9 +12,8 @@ use bytestring::ByteString;
 use http::Extensions;
 use stomp_codec::{Command, Frame, Version};
 
-use super::refusal::Refusal;
+use super::{reason::DisconnectReason, refusal::Refusal};
 use crate::{
-    events::DisconnectReason,
     outbox::{Outbox, SessionId, Traffic},
     subscription::Subscription,
 };
@@ -116,45 +115,45 @@ impl Session {
     }
 
     /// Ends it, if nothing has before.
-    pub(super) fn end(&self, reason: DisconnectReason, error: Option<Refusal>) {
+    pub(crate) fn end(&self, reason: DisconnectReason, error: Option<Refusal>) {
         if self.0.end.set(reason).is_ok() {
             self.0.outbox.close(error.map(|error| text(error.encode(Some(self.version())))));
         }
     }
 
     /// Ends it by an `ERROR`.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    pub(crate) fn refuse(&self, refusal: Refusal) {
         self.end(DisconnectReason::Error(refusal.message.clone()), Some(refusal));
     }
 
     /// Whether nothing more is read of it.
-    pub(super) fn is_reading_ended(&self) -> bool {
+    pub(crate) fn is_reading_ended(&self) -> bool {
         self.0.end.get().is_some() || self.0.outbox.is_reading_ended()
     }
 
     /// Why it has ended, if that is known.
-    pub(super) fn end_reason(&self) -> Option<&DisconnectReason> {
+    pub(crate) fn end_reason(&self) -> Option<&DisconnectReason> {
         self.0.end.get()
     }
 
-    pub(super) fn receipt(&self, receipt: Option<ByteString>) {
+    pub(crate) fn receipt(&self, receipt: Option<ByteString>) {
         if let Some(receipt) = receipt {
             let frame = Frame::new(Command::Receipt).header("receipt-id", receipt);
             self.0.outbox.control(text(frame.encode(self.version())));
         }
     }
 
-    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.0.outbox
     }
 
-    pub(super) fn lock_subscriptions(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Subscription>>> {
+    pub(crate) fn lock_subscriptions(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Subscription>>> {
         self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A frame without a binary body.
-pub(super) fn text(frame: bytes::Bytes) -> Piece {
+pub(crate) fn text(frame: bytes::Bytes) -> Piece {
     Piece::from_utf8(frame).unwrap_or_else(|error| Piece::binary(error.into_bytes()))
 }
 

@@ -1,21 +1,10 @@
-//! A client's session.
+//! A client's session, as handlers and others see it.
 //!
-//! Imports: `app`, `broker`, `events`, `handler`, `link`, `message`, `options`, `outbox`, `outcome`, `subscription`.
+//! Imports: broker, outbox, subscription.
 
-mod connect;
-mod connection;
-mod core;
-mod destination;
-mod driver;
 mod handle;
-mod heart_beat;
-mod pieces;
-mod pulse;
-mod rate;
+mod reason;
 mod refusal;
-mod slot;
-mod transactions;
-mod work;
 
-pub use self::handle::Session;
-pub(crate) use self::{connection::Connection, driver::serve};
+pub use self::{handle::Session, reason::DisconnectReason};
+pub(crate) use self::{handle::text, refusal::Refusal};

@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    MemoryBroker,
     dead_letter::{DeadLetter, Hook},
     prefixes::Prefixes,
     queue::QueueLimits,
@@ -168,17 +167,6 @@ impl MemoryBrokerBuilder {
     pub fn on_dead_letter(mut self, hook: impl Fn(&DeadLetter) + Send + Sync + 'static) -> Self {
         self.on_dead_letter = Some(Arc::new(hook));
         self
-    }
-
-    /// Builds the broker.
-    ///
-    /// # Panics
-    /// If a prefix is empty, ends with a separator, has a wildcard (`?`, `*`, `{`, `}`), or is the beginning of another
-    /// one; or if the separator is neither `/` nor `.`.
-    #[must_use]
-    pub fn build(self) -> MemoryBroker {
-        self.prefixes.validate();
-        MemoryBroker::with(self)
     }
 }
 

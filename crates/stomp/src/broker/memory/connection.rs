@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Place, Shared,
     queue::After,
     queues::Place as Consumer,
+    shared::{Place, Shared},
     topics::{Membership, Topics},
     users::Own,
 };

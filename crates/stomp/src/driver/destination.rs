@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 
-use super::refusal::Refusal;
+use crate::session::Refusal;
 use crate::{
     broker::{Broker, REPLY_PREFIX, Source, Target},
     options::StompOptions,

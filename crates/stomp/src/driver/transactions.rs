@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bytestring::ByteString;
 
-use super::refusal::Refusal;
 use crate::options::StompOptions;
+use crate::session::Refusal;
 
 /// The open transactions of a session.
 #[derive(Debug)]

@@ -14,18 +14,18 @@ use tracing::Instrument as _;
 use super::{
     connect::{Connected, Failure, connect},
     connection::Connection,
-    handle::{Session, text},
     heart_beat::HeartBeats,
     pulse::Pulse,
     rate::Rate,
-    refusal::Refusal,
     slot::Slot,
     work::Work,
 };
 use crate::{
     app::App,
-    events::{DisconnectReason, Event},
+    events::Event,
     outbox::End,
+    session::DisconnectReason,
+    session::{Refusal, Session, text},
 };
 
 /// Close codes of RFC 6455, section 7.4.1.

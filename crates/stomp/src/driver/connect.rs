@@ -11,9 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     connection::Connection,
     destination::copy,
-    handle::{Session, text},
     heart_beat::{HeartBeats, Offer},
-    refusal::Refusal,
     slot::Slot,
 };
 use crate::{
@@ -21,6 +19,7 @@ use crate::{
     events::Event,
     handler::{Context, Inbound, Login},
     outbox::{Outbox, SessionId, Subscriber},
+    session::{Refusal, Session, text},
 };
 
 /// What `CONNECTED` says about this server.

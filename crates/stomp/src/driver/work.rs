@@ -11,14 +11,12 @@ use tracing::Instrument as _;
 
 use super::{
     core::{Action, Core, Request},
-    handle::Session,
-    refusal::Refusal,
     slot::Slot,
 };
 use crate::{
     app::App,
     broker::{BrokerError, Connection, Published, Target},
-    events::{DisconnectReason, Event},
+    events::Event,
     handler::{Context, Decision, Failed, HandlerError, Inbound, Matched, OnError, Replies},
     message::Message,
     messenger::SendError,
@@ -26,6 +24,8 @@ use crate::{
     outbox::Subscriber,
     outcome::Outcome,
     payload::{Encoded, Payload as _},
+    session::DisconnectReason,
+    session::{Refusal, Session},
     stats::Way,
     subscription::Subscription,
 };

@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use super::{
     destination::{Recipient, TEMPORARY_PREFIX, Topic, copy, recipient, topic},
-    refusal::Refusal,
     transactions::Transactions,
 };
 use crate::{
     broker::{Broker, REPLY_PREFIX, Settlement, Source, Target},
     message::Message,
     options::StompOptions,
+    session::Refusal,
     subscription::{AckMode, MessageId, Subscription},
 };
 

@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use super::pieces::Surrogates;
 #[cfg(feature = "tcp")]
 use crate::stream::{Received, Stream};
-use crate::{events::DisconnectReason, handler::User, link::Link, message::Carriage};
+use crate::{handler::User, link::Link, message::Carriage, session::DisconnectReason};
 
 /// The receiving half of a connection.
 #[derive(Debug)]

@@ -1,0 +1,130 @@
+//! What a broker has, and where its messages go.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::{
+    builder::{MemoryBrokerBuilder, QueueMode},
+    dead_letter::{DeadLetter, DeadLetterReason},
+    lanes::Lanes,
+    prefixes::Kind,
+    queue::{After, Dead, Queue},
+    queues::Queues,
+    topics::{self, Topics},
+    users::Users,
+};
+use crate::{
+    broker::{BrokerError, Published, Target},
+    message::Message,
+};
+
+/// What all connections to a broker share.
+pub(super) struct Shared {
+    pub(super) settings: MemoryBrokerBuilder,
+    pub(super) lanes: Lanes,
+    pub(super) topics: Topics,
+    pub(super) queues: Queues,
+    pub(super) users: Users,
+    pub(super) subscriptions: AtomicUsize,
+    pub(super) dead_letters: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+/// How a destination is served.
+pub(super) enum Place {
+    Topic,
+    Queue,
+}
+
+impl Shared {
+    pub(super) fn new(settings: MemoryBrokerBuilder) -> Self {
+        Self {
+            lanes: Lanes::new(),
+            topics: Topics::new(settings.prefixes.separator, settings.topics),
+            queues: Queues::new(settings.max_queues, settings.max_total_queue_bytes, settings.queue),
+            users: Users::default(),
+            subscriptions: AtomicUsize::new(0),
+            dead_letters: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            settings,
+        }
+    }
+
+    pub(super) fn place(&self, destination: &str) -> Result<Place, BrokerError> {
+        match self.settings.prefixes.kind(destination) {
+            None => Err(BrokerError::InvalidDestination("the destination has no prefix of the broker's")),
+            Some(Kind::Queue) if self.settings.queue_mode == QueueMode::Competing => {
+                if topics::pattern(destination, self.settings.prefixes.separator).is_some() {
+                    return Err(BrokerError::InvalidDestination("a queue's name has no wildcards"));
+                }
+                Ok(Place::Queue)
+            }
+            Some(Kind::Topic | Kind::Queue) => Ok(Place::Topic),
+        }
+    }
+
+    pub(super) fn publish(&self, target: &Target, message: &Message) -> Result<Published, BrokerError> {
+        let published = match target {
+            Target::Destination(destination) => match self.place(destination)? {
+                Place::Queue => self.queues.publish(destination, message)?,
+                Place::Topic => {
+                    let _lane = self.lanes.lock(destination);
+                    self.topics.publish(destination, message)?
+                }
+            },
+            Target::Temporary(name) => {
+                let _lane = self.lanes.lock(name);
+                self.topics.publish(name, message)?
+            }
+            Target::User { name, destination } => {
+                let _lane = self.lanes.lock(name);
+                let mut published = Published::default();
+                for own in self.users.of_user(name) {
+                    let each = own.topics.publish(destination, message)?;
+                    published.delivered += each.delivered;
+                    published.dropped += each.dropped;
+                }
+                published
+            }
+            Target::Session { id, destination } => match self.users.session(*id) {
+                Some(own) => {
+                    let _lane = self.lanes.lock(&own.name);
+                    own.topics.publish(destination, message)?
+                }
+                None => Published::default(),
+            },
+        };
+        if published.dropped > 0 {
+            self.dropped.fetch_add(published.dropped as u64, Ordering::Relaxed);
+        }
+        Ok(published)
+    }
+
+    /// Does what is left to do when no lock is held any more.
+    pub(super) fn after(&self, queue: &Queue, after: After) {
+        let After { dead, is_unused, .. } = after;
+        if is_unused {
+            self.queues.remove_if_unused(queue);
+        }
+        if dead.is_empty() {
+            return;
+        }
+        self.dead_letters.fetch_add(dead.len() as u64, Ordering::Relaxed);
+        let name: Arc<str> = queue.name().into();
+        for Dead { message, deliveries, is_rejected } in dead {
+            let reason = if is_rejected { DeadLetterReason::Rejected } else { DeadLetterReason::Deliveries };
+            tracing::debug!(queue = &*name, deliveries, ?reason, "a message is given up");
+            let Some(hook) = &self.settings.on_dead_letter else { continue };
+            let dead = DeadLetter { message: Arc::from(message), queue: name.clone(), deliveries, reason };
+            // Others' messages are not lost for it.
+            if catch_unwind(AssertUnwindSafe(|| hook(&dead))).is_err() {
+                tracing::error!(queue = &*name, "on_dead_letter has panicked");
+            }
+        }
+    }
+}
