@@ -713,7 +713,8 @@ mod tests {
                     prop_assert_eq!(between.to_bytes(), whole.to_bytes());
                     prop_assert_eq!(&between, &whole);
                     let twice = Message::from(parts.concat().repeat(2));
-                    prop_assert_eq!(Message::concat([between, joined.clone()]).line(), twice.line());
+                    let joined = Message::concat([between, joined.clone()]);
+                    prop_assert_eq!(joined.line(), twice.line());
                 }
             }
             // The order of joining makes no difference.

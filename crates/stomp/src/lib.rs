@@ -73,6 +73,7 @@ mod message;
 mod messenger;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod opening;
 mod options;
 pub mod outbox;
 mod outcome;
@@ -102,6 +103,7 @@ pub use self::subscription::{AckMode, InvalidMessageId, MessageId, Subscription,
 pub use self::{
     message::Message,
     messenger::{Messenger, SendError},
+    outbox::SessionId,
     outcome::Outcome,
     registry::Registry,
     session::{DisconnectReason, Session},

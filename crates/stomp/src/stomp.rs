@@ -19,6 +19,7 @@ use crate::{
         OnError, Routes, Rule,
     },
     messenger::Messenger,
+    opening::detached,
     options::StompOptions,
     registry::Registry,
     stats::{Counters, StompStats},
@@ -334,8 +335,7 @@ where
     pub fn sockjs_with(&self, options: Options) -> SockJs<S> {
         let app = self.0.clone();
         let handler = move |State(state): State<S>, opening: Parts, session: axum_sockjs::Session| {
-            let app = app.clone();
-            async move { serve(app, state, Connection::of_sockjs(session), opening).await }
+            serve(app.clone(), state, Connection::of_sockjs(session), detached(opening))
         };
         SockJs::new(handler).options(options)
     }

@@ -149,12 +149,12 @@ fn is_of_client(error: &io::Error) -> bool {
 }
 
 /// What extractors of the opening request see.
-fn opening(peer_addr: Option<SocketAddr>) -> Parts {
+fn opening(peer_addr: Option<SocketAddr>) -> Box<Parts> {
     let mut opening = Request::new(()).into_parts().0;
     if let Some(peer_addr) = peer_addr {
         opening.extensions.insert(ConnectInfo(peer_addr));
     }
-    opening
+    Box::new(opening)
 }
 
 impl<S> IntoFuture for TcpServer<S>

@@ -39,13 +39,15 @@ mod code {
 const LOST_GRACE: Duration = Duration::from_secs(10);
 
 /// Serves a connection until its end.
-pub(crate) async fn serve<S>(app: Arc<App<S>>, state: S, mut connection: Connection, mut opening: Parts)
+pub(crate) async fn serve<S>(app: Arc<App<S>>, state: S, mut connection: Connection, mut opening: Box<Parts>)
 where
     S: Clone + Send + Sync + 'static,
 {
     let mut decoder = Decoder::of_client(app.options.limits).lenient_escapes(app.options.lenient_escapes);
     let mut piece = Bytes::new();
-    match connect(&app, &state, &mut connection, &mut opening, &mut decoder, &mut piece).await {
+    // Its memory is free when it is done.
+    let connecting = connect(&app, &state, &mut connection, &mut opening, &mut decoder, &mut piece);
+    match Box::pin(connecting).await {
         Ok(connected) => {
             let Connected { session, slot, heart_beats, expires_at } = connected;
             let guard = Guard { app: app.clone(), session, slot };

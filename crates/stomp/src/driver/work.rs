@@ -43,7 +43,7 @@ pub(super) struct Work<'a, S> {
     session: &'a Session,
     slot: &'a Slot,
     /// The request that opened the connection, for the extractors of one handler after the other.
-    opening: Parts,
+    opening: Box<Parts>,
     core: Core,
     /// For handlers that run beside others.
     parallel: Arc<Semaphore>,
@@ -73,7 +73,7 @@ where
         state: S,
         session: &'a Session,
         slot: &'a Slot,
-        opening: Parts,
+        opening: Box<Parts>,
     ) -> Self {
         let core = Core::new(session.version(), app.options.clone(), app.broker.clone());
         let most = MAX_PERMITS.min(Semaphore::MAX_PERMITS);

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytestring::ByteString;
+
 use crate::{
     broker::Published,
     message::Message,
@@ -13,8 +15,11 @@ use crate::{
 ///
 /// Its lock is held while a message is delivered, which never waits: so all subscribers get the messages of a
 /// destination in the same order.
-#[derive(Debug, Default)]
-pub(super) struct Topic(Mutex<Members>);
+#[derive(Debug)]
+pub(super) struct Topic {
+    name: ByteString,
+    members: Mutex<Members>,
+}
 
 #[derive(Debug, Default)]
 struct Members {
@@ -34,8 +39,22 @@ struct Member {
 pub(super) struct Place(usize);
 
 impl Topic {
+    /// `name` is the destination or pattern.
+    pub(super) fn new(name: &str) -> Self {
+        // A copy: it may be a part of a large buffer.
+        Self { name: name.into(), members: Mutex::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn name_shared(&self) -> ByteString {
+        self.name.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Members> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn join(&self, subscriber: Subscriber, subscription: Arc<Subscription>) -> Place {

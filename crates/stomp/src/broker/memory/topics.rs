@@ -46,7 +46,6 @@ struct State {
 /// A subscription's place in a topic.
 #[derive(Debug)]
 pub(super) struct Membership {
-    destination: ByteString,
     topic: Arc<Topic>,
     place: Place,
 }
@@ -92,21 +91,20 @@ impl Topics {
         if pattern.iter().flatten().any(Segment::is_costly) {
             return Err(BrokerError::InvalidDestination("a pattern has no ? between two * of a segment"));
         }
-        // A copy: it may be a part of a large buffer.
-        let destination = ByteString::from(destination);
         let find = |state: &State| match &pattern {
             Some(pattern) => state.patterns.get(pattern).cloned(),
-            None => state.exact.get(&destination).cloned(),
+            None => state.exact.get(destination).cloned(),
         };
         {
             // A topic is removed under the lock for writing, so one that is found here stays until it has this member.
             let state = self.read();
             if let Some(topic) = find(&state) {
                 let place = topic.join(subscriber, subscription);
-                return Ok(Membership { destination, topic, place });
+                return Ok(Membership { topic, place });
             }
         }
         let mut state = self.write();
+        let new = || Arc::new(Topic::new(destination));
         // Another one may have added it in between.
         let topic = match (find(&state), &pattern) {
             (Some(topic), _) => topic,
@@ -115,12 +113,16 @@ impl Topics {
             }
             (None, Some(pattern)) => {
                 state.pattern_count += 1;
-                state.patterns.get_or_insert_with(pattern, Arc::default).clone()
+                state.patterns.get_or_insert_with(pattern, new).clone()
             }
-            (None, None) => state.exact.entry(destination.clone()).or_default().clone(),
+            (None, None) => {
+                let topic = new();
+                state.exact.insert(topic.name_shared(), topic.clone());
+                topic
+            }
         };
         let place = topic.join(subscriber, subscription);
-        Ok(Membership { destination, topic, place })
+        Ok(Membership { topic, place })
     }
 
     pub(super) fn leave(&self, membership: &Membership) {
@@ -129,7 +131,7 @@ impl Topics {
             return;
         }
         let mut state = self.write();
-        match pattern(&membership.destination, self.separator) {
+        match pattern(membership.topic.name(), self.separator) {
             Some(pattern) => {
                 let mut is_removed = false;
                 state.patterns.remove_if(&pattern, |topic| {
@@ -139,8 +141,8 @@ impl Topics {
                 state.pattern_count -= usize::from(is_removed);
             }
             None => {
-                if state.exact.get(&membership.destination).is_some_and(|topic| topic.is_empty()) {
-                    state.exact.remove(&membership.destination);
+                if state.exact.get(membership.topic.name()).is_some_and(|topic| topic.is_empty()) {
+                    state.exact.remove(membership.topic.name());
                 }
             }
         }
