@@ -32,7 +32,8 @@ impl Module {
         let imports = text.split_once("//! Imports: ").map(|(_, list)| {
             // It may be longer than a line.
             let list = list.split_once('.').map_or(list, |(list, _)| list);
-            let names = list.split([',', '/', '!']).map(str::trim).filter(|name| !["", "nothing"].contains(name));
+            let names =
+                list.split([',', '/', '!']).map(str::trim).filter(|name| !["", "nothing"].contains(name));
             names.map(str::to_owned).collect()
         });
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();

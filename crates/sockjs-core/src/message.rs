@@ -2,13 +2,13 @@
 
 use std::{
     fmt,
-    str::Utf8Error,
     sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
+pub use self::invalid_utf8::InvalidUtf8;
 use super::{
     decode::{Limits, decode},
     quote::{is_clean, quote, quote_inside, quote_wtf8, quoted_len},
@@ -17,6 +17,7 @@ use super::{
 
 mod compare;
 mod convert;
+mod invalid_utf8;
 
 /// The text before and after a clean message in its line.
 const LINE_START: &str = "a[\"";
@@ -460,35 +461,6 @@ fn text_of_line<'a>(line: &Bytes, text: &'a OnceLock<Box<ByteString>>) -> &'a By
         Box::new(messages.first().and_then(Message::as_str).unwrap_or_default().into())
     })
 }
-
-/// Bytes that are not UTF-8, and so no text: from [`Message::from_utf8`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidUtf8 {
-    bytes: Bytes,
-    error: Utf8Error,
-}
-
-impl InvalidUtf8 {
-    /// Gives the bytes back.
-    #[must_use]
-    pub fn into_bytes(self) -> Bytes {
-        self.bytes
-    }
-
-    /// Returns where the bytes are not UTF-8.
-    #[must_use]
-    pub fn utf8_error(&self) -> Utf8Error {
-        self.error
-    }
-}
-
-impl fmt::Display for InvalidUtf8 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl std::error::Error for InvalidUtf8 {}
 
 fn wtf8_line(text: &[u8]) -> Bytes {
     let mut line = b"a[".to_vec();
