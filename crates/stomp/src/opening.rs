@@ -1,4 +1,6 @@
 //! The request that opened a connection, as a session keeps it.
+//!
+//! Imports: nothing.
 
 use axum::extract::OriginalUri;
 use bytes::{Bytes, BytesMut};

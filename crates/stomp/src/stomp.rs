@@ -1,6 +1,6 @@
 //! The server: what an application sets up, and where it is mounted.
 //!
-//! Imports: app, broker, driver, events, handler, messenger, options, registry, stats.
+//! Imports: opening.
 
 use std::{fmt, sync::Arc, time::Duration};
 
