@@ -1,6 +1,6 @@
 //! The server: what an application sets up, and where it is mounted.
 //!
-//! Imports: opening.
+//! Imports: app, broker, driver, events, handler, messenger, opening, options, registry, stats.
 
 use std::{fmt, sync::Arc, time::Duration};
 
