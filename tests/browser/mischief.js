@@ -1,6 +1,7 @@
 // Tests of the tests: something is broken on purpose, and the cell has to fail, at the right step.
 import { Cell } from './cells.js';
 import { Proxy } from './proxy.js';
+import { StompCell } from './stomp.js';
 
 // Changes the messages of an answer or of a sending, leaving alone the other frames and the other services.
 function messages(change, service = '/echo/') {
@@ -43,20 +44,48 @@ class Broken extends Cell {
     }
   }
 
-  // Fails unless the cell does.
-  async judge() {
-    try {
-      const { late } = await this.run();
-      await late;
-    } catch (error) {
-      if (!error.message.startsWith(`${this.at}: `)) {
-        throw new Error(`not at the step "${this.at}", but ${error.message}`);
-      }
-      return { message: error.message };
-    }
-    throw new Error('nothing was noticed');
+  judge() {
+    return caught(this.run(), this.at);
   }
 }
+
+class BrokenStomp extends StompCell {
+  constructor({ browser, pages, name, at, conduct }) {
+    super({ browser, pages, origin: 'same-origin', carriage: 'xhr-polling' });
+    Object.assign(this, { conduct, at });
+    this.label = `caught with STOMP: ${name}`;
+    this.limit = 4_000;
+  }
+
+  judge() {
+    return caught(super.judge(), this.at);
+  }
+}
+
+// Fails unless the cell does, at that step.
+async function caught(run, at) {
+  try {
+    const { late } = await run;
+    await late;
+  } catch (error) {
+    if (!error.message.startsWith(`${at}: `)) {
+      throw new Error(`not at the step "${at}", but ${error.message}`);
+    }
+    return { message: error.message };
+  }
+  throw new Error('nothing was noticed');
+}
+
+// Changes the frames with a command: each is one message of SockJS.
+function frames(command, change) {
+  return messages(
+    (all) => all.flatMap((text) => (text.startsWith(`${command}\n`) ? change(text) : [text])),
+    '/sockjs/',
+  );
+}
+
+const drop = () => [];
+const repeat = (text) => [text, text];
 
 const KINDS = [
   { name: 'a message that the browser gets twice', at: 'messages', conduct: { answer: twice } },
@@ -100,6 +129,31 @@ const KINDS = [
   { name: 'a session too many', at: 'the end', orphan: true },
 ];
 
+const STOMP_KINDS = [
+  { name: 'an ERROR that the browser does not get', at: 'refusal', conduct: { answer: frames('ERROR', drop) } },
+  { name: 'a MESSAGE that the browser gets twice', at: 'exchange', conduct: { answer: frames('MESSAGE', repeat) } },
+  { name: 'a RECEIPT that the browser does not get', at: 'exchange', conduct: { answer: frames('RECEIPT', drop) } },
+  {
+    name: 'an UNSUBSCRIBE that the server does not get',
+    at: 'exchange',
+    conduct: { body: frames('UNSUBSCRIBE', drop) },
+  },
+  {
+    name: 'base64 that does not say so',
+    at: 'bytes',
+    conduct: { answer: frames('MESSAGE', (text) => [text.replace('content-transfer-encoding', 'x')]) },
+  },
+  { name: 'a NACK that the server does not get', at: 'acknowledgements', conduct: { body: frames('NACK', drop) } },
+  {
+    name: 'a message that is taken for a new one',
+    at: 'acknowledgements',
+    conduct: { answer: frames('MESSAGE', (text) => [text.replace('redelivered:true', 'x:y')]) },
+  },
+];
+
 export function breakages(browser, pages) {
-  return KINDS.map((kind) => new Broken({ browser, pages, ...kind }));
+  return [
+    ...KINDS.map((kind) => new Broken({ browser, pages, ...kind })),
+    ...STOMP_KINDS.map((kind) => new BrokenStomp({ browser, pages, ...kind })),
+  ];
 }

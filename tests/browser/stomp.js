@@ -3,7 +3,7 @@ import { ORIGINS, TRANSPORTS } from './cells.js';
 import { call, closePage, openPage } from './pages.js';
 import { Proxy } from './proxy.js';
 import { StompServer, pageFile } from './servers.js';
-import { Started, same, step } from './support.js';
+import { PATIENCE_MS, Started, same, step } from './support.js';
 
 // A WebSocket without SockJS.
 export const RAW = 'a WebSocket';
@@ -12,7 +12,11 @@ export const CARRIAGES = [RAW, ...TRANSPORTS];
 // Long enough for a busy machine: three are missed before a side gives up, or two.
 const BEAT_MS = 3_000;
 
-class StompCell {
+export class StompCell {
+  // No wait is longer than this, and this is what stands before the server does: tests of the tests say otherwise.
+  limit = Infinity;
+  conduct = {};
+
   constructor({ browser, pages, origin, carriage }) {
     Object.assign(this, { browser, pages, origin, carriage });
     this.label = `${browser.kind} ${origin} STOMP over ${carriage}`;
@@ -24,10 +28,11 @@ class StompCell {
     try {
       const server = started.add(await StompServer.start());
       // The server has no pages. Of its own origin they come from something that stands before it.
-      const front =
-        this.origin === 'same-origin' ? started.add(await Proxy.start(server.port, { files: pageFile })) : server;
+      const conduct = { files: pageFile, ...this.conduct };
+      const front = this.origin === 'same-origin' ? started.add(await Proxy.start(server.port, conduct)) : server;
       const base = this.origin === 'same-origin' ? front.url : this.pages.url;
       const page = await openPage(this.browser, `${base}/stomp.html`, started);
+      await call(page, 'setPatience', Math.min(PATIENCE_MS, this.limit));
       const socket = `${front.url.replace('http', 'ws')}/ws`;
       const target =
         this.carriage === RAW

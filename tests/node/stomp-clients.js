@@ -89,6 +89,8 @@ class Client {
     this.connections = new Arrivals(this, 'CONNECTED');
     this.errors = new Arrivals(this, 'an ERROR');
     this.closures = new Arrivals(this, 'the close');
+    // Messages of no subscription that the client knows.
+    this.unclaimed = [];
   }
 
   // What is called when it has happened.
@@ -192,6 +194,7 @@ class Modern extends Client {
         this.lostBeats = true;
       },
       onUnhandledReceipt: (frame) => this.receipted(frame),
+      onUnhandledMessage: (message) => this.unclaimed.push(message),
       splitLargeFrames: this.constructor.splits,
       ...this.options,
     });
@@ -251,6 +254,7 @@ class Older extends Client {
     this.socket = openSocket(this.address, this.carriage, SUBPROTOCOLS);
     this.client = this.over(this.socket);
     this.client.onreceipt = (frame) => this.receipted(frame);
+    this.client.onreceive = (message) => this.unclaimed.push(message);
     // It is called with what came, and with what says that the connection has closed.
     const fail = (what) => (what.command === 'ERROR' ? this.failed(what) : this.closed(what));
     this.client.connect({ ...headers }, (frame) => this.connected(frame), fail);

@@ -79,6 +79,7 @@ const SCENES = {
     others.unsubscribe();
     // The receipt of something later says that it is done.
     await other.sent(topic, 'four');
+    assert.deepEqual(other.unclaimed, []);
     assert.deepEqual(await bodies(own, 1), ['four']);
     await fence(client, own, topic);
     await other.subscribed('/topic/nothing');

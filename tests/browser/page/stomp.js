@@ -1,5 +1,5 @@
-// What the tests call in the page: STOMP by stompjs, over SockJS or a WebSocket. Each wait ends after `patience` with an
-// error that says what was awaited. A step of a test is a function here.
+// What the tests call in the page: STOMP by stompjs, over SockJS or a WebSocket. Each wait ends after `patience` with
+// an error that says what was awaited. A step of a test is a function here.
 'use strict';
 
 const clients = new Map();
@@ -52,7 +52,7 @@ const bench = {
     await Promise.all(receipts);
     news.unsubscribe();
     await peer.sent({ destination: topic, body: 'to nobody' });
-    same(news.left, 0, 'messages after UNSUBSCRIBE');
+    same(peer.unclaimed, 0, 'messages after UNSUBSCRIBE');
   },
 
   async handlers(name) {
@@ -173,6 +173,8 @@ class Peer {
     this.connections = 0;
     this.closures = 0;
     this.beats = 0;
+    // Messages of no subscription that the client knows.
+    this.unclaimed = 0;
     this.looks = new Set();
     this.begun = performance.now();
     this.client = new StompJs.Client({
@@ -199,6 +201,9 @@ class Peer {
         this.closure = { code, reason };
         this.closures += 1;
         this.changed();
+      },
+      onUnhandledMessage: () => {
+        this.unclaimed += 1;
       },
       onHeartbeatReceived: () => {
         this.beats += 1;
@@ -270,9 +275,6 @@ class Peer {
     const { unsubscribe } = this.client.subscribe(destination, receive, headers);
     return {
       next: () => this.until(`a message of ${destination}`, () => messages.shift()),
-      get left() {
-        return messages.length;
-      },
       unsubscribe,
     };
   }
