@@ -21,7 +21,7 @@ pub enum DisconnectReason {
     TooSlow,
     /// The time has come that [`Login::expires_at`](crate::Login::expires_at) says. The client has got an `ERROR`.
     Expired,
-    /// The application has called [`Session::close`]. The client has got an `ERROR`.
+    /// The application has called [`Session::close`](crate::Session::close). The client has got an `ERROR`.
     Server,
     /// The task of the session was cancelled or panicked.
     Cancelled,

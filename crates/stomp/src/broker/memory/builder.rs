@@ -23,7 +23,7 @@ pub enum QueueMode {
     Competing,
 }
 
-/// Builds a [`MemoryBroker`].
+/// Builds a [`MemoryBroker`](super::MemoryBroker).
 ///
 /// ```
 /// use axum_stomp::broker::memory::{MemoryBroker, QueueMode};
