@@ -51,7 +51,7 @@ where
         Ok(connected) => {
             let Connected { session, slot, heart_beats, expires_at } = connected;
             let guard = Guard { app: app.clone(), session, slot };
-            let work = Work::new(app, state, &guard.session, &guard.slot, opening);
+            let mut work = Work::new(app, state, &guard.session, &guard.slot, opening);
             let clock = Clock { pulse: Pulse::new(), heart_beats, expires_at };
             let span = tracing::info_span!(
                 "stomp",
@@ -61,7 +61,8 @@ where
             );
             let all_read = Notify::new();
             let reading = async {
-                read(work, &guard.session, &clock.pulse, &mut connection, decoder, piece).await;
+                read(&mut work, &guard.session, &clock.pulse, &mut connection, &mut decoder, &mut piece)
+                    .await;
                 all_read.notify_one();
             };
             let tasks =
@@ -83,13 +84,15 @@ where
 }
 
 /// Reads frames, one after the other, until the end.
+///
+/// What is only borrowed is not moved into its future, and so does not take its room twice.
 async fn read<S>(
-    mut work: Work<'_, S>,
+    work: &mut Work<'_, S>,
     session: &Session,
     pulse: &Pulse,
     connection: &mut Connection,
-    mut decoder: Decoder,
-    mut piece: Bytes,
+    decoder: &mut Decoder,
+    piece: &mut Bytes,
 ) where
     S: Clone + Send + Sync + 'static,
 {
@@ -97,7 +100,7 @@ async fn read<S>(
     let mut rate = work.options().frame_rate.map(Rate::new);
     loop {
         loop {
-            let frame = match decoder.decode(&mut piece) {
+            let frame = match decoder.decode(piece) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => return work.refuse(error.into()),
@@ -126,7 +129,7 @@ async fn read<S>(
             biased;
             () = outbox.reading_ended() => return,
             received = connection.receive() => match received {
-                Ok(received) => piece = received,
+                Ok(received) => *piece = received,
                 Err(DisconnectReason::Server) => return session.close("the server is shutting down"),
                 // One that has closed its half of the connection only still gets what waits.
                 Err(reason) => return session.end(reason, None),

@@ -180,10 +180,12 @@ where
                 }
             }
             Action::Handle { path, destination, frame } => {
-                return self.handle(path, destination, frame, receipt, may_be_parallel).await;
+                // A session that waits need not have room for this.
+                let handled = self.handle(path, destination, frame, receipt, may_be_parallel);
+                return Box::pin(handled).await;
             }
             Action::Answer { path, frame, subscription } => {
-                return self.answer(path, frame, &subscription, receipt).await;
+                return Box::pin(self.answer(path, frame, &subscription, receipt)).await;
             }
         }
         Ok(Done::Now)
