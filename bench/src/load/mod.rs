@@ -63,7 +63,7 @@ impl Shape {
         match self {
             Self::Echo => true,
             Self::Broadcast => number == 0,
-            Self::Pairs => number % 2 == 0,
+            Self::Pairs => number & 1 == 0,
         }
     }
 

@@ -70,12 +70,12 @@ impl Content {
         let subscribe = format!("SUBSCRIBE\nid:{ID}\ndestination:{from}\nreceipt:1\n\n\0");
         match (self, shape) {
             (Self::Text | Self::LikeStomp, Shape::Pairs) => {
-                let side = if number % 2 == 0 { "sends" } else { "receives" };
+                let side = if number & 1 == 0 { "sends" } else { "receives" };
                 vec![(format!("{side} {}", number / 2), "ok")]
             }
             (Self::Text | Self::LikeStomp, _) => Vec::new(),
             (Self::StompConnect, _) => vec![(connect.to_owned(), "CONNECTED\n")],
-            (Self::Stomp, Shape::Pairs) if number % 2 == 0 => vec![(connect.to_owned(), "CONNECTED\n")],
+            (Self::Stomp, Shape::Pairs) if number & 1 == 0 => vec![(connect.to_owned(), "CONNECTED\n")],
             (Self::Stomp, _) => vec![(connect.to_owned(), "CONNECTED\n"), (subscribe, "RECEIPT\n")],
         }
     }

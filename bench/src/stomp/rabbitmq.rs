@@ -48,8 +48,11 @@ impl RabbitMq {
         write("rabbitmq.conf", &configuration)?;
         let mut epmd = Command::new("epmd");
         epmd.args(["-address", "127.0.0.1", "-port", &epmd_port.to_string()]);
+        let log = folder.join("output");
         let quiet = |command: &mut Command| {
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+            let output = fs::OpenOptions::new().create(true).append(true).open(&log)?;
+            command.current_dir(&folder).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+            command.spawn()
         };
         let mut command = Command::new(SERVER);
         command
@@ -68,25 +71,23 @@ impl RabbitMq {
             // The script is then replaced by the broker, so that the child's number is the broker's.
             .env("RUNNING_UNDER_SYSTEMD", "true")
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
-        let epmd = quiet(&mut epmd).map_err(|error| failed(&error))?;
-        let broker = quiet(&mut pinned(command, core));
+        let mut epmd = quiet(&mut epmd).map_err(|error| failed(&error))?;
+        // A broker that finds none starts another one, which would stay.
+        let listens = wait_for(([127, 0, 0, 1], epmd_port).into(), &mut epmd);
+        let broker =
+            listens.and_then(|()| quiet(&mut pinned(command, core)).map_err(|error| error.to_string()));
         let address = SocketAddr::from(([127, 0, 0, 1], web));
         let mut running = match broker {
-            Ok(broker) => Self { broker, epmd, folder, address },
+            Ok(broker) => Self { broker, epmd, folder: folder.clone(), address },
             Err(error) => {
-                stop(epmd);
+                epmd.kill().ok();
+                epmd.wait().ok();
                 return Err(failed(&error));
             }
         };
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Ok(Some(status)) = running.broker.try_wait() {
-                return Err(failed(&status));
-            }
-            if start.elapsed() > PATIENCE {
-                return Err(failed(&"it does not listen"));
-            }
-            thread::sleep(Duration::from_millis(100));
+        if let Err(error) = wait_for(address, &mut running.broker) {
+            let output = fs::read_to_string(&log).unwrap_or_default();
+            return Err(failed(&format!("{error}\n{output}")));
         }
         // It is busy with its start for a while.
         thread::sleep(Duration::from_secs(2));
@@ -108,9 +109,19 @@ fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
     Ok(ports)
 }
 
-fn stop(mut child: Child) {
-    child.kill().ok();
-    child.wait().ok();
+/// Waits until somebody listens, while a process runs.
+fn wait_for(address: SocketAddr, process: &mut Child) -> Result<(), String> {
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if let Ok(Some(status)) = process.try_wait() {
+            return Err(status.to_string());
+        }
+        if start.elapsed() > PATIENCE {
+            return Err("it does not listen".to_owned());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 impl Drop for RabbitMq {

@@ -221,7 +221,8 @@ impl Model {
             return Attempt::Gone;
         }
         let bytes = session.bytes();
-        if bytes > 0 && bytes + start.len() + tail.len() > session.limit {
+        // The end of the line that the number is in is counted with the tail.
+        if bytes > 0 && bytes + start.len() + 1 + tail.len() > session.limit {
             return Attempt::Full;
         }
         let frame = format!("{start}{number}\n{ack}{redelivered}{tail}");
