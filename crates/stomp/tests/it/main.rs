@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod queues;
 mod slow;
+mod soak;
 mod sockets;
 mod support;
 mod tcp;
