@@ -76,6 +76,8 @@ pub(super) struct Held {
 pub(super) struct Peer {
     pub(super) wire: Wire,
     pub(super) shared: Shared,
+    /// What kind of client it is, for whoever reads of a failure.
+    pub(super) what: String,
     decoder: Decoder,
     piece: Bytes,
     version: Version,
@@ -95,11 +97,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(wire: Wire, shared: &Shared) -> Self {
+    pub(super) fn new(wire: Wire, shared: &Shared, what: String) -> Self {
         let number = shared.numbers.next();
         Self {
             wire,
             shared: shared.clone(),
+            what,
             decoder: Decoder::of_server(Limits::new().max_body_bytes(1 << 20)),
             piece: Bytes::new(),
             version: Version::V1_2,
@@ -130,7 +133,7 @@ impl Peer {
         self.send(&format!("CONNECT\n{headers}\n\0")).await?;
         let connected = self.next().await?;
         if connected.command != Command::Connected {
-            self.take(connected);
+            self.take(&connected);
             return Err(Ended);
         }
         let header = |name| connected.headers.get(name).expect("CONNECTED has it");
@@ -160,7 +163,7 @@ impl Peer {
         let read = async {
             loop {
                 let frame = self.next().await?;
-                self.take(frame);
+                self.take(&frame);
             }
         };
         timeout(time, read).await.unwrap_or(Ok(()))
@@ -170,10 +173,11 @@ impl Peer {
     pub(super) async fn read_to_end(&mut self) {
         let read = async {
             while let Ok(frame) = self.next().await {
-                self.take(frame);
+                self.take(&frame);
             }
         };
-        timeout(PATIENCE, read).await.expect("the server ends the connection");
+        let ended = timeout(PATIENCE, read).await;
+        assert!(ended.is_ok(), "{}, {}: the server does not end the connection", self.what, self.session);
     }
 
     /// Sends a frame with a receipt, and reads until that comes.
@@ -190,19 +194,21 @@ impl Peer {
                     assert_eq!(frame.headers.get("receipt-id"), Some(&*receipt), "{lines}");
                     return Ok(());
                 }
-                self.take(frame);
+                self.take(&frame);
             }
         };
-        timeout(PATIENCE, answered).await.unwrap_or_else(|_| panic!("no receipt for {lines}"))?;
+        timeout(PATIENCE, answered)
+            .await
+            .unwrap_or_else(|_| panic!("{}, {}: no receipt for {lines}", self.what, self.session))?;
         if let Some(doubtful) = doubtful {
             self.shared.ledger.fail(format!("{doubtful}, whose session lived behind it"));
         }
         Ok(())
     }
 
-    fn take(&mut self, frame: Frame) {
+    fn take(&mut self, frame: &Frame) {
         match frame.command {
-            Command::Message => self.message(&frame),
+            Command::Message => self.message(frame),
             Command::Error => {
                 let message = frame.headers.get("message").expect("ERROR has it");
                 self.error = Some(format!("{message}: {}", String::from_utf8_lossy(&frame.body)));

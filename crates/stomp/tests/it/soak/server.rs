@@ -123,7 +123,7 @@ impl Server {
             .build();
         let options = StompOptions::new()
             .client_send(ClientSend::HANDLERS.broker(true).users(true))
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(Duration::from_secs(2))
             .min_heart_beat(Duration::from_millis(100))
             .outbound_bytes(128 << 10)
             .send_timeout(Duration::from_secs(2));
