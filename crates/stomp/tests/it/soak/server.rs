@@ -14,15 +14,18 @@ use axum_stomp::{
     SessionId, Stomp, StompOptions, StompServer,
     broker::memory::{MemoryBroker, QueueMode},
 };
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 
 use super::{ledger::Watched, peer::Shared, wire::Addresses};
 
 /// A message of a flood.
 const PIECE: usize = 16 << 10;
 
-/// How many there are for a client that reads them: more than all buffers hold.
-const PIECES: usize = 1000;
+/// How long a client that reads all of it gets some: a turn of the executor takes long on a busy machine.
+const FLOOD: Duration = Duration::from_secs(5);
 
 /// The sessions that have begun and not ended, with their subscriptions, as the events tell.
 #[derive(Debug, Default, Clone)]
@@ -97,7 +100,8 @@ async fn slow() {
 
 /// Sends until the client is found not to read, or has gone. One that reads all is closed.
 async fn flood(messenger: Messenger, session: Session) {
-    for _ in 0..PIECES {
+    let start = Instant::now();
+    while start.elapsed() < FLOOD {
         let piece = "x".repeat(PIECE);
         _ = messenger.send_to_session(session.id(), "/queue/flood", piece).await;
         if session.is_closed() {
