@@ -103,7 +103,7 @@ export async function findBinaries() {
   }
 }
 
-async function findBinary(kind) {
+export async function findBinary(kind) {
   if (kind.given !== undefined) {
     await access(kind.given, constants.X_OK);
     kind.binary = kind.given;

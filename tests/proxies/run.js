@@ -185,7 +185,7 @@ async function launchAll(started) {
 }
 
 async function main(started) {
-  await findBinary();
+  await findBinary(TestServer);
   await trustUnderNode();
   const versions = Object.fromEntries(Object.entries(PROGRAMS).map(([name, { version }]) => [name, version()]));
   const browsers = await launchAll(started);
