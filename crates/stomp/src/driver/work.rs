@@ -246,12 +246,12 @@ where
         receipt: &Option<ByteString>,
         may_be_parallel: bool,
     ) -> Result<Done, Refusal> {
-        let matched = self.app.handlers.at_message(&path).ok_or_else(no_handler)?;
+        let mut matched = self.app.handlers.at_message(&path).ok_or_else(no_handler)?;
         let inbound = Inbound {
             command: frame.command,
             destination,
             route: matched.pattern(),
-            params: matched.params.clone(),
+            params: std::mem::take(&mut matched.params),
             headers: frame.headers,
             body: frame.body,
         };
@@ -283,12 +283,12 @@ where
         subscription: &Subscription,
         receipt: &Option<ByteString>,
     ) -> Result<Done, Refusal> {
-        let matched = self.app.handlers.at_subscribe(&path).ok_or_else(no_handler)?;
+        let mut matched = self.app.handlers.at_subscribe(&path).ok_or_else(no_handler)?;
         let inbound = Inbound {
             command: frame.command,
             destination: subscription.destination().into(),
             route: matched.pattern(),
-            params: matched.params.clone(),
+            params: std::mem::take(&mut matched.params),
             headers: frame.headers,
             body: frame.body,
         };

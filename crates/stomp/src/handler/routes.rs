@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc};
 
 use bytestring::ByteString;
-use futures_util::future::BoxFuture;
 use stomp_codec::Command;
 use tokio::time::Instant;
 
@@ -382,18 +381,12 @@ impl<S: Send + Sync + 'static, R> Matched<S, R> {
     }
 
     /// Calls the handler. A panic is an error, and nothing is logged.
-    pub(crate) fn call<'a>(
-        &'a self,
-        context: Context<'a>,
-        state: &'a S,
-    ) -> BoxFuture<'a, Result<R, HandlerError>> {
+    pub(crate) async fn call(&self, context: Context<'_>, state: &S) -> Result<R, HandlerError> {
         let Route { handler, counters, .. } = &*self.route;
-        Box::pin(async move {
-            let begun = Instant::now();
-            let result = handler.call(context, state).await;
-            counters.called(result.is_err(), begun.elapsed());
-            result
-        })
+        let begun = Instant::now();
+        let result = handler.call(context, state).await;
+        counters.called(result.is_err(), begun.elapsed());
+        result
     }
 
     /// Decides what becomes of an error of [`call`](Self::call), or of a reply that no broker has taken, and logs it.
