@@ -108,8 +108,11 @@ pub struct StompOptions {
     pub(crate) app_prefixes: Vec<ByteString>,
     pub(crate) user_prefix: ByteString,
     pub(crate) connect_timeout: Duration,
-    pub(crate) limits: Limits,
-    pub(crate) max_frame_bytes: (usize, usize),
+    pub(crate) max_connect_bytes: usize,
+    pub(crate) max_headers: usize,
+    pub(crate) max_line_bytes: usize,
+    pub(crate) max_head_bytes: usize,
+    pub(crate) max_body_bytes: usize,
     pub(crate) lenient_escapes: bool,
     pub(crate) heart_beat: HeartBeatPolicy,
     pub(crate) min_read_timeout: Option<Duration>,
@@ -139,8 +142,11 @@ impl StompOptions {
             app_prefixes: vec!["/app".into()],
             user_prefix: "/user".into(),
             connect_timeout: Duration::from_secs(10),
-            limits: Limits::new(),
-            max_frame_bytes: (64 << 10, 64 << 10),
+            max_connect_bytes: 16 << 10,
+            max_headers: 64,
+            max_line_bytes: 8 << 10,
+            max_head_bytes: 64 << 10,
+            max_body_bytes: 64 << 10,
             lenient_escapes: false,
             heart_beat: HeartBeatPolicy::Client { floor: Duration::from_secs(1) },
             min_read_timeout: None,
@@ -189,37 +195,35 @@ impl StompOptions {
     /// How much is read, in bytes, before a `CONNECT` has been read.
     #[must_use]
     pub fn max_connect_bytes(mut self, bytes: usize) -> Self {
-        self.limits = self.limits.max_connect_bytes(bytes);
+        self.max_connect_bytes = bytes;
         self
     }
 
     /// How many headers a frame may have.
     #[must_use]
     pub fn max_headers(mut self, headers: usize) -> Self {
-        self.limits = self.limits.max_headers(headers);
+        self.max_headers = headers;
         self
     }
 
     /// How long a header may be, in bytes as on the wire.
     #[must_use]
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.limits = self.limits.max_line_bytes(bytes);
+        self.max_line_bytes = bytes;
         self
     }
 
     /// How long a command and its headers may be together, in bytes as on the wire.
     #[must_use]
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {
-        self.limits = self.limits.max_head_bytes(bytes);
-        self.max_frame_bytes.0 = bytes;
+        self.max_head_bytes = bytes;
         self
     }
 
     /// How long a body may be, in bytes.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
-        self.limits = self.limits.max_body_bytes(bytes);
-        self.max_frame_bytes.1 = bytes;
+        self.max_body_bytes = bytes;
         self
     }
 
@@ -357,9 +361,19 @@ impl StompOptions {
         OutboxLimits { bytes: self.outbound_bytes, overflow: self.overflow, send_timeout: self.send_timeout }
     }
 
+    /// What the decoder of a session reads.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::new()
+            .max_connect_bytes(self.max_connect_bytes)
+            .max_headers(self.max_headers)
+            .max_line_bytes(self.max_line_bytes)
+            .max_head_bytes(self.max_head_bytes)
+            .max_body_bytes(self.max_body_bytes)
+    }
+
     /// How long the longest frame is.
     pub(crate) fn max_frame_bytes(&self) -> usize {
-        self.max_frame_bytes.0.saturating_add(self.max_frame_bytes.1).saturating_add(1)
+        self.max_head_bytes.saturating_add(self.max_body_bytes).saturating_add(1)
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn serve<S>(app: Arc<App<S>>, state: S, mut connection: Connect
 where
     S: Clone + Send + Sync + 'static,
 {
-    let mut decoder = Decoder::of_client(app.options.limits).lenient_escapes(app.options.lenient_escapes);
+    let mut decoder = Decoder::of_client(app.options.limits()).lenient_escapes(app.options.lenient_escapes);
     let mut piece = Bytes::new();
     // Its memory is free when it is done.
     let connecting = connect(&app, &state, &mut connection, &mut opening, &mut decoder, &mut piece);
