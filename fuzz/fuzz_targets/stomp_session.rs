@@ -89,7 +89,7 @@ async fn run(data: &[u8]) {
         .message("/reply", reply)
         .message("/fail", fail)
         .subscribe("/answer/{*rest}", async || "answer")
-        .on_event(move |event| tell(&mut events.lock().expect("no panic"), event))
+        .on_event(move |event, _| tell(&mut events.lock().expect("no panic"), event))
         .build();
 
     let (mut other, end) = tokio::io::duplex(4096);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     broker::Broker,
-    events::Listeners,
+    events::{Event, Listeners},
     handler::{Connector, Rule, Table},
     messenger::Messenger,
     options::StompOptions,
@@ -25,4 +25,11 @@ pub(crate) struct App<S> {
     pub(crate) registry: Registry,
     pub(crate) listeners: Listeners,
     pub(crate) counters: Counters,
+}
+
+impl<S> App<S> {
+    /// Tells the application what has happened to a session.
+    pub(crate) fn event(&self, event: &Event) {
+        self.listeners.tell(event, &self.messenger);
+    }
 }

@@ -1,6 +1,6 @@
 //! What happens to sessions, for the application.
 //!
-//! Imports: session, subscription.
+//! Imports: messenger, session, subscription.
 
 use std::{
     fmt,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    messenger::Messenger,
     session::{DisconnectReason, Session},
     subscription::Subscription,
 };
@@ -31,21 +32,34 @@ pub enum Event {
     Disconnected(Session, DisconnectReason),
 }
 
+impl Event {
+    /// The session that it has happened to.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        match self {
+            Self::Connected(session)
+            | Self::Subscribed(session, _)
+            | Self::Unsubscribed(session, _)
+            | Self::Disconnected(session, _) => session,
+        }
+    }
+}
+
 /// Functions of the application's that are told of events.
 #[derive(Clone, Default)]
 pub(crate) struct Listeners(Vec<Arc<Listener>>);
 
-type Listener = dyn Fn(&Event) + Send + Sync;
+type Listener = dyn Fn(&Event, &Messenger) + Send + Sync;
 
 impl Listeners {
-    pub(crate) fn add(&mut self, listener: impl Fn(&Event) + Send + Sync + 'static) {
+    pub(crate) fn add(&mut self, listener: impl Fn(&Event, &Messenger) + Send + Sync + 'static) {
         self.0.push(Arc::new(listener));
     }
 
-    pub(crate) fn tell(&self, event: &Event) {
+    pub(crate) fn tell(&self, event: &Event, messenger: &Messenger) {
         for listener in &self.0 {
             // A session is not to end, or to stay in the registry, for what a listener does.
-            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| listener(event, messenger))).is_err() {
                 tracing::error!(?event, "on_event has panicked");
             }
         }

@@ -225,9 +225,30 @@ where
         self
     }
 
-    /// Adds a function that is told of each [`Event`], in the order in which they happen to a session. It is called by the
-    /// session's task, so it must not block.
-    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+    /// Adds a function that is told of each [`Event`], in the order in which they happen to a session, and gets what it
+    /// can send with. It is called by the session's task, so it must not block.
+    ///
+    /// A message has been sent when the method of the [`Messenger`] returns: what that returns need not be awaited. The
+    /// client of [`Event::Subscribed`] is one of those that get it, before the receipt of its `SUBSCRIBE`. Listeners of
+    /// several sessions run at the same time: where the order of their messages matters, a lock is to be held around the
+    /// change that is told and the call that tells it. A panic is logged, and the session goes on.
+    ///
+    /// ```
+    /// use axum_stomp::{Event, Stomp};
+    ///
+    /// let server = Stomp::<()>::new().on_event(|event, messenger| {
+    ///     let what = match event {
+    ///         Event::Connected(_) => "joined",
+    ///         Event::Disconnected(..) => "left",
+    ///         _ => return,
+    ///     };
+    ///     if let Some(user) = event.session().user() {
+    ///         messenger.send("/topic/people", format!("{user} has {what}"));
+    ///     }
+    /// });
+    /// # let _ = server.build();
+    /// ```
+    pub fn on_event(mut self, listener: impl Fn(&Event, &Messenger) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
         self
     }

@@ -1,11 +1,13 @@
 //! What clients may send and subscribe to.
 
-use std::num::NonZero;
+use std::{
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+};
 
 use axum::{Json, Router, extract::State};
-use axum_stomp::{Event, Headers, Login, Messenger, Path, Rejection, SendTo, Stomp, StompOptions, User};
+use axum_stomp::{Event, Headers, Login, Path, Rejection, SendTo, Stomp, StompOptions, User};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use super::{
     common::{CSS, HTML, JAVASCRIPT, Libraries},
@@ -25,25 +27,26 @@ const PAGE: [(&str, &str, &str); 3] = [
     ("/chat.css", CSS, include_str!("chat.css")),
 ];
 
-/// The chat and its page. To be called within a runtime of Tokio.
+/// The chat and its page.
 pub(crate) fn app(libraries: Libraries) -> Router {
     let rooms = Rooms::default();
-    let (changed, changes) = mpsc::unbounded_channel();
     let presence = rooms.clone();
+    // One change after the other is told: the last that a page gets is what is so.
+    let turn = Mutex::new(());
     let server = Stomp::new()
         .options(StompOptions::new().frame_rate(PER_SECOND))
         .on_connect(connect)
-        .on_event(move |event| {
+        .on_event(move |event, messenger| {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(room) = come_or_go(&presence, event) {
-                // Nobody receives while the server stops.
-                changed.send(room).ok();
+                messenger.send(format!("/topic/rooms/{room}/people"), Json(presence.get(&room).people));
+                messenger.send("/topic/rooms", Json(presence.list()));
             }
         })
         .message("/rooms/{room}", say)
         .subscribe("/rooms", list)
         .subscribe("/rooms/{room}", enter)
         .build();
-    tokio::spawn(tell_changes(changes, rooms.clone(), server.messenger()));
     let sockjs = server.sockjs_with(libraries.sockjs(server.sockjs_options()));
     sockjs.into_router("/stomp").with_state(rooms).merge(libraries.page(&PAGE))
 }
@@ -98,18 +101,4 @@ fn come_or_go(rooms: &Rooms, event: &Event) -> Option<RoomName> {
     let room = RoomName::try_from(room.to_owned()).ok()?;
     let name = session.user()?;
     if is_there { rooms.enter(&room, name) } else { rooms.leave(&room, name) }.then_some(room)
-}
-
-/// Tells who is where, one change after the other.
-async fn tell_changes(mut changes: mpsc::UnboundedReceiver<RoomName>, rooms: Rooms, messenger: Messenger) {
-    while let Some(room) = changes.recv().await {
-        let people = Json(rooms.get(&room).people);
-        let told = [
-            messenger.send(format!("/topic/rooms/{room}/people"), people).await,
-            messenger.send("/topic/rooms", Json(rooms.list())).await,
-        ];
-        for error in told.into_iter().filter_map(Result::err) {
-            eprintln!("a change is not told: {error}");
-        }
-    }
 }

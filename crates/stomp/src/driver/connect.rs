@@ -89,7 +89,7 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
     let slot = Slot::new(app.broker.connect(client).await.map_err(Refusal::from)?);
     app.counters.connected();
     app.registry.add(&session);
-    app.listeners.tell(&Event::Connected(session.clone()));
+    app.event(&Event::Connected(session.clone()));
     outbox.control(text(connected(&session, &heart_beats)));
     Ok(Connected { session, slot, heart_beats, expires_at })
 }

@@ -237,7 +237,7 @@ impl<S> Guard<S> {
         self.session.end(DisconnectReason::Cancelled, None);
         let subscriptions = std::mem::take(&mut *self.session.lock_subscriptions());
         for subscription in subscriptions.into_values() {
-            self.app.listeners.tell(&Event::Unsubscribed(self.session.clone(), subscription));
+            self.app.event(&Event::Unsubscribed(self.session.clone(), subscription));
         }
         let reason = self.session.end_reason().cloned().unwrap_or(DisconnectReason::Cancelled);
         let outbox = self.session.outbox();
@@ -245,7 +245,7 @@ impl<S> Guard<S> {
         // Between the two it is counted, if at all, as one of those that have ended.
         self.app.registry.remove(&self.session);
         tracing::debug!(session = %self.session.id(), %reason, "disconnected");
-        self.app.listeners.tell(&Event::Disconnected(self.session.clone(), reason));
+        self.app.event(&Event::Disconnected(self.session.clone(), reason));
     }
 }
 

@@ -169,14 +169,14 @@ where
                 let begun = self.ask(|broker| broker.subscribe(source, subscription.clone())).await?;
                 if begun.is_some() {
                     self.session.lock_subscriptions().insert(subscription.serial(), subscription.clone());
-                    self.app.listeners.tell(&Event::Subscribed(self.session.clone(), subscription));
+                    self.app.event(&Event::Subscribed(self.session.clone(), subscription));
                 }
             }
             Action::Unsubscribe(serial) => {
                 self.ask(|broker| broker.unsubscribe(serial)).await?;
                 let ended = self.session.lock_subscriptions().remove(&serial);
                 if let Some(subscription) = ended {
-                    self.app.listeners.tell(&Event::Unsubscribed(self.session.clone(), subscription));
+                    self.app.event(&Event::Unsubscribed(self.session.clone(), subscription));
                 }
             }
             Action::Handle { path, destination, frame } => {

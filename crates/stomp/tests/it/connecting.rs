@@ -222,7 +222,7 @@ async fn a_connect_may_come_an_octet_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_sent_to_the_user_as_soon_as_he_is_known_arrives() {
     let (sender, mut sessions) = tokio::sync::mpsc::unbounded_channel::<Session>();
-    let stomp = Stomp::new().on_connect(async || User("anna".into())).on_event(move |event| {
+    let stomp = Stomp::new().on_connect(async || User("anna".into())).on_event(move |event, _| {
         if let Event::Subscribed(session, _) = event {
             sender.send(session.clone()).unwrap();
         }
@@ -272,4 +272,32 @@ async fn a_client_that_leaves_while_it_is_judged_has_a_session_that_ends() {
     client.abort();
     assert_eq!(scene.events.after_ends(1).await, ["connected", "disconnected: connection-lost"]);
     assert!(scene.registry().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_send() {
+    let stomp = Stomp::new().on_connect(async || User("anna".into())).on_event(|event, messenger| {
+        let what = match event {
+            Event::Connected(_) => "joined",
+            Event::Subscribed(..) => "subscribed",
+            Event::Unsubscribed(..) => "unsubscribed",
+            Event::Disconnected(..) => "left",
+            other => panic!("{other:?}"),
+        };
+        let user = event.session().user().expect("all have one");
+        messenger.send("/topic/news", format!("{user} {what}"));
+    });
+    let scene = Scene::new(stomp);
+    let mut one = scene.connect(Way::SOCKET).await;
+    one.send("SUBSCRIBE\nid:a\ndestination:/topic/news\nreceipt:r\n\n^").await;
+    // It is a subscriber by then, and has no receipt yet.
+    assert_eq!(one.body().await, "anna subscribed");
+    one.receipt("r").await;
+    let mut other = scene.connect(Way::POLLING).await;
+    assert_eq!(one.body().await, "anna joined");
+    other.subscribe("b", "/topic/other").await;
+    other.send("DISCONNECT\n\n^").await;
+    for what in ["subscribed", "unsubscribed", "left"] {
+        assert_eq!(one.body().await, format!("anna {what}"));
+    }
 }

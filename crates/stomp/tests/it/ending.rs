@@ -137,7 +137,7 @@ async fn by_a_shutdown_of_the_endpoint() {
         let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let told = events.clone();
         let server = Stomp::<()>::new()
-            .on_event(move |event| {
+            .on_event(move |event, _| {
                 if let Event::Disconnected(_, reason) = event {
                     told.lock().unwrap().push(reason.to_string());
                 }
@@ -243,7 +243,7 @@ async fn a_lost_connection_is_the_reason_whoever_sees_it_first() {
 
 #[tokio::test(start_paused = true)]
 async fn listeners_that_panic_end_nothing() {
-    let stomp = stomp().on_event(|_| panic!("a bug"));
+    let stomp = stomp().on_event(|_, _| panic!("a bug"));
     let scene = Scene::new(stomp);
     let mut client = with_subscriptions(&scene, Way::SOCKET).await;
     client.send("DISCONNECT\n\n^").await;
@@ -253,7 +253,7 @@ async fn listeners_that_panic_end_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_may_be_closed_before_the_client_is_connected() {
-    let stomp = Stomp::new().on_event(|event| {
+    let stomp = Stomp::new().on_event(|event, _| {
         if let Event::Connected(session) = event {
             Session::close(session, "full");
         }

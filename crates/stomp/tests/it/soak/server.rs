@@ -137,7 +137,7 @@ impl Server {
             .broker(watched)
             .options(options)
             .on_connect(connect)
-            .on_event(move |event| told.tell(event))
+            .on_event(move |event, _| told.tell(event))
             .message("/echo", echo)
             .message("/slow", slow)
             .message_parallel("/parallel", slow)

@@ -74,7 +74,7 @@ impl Scene {
     pub(crate) fn new(stomp: Stomp) -> Self {
         let events = Events::default();
         let told = events.clone();
-        let server = stomp.on_event(move |event| told.tell(event)).build();
+        let server = stomp.on_event(move |event, _| told.tell(event)).build();
         let sockjs = server.sockjs_with(server.sockjs_options().origins(Origins::any()));
         let raw = any_service(sockjs.raw_websocket());
         let app = Router::new().route("/ws", raw).merge(sockjs.into_router("/stomp"));
