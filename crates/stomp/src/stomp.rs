@@ -180,8 +180,8 @@ where
     /// use axum_stomp::{Credentials, Login, Rejection, Stomp};
     ///
     /// async fn connect(credentials: Credentials) -> Result<Login, Rejection> {
-    ///     match (&*credentials.login, &*credentials.passcode) {
-    ///         ("alice", "secret") => Ok(Login::new("alice")),
+    ///     match (&*credentials.login, credentials.passcode.as_deref()) {
+    ///         ("alice", Some("secret")) => Ok(Login::new("alice")),
     ///         _ => Err(Rejection::new("wrong passcode")),
     ///     }
     /// }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State};
-use axum_stomp::{Event, Headers, Login, Path, Rejection, SendTo, Stomp, StompOptions, User};
+use axum_stomp::{Credentials, Event, Login, Path, Rejection, SendTo, Stomp, StompOptions, User};
 use serde::Deserialize;
 
 use super::{
@@ -57,10 +57,10 @@ fn within(text: &str, longest: usize) -> Option<&str> {
     (1..=longest).contains(&text.chars().count()).then_some(text)
 }
 
-async fn connect(headers: Headers) -> Result<Login, Rejection> {
-    let name = headers.get("login").and_then(|name| within(name, LONGEST_NAME));
+async fn connect(Credentials { login, .. }: Credentials) -> Result<Login, Rejection> {
+    let name = within(&login, LONGEST_NAME);
     let name = name.filter(|name| !name.contains(char::is_control));
-    Ok(Login::new(name.ok_or_else(|| Rejection::new("no name, or none that fits"))?))
+    Ok(Login::new(name.ok_or_else(|| Rejection::new("a name that does not fit"))?))
 }
 
 #[derive(Deserialize)]

@@ -24,16 +24,18 @@ use super::{
 
 /// `login` and `passcode` of the `CONNECT` frame.
 ///
-/// Rejected, which refuses the client, if one of them is missing; `Option<Credentials>` is `None` if both are. Anywhere
-/// but in `on_connect` they are rejected as no fault of the client's: nothing keeps them.
+/// Rejected, which refuses the client, if there is no `login`; `Option<Credentials>` is `None` if there is no `passcode`
+/// either. Anywhere but in `on_connect` they are rejected as no fault of the client's: nothing keeps them.
 ///
 /// `Debug` does not show the passcode.
 #[derive(Clone)]
 pub struct Credentials {
     /// The user's name.
     pub login: String,
-    /// The password, token or the like.
-    pub passcode: String,
+    /// The password, token or the like; `None` if the client has sent none, which is not an empty one.
+    ///
+    /// A client without one says who it is, and proves nothing.
+    pub passcode: Option<String>,
 }
 
 impl fmt::Debug for Credentials {
@@ -47,7 +49,7 @@ impl<S: Send + Sync> FromMessage<S> for Credentials {
 
     async fn from_message(context: &mut Context<'_>, state: &S) -> Result<Self, Rejection> {
         let credentials = Self::from_message_if_any(context, state).await?;
-        credentials.ok_or_else(|| Rejection::new("login and passcode are missing"))
+        credentials.ok_or_else(|| Rejection::new("login is missing"))
     }
 }
 
@@ -60,12 +62,10 @@ impl<S: Send + Sync> OptionalFromMessage<S> for Credentials {
         }
         let headers = context.headers();
         match (headers.get("login"), headers.get("passcode")) {
-            (Some(login), Some(passcode)) => {
-                Ok(Some(Self { login: login.to_owned(), passcode: passcode.to_owned() }))
+            (Some(login), passcode) => {
+                Ok(Some(Self { login: login.to_owned(), passcode: passcode.map(str::to_owned) }))
             }
             (None, None) => Ok(None),
-            // A passcode that is missing is not an empty one.
-            (Some(_), None) => Err(Rejection::new("passcode is missing")),
             (None, Some(_)) => Err(Rejection::new("login is missing")),
         }
     }
@@ -81,7 +81,7 @@ impl<S: Send + Sync> OptionalFromMessage<S> for Credentials {
 /// struct IsAdmin(bool);
 ///
 /// async fn connect(Credentials { login, passcode }: Credentials) -> Result<Login, Rejection> {
-///     if passcode != "secret" {
+///     if passcode.as_deref() != Some("secret") {
 ///         return Err(Rejection::new("wrong passcode"));
 ///     }
 ///     let is_admin = IsAdmin(login == "root");
@@ -285,7 +285,7 @@ mod tests {
             State(right): State<&'static str>,
         ) -> Result<Login, Rejection> {
             assert!(headers.contains("login") && request.contains_key("user-agent"));
-            if passcode == right { Ok(Login::new(login)) } else { Err(Rejection::new("wrong passcode")) }
+            if passcode.as_deref() == Some(right) { Ok(Login::new(login)) } else { Err(Rejection::new("wrong passcode")) }
         }
 
         let connector = Connector::new(connect);
@@ -296,12 +296,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_are_whole_or_none() {
+    async fn a_passcode_may_be_missing_and_a_login_may_not() {
         let required = async |credentials: Credentials| User(credentials.login.into());
         let optional = async |credentials: Option<Credentials>| credentials.map(|one| User(one.login.into()));
-        assert_eq!(login(&[], required).await, Err("login and passcode are missing".to_owned()));
+        assert_eq!(login(&[], required).await, Err("login is missing".to_owned()));
         assert_eq!(login(&[], optional).await, Ok(None));
-        assert_eq!(login(&BOTH[..1], optional).await, Err("passcode is missing".to_owned()));
+        assert_eq!(login(&BOTH[..1], optional).await, Ok(Some("anna".to_owned())));
+        let passcode = async |one: Credentials| User(format!("{:?}", one.passcode).into());
+        assert_eq!(login(&BOTH[..1], passcode).await, Ok(Some("None".to_owned())));
+        let empty = [BOTH[0], ("passcode", "")];
+        assert_eq!(login(&empty, passcode).await, Ok(Some("Some(\"\")".to_owned())));
         assert_eq!(login(&BOTH[1..], optional).await, Err("login is missing".to_owned()));
         let error = World::send("").call(async |_: Option<Credentials>| ()).await.unwrap_err();
         assert!(error.is_fault());
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_passcode_is_not_shown() {
-        let credentials = Credentials { login: "anna".to_owned(), passcode: "secret".to_owned() };
+        let credentials = Credentials { login: "anna".to_owned(), passcode: Some("secret".to_owned()) };
         assert_eq!(format!("{credentials:?}"), "Credentials { login: \"anna\", .. }");
         assert!(!format!("{:?}", World::connect(BOTH).context()).contains("secret"));
     }

@@ -34,7 +34,7 @@ pub enum ViaRequest {}
 /// | [`User`](crate::User), `Option<User>` | the user of the session | messages, subscriptions, rules |
 /// | [`Session`](crate::Session) | the session | messages, subscriptions, rules |
 /// | [`Messenger`](crate::Messenger) | sends to anybody | everywhere |
-/// | [`Credentials`](crate::Credentials) | `login` and `passcode` | `on_connect` |
+/// | [`Credentials`](crate::Credentials) | `login`, and `passcode` if there is one | `on_connect` |
 /// | [`Access`](crate::Access) | what a client asks for | rules |
 /// | [`State`](axum::extract::State), [`HeaderMap`](http::HeaderMap) and all others that are [`FromRequestParts`] | the request that opened the connection, and the state | everywhere |
 ///

@@ -129,7 +129,7 @@ async fn a_client_that_sends_no_connect_is_closed_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_is_refused_without_a_reason() {
-    let stomp = Stomp::new().on_connect(async |credentials: Credentials| match &*credentials.passcode {
+    let stomp = Stomp::new().on_connect(async |credentials: Credentials| match credentials.passcode.as_deref().unwrap_or_default() {
         "right" => Ok(Login::new(credentials.login)),
         "panic" => panic!("a bug"),
         _ => Err(Rejection::new("the passcode of anna is another one")),

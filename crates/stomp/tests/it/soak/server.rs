@@ -83,7 +83,7 @@ pub(super) struct Server {
 }
 
 async fn connect(credentials: Credentials) -> Result<Login, Rejection> {
-    if &*credentials.passcode == "good" {
+    if credentials.passcode.as_deref() == Some("good") {
         Ok(Login::new(credentials.login))
     } else {
         Err(Rejection::new("wrong passcode"))
