@@ -34,7 +34,7 @@
 //! | mounting it | [`StompServer::sockjs`] for SockJS and WebSocket, [`StompServer::tcp`] for TCP |
 //! | handlers and their paths | [`Routes`]; [`FromMessage`] for arguments, [`IntoReplies`] and [`IntoAnswer`] for what is returned |
 //! | errors of handlers | [`HandlerError`], [`OnError`], [`Rejection`] |
-//! | who a client is | [`Stomp::on_connect`], [`Login`], [`Credentials`] |
+//! | who a client is | [`Stomp::on_connect`], [`Login`], [`Credentials`], [`Identity`] |
 //! | what a client may do | [`ClientSend`], [`Stomp::authorize`], [`Decision`] |
 //! | sending from anywhere | [`Messenger`], [`Payload`] |
 //! | who is there | [`Registry`], [`Session`], [`Event`] |
@@ -94,7 +94,7 @@ pub use stomp_codec::{ByteString, Command, Frame, Headers, Version};
 pub use self::events::Event;
 pub use self::handler::{
     Access, Body, Context, Credentials, Decision, Destination, ErrorKind, Failed, FromMessage, Function,
-    Handler, HandlerError, IntoAnswer, IntoDecision, IntoLogin, IntoReplies, Login, OnError,
+    Handler, HandlerError, Identity, IntoAnswer, IntoDecision, IntoLogin, IntoReplies, Login, OnError,
     OptionalFromMessage, Path, Rejection, Replies, Routes, SendTo, SendToUser, User, ViaFrame, ViaRequest,
 };
 pub use self::options::{ClientSend, Denial, StompOptions};

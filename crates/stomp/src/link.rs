@@ -42,6 +42,17 @@ impl Link {
         }
     }
 
+    /// Who the endpoint below says that the client is, if that is an `I`.
+    pub(crate) fn identity<I: 'static>(&self) -> Option<&I> {
+        match self {
+            Self::SockJs(sender) => sender.identity(),
+            #[cfg(feature = "tcp")]
+            Self::Stream(_) => None,
+            #[cfg(test)]
+            Self::Test(_) => None,
+        }
+    }
+
     /// Waits until the connection has ended. What the client has sent before may still have to be received.
     pub(crate) async fn closed(&self) {
         match self {

@@ -162,6 +162,10 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing below panics between two changes that belong together.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

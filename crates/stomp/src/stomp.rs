@@ -173,8 +173,10 @@ where
     /// The user is known before the client gets its `CONNECTED`. A client that is refused gets an `ERROR` with the
     /// message "access refused", and is closed. Why it was refused is logged and not told.
     ///
-    /// Without this everybody is let in. The user is then the [identity](axum_sockjs::SockJs::identity) of the SockJS
-    /// session, if that is a [`User`](crate::User) or a `String`.
+    /// Whom the SockJS or WebSocket endpoint already knows, by its [identity](axum_sockjs::SockJs::identity), is an
+    /// argument: `Option<`[`User`](crate::User)`>`, or an [`Identity`](crate::Identity) for one that is no name.
+    ///
+    /// Without this function everybody is let in, as the user that the endpoint knows, if there is one.
     ///
     /// ```
     /// use axum_stomp::{Credentials, Login, Rejection, Stomp};

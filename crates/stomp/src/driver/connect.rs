@@ -17,7 +17,8 @@ use super::{
 use crate::{
     app::App,
     events::Event,
-    handler::{Context, Inbound, Login},
+    handler::{Context, Inbound, Login, User},
+    link::Link,
     outbox::{Outbox, SessionId, Subscriber},
     session::{Refusal, Session, text},
 };
@@ -70,13 +71,18 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
         None => Offer::default(),
     };
     let heart_beats = HeartBeats::agree(offer, app.options.heart_beat, app.options.min_read_timeout);
-    let login = login(app, state, connection.user(), opening, &frame).await?;
+    let link = connection.link();
+    let deciding = timeout(app.options.connect_timeout, login(app, state, &link, opening, &frame));
+    let login = deciding.await.map_err(|_| {
+        tracing::warn!("on_connect has not finished within connect_timeout");
+        Refusal::new("no login in time").details("on_connect has not finished within connect_timeout.")
+    })??;
     decoder.set_version(version);
     // A time that no clock reaches is none.
     let expires_at = login.lifetime().and_then(|lifetime| Instant::now().checked_add(lifetime));
 
     let id = SessionId::random();
-    let (limits, link) = (app.options.outbox(), connection.link());
+    let limits = app.options.outbox();
     if heart_beats.send.is_some() {
         link.stop_heartbeats();
     }
@@ -111,12 +117,12 @@ async fn first_frame(
 async fn login<S: Send + Sync + 'static>(
     app: &App<S>,
     state: &S,
-    user: Option<ByteString>,
+    link: &Link,
     opening: &mut Parts,
     frame: &Frame,
 ) -> Result<Login, Refusal> {
     let Some(connector) = &app.connector else {
-        return Ok(user.map_or_else(Login::anonymous, Login::new));
+        return Ok(User::of_endpoint(link).map_or_else(Login::anonymous, |User(name)| Login::new(name)));
     };
     let inbound = Inbound {
         command: frame.command,
@@ -126,7 +132,7 @@ async fn login<S: Send + Sync + 'static>(
         headers: frame.headers.clone(),
         body: Bytes::new(),
     };
-    let context = Context { frame: &inbound, session: None, messenger: &app.messenger, opening };
+    let context = Context { frame: &inbound, session: None, messenger: &app.messenger, link, opening };
     // Why is in the log, and not for the client.
     connector.connect(context, state).await.map_err(|_| Refusal::new("access refused"))
 }

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use axum_sockjs::Transport;
 use bytes::Bytes;
-use bytestring::ByteString;
 
 use super::pieces::Surrogates;
 #[cfg(feature = "tcp")]
 use crate::stream::{Received, Stream};
-use crate::{handler::User, link::Link, message::Carriage, session::DisconnectReason};
+use crate::{link::Link, message::Carriage, session::DisconnectReason};
 
 /// The receiving half of a connection.
 #[derive(Debug)]
@@ -81,18 +80,6 @@ impl Connection {
             Self::SockJs { .. } => {}
             #[cfg(feature = "tcp")]
             Self::Stream(stream) => stream.finish().await,
-        }
-    }
-
-    /// The user, if the endpoint below has found out who the client is.
-    pub(super) fn user(&self) -> Option<ByteString> {
-        match self {
-            Self::SockJs { session, .. } => {
-                let user = session.identity().map(|User(name)| name.clone());
-                user.or_else(|| session.identity::<String>().map(|name| name.as_str().into()))
-            }
-            #[cfg(feature = "tcp")]
-            Self::Stream(_) => None,
         }
     }
 }

@@ -225,6 +225,7 @@ where
         };
         let decision = rule.decide(context, &self.state).await;
         let closes = match decision {
+            link: self.session.outbox().link(),
             Decision::Allow => return Ok(true),
             Decision::Deny => self.app.options.denial == Denial::Close,
             Decision::Refuse => false,
@@ -306,6 +307,7 @@ where
                 }
                 Ok(Done::Now)
             }
+            link: self.session.outbox().link(),
             Err(error) => {
                 let failed = Failed { frame: &inbound, session: self.session };
                 let decision = matched.on_error(&error, &failed);
@@ -334,7 +336,8 @@ where
         receipt: &Option<ByteString>,
     ) -> Result<Done, Refusal> {
         let Self { app, session, inbound, matched } = self;
-        let context = Context { frame: inbound, session: Some(session), messenger: &app.messenger, opening };
+        let (messenger, link) = (&app.messenger, session.outbox().link());
+        let context = Context { frame: inbound, session: Some(session), messenger, link, opening };
         let result = match matched.call(context, state).await {
             Ok(replies) => app.reply(session, replies).await.map_err(HandlerError::handler),
             Err(error) => Err(error),

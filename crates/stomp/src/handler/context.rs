@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use http::request::Parts;
 use stomp_codec::{Command, Headers};
 
-use crate::{messenger::Messenger, session::Session};
+use crate::{link::Link, messenger::Messenger, session::Session};
 
 /// What a function of the application's is called for: a frame, and where it came from.
 ///
@@ -17,6 +17,7 @@ pub struct Context<'a> {
     /// `None` in `on_connect`, which runs before the session begins.
     pub(crate) session: Option<&'a Session>,
     pub(crate) messenger: &'a Messenger,
+    pub(crate) link: &'a Link,
     /// The request that opened the connection. Extractors may change it, as axum's do.
     pub(crate) opening: &'a mut Parts,
 }
@@ -56,6 +57,13 @@ impl Context<'_> {
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session
+    }
+
+    /// Who the SockJS or WebSocket endpoint says that the client is, in `on_connect` too: see
+    /// [`Identity`](crate::Identity).
+    #[must_use]
+    pub fn identity<I: 'static>(&self) -> Option<&I> {
+        self.link.identity()
     }
 
     /// Sends messages.

@@ -31,7 +31,8 @@ pub enum ViaRequest {}
 /// | [`Destination`](crate::Destination) | the destination as the client has sent it | messages, subscriptions, rules |
 /// | [`Headers`](stomp_codec::Headers) | the headers of the frame | everywhere |
 /// | [`Frame`](stomp_codec::Frame) | the whole frame | everywhere |
-/// | [`User`](crate::User), `Option<User>` | the user of the session | messages, subscriptions, rules |
+/// | [`User`](crate::User), `Option<User>` | the user of the session; in `on_connect` the one that the endpoint knows | everywhere |
+/// | [`Identity<I>`](crate::Identity), `Option<Identity<I>>` | who the client is for the endpoint | everywhere |
 /// | [`Session`](crate::Session) | the session | messages, subscriptions, rules |
 /// | [`Messenger`](crate::Messenger) | sends to anybody | everywhere |
 /// | [`Credentials`](crate::Credentials) | `login`, and `passcode` if there is one | `on_connect` |
@@ -81,7 +82,8 @@ pub trait FromMessage<S, M = ViaFrame>: Sized {
 /// | argument | `None` if |
 /// |---|---|
 /// | `Option<Json<T>>`, `Option<Body<T>>` | the body is empty and there is no `content-type` |
-/// | `Option<User>` | the session has no user |
+/// | `Option<User>` | the session has no user; in `on_connect`, the endpoint knows none |
+/// | `Option<Identity<I>>` | the endpoint has no identity of that type |
 /// | `Option<Session>` | the session has not begun: in `on_connect` |
 /// | `Option<Credentials>` | the frame has neither `login` nor `passcode` |
 ///

@@ -10,7 +10,7 @@ use super::{
     extract::{FromMessage, OptionalFromMessage},
     rejection::Rejection,
 };
-use crate::{messenger::Messenger, session::Session};
+use crate::{link::Link, messenger::Messenger, session::Session};
 
 /// The destination of the frame as the client has sent it, with the prefix, such as `/app/chat/1`.
 ///
@@ -20,8 +20,36 @@ pub struct Destination(pub ByteString);
 
 /// The user of the session.
 ///
-/// Rejected with "the session has no user" if it has none; `Option<User>` is `None` then. In `on_connect` there is no
-/// user yet.
+/// Rejected with "the session has no user" if it has none; `Option<User>` is `None` then.
+///
+/// In `on_connect` there is no user yet. There it is the user that the SockJS or WebSocket endpoint knows, by its
+/// [`identity`](axum_sockjs::SockJs::identity): if that is a `User` or a `String`, or an `Option` of one, and not empty.
+/// So a page that has logged in by a cookie needs no second login in `CONNECT`:
+///
+/// ```
+/// use axum::http::HeaderMap;
+/// use axum_stomp::{Credentials, Rejection, Stomp, User};
+///
+/// /// As the application knows its users by their cookies.
+/// async fn who(request: HeaderMap) -> Option<User> {
+/// #   let _ = &request;
+///     None
+/// }
+///
+/// async fn connect(page: Option<User>, credentials: Option<Credentials>) -> Result<User, Rejection> {
+///     match (page, credentials) {
+///         (Some(user), _) => Ok(user),
+///         (None, Some(Credentials { login, passcode })) if passcode.as_deref() == Some("secret") => Ok(User(login.into())),
+///         _ => Err(Rejection::new("neither a cookie nor a passcode")),
+///     }
+/// }
+///
+/// let server = Stomp::new().on_connect(connect).build();
+/// let sockjs = server.sockjs().identity(who);
+/// # let _: axum_sockjs::SockJs = sockjs;
+/// ```
+///
+/// An identity of another type is an [`Identity`].
 ///
 /// `on_connect` may return one: see [`IntoLogin`](crate::IntoLogin).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,6 +60,14 @@ impl User {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0
+    }
+
+    /// The user that the endpoint below has found out, if it has.
+    pub(crate) fn of_endpoint(link: &Link) -> Option<Self> {
+        let user = link.identity::<Self>().or_else(|| link.identity::<Option<Self>>()?.as_ref());
+        let name = || link.identity::<String>().or_else(|| link.identity::<Option<String>>()?.as_ref());
+        let user = user.cloned().or_else(|| Some(Self(name()?.as_str().into())));
+        user.filter(|user| !user.0.is_empty())
     }
 }
 
@@ -69,7 +105,47 @@ impl<S: Send + Sync> OptionalFromMessage<S> for User {
 }
 
 fn user_of(context: &Context<'_>) -> Option<User> {
-    context.session.and_then(Session::user).cloned().map(User)
+    match context.session {
+        Some(session) => session.user().cloned().map(User),
+        None => User::of_endpoint(context.link),
+    }
+}
+
+/// Who the SockJS or WebSocket endpoint says that the client is: what the function of
+/// [`SockJs::identity`](axum_sockjs::SockJs::identity) has returned.
+///
+/// Rejected as no fault of the client's if that is another type than `I`, or if the endpoint has no such function, as
+/// over TCP; `Option<Identity<I>>` is `None` then. It may be an argument everywhere, above all in `on_connect`. For names
+/// of users [`User`] is shorter.
+///
+/// ```
+/// use axum_stomp::{Identity, Login, Rejection};
+///
+/// /// The function of `SockJs::identity` returns an `Option<u64>`: the number of an account.
+/// async fn connect(Identity(account): Identity<Option<u64>>) -> Result<Login, Rejection> {
+///     let account = account.ok_or_else(|| Rejection::new("no login"))?;
+///     Ok(Login::new(format!("account-{account}")))
+/// }
+/// # let _ = axum_stomp::Stomp::<()>::new().on_connect(connect);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity<I>(pub I);
+
+impl<I: Clone + Send + 'static, S: Send + Sync> FromMessage<S> for Identity<I> {
+    type Rejection = Rejection;
+
+    async fn from_message(context: &mut Context<'_>, _: &S) -> Result<Self, Rejection> {
+        let identity = context.identity().cloned().map(Self);
+        identity.ok_or_else(|| Rejection::fault("the endpoint has no identity of this type"))
+    }
+}
+
+impl<I: Clone + Send + 'static, S: Send + Sync> OptionalFromMessage<S> for Identity<I> {
+    type Rejection = Infallible;
+
+    async fn from_message_if_any(context: &mut Context<'_>, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(context.identity().cloned().map(Self))
+    }
 }
 
 /// Rejected in `on_connect`, as no fault of the client's.
@@ -145,6 +221,15 @@ mod tests {
         let error = world.call(function).await.unwrap_err();
         assert_eq!((error.client_text(), error.is_fault()), ("the session has no user".to_owned(), false));
         assert!(world.call(async |user: Option<User>| user.is_none()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn without_an_identity_there_is_no_user_before_the_session() {
+        let mut world = World::connect(&[]);
+        let optional = async |user: Option<User>, identity: Option<Identity<String>>| (user, identity);
+        assert_eq!(world.call(optional).await.unwrap(), (None, None));
+        assert!(!world.call(async |_: User| ()).await.unwrap_err().is_fault());
+        assert!(world.call(async |_: Identity<String>| ()).await.unwrap_err().is_fault());
     }
 
     #[tokio::test]

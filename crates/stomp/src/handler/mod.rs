@@ -37,7 +37,7 @@ pub use self::{
     context::Context,
     error::{ErrorKind, HandlerError},
     extract::{FromMessage, OptionalFromMessage, ViaFrame, ViaRequest},
-    extractors::{Destination, User},
+    extractors::{Destination, Identity, User},
     function::{Function, Handler},
     on_error::{Failed, OnError},
     path::Path,

@@ -28,6 +28,7 @@ pub(super) struct World {
     pub(super) messenger: Messenger,
     pub(super) broker: Arc<FakeBroker>,
     pub(super) opening: Parts,
+    link: Link,
 }
 
 impl World {
@@ -51,6 +52,7 @@ impl World {
             messenger: Messenger::new(broker.clone(), "/user".into()),
             broker,
             opening: request.unwrap().into_parts().0,
+            link: Link::Test(TestLink::new(0)),
         }
     }
 
@@ -80,6 +82,7 @@ impl World {
             frame: &self.frame,
             session: self.session.as_ref(),
             messenger: &self.messenger,
+            link: &self.link,
             opening: &mut self.opening,
         }
     }

@@ -55,6 +55,13 @@ impl Session {
         self.0.outbox.user()
     }
 
+    /// Who the SockJS or WebSocket endpoint says that the client is: see [`SockJs::identity`](axum_sockjs::SockJs::identity),
+    /// which returns an `I`. `None` if it returns another type, if the endpoint has no such function, and over TCP.
+    #[must_use]
+    pub fn identity<I: 'static>(&self) -> Option<&I> {
+        self.0.outbox.link().identity()
+    }
+
     /// The version of STOMP that it speaks.
     #[must_use]
     pub fn version(&self) -> Version {

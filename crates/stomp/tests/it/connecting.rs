@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
+use axum_sockjs::SockJs;
 use axum_stomp::{
-    Command, Credentials, Event, Headers, Login, Messenger, Rejection, SendToUser, Session, Stomp,
-    StompOptions, User,
+    Command, Credentials, Event, Frame, Headers, Identity, Login, Messenger, Rejection, SendToUser, Session,
+    Stomp, StompOptions, User,
 };
 use http::HeaderMap;
-use sockjs_client::Transport;
+use sockjs_client::{Transport, test::TestClient};
 use tokio::time::Instant;
 
 use crate::support::{Scene, Way, settle};
@@ -161,8 +162,8 @@ async fn on_connect_sees_the_headers_the_opening_request_and_the_state() {
     let sockjs = server.sockjs_with(server.sockjs_options().origins(axum_sockjs::Origins::any()));
     let app = sockjs.into_router("/stomp").with_state("state");
     for transport in Transport::ALL {
-        let client = sockjs_client::test::TestClient::new(app.clone(), "/stomp").cookie("id", "anna");
-        let mut client = crate::support::Client::of_sockjs(client.open(*transport).await.unwrap());
+        let client = TestClient::new(app.clone(), "/stomp").cookie("id", "anna");
+        let mut client = Client::of_sockjs(client.open(*transport).await.unwrap());
         let connected = client.connect("accept-version:1.2\ntoken:t\n").await;
         let name = connected.headers.get("user-name").unwrap().to_owned();
         assert!(name.starts_with("t ") && name.contains("id=anna") && name.ends_with(" state"), "{name}");
@@ -300,4 +301,78 @@ async fn listeners_send() {
     for what in ["subscribed", "unsubscribed", "left"] {
         assert_eq!(one.body().await, format!("anna {what}"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_connect_sees_whom_the_endpoint_knows() {
+    async fn by_name(user: Option<User>, credentials: Option<Credentials>) -> Result<User, Rejection> {
+        let login = credentials.map(|credentials| User(credentials.login.into()));
+        user.or(login).ok_or_else(|| Rejection::new("nobody"))
+    }
+
+    async fn by_number(Identity(number): Identity<u32>, none: Option<Identity<u8>>) -> Login {
+        assert!(none.is_none());
+        Login::new(format!("number {number}"))
+    }
+
+    fn header(request: &HeaderMap) -> Option<&str> {
+        request.get("x-user")?.to_str().ok()
+    }
+
+    async fn connect(sockjs: SockJs, header: &str, headers: &str) -> Frame {
+        let client = TestClient::new(sockjs.into_router("/s"), "/s").header("x-user", header);
+        let mut frames = [Transport::RawWebSocket, Transport::XhrPolling].map(|_| None);
+        for (transport, frame) in
+            [Transport::RawWebSocket, Transport::XhrPolling].into_iter().zip(&mut frames)
+        {
+            let mut client = Client::of_sockjs(client.open(transport).await.unwrap());
+            client.send(&format!("CONNECT\naccept-version:1.2\n{headers}\n^")).await;
+            *frame = Some(client.frame().await);
+        }
+        let [one, other] = frames.map(Option::unwrap);
+        assert_eq!(one.headers.get("user-name"), other.headers.get("user-name"));
+        one
+    }
+
+    let user = |frame: Frame| frame.headers.get("user-name").map(str::to_owned);
+    let server = Stomp::<()>::new().on_connect(by_name).build();
+    let names = || {
+        server.sockjs().identity(async |all: HeaderMap| header(&all).map(str::to_owned).unwrap_or_default())
+    };
+    assert_eq!(user(connect(names(), "anna", "login:bert\n").await).as_deref(), Some("anna"));
+    assert_eq!(user(connect(names(), "", "login:bert\n").await).as_deref(), Some("bert"));
+    assert_eq!(connect(names(), "", "").await.command, Command::Error);
+    let users = server
+        .sockjs()
+        .identity(async |all: HeaderMap| header(&all).map(|name| User(name.to_owned().into())));
+    assert_eq!(user(connect(users, "anna", "").await).as_deref(), Some("anna"));
+
+    let server = Stomp::<()>::new().on_connect(by_number).build();
+    let numbers =
+        server.sockjs().identity(async |all: HeaderMap| header(&all).map_or(0, |text| text.len() as u32));
+    let client = connect(numbers, "anna", "");
+    assert_eq!(user(client.await).as_deref(), Some("number 4"));
+    // A stream has none, which is no fault of the client's.
+    let mut client = Scene::new(Stomp::new().on_connect(by_number)).open(Way::Stream).await;
+    client.send("CONNECT\n\n^").await;
+    assert_eq!(client.refusal().await, "access refused: ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_about_whom_nothing_is_decided_is_refused_in_time() {
+    let stomp = Stomp::new()
+        .options(StompOptions::new().connect_timeout(Duration::from_secs(7)))
+        .on_connect(std::future::pending::<()>);
+    let scene = Scene::new(stomp);
+    for way in Way::all() {
+        let mut client = scene.open(way).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        client.send("CONNECT\n\n^").await;
+        let start = Instant::now();
+        let refusal = client.refusal().await;
+        assert_eq!(refusal, "no login in time: on_connect has not finished within connect_timeout.", "{way}");
+        assert_eq!(start.elapsed().as_secs(), 7, "{way}");
+    }
+    assert_eq!(scene.server.stats().refused, Way::all().count() as u64);
+    assert!(scene.events.all().is_empty());
 }
