@@ -80,7 +80,7 @@ pub(crate) enum HeartBeatPolicy {
 /// |---|---|---|
 /// | [`app_prefixes`](Self::app_prefixes) | `/app` | |
 /// | [`user_prefix`](Self::user_prefix) | `/user` | |
-/// | [`connect_timeout`](Self::connect_timeout) | 10 s | the time until `CONNECT` has come |
+/// | [`connect_timeout`](Self::connect_timeout) | 10 s | the time until `CONNECT` has come, and the time of `on_connect` |
 /// | [`max_connect_bytes`](Self::max_connect_bytes) | 16 KiB | all that comes before a `CONNECT` is read |
 /// | [`max_headers`](Self::max_headers) | 64 | the headers of a frame |
 /// | [`max_line_bytes`](Self::max_line_bytes) | 8 KiB | a header |

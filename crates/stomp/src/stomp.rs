@@ -171,7 +171,9 @@ where
     /// `CONNECT`, and returns what is [`IntoLogin`].
     ///
     /// The user is known before the client gets its `CONNECTED`. A client that is refused gets an `ERROR` with the
-    /// message "access refused", and is closed. Why it was refused is logged and not told.
+    /// message "access refused", and is closed. Why it was refused is logged and not told. The function may take
+    /// [`connect_timeout`](StompOptions::connect_timeout), and is dropped where it waits if it takes longer: the client gets
+    /// an `ERROR` "no login in time".
     ///
     /// Whom the SockJS or WebSocket endpoint already knows, by its [identity](axum_sockjs::SockJs::identity), is an
     /// argument: `Option<`[`User`](crate::User)`>`, or an [`Identity`](crate::Identity) for one that is no name.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     app::App,
+    broker::BrokerError,
     events::Event,
     handler::{Context, Inbound, Login, User},
     link::Link,
@@ -92,7 +93,9 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
     let client = Subscriber::new(outbox.clone());
     let session = Session::new(outbox.clone(), connection.peer_addr(), login.attributes);
     // The broker knows the user before the client knows that it is connected.
-    let slot = Slot::new(app.broker.connect(client).await.map_err(Refusal::from)?);
+    let joining = timeout(app.options.connect_timeout, app.broker.connect(client));
+    let joined = joining.await.unwrap_or_else(|late| Err(BrokerError::Unavailable(late.into())));
+    let slot = Slot::new(joined.map_err(Refusal::from)?);
     app.counters.connected();
     app.registry.add(&session);
     app.event(&Event::Connected(session.clone()));

@@ -1,12 +1,17 @@
 //! From the first byte to `CONNECTED`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::extract::State;
 use axum_sockjs::SockJs;
 use axum_stomp::{
-    Command, Credentials, Event, Frame, Headers, Identity, Login, Messenger, Rejection, SendToUser, Session,
-    Stomp, StompOptions, User,
+    Command, Credentials, Event, Frame, Headers, Identity, Login, Message, Messenger, Outcome, Rejection,
+    SendToUser, Session, Stomp, StompOptions, User,
+    broker::{Broker, BrokerError, Connection, Published, Target},
+    outbox::Subscriber,
 };
 use http::HeaderMap;
 use sockjs_client::{Transport, test::TestClient};
@@ -264,7 +269,9 @@ async fn a_session_ends_when_the_login_expires() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_while_it_is_judged_has_a_session_that_ends() {
-    let stomp = Stomp::new().on_connect(async || tokio::time::sleep(Duration::from_secs(100)).await);
+    let stomp = Stomp::new()
+        .options(StompOptions::new().connect_timeout(Duration::from_secs(200)))
+        .on_connect(async || tokio::time::sleep(Duration::from_secs(100)).await);
     let scene = Scene::new(stomp);
     let mut client = scene.open(Way::Stream).await;
     client.send("CONNECT\n\n^").await;
@@ -321,17 +328,15 @@ async fn on_connect_sees_whom_the_endpoint_knows() {
 
     async fn connect(sockjs: SockJs, header: &str, headers: &str) -> Frame {
         let client = TestClient::new(sockjs.into_router("/s"), "/s").header("x-user", header);
-        let mut frames = [Transport::RawWebSocket, Transport::XhrPolling].map(|_| None);
-        for (transport, frame) in
-            [Transport::RawWebSocket, Transport::XhrPolling].into_iter().zip(&mut frames)
-        {
+        let connect = format!("CONNECT\naccept-version:1.2\n{headers}\n^");
+        let mut answers = Vec::new();
+        for transport in [Transport::RawWebSocket, Transport::XhrPolling] {
             let mut client = Client::of_sockjs(client.open(transport).await.unwrap());
-            client.send(&format!("CONNECT\naccept-version:1.2\n{headers}\n^")).await;
-            *frame = Some(client.frame().await);
+            client.send(&connect).await;
+            answers.push(client.frame().await);
         }
-        let [one, other] = frames.map(Option::unwrap);
-        assert_eq!(one.headers.get("user-name"), other.headers.get("user-name"));
-        one
+        assert_eq!(answers[0].headers.get("user-name"), answers[1].headers.get("user-name"));
+        answers.remove(0)
     }
 
     let user = |frame: Frame| frame.headers.get("user-name").map(str::to_owned);
@@ -356,6 +361,34 @@ async fn on_connect_sees_whom_the_endpoint_knows() {
     let mut client = Scene::new(Stomp::new().on_connect(by_number)).open(Way::Stream).await;
     client.send("CONNECT\n\n^").await;
     assert_eq!(client.refusal().await, "access refused: ");
+}
+
+/// A broker that never answers a client.
+struct Silent;
+
+impl Broker for Silent {
+    fn has(&self, _: &str) -> bool {
+        false
+    }
+
+    fn connect(&self, _: Subscriber) -> Outcome<Result<Box<dyn Connection>, BrokerError>> {
+        Outcome::later(std::future::pending())
+    }
+
+    fn publish(&self, _: Target, _: Arc<Message>) -> Outcome<Result<Published, BrokerError>> {
+        unreachable!("nobody sends")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_does_not_answer_is_unavailable() {
+    let scene = Scene::new(Stomp::new().broker(Silent));
+    let mut client = scene.open(Way::SOCKET).await;
+    let start = Instant::now();
+    client.send("CONNECT\n\n^").await;
+    assert_eq!(client.refusal().await, "broker unavailable: ");
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert!(scene.registry().is_empty() && scene.events.all().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
