@@ -9,7 +9,8 @@ use stomp_codec::Limits;
 
 use crate::outbox::{OutboxLimits, Overflow};
 
-/// What a denied `SEND` or `SUBSCRIBE` does to its session.
+/// What a `SEND` or `SUBSCRIBE` does to its session that is denied: by [`client_send`](StompOptions::client_send), which is
+/// asked first, or by the rule of [`authorize`](crate::Stomp::authorize).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Denial {
@@ -23,7 +24,8 @@ pub enum Denial {
 
 /// Where clients may send.
 ///
-/// Handlers are always allowed, and so are the replies to a temporary queue whose name a client has been told.
+/// Handlers are always allowed, and so are the replies to a temporary queue whose name a client has been told. What is not
+/// allowed is denied as [`StompOptions::denial`] says, and the rule of [`authorize`](crate::Stomp::authorize) is not asked.
 ///
 /// ```
 /// use axum_stomp::ClientSend;
@@ -101,7 +103,7 @@ pub(crate) enum HeartBeatPolicy {
 /// | [`outbound_bytes`](Self::outbound_bytes) | 512 KiB | what waits for a slow client; beyond, `overflow` |
 /// | [`overflow`](Self::overflow) | close | |
 /// | [`send_timeout`](Self::send_timeout) | 10 s | the time in which a client reads nothing of what waits |
-/// | [`client_send`](Self::client_send) | handlers | |
+/// | [`client_send`](Self::client_send) | handlers | where clients may send; beyond, `denial` |
 /// | [`denial`](Self::denial) | close | |
 #[derive(Debug, Clone, PartialEq)]
 pub struct StompOptions {
@@ -343,14 +345,15 @@ impl StompOptions {
         self
     }
 
-    /// Where clients may send.
+    /// Where clients may send. What else they send is answered as [`denial`](Self::denial) says.
     #[must_use]
     pub fn client_send(mut self, allowed: ClientSend) -> Self {
         self.client_send = allowed;
         self
     }
 
-    /// What a denied `SEND` or `SUBSCRIBE` does to its session.
+    /// What a denied `SEND` or `SUBSCRIBE` does to its session: one that [`client_send`](Self::client_send) does not allow, or
+    /// for which the rule of [`authorize`](crate::Stomp::authorize) returns [`Deny`](crate::Decision::Deny).
     #[must_use]
     pub fn denial(mut self, denial: Denial) -> Self {
         self.denial = denial;

@@ -204,8 +204,8 @@ where
     }
 
     /// Sets the rule that allows or denies each `SEND` and `SUBSCRIBE`: an `async fn` of extractors that returns what is
-    /// [`IntoDecision`]. It is asked for what the settings allow in general: see
-    /// [`StompOptions::client_send`].
+    /// [`IntoDecision`]. It is asked for what the settings allow in general, [`StompOptions::client_send`], and for
+    /// destinations that there are; what both deny is answered as [`StompOptions::denial`] says.
     ///
     /// A frame within a transaction is judged when it comes, and not at the `COMMIT`.
     ///

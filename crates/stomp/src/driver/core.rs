@@ -14,7 +14,7 @@ use stomp_codec::{Command, Frame, Headers, Version};
 use uuid::Uuid;
 
 use super::{
-    destination::{Recipient, TEMPORARY_PREFIX, Topic, copy, recipient, topic},
+    destination::{Address, Recipient, TEMPORARY_PREFIX, Topic, address, copy, topic},
     transactions::Transactions,
 };
 use crate::{
@@ -67,6 +67,8 @@ pub(super) enum Request {
 pub(super) struct Send {
     pub(super) destination: ByteString,
     recipient: Recipient,
+    /// Why the settings do not let clients send there.
+    pub(super) denied: Option<Refusal>,
     pub(super) frame: Frame,
 }
 
@@ -125,8 +127,8 @@ impl Core {
         Ok(Request::Other(match frame.command {
             Command::Send => {
                 let destination = destination(&frame)?;
-                let recipient = recipient(&destination, &self.options, &*self.broker)?;
-                return Ok(Request::Send(Send { destination, recipient, frame }));
+                let Address { recipient, denied } = address(&destination, &self.options, &*self.broker)?;
+                return Ok(Request::Send(Send { destination, recipient, denied, frame }));
             }
             Command::Subscribe => return self.read_subscribe(frame).map(Request::Subscribe),
             Command::Unsubscribe => self.unsubscribe(&frame)?,
@@ -155,7 +157,7 @@ impl Core {
 
     /// Accepts a message that is allowed. Returns what comes before it, too.
     pub(super) fn send(&mut self, send: Send) -> Result<(Option<Action>, Action), Refusal> {
-        let Send { destination, recipient, mut frame } = send;
+        let Send { destination, recipient, mut frame, .. } = send;
         let before = self.reply_queue(&mut frame.headers)?;
         let Some(transaction) = frame.headers.remove("transaction") else {
             return Ok((before, action(destination, recipient, frame)));

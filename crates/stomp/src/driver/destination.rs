@@ -47,6 +47,14 @@ pub(super) fn copy(text: &ByteString) -> ByteString {
     ByteString::from(&**text)
 }
 
+/// Where a `SEND` goes, and whether the settings let clients send there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) recipient: Recipient,
+    /// Why not.
+    pub(super) denied: Option<Refusal>,
+}
+
 /// What a `SUBSCRIBE` is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Topic {
@@ -65,40 +73,41 @@ fn handler_path(destination: &ByteString, options: &StompOptions) -> Option<Byte
     options.app_prefixes.iter().find_map(|prefix| behind(destination, prefix))
 }
 
-/// Where a `SEND` to this destination goes, if clients may send there.
-pub(super) fn recipient(
+/// Where a `SEND` to this destination goes.
+pub(super) fn address(
     destination: &ByteString,
     options: &StompOptions,
     broker: &dyn Broker,
-) -> Result<Recipient, Refusal> {
+) -> Result<Address, Refusal> {
+    let allowed = |recipient| Address { recipient, denied: None };
     if let Some(path) = handler_path(destination, options) {
-        return Ok(Recipient::Handler(path));
+        return Ok(allowed(Recipient::Handler(path)));
     }
-    let not_allowed = |option: &str| {
-        Refusal::new("not allowed to send here")
-            .details(format!("Clients may send to handlers only ({option})."))
+    let only_if = |is_allowed: bool, option: &str, recipient| {
+        let denied = || {
+            Refusal::new("not allowed to send here")
+                .details(format!("Clients may send to handlers only ({option})."))
+        };
+        Address { recipient, denied: (!is_allowed).then(denied) }
     };
     if let Some(path) = behind(destination, &options.user_prefix) {
-        if !options.client_send.users {
-            return Err(not_allowed("client_send, users"));
-        }
         let (name, path) = user_and_path(&path).ok_or_else(|| {
             Refusal::new("invalid destination")
                 .details("The name of a user and a destination stand behind the user prefix.")
         })?;
         let seen = ByteString::from(format!("{}{path}", options.user_prefix));
-        return Ok(Recipient::Broker(Target::User { name, destination: path }, seen));
+        let recipient = Recipient::Broker(Target::User { name, destination: path }, seen);
+        return Ok(only_if(options.client_send.users, "client_send, users", recipient));
     }
     if destination.starts_with(REPLY_PREFIX) {
-        return Ok(Recipient::Broker(Target::Temporary(destination.clone()), destination.clone()));
+        let target = Target::Temporary(destination.clone());
+        return Ok(allowed(Recipient::Broker(target, destination.clone())));
     }
     if !broker.has(destination) {
         return Err(unknown());
     }
-    if !options.client_send.broker {
-        return Err(not_allowed("client_send, broker"));
-    }
-    Ok(Recipient::Broker(Target::Destination(destination.clone()), destination.clone()))
+    let recipient = Recipient::Broker(Target::Destination(destination.clone()), destination.clone());
+    Ok(only_if(options.client_send.broker, "client_send, broker", recipient))
 }
 
 /// What a `SUBSCRIBE` to this destination is for.

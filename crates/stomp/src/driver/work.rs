@@ -114,7 +114,11 @@ where
 
     async fn process(&mut self, frame: Frame, receipt: &Option<ByteString>) -> Result<Done, Refusal> {
         match self.core.read(frame)? {
-            Request::Send(send) => {
+            Request::Send(mut send) => {
+                // The settings come first: a rule is asked for what they allow.
+                if let Some(denied) = send.denied.take() {
+                    return self.deny(denied, Decision::Deny).await;
+                }
                 if !self.is_allowed(Command::Send, &send.destination, &send.frame.headers).await? {
                     return Ok(Done::Otherwise);
                 }
@@ -221,21 +225,27 @@ where
             frame: &frame,
             session: Some(self.session),
             messenger: &self.app.messenger,
+            link: self.session.outbox().link(),
             opening: &mut self.opening,
         };
-        let decision = rule.decide(context, &self.state).await;
+        match rule.decide(context, &self.state).await {
+            Decision::Allow => Ok(true),
+            decision => self.deny(Refusal::new("access denied"), decision).await.map(|_| false),
+        }
+    }
+
+    /// Leaves a frame out that is denied: the session ends, or goes on with a notice to the client.
+    async fn deny(&self, denied: Refusal, decision: Decision) -> Result<Done, Refusal> {
         let closes = match decision {
-            link: self.session.outbox().link(),
-            Decision::Allow => return Ok(true),
             Decision::Deny => self.app.options.denial == Denial::Close,
-            Decision::Refuse => false,
             Decision::Close => true,
+            Decision::Allow | Decision::Refuse => false,
         };
         if closes {
-            return Err(denied());
+            return Err(denied);
         }
-        self.app.tell(self.session, "access denied").await;
-        Ok(false)
+        self.app.tell(self.session, &denied.message).await;
+        Ok(Done::Otherwise)
     }
 
     /// Calls the handler of a message.
@@ -297,6 +307,7 @@ where
             frame: &inbound,
             session: Some(self.session),
             messenger: &self.app.messenger,
+            link: self.session.outbox().link(),
             opening: &mut self.opening,
         };
         match matched.call(context, &self.state).await {
@@ -307,7 +318,6 @@ where
                 }
                 Ok(Done::Now)
             }
-            link: self.session.outbox().link(),
             Err(error) => {
                 let failed = Failed { frame: &inbound, session: self.session };
                 let decision = matched.on_error(&error, &failed);
@@ -411,10 +421,6 @@ async fn pay(published: Published) {
     for _ in 0..published.delivered / DELIVERIES {
         tokio::task::consume_budget().await;
     }
-}
-
-fn denied() -> Refusal {
-    Refusal::new("access denied")
 }
 
 fn no_handler() -> Refusal {

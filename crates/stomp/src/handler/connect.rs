@@ -285,7 +285,11 @@ mod tests {
             State(right): State<&'static str>,
         ) -> Result<Login, Rejection> {
             assert!(headers.contains("login") && request.contains_key("user-agent"));
-            if passcode.as_deref() == Some(right) { Ok(Login::new(login)) } else { Err(Rejection::new("wrong passcode")) }
+            if passcode.as_deref() == Some(right) {
+                Ok(Login::new(login))
+            } else {
+                Err(Rejection::new("wrong passcode"))
+            }
         }
 
         let connector = Connector::new(connect);

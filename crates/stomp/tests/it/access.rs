@@ -36,6 +36,29 @@ async fn by_default_clients_send_to_handlers_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_settings_deny_may_keep_the_session_and_is_not_judged() {
+    async fn never(access: Access) -> bool {
+        assert_eq!(access.destination, "/user/queue/errors");
+        true
+    }
+
+    let scene = Scene::new(Stomp::new().options(StompOptions::new().denial(Denial::Refuse)).authorize(never));
+    for way in Way::all() {
+        let mut client = scene.connect(way).await;
+        client.subscribe("e", "/user/queue/errors").await;
+        for destination in ["/topic/a", "/user/anna/queue/a", "/queue/a\ntransaction:none"] {
+            client.send(&format!("SEND\ndestination:{destination}\nreceipt:r\n\n^")).await;
+            let told = client.message().await;
+            assert_eq!(told.headers.get("message"), Some("not allowed to send here"), "{way}");
+            assert_eq!(told.body, "not allowed to send here", "{way}");
+        }
+        // And there is no receipt. What is no destination is another matter.
+        client.send("SEND\ndestination:/a\nreceipt:r\n\n^").await;
+        assert_eq!(client.refusal().await, "unknown destination: Nothing serves this destination.");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rule_denies_what_the_settings_allow() {
     for denial in [Denial::Close, Denial::Refuse] {
         let options = StompOptions::new().client_send(ClientSend::HANDLERS.broker(true)).denial(denial);

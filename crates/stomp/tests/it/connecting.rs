@@ -17,7 +17,7 @@ use http::HeaderMap;
 use sockjs_client::{Transport, test::TestClient};
 use tokio::time::Instant;
 
-use crate::support::{Scene, Way, settle};
+use crate::support::{Client, Scene, Way, settle};
 
 #[tokio::test(start_paused = true)]
 async fn connected_says_all_that_is_known() {
@@ -135,10 +135,12 @@ async fn a_client_that_sends_no_connect_is_closed_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_is_refused_without_a_reason() {
-    let stomp = Stomp::new().on_connect(async |credentials: Credentials| match credentials.passcode.as_deref().unwrap_or_default() {
-        "right" => Ok(Login::new(credentials.login)),
-        "panic" => panic!("a bug"),
-        _ => Err(Rejection::new("the passcode of anna is another one")),
+    let stomp = Stomp::new().on_connect(async |credentials: Credentials| {
+        match credentials.passcode.as_deref().unwrap_or_default() {
+            "right" => Ok(Login::new(credentials.login)),
+            "panic" => panic!("a bug"),
+            _ => Err(Rejection::new("the passcode of anna is another one")),
+        }
     });
     let scene = Scene::new(stomp);
     for way in Way::all() {

@@ -39,10 +39,13 @@ fn frame(command: Command, headers: &[(&'static str, &'static str)]) -> Frame {
     frame
 }
 
-/// Does what a session does for a frame that is allowed.
+/// Does what a session does for a frame that its rule allows.
 fn take(core: &mut Core, frame: Frame) -> Result<Vec<Action>, Refusal> {
     Ok(match core.read(frame)? {
-        Request::Send(send) => {
+        Request::Send(mut send) => {
+            if let Some(denied) = send.denied.take() {
+                return Err(denied);
+            }
             let (before, action) = core.send(send)?;
             before.into_iter().chain([action]).collect()
         }
