@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -29,6 +29,9 @@ use crate::{
 
 /// How many connections are open at the same time, unless set.
 const MAX_CONNECTIONS: usize = 10_000;
+
+/// How long a shutdown waits for sessions, unless set.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long nothing is accepted after the process has run out of file descriptors.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,8 +55,14 @@ where
     /// # }
     /// ```
     pub fn tcp(&self, listener: TcpListener, state: S) -> TcpServer<S> {
-        let shutdown = Box::pin(pending());
-        TcpServer { server: self.clone(), listener, state, max_connections: MAX_CONNECTIONS, shutdown }
+        TcpServer {
+            server: self.clone(),
+            listener,
+            state,
+            max_connections: MAX_CONNECTIONS,
+            shutdown: Box::pin(pending()),
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
+        }
     }
 
     /// Serves one client on a stream of bytes, until the connection ends: for TLS, or sockets of other kinds.
@@ -78,6 +87,7 @@ pub struct TcpServer<S = ()> {
     state: S,
     max_connections: usize,
     shutdown: BoxFuture<'static, ()>,
+    shutdown_timeout: Duration,
 }
 
 impl<S> TcpServer<S>
@@ -93,13 +103,26 @@ where
 
     /// Stops when `signal` completes: no client is accepted any more, those that are connected get an `ERROR` that says
     /// so, and the server has stopped when the last one has gone.
+    ///
+    /// A handler that runs is finished before, and its session gets the `ERROR` then. Sessions that are left after
+    /// [`shutdown_timeout`](Self::shutdown_timeout) are cut off.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.shutdown = Box::pin(signal);
         self
     }
 
+    /// How long a graceful shutdown waits for sessions: for handlers that run, and for clients that read slowly. 15 s unless
+    /// set.
+    ///
+    /// What is left then is cut off: its handlers are dropped where they await something, and it has ended with the reason
+    /// [`Cancelled`](crate::DisconnectReason::Cancelled). Parallel handlers are tasks of their own, which nothing waits for.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
     async fn run(self) {
-        let Self { server, listener, state, max_connections, mut shutdown } = self;
+        let Self { server, listener, state, max_connections, mut shutdown, shutdown_timeout } = self;
         let (stop, is_stopping) = watch::channel(false);
         let mut clients = JoinSet::new();
         loop {
@@ -122,7 +145,12 @@ where
         }
         drop(listener);
         stop.send_replace(true);
-        while clients.join_next().await.is_some() {}
+        let leaving = async { while clients.join_next().await.is_some() {} };
+        if timeout(shutdown_timeout, leaving).await.is_err() {
+            tracing::warn!(sessions = clients.len(), "sessions have not ended within shutdown_timeout");
+            // Their events have been told when this returns.
+            clients.shutdown().await;
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::extract::ConnectInfo;
-use axum_stomp::{Login, Stomp, StompServer};
+use axum_stomp::{Login, Stomp, StompServer, TcpServer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::support::{Client, Scene};
@@ -20,11 +20,14 @@ struct Running {
 }
 
 async fn start(server: &StompServer, max_connections: usize) -> Running {
+    start_with(server, |tcp| tcp.max_connections(max_connections)).await
+}
+
+async fn start_with(server: &StompServer, change: impl FnOnce(TcpServer) -> TcpServer) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of loopback is free");
     let addr = listener.local_addr().expect("a port of loopback is free");
     let (stop, stopped) = oneshot::channel();
-    let server = server.tcp(listener, ()).max_connections(max_connections);
-    let server = server.with_graceful_shutdown(async { _ = stopped.await });
+    let server = change(server.tcp(listener, ())).with_graceful_shutdown(async { _ = stopped.await });
     Running { addr, stop, task: tokio::spawn(server.into_future()) }
 }
 
@@ -118,6 +121,33 @@ async fn a_shutdown_tells_those_who_are_connected() {
     let events = scene.events.after_ends(2).await;
     assert_eq!(events.iter().filter(|event| *event == "disconnected: server").count(), 2, "{events:?}");
     assert!(TcpStream::connect(running.addr).await.is_err());
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_a_bounded_time() {
+    let (started, mut is_started) = mpsc::unbounded_channel();
+    let scene = Scene::new(Stomp::new().message("/never", move || {
+        started.send(()).expect("the test waits for it");
+        std::future::pending::<()>()
+    }));
+    let running = start_with(&scene.server, |tcp| tcp.shutdown_timeout(Duration::from_millis(300))).await;
+    let (mut idle, mut busy) = (running.connect().await, running.connect().await);
+    busy.subscribe("a", "/topic/a").await;
+    busy.send("SEND\ndestination:/app/never\nreceipt:r\n\n^").await;
+    is_started.recv().await.expect("it is called");
+    let start = Instant::now();
+    running.stop.send(()).unwrap();
+    assert_eq!(idle.refusal().await, "the server is shutting down: ");
+    drop(idle);
+    // It has got no receipt, and no ERROR.
+    busy.closed().await;
+    timeout(Duration::from_secs(5), running.task).await.expect("it stops").unwrap().unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+    // All has been told by then.
+    let events = scene.events.all();
+    assert!(events.contains(&"disconnected: server".to_owned()), "{events:?}");
+    assert_eq!(events[events.len() - 2..], ["unsubscribed /topic/a", "disconnected: cancelled"]);
+    assert!(scene.registry().is_empty());
 }
 
 #[tokio::test]
