@@ -41,6 +41,7 @@ pub struct MemoryBrokerBuilder {
     pub(super) prefixes: Prefixes,
     pub(super) queue_mode: QueueMode,
     pub(super) topics: TopicLimits,
+    pub(super) max_patterns_per_session: usize,
     pub(super) queue: QueueLimits,
     pub(super) max_queues: usize,
     pub(super) max_total_queue_bytes: usize,
@@ -57,6 +58,7 @@ impl Default for MemoryBrokerBuilder {
             },
             queue_mode: QueueMode::default(),
             topics: TopicLimits { patterns: 1000, pattern_bytes: 256, segments: 32 },
+            max_patterns_per_session: 100,
             queue: QueueLimits { messages: 10_000, bytes: 16 << 20, deliveries: 20 },
             max_queues: 10_000,
             max_total_queue_bytes: 256 << 20,
@@ -96,14 +98,25 @@ impl MemoryBrokerBuilder {
         self
     }
 
-    /// How many different patterns may be subscribed to at the same time, by all sessions together; and as many by each
-    /// session to its own destinations. Default: 1,000.
+    /// How many different patterns may be subscribed to at the same time, by all sessions together. Default: 1,000.
+    ///
+    /// Those of users' destinations do not count, since each session has its own. One session cannot use up all:
+    /// [`max_patterns_per_session`](Self::max_patterns_per_session).
     ///
     /// A message is compared with all of them at once, segment by segment. The time for that is at most that of reading
     /// its destination once for each pattern, and each pattern once; where patterns differ in whole segments only, it
     /// does not grow with their number.
     pub fn max_patterns(mut self, patterns: usize) -> Self {
         self.topics.patterns = patterns;
+        self
+    }
+
+    /// How many subscriptions to patterns a session may have, those to its own destinations included. Default: 100.
+    ///
+    /// How many sessions a client may have is bounded by the endpoint:
+    /// [`max_sessions_per_peer`](axum_sockjs::Options::max_sessions_per_peer).
+    pub fn max_patterns_per_session(mut self, patterns: usize) -> Self {
+        self.max_patterns_per_session = patterns;
         self
     }
 
@@ -176,6 +189,7 @@ impl fmt::Debug for MemoryBrokerBuilder {
             .field("prefixes", &self.prefixes)
             .field("queue_mode", &self.queue_mode)
             .field("topics", &self.topics)
+            .field("max_patterns_per_session", &self.max_patterns_per_session)
             .field("queue", &self.queue)
             .field("max_queues", &self.max_queues)
             .field("max_total_queue_bytes", &self.max_total_queue_bytes)

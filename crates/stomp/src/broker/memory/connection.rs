@@ -10,7 +10,7 @@ use super::{
     queue::After,
     queues::Place as Consumer,
     shared::{Place, Shared},
-    topics::{Membership, Topics},
+    topics::{self, Membership, TopicLimits, Topics},
     users::Own,
 };
 use crate::{
@@ -33,6 +33,8 @@ pub(super) struct MemoryConnection {
 struct State {
     /// By the serial numbers of the subscriptions.
     members: BTreeMap<u32, Member>,
+    /// How many of them are to patterns.
+    patterns: usize,
     /// Where [`Connection::has_room`] begins, so that each of the queues is the first one in turn.
     turn: u32,
 }
@@ -55,6 +57,10 @@ impl Member {
         }
     }
 
+    fn is_pattern(&self) -> bool {
+        matches!(self, Self::Topic(membership) | Self::Own(membership) if membership.is_pattern)
+    }
+
     fn is_leaving(&self) -> bool {
         matches!(self, Self::Leaving(_))
     }
@@ -62,7 +68,9 @@ impl Member {
 
 impl MemoryConnection {
     pub(super) fn new(shared: Arc<Shared>, subscriber: Subscriber) -> Self {
-        let topics = Topics::new(shared.settings.prefixes.separator, shared.settings.topics);
+        // The patterns of a session have a bound of their own.
+        let limits = TopicLimits { patterns: usize::MAX, ..shared.settings.topics };
+        let topics = Topics::new(shared.settings.prefixes.separator, limits);
         let own = Arc::new(Own::new(&subscriber, topics));
         shared.users.add(&own);
         Self { shared, subscriber, own, state: Mutex::default() }
@@ -84,6 +92,12 @@ impl MemoryConnection {
             return Err(BrokerError::InvalidDestination("the number of the subscription is in use"));
         }
         let (subscriber, shared) = (&self.subscriber, &self.shared);
+        if let Source::User(destination) | Source::Destination(destination) = source {
+            let has_all = state.patterns >= shared.settings.max_patterns_per_session;
+            if has_all && topics::pattern(destination, shared.settings.prefixes.separator).is_some() {
+                return Err(BrokerError::LimitExceeded("max_patterns_per_session"));
+            }
+        }
         let member = match source {
             Source::User(destination) => {
                 Member::Own(self.own.topics.join(destination, subscriber.clone(), subscription.clone())?)
@@ -101,6 +115,7 @@ impl MemoryConnection {
                 Place::Queue => Member::Queue(shared.queues.join(destination, subscriber, subscription)?),
             },
         };
+        state.patterns += usize::from(member.is_pattern());
         state.members.insert(serial, member);
         shared.subscriptions.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -122,7 +137,11 @@ impl MemoryConnection {
                     }
                     Left::Queue(consumer, after)
                 }
-                Member::Topic(_) | Member::Own(_) => Left::Topic(state.members.remove(&serial)),
+                Member::Topic(_) | Member::Own(_) => {
+                    let member = state.members.remove(&serial);
+                    state.patterns -= usize::from(member.as_ref().is_some_and(Member::is_pattern));
+                    Left::Topic(member)
+                }
             }
         };
         self.shared.subscriptions.fetch_sub(1, Ordering::Relaxed);
@@ -184,7 +203,7 @@ impl Connection for MemoryConnection {
     fn has_room(&self) {
         let consumers: Vec<_> = {
             let mut state = self.lock();
-            let State { members, turn } = &mut *state;
+            let State { members, turn, .. } = &mut *state;
             let mut in_turn = members
                 .range(*turn..)
                 .chain(members.range(..*turn))

@@ -207,6 +207,36 @@ fn limits_are_named() {
 }
 
 #[test]
+fn one_session_cannot_use_up_all_patterns() {
+    let broker = MemoryBroker::builder().max_patterns(4).max_patterns_per_session(3).build();
+    let [mut greedy, mut other] = [Client::fast(&broker), Client::fast(&broker)];
+    let subscribe = |client: &mut Client, source| client.try_subscribe(source, AckMode::Auto, 1);
+    let topic = |name: &str| Source::Destination(format!("/topic/{name}").into());
+    for source in [topic("a*"), topic("a*"), Source::User("/queue/*".into())] {
+        subscribe(&mut greedy, source).unwrap();
+    }
+    for source in [topic("b*"), topic("a*"), Source::User("/a*".into())] {
+        let refused = subscribe(&mut greedy, source);
+        assert!(
+            matches!(refused, Err(BrokerError::LimitExceeded("max_patterns_per_session"))),
+            "{refused:?}"
+        );
+    }
+    // What is no pattern does not count, and others have what is left.
+    subscribe(&mut greedy, topic("b")).unwrap();
+    for name in ["b*", "c*", "d*"] {
+        subscribe(&mut other, topic(name)).unwrap();
+    }
+    // One that has ended makes room.
+    for ended in [1, 2] {
+        greedy.unsubscribe(ended);
+    }
+    subscribe(&mut greedy, topic("b*")).unwrap();
+    subscribe(&mut greedy, topic("c*")).unwrap();
+    assert!(subscribe(&mut greedy, topic("d*")).is_err());
+}
+
+#[test]
 fn nobody_refuses_a_message_for_ever() {
     let dead = Arc::<Mutex<Vec<_>>>::default();
     let collected = dead.clone();

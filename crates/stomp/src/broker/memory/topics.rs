@@ -48,6 +48,8 @@ struct State {
 pub(super) struct Membership {
     topic: Arc<Topic>,
     place: Place,
+    /// Whether it is to a pattern.
+    pub(super) is_pattern: bool,
 }
 
 /// The segments of a pattern; `None` for a destination without wildcards.
@@ -91,6 +93,7 @@ impl Topics {
         if pattern.iter().flatten().any(Segment::is_costly) {
             return Err(BrokerError::InvalidDestination("a pattern has no ? between two * of a segment"));
         }
+        let is_pattern = pattern.is_some();
         let find = |state: &State| match &pattern {
             Some(pattern) => state.patterns.get(pattern).cloned(),
             None => state.exact.get(destination).cloned(),
@@ -100,7 +103,7 @@ impl Topics {
             let state = self.read();
             if let Some(topic) = find(&state) {
                 let place = topic.join(subscriber, subscription);
-                return Ok(Membership { topic, place });
+                return Ok(Membership { topic, place, is_pattern });
             }
         }
         let mut state = self.write();
@@ -122,7 +125,7 @@ impl Topics {
             }
         };
         let place = topic.join(subscriber, subscription);
-        Ok(Membership { topic, place })
+        Ok(Membership { topic, place, is_pattern })
     }
 
     pub(super) fn leave(&self, membership: &Membership) {
