@@ -49,6 +49,13 @@
 //! or denied frame, has [Spring's configuration and annotations beside those of this crate](guide::spring), and shows
 //! how to [test](guide::testing) handlers.
 //!
+//! # Other crates
+//!
+//! What appears in this API, or is needed with it, of the crates below can be named by way of this one: their most used
+//! types stand beside those of this crate, such as [`Origins`] and [`Frame`], and the crates as a whole are
+//! [`axum_sockjs`] and [`stomp_codec`], for instance for [`axum_sockjs::Options`]. An application needs neither of them
+//! among its own dependencies.
+//!
 //! # Features
 //!
 //! | feature | default | effect |
@@ -88,8 +95,9 @@ mod subscription;
 #[cfg(feature = "tcp")]
 mod tcp;
 
+pub use axum_sockjs::{self, CloseReason, Origins, SockJs};
 pub use bytes::Bytes;
-pub use stomp_codec::{ByteString, Command, Frame, Headers, Version};
+pub use stomp_codec::{self, ByteString, Command, DecodeError, Decoder, Frame, Headers, Limits, Version};
 
 pub use self::events::Event;
 pub use self::handler::{

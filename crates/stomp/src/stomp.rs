@@ -350,8 +350,7 @@ where
     /// As [`sockjs`](Self::sockjs), with options that are changed from [`sockjs_options`](Self::sockjs_options).
     ///
     /// ```
-    /// use axum_sockjs::Origins;
-    /// use axum_stomp::Stomp;
+    /// use axum_stomp::{Origins, Stomp};
     ///
     /// let server = Stomp::<()>::new().build();
     /// let sockjs = server.sockjs_with(server.sockjs_options().origins(Origins::any()));
