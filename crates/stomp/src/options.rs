@@ -7,7 +7,7 @@ use std::{num::NonZero, time::Duration};
 use bytestring::ByteString;
 use stomp_codec::Limits;
 
-use crate::outbox::{OutboxLimits, Overflow};
+use crate::outbox::{OutboxLimits, Overflow, Overflows};
 
 /// What a `SEND` or `SUBSCRIBE` does to its session that is denied: by [`client_send`](StompOptions::client_send), which is
 /// asked first, or by the rule of [`authorize`](crate::Stomp::authorize).
@@ -102,6 +102,7 @@ pub(crate) enum HeartBeatPolicy {
 /// | [`frame_rate`](Self::frame_rate) | none | frames per second; the client waits |
 /// | [`outbound_bytes`](Self::outbound_bytes) | 512 KiB | what waits for a slow client; beyond, `overflow` |
 /// | [`overflow`](Self::overflow) | close | |
+/// | [`overflow_for`](Self::overflow_for) | none | |
 /// | [`send_timeout`](Self::send_timeout) | 10 s | the time in which a client reads nothing of what waits |
 /// | [`client_send`](Self::client_send) | handlers | where clients may send; beyond, `denial` |
 /// | [`denial`](Self::denial) | close | |
@@ -127,7 +128,7 @@ pub struct StompOptions {
     pub(crate) max_parallel_handlers: NonZero<usize>,
     pub(crate) frame_rate: Option<NonZero<u32>>,
     pub(crate) outbound_bytes: usize,
-    pub(crate) overflow: Overflow,
+    pub(crate) overflow: Overflows,
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) client_send: ClientSend,
     pub(crate) denial: Denial,
@@ -161,7 +162,7 @@ impl StompOptions {
             max_parallel_handlers: MAX_PARALLEL_HANDLERS,
             frame_rate: None,
             outbound_bytes: 512 << 10,
-            overflow: Overflow::Close,
+            overflow: Overflows::new(Overflow::Close),
             send_timeout: Some(Duration::from_secs(10)),
             client_send: ClientSend::HANDLERS,
             denial: Denial::Close,
@@ -187,7 +188,11 @@ impl StompOptions {
         self
     }
 
-    /// How long a client may take until it has sent its `CONNECT`.
+    /// How long a client may take until it has sent its `CONNECT`, and how long the server may take from then on: the
+    /// [`on_connect`](crate::Stomp::on_connect) of the application, and then the broker.
+    ///
+    /// An `on_connect` that takes longer is dropped, where it awaits something, and the client gets an `ERROR` "no login in
+    /// time".
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -327,10 +332,40 @@ impl StompOptions {
         self
     }
 
-    /// What happens to a message of a topic for which a slow client has no room.
+    /// What happens to a message for which a slow client has no room, unless [`overflow_for`](Self::overflow_for) says
+    /// something else of its destination. Messages of competing queues wait in their queue.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
+        self.overflow.otherwise(overflow);
+        self
+    }
+
+    /// The same for all destinations that begin with `beginning`, compared as text: end it with the separator, unless
+    /// `/topic/price` is to be for `/topic/prices` as well. Of several rules the one with the longest beginning counts;
+    /// one with the same beginning is replaced.
+    ///
+    /// The destination is that of the message, as clients see it, and not that of a subscription, which may be a pattern: a
+    /// message to a user is at `/user/queue/x`, with the [user prefix](Self::user_prefix) and without a name; one to a
+    /// temporary queue begins with `/reply-queue/`; and the answer of a handler to a subscription is where that was sent,
+    /// such as `/app/x`.
+    ///
+    /// A message that has no room drops what waits of other destinations, where that may be dropped, before its own
+    /// destination's policy means a loss: positions with [`Overflow::Close`] close no session that is full of prices with
+    /// [`Overflow::KeepNewest`].
+    ///
+    /// ```
+    /// use axum_stomp::{StompOptions, outbox::Overflow};
+    ///
+    /// // Only the newest price of each stock is worth anything; the news are dropped, and all else is to arrive.
+    /// let options = StompOptions::new()
+    ///     .overflow_for("/topic/price.", Overflow::KeepNewest)
+    ///     .overflow_for("/topic/news/", Overflow::DropOldest)
+    ///     .overflow_for("/user/queue/hints", Overflow::DropNewest);
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn overflow_for(mut self, beginning: impl Into<ByteString>, overflow: Overflow) -> Self {
+        self.overflow.add(beginning.into(), overflow);
         self
     }
 
@@ -361,7 +396,11 @@ impl StompOptions {
     }
 
     pub(crate) fn outbox(&self) -> OutboxLimits {
-        OutboxLimits { bytes: self.outbound_bytes, overflow: self.overflow, send_timeout: self.send_timeout }
+        OutboxLimits {
+            bytes: self.outbound_bytes,
+            overflow: self.overflow.clone(),
+            send_timeout: self.send_timeout,
+        }
     }
 
     /// What the decoder of a session reads.

@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub use self::policy::Overflow;
 use self::state::{Entry, Kind, State};
 pub(crate) use self::{
-    policy::{End, OutboxLimits},
+    policy::{End, OutboxLimits, Overflows},
     state::Traffic,
 };
 use crate::{
@@ -102,9 +102,11 @@ impl Subscriber {
         self.0.user.as_ref()
     }
 
-    /// Delivers a message of a topic: if the client is too slow, what [`Overflow`] says happens.
+    /// Delivers a message of a topic: if the client is too slow, what [`Overflow`] says happens, by the
+    /// [destination](Message::destination) of the message.
     pub fn deliver(&self, subscription: &Subscription, message: &Message) -> Delivered {
-        self.0.deliver(subscription, message, Kind::Topic, false)
+        let overflow = self.0.limits.overflow.of(message.destination());
+        self.0.deliver(subscription, message, Kind::Topic(overflow), false)
     }
 
     /// Delivers a message of a queue, if the client has room for it.
@@ -160,12 +162,12 @@ impl Outbox {
         self.version
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing below panics between two changes that belong together.
     pub(crate) fn link(&self) -> &Link {
         &self.link
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing below panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -196,21 +198,27 @@ impl Outbox {
             state.was_full = true;
             return Delivered::Full;
         }
-        let key = match (kind, self.limits.overflow) {
-            (Kind::Topic, Overflow::KeepNewest) => {
+        let key = match kind {
+            Kind::Topic(Overflow::KeepNewest) => {
                 // A copy: it may be a part of a large buffer.
                 Some((subscription.serial(), ByteString::from(message.destination())))
             }
             _ => None,
         };
         let replaced = key.as_ref().and_then(|key| state.newest.get(key).copied());
-        if is_full && replaced.is_none() && !state.make_room(length, self.limits) {
-            if self.limits.overflow == Overflow::Close {
+        if is_full && replaced.is_none() {
+            let has_room = match kind {
+                Kind::Topic(Overflow::DropNewest) => false,
+                _ => state.make_room(length, self.limits.bytes),
+            };
+            if !has_room && matches!(kind, Kind::Topic(Overflow::Close)) {
                 self.end(&mut state, End::Overflow);
                 return Delivered::Gone;
             }
-            state.traffic.dropped += 1;
-            return Delivered::Full;
+            if !has_room {
+                state.traffic.dropped += 1;
+                return Delivered::Full;
+            }
         }
         state.traffic.delivered += 1;
         let id = subscription.next_id();

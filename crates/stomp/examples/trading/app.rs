@@ -21,6 +21,9 @@ use super::{
     market::{Market, Stock},
 };
 
+/// What the destinations of prices begin with. Of positions, which are at other ones, none is dropped.
+const PRICES: &str = "/topic/price.stock.";
+
 /// How long a client may read nothing. Meanwhile its prices take the room of one for each stock.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,7 +50,7 @@ impl Prices {
     /// Changes some prices once.
     pub(crate) async fn change(&self) {
         for quote in self.market.change() {
-            let destination = format!("/topic/price.stock.{}", quote.ticker);
+            let destination = format!("{PRICES}{}", quote.ticker);
             if let Err(error) = self.messenger.send(destination, Json(quote)).await {
                 eprintln!("a price is not told: {error}");
             }
@@ -60,7 +63,7 @@ pub(crate) fn app(libraries: Libraries) -> (Router, Prices) {
     let market = Market::new(0x5eed);
     let app =
         App { accounts: Accounts::new(market.clone()), logins: Logins::default(), market: market.clone() };
-    let options = StompOptions::new().overflow(Overflow::KeepNewest).send_timeout(PATIENCE);
+    let options = StompOptions::new().overflow_for(PRICES, Overflow::KeepNewest).send_timeout(PATIENCE);
     let server = Stomp::new()
         .options(options)
         .on_connect(connect)

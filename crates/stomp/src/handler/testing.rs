@@ -17,7 +17,7 @@ use crate::{
     link::{Link, test::TestLink},
     message::Carriage,
     messenger::{Messenger, test::FakeBroker},
-    outbox::{Outbox, OutboxLimits, Overflow, SessionId},
+    outbox::{Outbox, OutboxLimits, Overflow, Overflows, SessionId},
     session::Session,
 };
 
@@ -108,7 +108,7 @@ impl World {
 }
 
 pub(super) fn session(user: Option<&'static str>) -> Session {
-    let limits = OutboxLimits { bytes: 1024, overflow: Overflow::Close, send_timeout: None };
+    let limits = OutboxLimits { bytes: 1024, overflow: Overflows::new(Overflow::Close), send_timeout: None };
     let (id, link) = (SessionId::random(), Link::Test(TestLink::new(0)));
     let user = user.map(ByteString::from_static);
     let outbox = Outbox::new(id, user, Version::V1_2, Carriage::Text, limits, link);

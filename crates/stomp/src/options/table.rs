@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use stomp_codec::Limits;
 
 use super::{ClientSend, Denial, HeartBeatPolicy, StompOptions};
-use crate::outbox::Overflow;
+use crate::outbox::{Overflow, Overflows};
 
 /// The rows of the table: settings and their defaults.
 fn documented() -> BTreeMap<&'static str, &'static str> {
@@ -86,9 +86,11 @@ fn the_table_says_what_the_defaults_are() {
     assert_eq!(max_parallel_handlers.get(), number("max_parallel_handlers"));
     assert_eq!((frame_rate, rows["frame_rate"]), (None, "none"));
     assert_eq!(outbound_bytes, number("outbound_bytes"));
-    assert_eq!((overflow, rows["overflow"]), (Overflow::Close, "close"));
+    // And no rules.
+    assert_eq!((overflow, rows["overflow"]), (Overflows::new(Overflow::Close), "close"));
+    assert_eq!(rows["overflow_for"], "none");
     assert_eq!(send_timeout, Some(seconds("send_timeout")));
     assert_eq!((client_send, rows["client_send"]), (ClientSend::HANDLERS, "handlers"));
     assert_eq!((denial, rows["denial"]), (Denial::Close, "close"));
-    assert_eq!(rows.len(), 25);
+    assert_eq!(rows.len(), 26);
 }

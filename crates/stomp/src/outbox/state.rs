@@ -9,7 +9,7 @@ use axum_sockjs::Message as Piece;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use super::policy::{End, OutboxLimits, Overflow};
+use super::policy::{End, Overflow};
 use crate::subscription::MessageId;
 
 /// What waits for a client, and how far that has got.
@@ -76,7 +76,8 @@ pub(super) type Newest = (u32, ByteString);
 pub(super) enum Kind {
     /// `CONNECTED`, `RECEIPT`, `ERROR`.
     Control,
-    Topic,
+    /// A message of a topic, and what happens to it where there is no room.
+    Topic(Overflow),
     Queue,
 }
 
@@ -131,14 +132,13 @@ impl State {
         }
     }
 
-    /// Drops the oldest messages of topics until as many bytes have room, if that is the policy and enough.
-    pub(super) fn make_room(&mut self, bytes: usize, limits: OutboxLimits) -> bool {
-        if !matches!(limits.overflow, Overflow::DropOldest | Overflow::KeepNewest) {
-            return false;
-        }
-        while self.bytes > 0 && self.bytes + bytes > limits.bytes {
+    /// Drops the oldest messages that may be dropped until as many bytes have room within `limit`, if they are enough.
+    pub(super) fn make_room(&mut self, bytes: usize, limit: usize) -> bool {
+        while self.bytes > 0 && self.bytes + bytes > limit {
             let mut waiting = self.entries.range(self.oldest..);
-            let oldest = waiting.find(|(_, entry)| matches!(entry.kind, Kind::Topic));
+            let oldest = waiting.find(
+                |(_, entry)| matches!(entry.kind, Kind::Topic(overflow) if overflow.may_drop_waiting()),
+            );
             let Some(position) = oldest.map(|(position, _)| *position) else {
                 self.oldest = self.next;
                 return false;

@@ -7,6 +7,10 @@ use crate::{link::test::TestLink, subscription::AckMode};
 
 /// A session whose connection takes `room` pieces.
 fn outbox(room: usize, bytes: usize, overflow: Overflow) -> (Arc<Outbox>, TestLink) {
+    outbox_with(room, bytes, Overflows::new(overflow))
+}
+
+fn outbox_with(room: usize, bytes: usize, overflow: Overflows) -> (Arc<Outbox>, TestLink) {
     let link = TestLink::new(room);
     let limits = OutboxLimits { bytes, overflow, send_timeout: None };
     let below = Link::Test(link.clone());
@@ -218,4 +222,63 @@ async fn a_session_is_closed_at_once_though_the_connection_takes_nothing() {
     };
     let (end, ()) = tokio::join!(outbox.pump(|_| {}, || {}), publishing);
     assert_eq!((end, start.elapsed()), (End::Overflow, Duration::ZERO));
+}
+
+#[test]
+fn the_longest_beginning_counts() {
+    let mut overflows = Overflows::new(Overflow::DropNewest);
+    overflows.add("/topic/".into(), Overflow::Close);
+    overflows.add("/topic/price.".into(), Overflow::DropOldest);
+    overflows.add("/user/queue/".into(), Overflow::DropOldest);
+    overflows.add("/topic/price.".into(), Overflow::KeepNewest);
+    for (destination, expected) in [
+        ("/topic/price.a", Overflow::KeepNewest),
+        ("/topic/price", Overflow::Close),
+        ("/topic/a", Overflow::Close),
+        ("/topic", Overflow::DropNewest),
+        ("/user/queue/a", Overflow::DropOldest),
+        ("/user/topic/price.a", Overflow::DropNewest),
+    ] {
+        assert_eq!(overflows.of(destination), expected, "{destination}");
+    }
+}
+
+/// Prices, of which only the newest matter, a log, samples, and all else, of which nothing may be lost.
+fn rules() -> Overflows {
+    let mut overflows = Overflows::new(Overflow::Close);
+    overflows.add("/price/".into(), Overflow::KeepNewest);
+    overflows.add("/log".into(), Overflow::DropOldest);
+    overflows.add("/sample".into(), Overflow::DropNewest);
+    overflows
+}
+
+#[tokio::test]
+async fn what_may_be_dropped_makes_room_for_what_may_not() {
+    let (outbox, link) = outbox_with(0, 300, rules());
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let deliver = |destination, body| subscriber.deliver(&subscription, &message(destination, body));
+    for (destination, body) in [("/price/a", "1"), ("/log", "2"), ("/price/a", "3"), ("/must", "4")] {
+        assert!(matches!(deliver(destination, body), Delivered::Queued(_)), "{body}");
+    }
+    // There is no room any more. A sample drops nothing, and what has to arrive drops the oldest of the others.
+    assert_eq!(deliver("/sample", "5"), Delivered::Full);
+    assert!(matches!(deliver("/must", "6"), Delivered::Queued(_)));
+    assert!(matches!(deliver("/must", "7"), Delivered::Queued(_)));
+    // A price finds nothing that it may drop.
+    assert_eq!(deliver("/price/b", "8"), Delivered::Full);
+    assert_eq!(outbox.dropped(), 5);
+    assert_eq!(drain(&outbox, &link).await, ["4", "6", "7"]);
+}
+
+#[tokio::test]
+async fn a_message_that_may_not_be_dropped_closes_a_session_that_has_nothing_else() {
+    let (outbox, _link) = outbox_with(0, 300, rules());
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let deliver = |destination, body| subscriber.deliver(&subscription, &message(destination, body));
+    for body in ["1", "2", "3"] {
+        assert!(matches!(deliver("/must", body), Delivered::Queued(_)), "{body}");
+    }
+    assert_eq!(deliver("/log", "4"), Delivered::Full);
+    assert_eq!(deliver("/must", "5"), Delivered::Gone);
+    assert_eq!(outbox.pump(|_| {}, || {}).await, End::Overflow);
 }

@@ -75,6 +75,43 @@ async fn what_finds_no_room_is_dropped_by_the_policy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn destinations_have_policies_of_their_own() {
+    for way in [Way::SockJs(Transport::RawWebSocket), Way::SockJs(Transport::XhrStreaming), Way::Stream] {
+        let options = StompOptions::new()
+            .outbound_bytes(100_000)
+            .send_timeout(Duration::from_secs(60))
+            .overflow_for("/topic/price.", Overflow::DropOldest)
+            .overflow_for("/user/queue/hints", Overflow::DropNewest);
+        let scene = Scene::new(Stomp::new().options(options));
+        let mut client = scene.connect(way).await;
+        client.subscribe("a", "/topic/*").await;
+        client.subscribe("b", "/user/queue/*").await;
+        if way != Way::Stream {
+            client.sockjs().stop_reading();
+        }
+        for number in 0..MESSAGES {
+            scene.messenger().send("/topic/price.a", body(number)).await.unwrap();
+            settle().await;
+        }
+        let (messenger, session) = (scene.messenger(), scene.session());
+        assert!(session.dropped_messages() > 100, "{way}");
+        let hint = messenger.send_to_session(session.id(), "/queue/hints", body(0)).await.unwrap();
+        assert_eq!((hint.delivered, hint.dropped), (0, 1), "{way}");
+        for destination in ["/queue/positions", "/queue/other"] {
+            let must = messenger.send_to_session(session.id(), destination, "must").await.unwrap();
+            assert_eq!((must.delivered, must.dropped), (1, 0), "{way}");
+        }
+        assert!(!session.is_closed());
+        if way != Way::Stream {
+            client.sockjs().resume_reading();
+        }
+        client.send("DISCONNECT\n\n^").await;
+        let bodies = client.bodies().await;
+        assert!(bodies.ends_with(&[body(MESSAGES - 1), "must".to_owned(), "must".to_owned()]), "{way}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_for_which_there_is_no_room_is_closed() {
     for way in
         [Way::SockJs(Transport::RawWebSocket), Way::SOCKET, Way::SockJs(Transport::XhrStreaming), Way::Stream]

@@ -19,7 +19,7 @@ use crate::{
     broker::{Broker, BrokerError, Connection, Published, Settlement, Source, Target},
     link::{Link, test::TestLink},
     message::Carriage,
-    outbox::{Outbox, OutboxLimits, Overflow, SessionId, Subscriber},
+    outbox::{Outbox, OutboxLimits, Overflow, Overflows, SessionId, Subscriber},
 };
 
 pub(super) const ALWAYS: usize = 1 << 30;
@@ -38,7 +38,8 @@ impl Client {
     /// A client whose connection takes `room` pieces, and whose outbox `bytes` bytes.
     pub(super) fn new(broker: &MemoryBroker, user: Option<&str>, room: usize, bytes: usize) -> Self {
         let (id, link) = (SessionId::random(), TestLink::new(room));
-        let limits = OutboxLimits { bytes, overflow: Overflow::DropNewest, send_timeout: None };
+        let overflow = Overflows::new(Overflow::DropNewest);
+        let limits = OutboxLimits { bytes, overflow, send_timeout: None };
         let user = user.map(ByteString::from);
         let below = Link::Test(link.clone());
         let outbox = Arc::new(Outbox::new(id, user, Version::V1_2, Carriage::Text, limits, below));
