@@ -103,7 +103,8 @@ pub use self::events::Event;
 pub use self::handler::{
     Access, Body, Context, Credentials, Decision, Destination, ErrorKind, Failed, FromMessage, Function,
     Handler, HandlerError, Identity, IntoAnswer, IntoDecision, IntoLogin, IntoReplies, Login, OnError,
-    OptionalFromMessage, Path, Rejection, Replies, Routes, SendTo, SendToUser, User, ViaFrame, ViaRequest,
+    OptionalFromMessage, Path, Rejection, Replies, Reply, ReplyTarget, Routes, SendTo, SendToUser, User,
+    ViaFrame, ViaRequest,
 };
 pub use self::options::{ClientSend, Denial, StompOptions};
 pub use self::payload::{Encoded, Payload, WithHeaders};

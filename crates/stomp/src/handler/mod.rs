@@ -42,6 +42,6 @@ pub use self::{
     on_error::{Failed, OnError},
     path::Path,
     rejection::Rejection,
-    reply::{IntoAnswer, IntoReplies, Replies, SendTo, SendToUser},
+    reply::{IntoAnswer, IntoReplies, Replies, Reply, ReplyTarget, SendTo, SendToUser},
     routes::Routes,
 };

@@ -14,17 +14,41 @@ use crate::{
     session::Session,
 };
 
-/// A message that a handler wants to be sent.
+/// A message that a handler wants to be sent: one of its [`Replies`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) target: ReplyTarget,
-    /// Of [`ReplyTarget::Destination`] the whole, and otherwise without the user prefix.
-    pub(crate) destination: ByteString,
-    pub(crate) headers: Headers,
-    pub(crate) body: Bytes,
+pub struct Reply {
+    target: ReplyTarget,
+    destination: ByteString,
+    headers: Headers,
+    body: Bytes,
 }
 
 impl Reply {
+    /// Whom it is for.
+    #[must_use]
+    pub fn target(&self) -> &ReplyTarget {
+        &self.target
+    }
+
+    /// The destination: the whole for [`ReplyTarget::Subscribers`], and otherwise without the user prefix, such as
+    /// `/queue/news`.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// The headers of the reply and of its payload, `content-type` among them.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The body, serialised.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// Sends it. The error is one of the handler, whose reply it is.
     pub(crate) fn send(
         self,
@@ -33,37 +57,57 @@ impl Reply {
     ) -> Outcome<Result<Published, SendError>> {
         let Self { target, destination, headers, body } = self;
         let shown = match target {
-            ReplyTarget::Destination => destination.clone(),
-            ReplyTarget::User(_) | ReplyTarget::Session => messenger.shown(&destination),
+            ReplyTarget::Subscribers => destination.clone(),
+            _ => messenger.shown(&destination),
         };
         let target = match target {
-            ReplyTarget::Destination => Target::of_destination(destination),
-            ReplyTarget::User(Some(name)) => Target::User { name, destination },
-            ReplyTarget::User(None) => match session.user() {
+            ReplyTarget::Subscribers => Target::of_destination(destination),
+            ReplyTarget::User(name) => Target::User { name, destination },
+            ReplyTarget::AskingUser => match session.user() {
                 Some(name) => Target::User { name: name.clone(), destination },
                 None => Target::Session { id: session.id(), destination },
             },
-            ReplyTarget::Session => Target::Session { id: session.id(), destination },
+            ReplyTarget::AskingSession => Target::Session { id: session.id(), destination },
         };
         messenger.publish(target, Message::new(shown, &headers, body))
     }
 }
 
-/// Where a reply goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ReplyTarget {
-    /// To all who have subscribed.
-    Destination,
-    /// To all sessions of a user: of the asking one, or of the one with this name.
-    User(Option<ByteString>),
-    /// To the asking session.
-    Session,
+/// Whom a reply is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReplyTarget {
+    /// All who have subscribed to the destination.
+    Subscribers,
+    /// The user who has asked, in all of his sessions. A session without a user is its own user.
+    AskingUser,
+    /// The user with this name, in all of his sessions.
+    User(ByteString),
+    /// The asking session only.
+    AskingSession,
 }
 
 /// The replies of a handler, in the order in which they are sent.
 ///
-/// [`IntoReplies`] puts them there.
-#[derive(Debug, Clone, Default)]
+/// [`IntoReplies`] puts them there. A test that has called a handler sees by them what would be sent, whatever type it
+/// returns:
+///
+/// ```
+/// use axum_stomp::{Replies, ReplyTarget, SendTo, SendToUser};
+///
+/// async fn say(text: String) -> (SendTo<String>, SendToUser<&'static str>) {
+///     (SendTo::new("/topic/chat", text), SendToUser::new("/queue/chat", "sent").this_session_only())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let replies = Replies::of(say("hello".to_owned()).await).unwrap();
+/// let [to_all, to_sender] = &*replies.into_vec() else { panic!("two replies") };
+/// assert_eq!((to_all.destination(), &to_all.body()[..]), ("/topic/chat", &b"hello"[..]));
+/// assert_eq!(to_sender.target(), &ReplyTarget::AskingSession);
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replies(pub(crate) Vec<Reply>);
 
 impl Replies {
@@ -73,12 +117,33 @@ impl Replies {
         Self(Vec::new())
     }
 
+    /// Those of what a handler returns.
+    ///
+    /// # Errors
+    /// If a payload cannot be serialised, or `replies` is an error.
+    pub fn of(replies: impl IntoReplies) -> Result<Self, BoxError> {
+        let mut all = Self::new();
+        all.push(replies)?;
+        Ok(all)
+    }
+
     /// Adds replies behind the others.
     ///
     /// # Errors
     /// If a payload cannot be serialised, or `replies` is an error.
     pub fn push(&mut self, replies: impl IntoReplies) -> Result<(), BoxError> {
         replies.into_replies(self)
+    }
+
+    /// The replies, in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Reply> {
+        self.0.iter()
+    }
+
+    /// The replies, in their order.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Reply> {
+        self.0
     }
 
     /// How many there are.
@@ -91,6 +156,24 @@ impl Replies {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Replies {
+    type Item = &'a Reply;
+    type IntoIter = std::slice::Iter<'a, Reply>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Replies {
+    type Item = Reply;
+    type IntoIter = std::vec::IntoIter<Reply>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -152,7 +235,7 @@ pub trait IntoReplies {
 }
 
 /// A message to all who have subscribed to a destination, such as `/topic/prices`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a handler returns it"]
 pub struct SendTo<P> {
     destination: ByteString,
@@ -178,7 +261,7 @@ impl<P: Payload> SendTo<P> {
 /// A message to a user: to the one who has asked, in all of his sessions.
 ///
 /// His sessions have subscribed to it with the user prefix: for `/queue/news` to `/user/queue/news`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a handler returns it"]
 pub struct SendToUser<P> {
     target: ReplyTarget,
@@ -190,18 +273,18 @@ impl<P: Payload> SendToUser<P> {
     ///
     /// The destination is without the user prefix, such as `/queue/news`.
     pub fn new(destination: impl Into<ByteString>, payload: P) -> Self {
-        Self { target: ReplyTarget::User(None), send: SendTo::new(destination, payload) }
+        Self { target: ReplyTarget::AskingUser, send: SendTo::new(destination, payload) }
     }
 
     /// The message goes to the asking session only.
     pub fn this_session_only(mut self) -> Self {
-        self.target = ReplyTarget::Session;
+        self.target = ReplyTarget::AskingSession;
         self
     }
 
     /// The message goes to another user, in all of his sessions. Of a session without a user, its id is the name.
     pub fn user(mut self, name: impl Into<ByteString>) -> Self {
-        self.target = ReplyTarget::User(Some(name.into()));
+        self.target = ReplyTarget::User(name.into());
         self
     }
 
@@ -209,6 +292,64 @@ impl<P: Payload> SendToUser<P> {
     pub fn header(mut self, name: impl Into<ByteString>, value: impl Into<ByteString>) -> Self {
         self.send = self.send.header(name, value);
         self
+    }
+}
+
+impl<P> SendTo<P> {
+    /// The destination.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// What is sent, as the handler has given it.
+    #[must_use]
+    pub fn payload(&self) -> &P {
+        &self.payload
+    }
+
+    /// What is sent, as the handler has given it.
+    #[must_use]
+    pub fn into_payload(self) -> P {
+        self.payload
+    }
+
+    /// The headers that have been added by [`header`](Self::header): those of the payload are not among them.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+}
+
+impl<P> SendToUser<P> {
+    /// Whom it is for.
+    #[must_use]
+    pub fn target(&self) -> &ReplyTarget {
+        &self.target
+    }
+
+    /// The destination, without the user prefix.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        self.send.destination()
+    }
+
+    /// What is sent, as the handler has given it.
+    #[must_use]
+    pub fn payload(&self) -> &P {
+        self.send.payload()
+    }
+
+    /// What is sent, as the handler has given it.
+    #[must_use]
+    pub fn into_payload(self) -> P {
+        self.send.into_payload()
+    }
+
+    /// The headers that have been added by [`header`](Self::header): those of the payload are not among them.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        self.send.headers()
     }
 }
 
@@ -221,7 +362,7 @@ impl<P: Payload> SendTo<P> {
 
 impl<P: Payload> IntoReplies for SendTo<P> {
     fn into_replies(self, replies: &mut Replies) -> Result<(), BoxError> {
-        replies.0.push(self.into_reply(ReplyTarget::Destination)?);
+        replies.0.push(self.into_reply(ReplyTarget::Subscribers)?);
         Ok(())
     }
 }
@@ -347,10 +488,10 @@ mod tests {
     };
 
     fn replies(replies: impl IntoReplies) -> Result<Vec<String>, String> {
-        let mut all = Replies::new();
-        all.push(replies).map_err(|error| error.to_string())?;
-        let show = |reply: &Reply| format!("{} {}", reply.destination, String::from_utf8_lossy(&reply.body));
-        Ok(all.0.iter().map(show).collect())
+        let all = Replies::of(replies).map_err(|error| error.to_string())?;
+        let show =
+            |reply: &Reply| format!("{} {}", reply.destination(), String::from_utf8_lossy(reply.body()));
+        Ok(all.iter().map(show).collect())
     }
 
     #[test]
@@ -372,10 +513,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_handler_returns_can_be_read() {
+        let to_all = SendTo::new("/topic/a", Json(1)).header("b", "c");
+        assert_eq!((to_all.destination(), to_all.payload().0), ("/topic/a", 1));
+        assert_eq!(to_all.headers().get("b"), Some("c"));
+        assert_eq!(SendTo::new("/topic/a", "x"), SendTo::new("/topic/a", "x"));
+        assert_ne!(SendTo::new("/topic/a", "x"), SendTo::new("/topic/a", "x").header("b", "c"));
+        let to_user = SendToUser::new("/queue/a", "x").header("b", "c");
+        assert_eq!(to_user.target(), &ReplyTarget::AskingUser);
+        assert_eq!((to_user.destination(), *to_user.payload()), ("/queue/a", "x"));
+        assert_eq!(to_user.headers().get("b"), Some("c"));
+        let to_user = to_user.user("bert");
+        assert_eq!(to_user.target(), &ReplyTarget::User("bert".into()));
+        assert_eq!(to_user.clone().this_session_only().target(), &ReplyTarget::AskingSession);
+        assert_eq!(to_user.clone().into_payload(), "x");
+        let replies = Replies::of((to_all, to_user)).unwrap();
+        let [one, two] = &*replies.clone().into_vec() else { panic!("{replies:?}") };
+        assert_eq!((one.target(), &one.body()[..]), (&ReplyTarget::Subscribers, &b"1"[..]));
+        assert_eq!(
+            one.headers().iter().collect::<Vec<_>>(),
+            [("content-type", "application/json"), ("b", "c")]
+        );
+        assert_eq!((two.target(), two.destination()), (&ReplyTarget::User("bert".into()), "/queue/a"));
+        assert_eq!(replies.iter().count(), replies.into_iter().count());
+    }
+
+    #[test]
     fn headers_go_before_those_of_the_payload() {
         let send =
             SendTo::new("/topic/a", Json(1)).header("content-type", "a").header("b", "1").header("b", "2");
-        let reply = send.into_reply(ReplyTarget::Destination).unwrap();
+        let reply = send.into_reply(ReplyTarget::Subscribers).unwrap();
         assert_eq!(reply.headers.iter().collect::<Vec<_>>(), [("content-type", "a"), ("b", "2")]);
     }
 
@@ -413,7 +580,7 @@ mod tests {
         assert_eq!(sent(reply(), None).await, "this session /queue/a");
         assert_eq!(sent(reply().this_session_only(), Some("anna")).await, "this session /queue/a");
         assert_eq!(sent(reply().user("bert"), Some("anna")).await, "bert /queue/a");
-        let not_served = SendTo::new("/app/a", "").into_reply(ReplyTarget::Destination).unwrap();
+        let not_served = SendTo::new("/app/a", "").into_reply(ReplyTarget::Subscribers).unwrap();
         assert!(not_served.send(&world.messenger, &session(None)).await.is_err());
     }
 }

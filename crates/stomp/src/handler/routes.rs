@@ -474,7 +474,7 @@ mod tests {
         let mut world = World::send("");
         world.frame.params = matched.params.clone();
         let replies = matched.call(world.context(), &"hi").await.unwrap();
-        assert_eq!((replies.0[0].body.clone(), matched.is_parallel()), ("anna".into(), false));
+        assert_eq!((replies.0[0].body().clone(), matched.is_parallel()), ("anna".into(), false));
         assert!(table.at_message(&"/slow/a".into()).unwrap().is_parallel());
         let matched = table.at_subscribe(&"/hello".into()).unwrap();
         assert_eq!(matched.call(world.context(), &"hi").await.unwrap().unwrap().body, "hi!");
