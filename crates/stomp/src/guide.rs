@@ -36,7 +36,8 @@ pub mod spring {
 }
 
 pub mod testing {
-    #![doc = include_str!("docs/testing.md")]
+    #![cfg_attr(feature = "test", doc = include_str!("docs/testing.md"))]
+    #![cfg_attr(not(feature = "test"), doc = "It is there with the feature `test`.")]
     #[allow(unused_imports, reason = "for the links")]
     use crate::*;
 }

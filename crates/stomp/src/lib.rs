@@ -47,7 +47,7 @@
 //! The module [`guide`] goes [from the first page to a production set-up](guide::first_page), describes
 //! [topics, queues and users' destinations](guide::brokers), lists [what a client gets](guide::answers) for each wrong
 //! or denied frame, has [Spring's configuration and annotations beside those of this crate](guide::spring), and shows
-//! how to [test](guide::testing) handlers.
+//! how to [test](guide::testing) handlers and servers.
 //!
 //! # Other crates
 //!
@@ -61,6 +61,7 @@
 //! | feature | default | effect |
 //! |---|---|---|
 //! | `metrics` | no | [`StompServer::record_metrics`], for exporters of the [`metrics`](https://docs.rs/metrics) facade |
+//! | `test` | no | `test::TestClient`, a client of a router in process, for tests |
 //! | `tcp` | no | STOMP over TCP, and over any other stream of bytes: [`StompServer::tcp`], [`StompServer::serve_stream`] |
 
 /// The README's programs, which are compiled.
@@ -94,6 +95,8 @@ mod stream;
 mod subscription;
 #[cfg(feature = "tcp")]
 mod tcp;
+#[cfg(feature = "test")]
+pub mod test;
 
 pub use axum_sockjs::{self, CloseReason, Origins, SockJs};
 pub use bytes::Bytes;

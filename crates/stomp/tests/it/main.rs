@@ -17,5 +17,6 @@ mod soak;
 mod sockets;
 mod support;
 mod tcp;
+mod test_client;
 mod transactions;
 mod users;
