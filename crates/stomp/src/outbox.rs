@@ -193,11 +193,6 @@ impl Outbox {
         let tail = message.tail(self.version, self.carriage);
         // What is longer than the whole bound passes alone.
         let length = subscription.head_len() + tail.len();
-        let is_full = state.bytes > 0 && state.bytes + length > self.limits.bytes;
-        if is_full && matches!(kind, Kind::Queue) {
-            state.was_full = true;
-            return Delivered::Full;
-        }
         let key = match kind {
             Kind::Topic(Overflow::KeepNewest) => {
                 // A copy: it may be a part of a large buffer.
@@ -205,8 +200,13 @@ impl Outbox {
             }
             _ => None,
         };
-        let replaced = key.as_ref().and_then(|key| state.newest.get(key).copied());
-        if is_full && replaced.is_none() {
+        let older = key.as_ref().and_then(|key| state.drop_older(key));
+        let is_full = state.bytes > 0 && state.bytes + length > self.limits.bytes;
+        if is_full && matches!(kind, Kind::Queue) {
+            state.was_full = true;
+            return Delivered::Full;
+        }
+        if is_full {
             let has_room = match kind {
                 Kind::Topic(Overflow::DropNewest) => false,
                 _ => state.make_room(length, self.limits.bytes),
@@ -224,12 +224,13 @@ impl Outbox {
         let id = subscription.next_id();
         let piece = subscription.frame(id, is_redelivered, tail, self.carriage);
         let entry = Entry { piece, kind, id: Some(id), key };
-        match replaced {
-            Some(position) => {
-                state.replace(position, entry);
+        match older {
+            // It takes the place of the older one, unless others had to go for it.
+            Some(position) if !is_full => {
+                state.insert(position, entry);
                 Delivered::Queued(id)
             }
-            None => self.push(&mut state, entry).map_or(Delivered::Gone, |is_sent| {
+            _ => self.push(&mut state, entry).map_or(Delivered::Gone, |is_sent| {
                 if is_sent { Delivered::Sent(id) } else { Delivered::Queued(id) }
             }),
         }
@@ -251,11 +252,7 @@ impl Outbox {
             }
             self.changed.notify_one();
         }
-        state.bytes += entry.piece.len();
-        if let Some(key) = &entry.key {
-            state.newest.insert(key.clone(), state.next);
-        }
-        state.entries.insert(state.next, entry);
+        state.insert(state.next, entry);
         state.next += 1;
         Some(false)
     }

@@ -123,13 +123,28 @@ impl State {
         }
     }
 
-    /// Puts a message in the place of an older one.
-    pub(super) fn replace(&mut self, position: u64, entry: Entry) {
-        let length = entry.piece.len();
-        if let Some(before) = self.entries.insert(position, entry) {
-            self.bytes = self.bytes + length - before.piece.len();
-            self.traffic.dropped += 1;
+    /// Lets an entry wait, where none does.
+    pub(super) fn insert(&mut self, position: u64, entry: Entry) {
+        self.bytes += entry.piece.len();
+        if let Some(key) = &entry.key {
+            self.newest.insert(key.clone(), position);
         }
+        self.entries.insert(position, entry);
+    }
+
+    fn drop_entry(&mut self, position: u64) {
+        if let Some(entry) = self.entries.remove(&position) {
+            self.bytes -= entry.piece.len();
+            self.traffic.dropped += 1;
+            self.forget(&entry);
+        }
+    }
+
+    /// Drops the message that was the newest of its destination, and returns its position.
+    pub(super) fn drop_older(&mut self, key: &Newest) -> Option<u64> {
+        let position = self.newest.get(key).copied()?;
+        self.drop_entry(position);
+        Some(position)
     }
 
     /// Drops the oldest messages that may be dropped until as many bytes have room within `limit`, if they are enough.
@@ -144,11 +159,7 @@ impl State {
                 return false;
             };
             self.oldest = position + 1;
-            if let Some(entry) = self.entries.remove(&position) {
-                self.bytes -= entry.piece.len();
-                self.traffic.dropped += 1;
-                self.forget(&entry);
-            }
+            self.drop_entry(position);
         }
         true
     }

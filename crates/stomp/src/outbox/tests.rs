@@ -112,6 +112,26 @@ async fn of_each_destination_the_newest_is_kept() {
 }
 
 #[tokio::test]
+async fn a_longer_message_in_the_place_of_an_older_one_stays_within_the_bound() {
+    let (outbox, link) = outbox(0, 1000, Overflow::KeepNewest);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let destinations = ["/topic/a", "/topic/b", "/topic/c", "/topic/d"];
+    for destination in destinations {
+        subscriber.deliver(&subscription, &message(destination, "x"));
+    }
+    for destination in destinations {
+        subscriber.deliver(&subscription, &message(destination, "y".repeat(350)));
+        let state = outbox.lock();
+        let waiting: usize = state.entries.values().map(|entry| entry.piece.len()).sum();
+        assert!(state.bytes == waiting && waiting <= 1000, "{waiting} {}", state.bytes);
+        assert_eq!(state.newest.len(), state.entries.len());
+    }
+    // The oldest have gone, and of each destination the newest has stayed.
+    assert_eq!(drain(&outbox, &link).await, ["y".repeat(350), "y".repeat(350)]);
+    assert_eq!(outbox.lock().traffic.dropped, 6);
+}
+
+#[tokio::test]
 async fn a_message_of_a_queue_is_refused_and_told_of_when_it_is_written() {
     let (outbox, link) = outbox(0, 170, Overflow::DropOldest);
     let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
