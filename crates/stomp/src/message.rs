@@ -68,7 +68,8 @@ impl Message {
         let destination = destination.into();
         let mut own = Headers::new();
         for (name, value) in headers.iter_shared() {
-            if !NOT_FORWARDED.contains(&&**name) && !own.contains(name) {
+            // Some clients take spaces off names.
+            if !NOT_FORWARDED.contains(&name.trim()) && !own.contains(name) {
                 own.append(name.clone(), value.clone());
             }
         }
@@ -212,6 +213,13 @@ mod tests {
         let message = message(&[&names[..], &[("a", "1"), ("a", "2")]].concat(), b"body");
         let text = "\ndestination:/topic/a\ncontent-length:4\na:1\n\nbody\0".to_owned();
         assert_eq!(tail(&message, Version::V1_2, Carriage::Text), (false, text));
+    }
+
+    /// Clients of STOMP 1.0 take spaces off, and some of others, too.
+    #[test]
+    fn spaces_round_a_name_do_not_let_it_travel_on() {
+        let message = message(&[("ack ", "1-1"), (" receipt", "x"), ("a ", "1")], b"");
+        assert_eq!(message.headers().iter().collect::<Vec<_>>(), [("a ", "1")]);
     }
 
     #[test]
