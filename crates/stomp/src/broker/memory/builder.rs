@@ -168,7 +168,7 @@ impl MemoryBrokerBuilder {
     ///
     /// Each delivery counts whose message came back: by `NACK`, by the end of the subscription, or with the connection.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
-        self.queue.deliveries = deliveries;
+        self.queue.deliveries = deliveries.max(1);
         self
     }
 

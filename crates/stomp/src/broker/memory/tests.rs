@@ -279,6 +279,23 @@ fn nobody_refuses_a_message_for_ever() {
 }
 
 #[test]
+fn none_at_all_is_the_same_as_one_delivery() {
+    for deliveries in [0, 1] {
+        let broker = competing().max_deliveries(deliveries).build();
+        publish(&broker, "/queue/a", "x").unwrap();
+        let mut slow = Client::new(&broker, None, 0, ALWAYS);
+        slow.subscribe("/queue/a", AckMode::Auto, 1);
+        // It has not been written, and nobody was to acknowledge it.
+        slow.end();
+        let mut client = Client::fast(&broker);
+        client.subscribe("/queue/a", AckMode::Client, 1);
+        assert_eq!(client.bodies(), ["x"], "{deliveries}");
+        client.reject(0, 1, true);
+        assert_eq!((client.bodies().len(), broker.stats().dead_letters), (0, 1), "{deliveries}");
+    }
+}
+
+#[test]
 fn a_dead_letter_may_be_sent_on_and_a_panic_harms_nobody() {
     let slot = Arc::<std::sync::OnceLock<MemoryBroker>>::default();
     let weak = Arc::downgrade(&slot);
