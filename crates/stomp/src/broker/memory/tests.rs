@@ -143,6 +143,25 @@ fn a_user_has_all_of_his_sessions_and_no_others() {
 }
 
 #[test]
+fn a_user_with_the_name_of_a_session_gets_nothing_of_it() {
+    let broker = MemoryBroker::new();
+    let mut session = Client::fast(&broker);
+    let id = session.id.to_string();
+    let mut user = Client::new(&broker, Some(&id), ALWAYS, ALWAYS);
+    for client in [&mut session, &mut user] {
+        client.try_subscribe(Source::User("/queue/a".into()), AckMode::Auto, 1).unwrap();
+    }
+    assert_eq!(broker.stats().users, 2);
+    assert_eq!(to_user(&broker, &id, "/queue/a"), 1);
+    assert_eq!((session.bodies().len(), user.bodies().len()), (1, 0));
+    session.end();
+    assert_eq!((broker.stats().sessions, broker.stats().users), (1, 1));
+    assert_eq!(to_user(&broker, &id, "/queue/a"), 1);
+    drop(user);
+    assert_eq!((broker.stats().sessions, broker.stats().users), (0, 0));
+}
+
+#[test]
 fn with_dots_a_slash_is_a_character() {
     let broker = MemoryBroker::builder().separator('.').build();
     let mut client = Client::fast(&broker);

@@ -17,6 +17,8 @@ pub(super) struct Users(RwLock<State>);
 #[derive(Debug, Default)]
 struct State {
     users: HashMap<ByteString, HashMap<SessionId, Arc<Own>>>,
+    /// Those without a user, by their ids. A user may have any name, that of a session too, and gets nothing of it.
+    anonymous: HashMap<ByteString, Arc<Own>>,
     sessions: HashMap<SessionId, Arc<Own>>,
 }
 
@@ -28,6 +30,7 @@ pub(super) struct Own {
     /// The name of the user, or of a session without a user its id.
     pub(super) name: ByteString,
     session: SessionId,
+    is_anonymous: bool,
     pub(super) topics: Topics,
 }
 
@@ -35,21 +38,27 @@ impl Own {
     pub(super) fn new(subscriber: &Subscriber, topics: Topics) -> Self {
         let session = subscriber.session();
         let name = subscriber.user().cloned().unwrap_or_else(|| session.to_string().into());
-        Self { name, session, topics }
+        Self { name, session, is_anonymous: subscriber.user().is_none(), topics }
     }
 }
 
 impl Users {
     pub(super) fn add(&self, own: &Arc<Own>) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        state.users.entry(own.name.clone()).or_default().insert(own.session, own.clone());
+        if own.is_anonymous {
+            state.anonymous.insert(own.name.clone(), own.clone());
+        } else {
+            state.users.entry(own.name.clone()).or_default().insert(own.session, own.clone());
+        }
         state.sessions.insert(own.session, own.clone());
     }
 
     pub(super) fn remove(&self, own: &Arc<Own>) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let State { users, sessions } = &mut *state;
-        if let Some(user) = users.get_mut(&own.name) {
+        let State { users, anonymous, sessions } = &mut *state;
+        if own.is_anonymous {
+            anonymous.remove(&own.name);
+        } else if let Some(user) = users.get_mut(&own.name) {
             user.remove(&own.session);
             if user.is_empty() {
                 users.remove(&own.name);
@@ -58,9 +67,12 @@ impl Users {
         sessions.remove(&own.session);
     }
 
-    /// The sessions of a user's.
+    /// The sessions of a user's, or the one without a user that has this id.
     pub(super) fn of_user(&self, name: &str) -> Vec<Arc<Own>> {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = state.anonymous.get(name) {
+            return vec![own.clone()];
+        }
         state.users.get(name).map(|sessions| sessions.values().cloned().collect()).unwrap_or_default()
     }
 
@@ -71,6 +83,6 @@ impl Users {
     /// How many sessions and how many names there are.
     pub(super) fn len(&self) -> (usize, usize) {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        (state.sessions.len(), state.users.len())
+        (state.sessions.len(), state.users.len() + state.anonymous.len())
     }
 }
