@@ -8,7 +8,7 @@ use axum::BoxError;
 use bytestring::ByteString;
 
 use crate::{
-    broker::{Broker, BrokerError, Published, Target},
+    broker::{Broker, BrokerError, Published, REPLY_PREFIX, Target},
     message::Message,
     outbox::SessionId,
     outcome::Outcome,
@@ -137,9 +137,12 @@ impl Messenger {
 
     fn check(&self, target: &Target) -> Result<(), SendError> {
         match target {
-            Target::Temporary(_) => Ok(()),
+            // Whoever asks for a reply names where it goes: it is to be a queue of his.
+            Target::Temporary(name) if name.starts_with(REPLY_PREFIX) => Ok(()),
             Target::Destination(destination) if self.broker.has(destination) => Ok(()),
-            Target::Destination(destination) => Err(SendError::NotServed(destination.clone())),
+            Target::Destination(destination) | Target::Temporary(destination) => {
+                Err(SendError::NotServed(destination.clone()))
+            }
             Target::User { destination, .. } | Target::Session { destination, .. } => {
                 let within = destination.strip_prefix(&*self.user_prefix);
                 if !destination.starts_with('/') || within.is_some_and(|rest| rest.starts_with('/')) {
@@ -314,6 +317,12 @@ mod tests {
             assert!(text.contains("without the prefix"), "{text}");
         }
         assert!(messenger.send_to_user("a", "/users/x", "").await.is_ok());
+        // Whoever asks for a reply names where it goes.
+        for destination in ["/topic/a", "/queue/a", ""] {
+            let raw = Message::new(destination, &Headers::new(), "");
+            let text = text(messenger.publish(Target::Temporary(destination.into()), raw).await);
+            assert!(text.starts_with("no broker serves"), "{text}");
+        }
         let raw = Message::new("/a", &Headers::new(), "");
         assert!(messenger.publish(Target::Destination("/a".into()), raw).await.is_err());
         assert_eq!(broker.published().len(), 1);
