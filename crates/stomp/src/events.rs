@@ -24,7 +24,7 @@ pub enum Event {
     Subscribed(Session, Arc<Subscription>),
     /// A subscription has ended: by `UNSUBSCRIBE`, or because its session is about to.
     Unsubscribed(Session, Arc<Subscription>),
-    /// The session has ended.
+    /// The session has ended. No handler is called for it from now on.
     ///
     /// What a client has sent before it has left is processed before. A handler that still runs 10 seconds after the loss
     /// of the connection was seen is not waited for: it is finished, and its session ends. Over TCP a loss is seen while

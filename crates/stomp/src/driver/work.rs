@@ -183,6 +183,7 @@ where
                     self.app.event(&Event::Unsubscribed(self.session.clone(), subscription));
                 }
             }
+            Action::Handle { .. } | Action::Answer { .. } if self.has_ended() => return Ok(Done::Otherwise),
             Action::Handle { path, destination, frame } => {
                 // A session that waits need not have room for this.
                 let handled = self.handle(path, destination, frame, receipt, may_be_parallel);
@@ -193,6 +194,11 @@ where
             }
         }
         Ok(Done::Now)
+    }
+
+    /// Whether the application has been told of the end: from then on no handler is called.
+    fn has_ended(&self) -> bool {
+        self.slot.with(|_| ()).is_none()
     }
 
     /// Asks the broker; `None` if the session has ended meanwhile.
@@ -273,6 +279,9 @@ where
         let permits = self.parallel.clone();
         // It is never closed.
         let permit = permits.acquire_owned().await;
+        if self.has_ended() {
+            return Ok(Done::Otherwise);
+        }
         let (state, mut opening, receipt) = (self.state.clone(), self.opening.clone(), receipt.clone());
         let task = async move {
             match call.run(&state, &mut opening, &receipt).await {

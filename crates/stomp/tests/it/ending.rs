@@ -1,8 +1,15 @@
 //! How sessions end, and that each of their events is told once.
 
-use std::time::Duration;
+use std::{
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use axum_stomp::{ByteString, Event, Session, Stomp, StompOptions, User, outbox::Overflow};
+use axum_stomp::{Access, ByteString, Event, Session, Stomp, StompOptions, User, outbox::Overflow};
 use sockjs_client::Transport;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -134,7 +141,7 @@ async fn by_the_end_of_the_task() {
 #[tokio::test(start_paused = true)]
 async fn by_a_shutdown_of_the_endpoint() {
     for transport in Transport::ALL {
-        let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let events = Arc::new(std::sync::Mutex::new(Vec::new()));
         let told = events.clone();
         let server = Stomp::<()>::new()
             .on_event(move |event, _| {
@@ -221,6 +228,56 @@ async fn a_handler_that_never_returns_keeps_no_subscriptions_of_a_client_that_ha
     sleep(Duration::from_secs(1)).await;
     client.abort();
     ended(&scene, "stream", "connection-lost").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_handler_begins_behind_the_end() {
+    let send = |to: &str| format!("SEND\ndestination:/app/{to}\n\n^");
+    let within = |to: &str| format!("SEND\ndestination:/app/{to}\ntransaction:t\n\n^");
+    let transaction =
+        format!("BEGIN\ntransaction:t\n\n^{}{}COMMIT\ntransaction:t\n\n^", within("slow"), within("mark"));
+    for frames in [
+        transaction,
+        send("judged"),
+        "SUBSCRIBE\nid:j\ndestination:/app/judged\n\n^".to_owned(),
+        [send("beside"), send("beside")].concat(),
+    ] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let mark = {
+            let calls = calls.clone();
+            move || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                std::future::ready(())
+            }
+        };
+        let beside = {
+            let calls = calls.clone();
+            async move || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_secs(100)).await;
+            }
+        };
+        let stomp = stomp()
+            .options(StompOptions::new().max_parallel_handlers(NonZero::new(1).unwrap()))
+            .authorize(async move |access: Access| {
+                if access.destination.ends_with("/judged") {
+                    sleep(Duration::from_secs(100)).await;
+                }
+            })
+            .message("/mark", mark.clone())
+            .message("/judged", mark.clone())
+            .subscribe("/judged", mark)
+            .message_parallel("/beside", beside);
+        let scene = Scene::new(stomp);
+        let mut client = with_subscriptions(&scene, Way::SOCKET).await;
+        client.send(&frames).await;
+        sleep(Duration::from_secs(1)).await;
+        let before = calls.load(Ordering::Relaxed);
+        client.abort();
+        ended(&scene, &frames, "connection-lost").await;
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(calls.load(Ordering::Relaxed), before, "{frames}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
