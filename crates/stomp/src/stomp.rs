@@ -209,11 +209,14 @@ where
     ///
     /// A frame within a transaction is judged when it comes, and not at the `COMMIT`.
     ///
+    /// Say what is allowed, and not what is denied: the destination of a `SUBSCRIBE` may be a pattern, such as
+    /// `/topic/**`, which gets what any topic gets.
+    ///
     /// ```
     /// use axum_stomp::{Access, Stomp, User};
     ///
     /// async fn rule(access: Access, user: Option<User>) -> bool {
-    ///     user.is_some() || !access.destination.starts_with("/topic/staff/")
+    ///     user.is_some() || access.destination.starts_with("/topic/public/")
     /// }
     ///
     /// let server = Stomp::<()>::new().authorize(rule).build();
@@ -280,8 +283,15 @@ where
     }
 }
 
+/// The beginnings of the names of temporary queues: for others, and for the client itself.
+const RESERVED: [&str; 2] = ["/reply-queue", "/temp-queue"];
+
 #[track_caller]
 fn check_prefixes(options: &StompOptions, broker: &dyn Broker) {
+    let is_brokers = |prefix: &str| broker.has(prefix) || broker.has(&format!("{prefix}/a"));
+    for prefix in RESERVED {
+        assert!(!is_brokers(prefix), "a prefix of the broker's overlaps with {prefix:?}");
+    }
     let mut seen: Vec<&str> = Vec::new();
     for prefix in options.app_prefixes.iter().chain([&options.user_prefix]) {
         let is_path = prefix.len() > 1 && prefix.starts_with('/') && !prefix.ends_with('/');
@@ -289,16 +299,13 @@ fn check_prefixes(options: &StompOptions, broker: &dyn Broker) {
         let within = |one: &str, other: &str| {
             one.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        for other in seen.iter().copied().chain(["/reply-queue", "/temp-queue"]) {
+        for other in seen.iter().copied().chain(RESERVED) {
             assert!(
                 !within(prefix, other) && !within(other, prefix),
                 "the prefixes {prefix:?} and {other:?} overlap"
             );
         }
-        assert!(
-            !broker.has(prefix) && !broker.has(&format!("{prefix}/a")),
-            "the prefix {prefix:?} overlaps with one of the broker's"
-        );
+        assert!(!is_brokers(prefix), "the prefix {prefix:?} overlaps with one of the broker's");
         seen.push(prefix);
     }
 }
@@ -418,5 +425,42 @@ impl<S> Clone for StompServer<S> {
 impl<S> fmt::Debug for StompServer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StompServer").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn prefixes_that_overlap_are_no_server() {
+        let builds = |options: fn() -> StompOptions, topics: &'static str| {
+            let build = || {
+                let broker = MemoryBroker::builder().topic_prefixes([topics]).build();
+                Stomp::<()>::new().options(options()).broker(broker).build();
+            };
+            catch_unwind(build).is_ok()
+        };
+        for topics in ["/topic", "/app-topic", "/reply", "/reply-queues"] {
+            assert!(builds(StompOptions::new, topics), "{topics}");
+        }
+        // The last ones would let clients subscribe to the answers that others get.
+        for topics in ["/app", "/user", "/temp-queue", "/reply-queue"] {
+            assert!(!builds(StompOptions::new, topics), "{topics}");
+        }
+        for options in [
+            (|| StompOptions::new().user_prefix("/topic/user")) as fn() -> StompOptions,
+            || StompOptions::new().user_prefix("/app/user"),
+            || StompOptions::new().user_prefix("/reply-queue/user"),
+            || StompOptions::new().user_prefix("user"),
+            || StompOptions::new().user_prefix("/user/"),
+            || StompOptions::new().user_prefix("/"),
+            || StompOptions::new().app_prefixes(["/a", "/a"]),
+            || StompOptions::new().app_prefixes(["/temp-queue"]),
+        ] {
+            assert!(!builds(options, "/topic"));
+        }
     }
 }
