@@ -105,7 +105,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromMessage<S> for Body<T> {
     async fn from_message(context: &mut Context<'_>, _: &S) -> Result<Self, Rejection> {
         match sort_of(context.headers()) {
             Sort::Unknown | Sort::Json => json(context.body()).map(Self),
-            Sort::Text => from_text(&text(context.body())?).map(Self),
+            Sort::Text => from_text(text(context.body())?).map(Self),
             Sort::Other => Err(Rejection::new("the content-type is neither JSON nor text")),
         }
     }
@@ -152,6 +152,8 @@ impl<S: Send + Sync> FromMessage<S> for Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use serde::Deserialize;
     use stomp_codec::Command;
 
@@ -233,7 +235,11 @@ mod tests {
             Err("the text of the body is not `u32`".to_owned())
         );
         let error = "the text of the body is not what is expected".to_owned();
-        assert_eq!(body::<Color>("text/plain", b"blue").await, Err(error));
+        assert_eq!(body::<Color>("text/plain", b"blue").await, Err(error.clone()));
+        // A text is one value.
+        assert_eq!(body::<Vec<String>>("text/plain", b"a").await, Err(error.clone()));
+        assert_eq!(body::<(String,)>("text/plain", b"a").await, Err(error.clone()));
+        assert_eq!(body::<HashMap<String, String>>("text/plain", b"a").await, Err(error));
         assert_eq!(
             body::<String>("text/plain", b"\xff").await,
             Err("the body is not text in UTF-8".to_owned())

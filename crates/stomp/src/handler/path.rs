@@ -1,6 +1,6 @@
 //! The parameters of a destination.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, slice, sync::Arc};
 
 use bytestring::ByteString;
 use serde::{
@@ -67,8 +67,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromMessage<S> for Path<T> {
 }
 
 /// A value that is the whole of a text.
-pub(super) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Rejection> {
-    T::deserialize(Value { name: "", text }).map_err(|error| {
+pub(super) fn from_text<T: DeserializeOwned>(text: ByteString) -> Result<T, Rejection> {
+    T::deserialize(Params(&[(NO_NAME.into(), text)])).map_err(|error| {
         let text = match &error {
             Mismatch::Parse { expected, .. } => format!("the text of the body is not `{expected}`"),
             _ => "the text of the body is not what is expected".to_owned(),
@@ -76,6 +76,9 @@ pub(super) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Rejection>
         Rejection::new(text).with_source(error)
     })
 }
+
+/// What a text is called that is no parameter: these have names.
+const NO_NAME: &str = "";
 
 /// Why parameters do not fit a type.
 #[derive(Debug)]
@@ -111,121 +114,33 @@ impl de::Error for Mismatch {
     }
 }
 
-/// All parameters.
+/// All parameters, one of them, or a text.
 #[derive(Clone, Copy)]
 struct Params<'de>(&'de [(Arc<str>, ByteString)]);
 
 impl<'de> Params<'de> {
-    fn values(self) -> impl Iterator<Item = Value<'de>> {
-        self.0.iter().map(|(name, text)| Value { name, text })
-    }
-
     fn expect(self, expected: usize) -> Result<Self, Mismatch> {
         let actual = self.0.len();
         if actual == expected { Ok(self) } else { Err(Mismatch::Count { expected, actual }) }
     }
 
-    fn only(self) -> Result<Value<'de>, Mismatch> {
-        let mut values = self.expect(1)?.values();
-        values.next().ok_or(Mismatch::Count { expected: 1, actual: 0 })
+    fn only(self) -> Result<(&'de str, &'de str), Mismatch> {
+        match self.0 {
+            [(name, text)] => Ok((name, text)),
+            several => Err(Mismatch::Count { expected: 1, actual: several.len() }),
+        }
+    }
+
+    /// Each with its name.
+    fn each(self) -> Result<impl Iterator<Item = (&'de str, Self)>, Mismatch> {
+        if self.0.iter().any(|(name, _)| **name == *NO_NAME) {
+            return Err(de::Error::custom("a text is one value"));
+        }
+        Ok(self.0.iter().map(|one| (&*one.0, Self(slice::from_ref(one)))))
     }
 }
 
-/// Methods for what is one value: the only parameter.
-macro_rules! of_the_only {
-    ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-            self.only()?.$method(visitor)
-        })*
-    };
-}
-
-impl<'de> Deserializer<'de> for Params<'de> {
-    type Error = Mismatch;
-
-    of_the_only! {
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32
-        deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
-        deserialize_byte_buf deserialize_identifier deserialize_any
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_seq(SeqDeserializer::new(self.values()))
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
-        self.expect(len)?.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        self.deserialize_tuple(len, visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_map(MapDeserializer::new(self.values().map(|value| (value.name, value))))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        self.only()?.deserialize_enum(name, variants, visitor)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_unit()
-    }
-}
-
-/// The value of one parameter, or a whole text.
-#[derive(Clone, Copy)]
-struct Value<'de> {
-    name: &'de str,
-    text: &'de str,
-}
-
-impl<'de> IntoDeserializer<'de, Mismatch> for Value<'de> {
+impl<'de> IntoDeserializer<'de, Mismatch> for Params<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -233,20 +148,19 @@ impl<'de> IntoDeserializer<'de, Mismatch> for Value<'de> {
     }
 }
 
-/// Methods for what is parsed from text.
+/// Methods for what is parsed from the text of the only parameter.
 macro_rules! parsed {
     ($($method:ident $visit:ident $type:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-            let parsed = self.text.parse::<$type>();
-            visitor.$visit(parsed.map_err(|_| Mismatch::Parse {
-                name: self.name.to_owned(),
-                expected: stringify!($type),
-            })?)
+            let (name, text) = self.only()?;
+            let expected = stringify!($type);
+            let parsed = text.parse::<$type>();
+            visitor.$visit(parsed.map_err(|_| Mismatch::Parse { name: name.to_owned(), expected })?)
         })*
     };
 }
 
-impl<'de> Deserializer<'de> for Value<'de> {
+impl<'de> Deserializer<'de> for Params<'de> {
     type Error = Mismatch;
 
     parsed! {
@@ -266,14 +180,14 @@ impl<'de> Deserializer<'de> for Value<'de> {
         deserialize_char visit_char char
     }
 
-    forward_to_deserialize_any! { str string identifier seq tuple tuple_struct map struct }
+    forward_to_deserialize_any! { str string identifier }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_borrowed_str(self.text)
+        visitor.visit_borrowed_str(self.only()?.1)
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_borrowed_bytes(self.text.as_bytes())
+        visitor.visit_borrowed_bytes(self.only()?.1.as_bytes())
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
@@ -304,13 +218,43 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_seq(SeqDeserializer::new(self.each()?.map(|(_, one)| one)))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
+        self.expect(len)?.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_map(MapDeserializer::new(self.each()?))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.deserialize_map(visitor)
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        visitor.visit_enum(StrDeserializer::new(self.text))
+        visitor.visit_enum(StrDeserializer::new(self.only()?.1))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
