@@ -1,13 +1,13 @@
 //! A client's connection to a broker in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use super::{
-    queue::After,
+    queue::{After, ConsumerKey, Queue},
     queues::Place as Consumer,
     shared::{Place, Shared},
     topics::{self, Membership, TopicLimits, Topics},
@@ -224,21 +224,25 @@ impl Drop for MemoryConnection {
         self.shared.users.remove(&self.own);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let members = mem::take(&mut state.members);
-        // What one subscription gives back does not go to another one of the session.
-        for consumer in members.values().filter_map(Member::consumer) {
-            consumer.queue.retire(consumer.key);
-        }
         let count = members.values().filter(|member| !member.is_leaving()).count();
         self.shared.subscriptions.fetch_sub(count, Ordering::Relaxed);
-        let mut left = Vec::new();
+        let (mut queues, mut places) = (Vec::<(&Arc<Queue>, Vec<ConsumerKey>)>::new(), HashMap::new());
         for member in members.values() {
             match member.consumer() {
-                Some(consumer) => left.push((consumer, consumer.queue.remove(consumer.key))),
+                Some(Consumer { queue, key }) => {
+                    let place = *places.entry(Arc::as_ptr(queue)).or_insert(queues.len());
+                    if place == queues.len() {
+                        queues.push((queue, Vec::new()));
+                    }
+                    queues[place].1.push(*key);
+                }
                 None => self.leave_topic(Some(member)),
             }
         }
-        for (consumer, after) in left {
-            self.shared.after(&consumer.queue, after);
+        // All of them before an application's function is called.
+        let left: Vec<_> = queues.into_iter().map(|(queue, keys)| (queue, queue.remove(&keys))).collect();
+        for (queue, after) in left {
+            self.shared.after(queue, after);
         }
     }
 }

@@ -100,8 +100,8 @@ pub(super) struct After {
     pub(super) dead: Vec<Dead>,
     /// Whether the queue has neither messages nor consumers.
     pub(super) is_unused: bool,
-    /// What has left, to be dropped where no lock is held.
-    consumer: Option<Consumer>,
+    /// Who has left, to be dropped where no lock is held.
+    consumers: Vec<Consumer>,
     settled: Vec<Item>,
 }
 
@@ -222,20 +222,14 @@ impl Queue {
                 consumer.is_leaving = true;
                 (After::default(), false)
             }
-            _ => (state.remove(key, self.limits), true),
+            _ => (state.remove(&[key], self.limits), true),
         }
     }
 
-    /// Delivers nothing more to a consumer whose session ends.
-    pub(super) fn retire(&self, key: ConsumerKey) {
-        if let Some(consumer) = self.lock().consumers.get_mut(&key) {
-            consumer.is_leaving = true;
-        }
-    }
-
-    /// Removes a consumer whose session has ended, and gives back what it has not settled.
-    pub(super) fn remove(&self, key: ConsumerKey) -> After {
-        self.lock().remove(key, self.limits)
+    /// Removes the consumers of a session that has ended, and gives back what they have not settled: in its old order,
+    /// whichever of them had it, and to others.
+    pub(super) fn remove(&self, keys: &[ConsumerKey]) -> After {
+        self.lock().remove(keys, self.limits)
     }
 
     /// Settles a message of a consumer's, or in `client` mode all up to it. Those that have been settled before are no
@@ -277,7 +271,7 @@ impl Queue {
         state.drop_items([item], &mut after.settled);
         if has_left {
             let settled = mem::take(&mut after.settled);
-            after = state.remove(key, self.limits);
+            after = state.remove(&[key], self.limits);
             after.settled.extend(settled);
         } else {
             after.settled.append(&mut state.give_turn(key).dispatch());
@@ -425,16 +419,18 @@ impl State {
         }
     }
 
-    fn remove(&mut self, key: ConsumerKey, limits: QueueLimits) -> After {
+    fn remove(&mut self, keys: &[ConsumerKey], limits: QueueLimits) -> After {
         let mut after = After::default();
-        let Some(mut consumer) = self.consumers.remove(&key) else { return after };
-        // It may have a turn left. Room for these is bounded by the consumers that there are.
+        for key in keys {
+            let Some(mut consumer) = self.consumers.remove(key) else { continue };
+            let unsettled = mem::take(&mut consumer.unsettled);
+            self.give_back(unsettled.into_values(), limits, &mut after.dead);
+            after.consumers.push(consumer);
+        }
+        // They may have turns left. Room for these is bounded by the consumers that there are.
         if self.turns.len() > 2 * self.consumers.len() + 16 {
             self.turns.retain(|key| self.consumers.contains_key(key));
         }
-        let unsettled = mem::take(&mut consumer.unsettled);
-        after.consumer = Some(consumer);
-        self.give_back(unsettled.into_values(), limits, &mut after.dead);
         after.settled = self.dispatch();
         after.is_unused = self.is_unused();
         after

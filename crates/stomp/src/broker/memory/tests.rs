@@ -379,6 +379,22 @@ fn what_is_on_its_way_is_not_given_back() {
 }
 
 #[test]
+fn what_several_subscriptions_of_a_session_give_back_comes_in_its_old_order() {
+    let broker = competing().build();
+    let (mut gone, mut other) = (Client::fast(&broker), Client::fast(&broker));
+    for ack in [AckMode::Client, AckMode::ClientIndividual] {
+        gone.subscribe("/queue/a", ack, 10);
+    }
+    for number in 1..=6 {
+        publish(&broker, "/queue/a", number).unwrap();
+    }
+    assert_eq!(gone.bodies().len(), 6);
+    other.subscribe("/queue/a", AckMode::Client, 10);
+    gone.end();
+    assert_eq!(other.bodies(), ["1", "2", "3", "4", "5", "6"]);
+}
+
+#[test]
 fn a_session_that_is_being_closed_still_gets_what_waits() {
     let broker = competing().build();
     let mut client = Client::new(&broker, None, 0, ALWAYS);

@@ -275,11 +275,16 @@ impl Model {
     }
 
     fn end(&mut self, client: usize) {
-        for name in self.of(client) {
-            self.subscribed.get_mut(&name).unwrap().is_leaving = true;
-        }
-        for name in self.of(client) {
-            self.remove(name);
+        // The queues in the order in which they were subscribed to.
+        while let Some(first) = self.of(client).first() {
+            let queue = self.subscribed[first].queue;
+            for name in self.of(client) {
+                if self.subscribed[&name].queue == queue {
+                    let subscribed = self.subscribed.remove(&name).unwrap();
+                    self.give_back(subscribed.unsettled.into_values());
+                }
+            }
+            self.dispatch(queue);
         }
     }
 
