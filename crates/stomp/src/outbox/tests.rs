@@ -302,3 +302,169 @@ async fn a_message_that_may_not_be_dropped_closes_a_session_that_has_nothing_els
     assert_eq!(deliver("/must", "5"), Delivered::Gone);
     assert_eq!(outbox.pump(|_| {}, || {}).await, End::Overflow);
 }
+
+/// How long the first frame is, whose number has one digit.
+fn frame_len(subscription: &Subscription, message: &Message) -> usize {
+    subscription.head_len() + message.tail(Version::V1_2, Carriage::Text).len() + 1
+}
+
+#[tokio::test]
+async fn the_bound_may_be_reached() {
+    let message = message("/topic/a", "x");
+    let length = frame_len(&subscription(0), &message);
+    for (overflow, results) in
+        [(Overflow::DropNewest, [true, true, false]), (Overflow::DropOldest, [true, true, true])]
+    {
+        // The digits of its number are not counted of the one that is to be added.
+        let (outbox, _link) = outbox(0, 2 * length - 1, overflow);
+        let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+        let deliver = || matches!(subscriber.deliver(&subscription, &message), Delivered::Queued(_));
+        assert_eq!([deliver(), deliver(), deliver()], results, "{overflow:?}");
+        let state = outbox.lock();
+        assert_eq!((state.entries.len(), state.traffic.dropped), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_longer_than_the_bound_drives_all_out() {
+    for overflow in [Overflow::DropOldest, Overflow::KeepNewest] {
+        let (outbox, link) = outbox(0, 300, overflow);
+        let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+        for destination in ["/topic/a", "/topic/b", "/topic/c"] {
+            subscriber.deliver(&subscription, &message(destination, "x"));
+        }
+        let long = "x".repeat(1000);
+        let delivered = subscriber.deliver(&subscription, &message("/topic/d", long.clone()));
+        assert!(matches!(delivered, Delivered::Queued(_)), "{overflow:?}");
+        assert_eq!(drain(&outbox, &link).await, [long], "{overflow:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_overtakes_what_is_being_written() {
+    let (outbox, link) = outbox(0, 1000, Overflow::Close);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    subscriber.deliver(&subscription, &message("/topic/a", "x"));
+    let publishing = async {
+        tokio::task::yield_now().await;
+        // There is room, and the session's task has not come to see it.
+        link.allow(2);
+        let delivered = subscriber.deliver(&subscription, &message("/topic/a", "y"));
+        assert!(matches!(delivered, Delivered::Queued(_)), "{delivered:?}");
+        outbox.close(None);
+    };
+    let (end, ()) = tokio::join!(outbox.pump(|_| {}, || {}), publishing);
+    assert_eq!((end, bodies(&link)), (End::Closing, vec!["x".to_owned(), "y".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_begins_to_wait_wakes_the_writer_and_what_is_written_the_reader() {
+    let (outbox, link) = outbox(0, 10, Overflow::Close);
+    let start = Instant::now();
+    let session = async {
+        sleep(Duration::from_secs(5)).await;
+        outbox.control("RECEIPT\n\nreceipt\0".into());
+        assert_eq!(outbox.last_progress() - start, Duration::from_secs(5));
+        let allowing = async {
+            sleep(Duration::from_secs(2)).await;
+            link.allow(1);
+        };
+        tokio::join!(outbox.room(), allowing);
+        // It is the bytes that were too many.
+        assert_eq!(start.elapsed(), Duration::from_secs(7));
+        assert_eq!(
+            (bodies(&link), outbox.last_progress() - start),
+            (vec!["receipt".into()], start.elapsed())
+        );
+        link.allow(1);
+        sleep(Duration::from_secs(1)).await;
+        outbox.control("RECEIPT\n\nreceipt\0".into());
+        assert_eq!(outbox.last_progress() - start, Duration::from_secs(8));
+        outbox.close(None);
+    };
+    let both = async { tokio::join!(outbox.pump(|_| {}, || {}), session) };
+    let both = tokio::time::timeout(Duration::from_secs(60), both).await;
+    assert_eq!(both.map(|(end, ())| end), Ok(End::Closing));
+}
+
+#[tokio::test]
+async fn a_heart_beat_is_sent_when_nothing_waits() {
+    let (outbox, link) = outbox(1, 1000, Overflow::Close);
+    assert!(outbox.beat());
+    assert_eq!(link.taken(), ["\n"]);
+    // This one waits, and is enough.
+    assert!(outbox.beat());
+    assert!(!outbox.beat());
+    let beating = async {
+        tokio::task::yield_now().await;
+        // It is being written.
+        assert!(!outbox.beat());
+        link.allow(10);
+        outbox.close(None);
+        assert!(!outbox.beat());
+    };
+    tokio::join!(outbox.pump(|_| {}, || {}), beating);
+    assert_eq!(link.taken(), ["\n"]);
+    assert!(!outbox.beat());
+}
+
+#[tokio::test]
+async fn room_is_told_of_once_to_whom_there_was_none() {
+    let (outbox, link) = outbox(0, 100, Overflow::DropNewest);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let told = std::sync::atomic::AtomicUsize::new(0);
+    let count = || told.load(std::sync::atomic::Ordering::Relaxed);
+    let delivering = async {
+        for (refused, expected) in [(0, 0), (3, 1), (0, 1)] {
+            for number in 0..=refused {
+                let delivered = subscriber.try_deliver(&subscription, &message("/queue/a", "x"), false);
+                assert_eq!(matches!(delivered, Delivered::Queued(_)), number == 0, "{delivered:?}");
+            }
+            tokio::task::yield_now().await;
+            link.allow(1);
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            assert_eq!(count(), expected);
+        }
+        outbox.close(None);
+    };
+    let has_room = || _ = told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    tokio::join!(outbox.pump(|_| {}, has_room), delivering);
+}
+
+#[tokio::test]
+async fn traffic_is_counted_once() {
+    let (outbox, _link) = outbox(1, 130, Overflow::DropNewest);
+    let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+    let traffic = |delivered, dropped| Traffic { delivered, dropped };
+    for _ in 0..4 {
+        subscriber.deliver(&subscription, &message("/topic/a", "x"));
+    }
+    assert_eq!(outbox.traffic(), traffic(2, 2));
+    assert_eq!(outbox.count_traffic(), traffic(2, 2));
+    assert_eq!(outbox.count_traffic(), traffic(0, 0));
+    subscriber.deliver(&subscription, &message("/topic/a", "x"));
+    assert_eq!((outbox.traffic(), outbox.dropped()), (traffic(0, 1), 3));
+}
+
+#[tokio::test]
+async fn an_end_keeps_nothing_and_says_whether_more_is_read() {
+    for (end, is_reading_ended) in [(End::Lost, false), (End::Overflow, true), (End::Closing, true)] {
+        let (outbox, _link) = outbox(0, 100, Overflow::Close);
+        let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+        subscriber.deliver(&subscription, &message("/topic/a", "x"));
+        assert!(!outbox.is_ended() && !outbox.is_reading_ended());
+        match end {
+            End::Lost => outbox.lost(),
+            End::Overflow => _ = subscriber.deliver(&subscription, &message("/topic/a", "x")),
+            End::Closing => outbox.close(None),
+        }
+        assert!(outbox.is_ended());
+        assert_eq!(outbox.is_reading_ended(), is_reading_ended, "{end:?}");
+        if end != End::Closing {
+            assert_eq!(outbox.pump(|_| {}, || {}).await, end);
+            let state = outbox.lock();
+            assert_eq!((state.entries.len(), state.bytes), (0, 0), "{end:?}");
+        }
+    }
+}

@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn only_a_whole_segment_is_a_name() {
+        assert_eq!(Segment::new("{a}"), Segment::Glob("*".into()));
+        for text in ["{a", "a}", "a{b}", "{a}b", "{", "}", "a"] {
+            assert!(Segment::new(text).is_exact(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_pattern_is_costly_when_it_has_to_be_tried_everywhere() {
         for (glob, expected) in
             [("*a?b*", true), ("*a*?*", true), ("?*a*?", false), ("*?", false), ("a?", false)]

@@ -98,7 +98,7 @@ pub(super) struct Dead {
 #[must_use]
 pub(super) struct After {
     pub(super) dead: Vec<Dead>,
-    /// Whether the queue has neither messages nor consumers.
+    /// Whether the queue has neither messages nor consumers, now that one has left.
     pub(super) is_unused: bool,
     /// Who has left, to be dropped where no lock is held.
     consumers: Vec<Consumer>,
@@ -253,7 +253,6 @@ impl Queue {
             }
         }
         after.settled.append(&mut state.give_turn(key).dispatch());
-        after.is_unused = state.is_unused();
         after
     }
 
@@ -275,7 +274,6 @@ impl Queue {
             after.settled.extend(settled);
         } else {
             after.settled.append(&mut state.give_turn(key).dispatch());
-            after.is_unused = state.is_unused();
         }
         (after, has_left)
     }
@@ -287,7 +285,7 @@ impl Queue {
             consumer.is_full = false;
         }
         let settled = state.give_turn(key).dispatch();
-        After { settled, is_unused: state.is_unused(), ..After::default() }
+        After { settled, ..After::default() }
     }
 }
 
@@ -449,6 +447,9 @@ impl Queue {
         assert!(numbers.is_sorted_by(|a, b| a < b), "a message is in two places: {numbers:?}");
         assert_eq!((numbers.len(), bytes), (state.messages, state.bytes));
         assert!(!state.is_unused() && !state.is_closed);
+        assert!(state.turns.len() <= 2 * state.consumers.len() + 17, "{} turns", state.turns.len());
+        let mut messages = state.ready.values().chain(unsettled()).map(|item| &item.message);
+        assert!(messages.all(|message| !message.is_encoded()), "a message is kept twice");
         for (key, consumer) in &state.consumers {
             assert!(consumer.unsettled.len() <= consumer.subscription.prefetch().get());
             assert!(state.ready.is_empty() || !consumer.has_room(), "a message waits for nothing");

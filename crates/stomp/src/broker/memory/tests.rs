@@ -5,17 +5,20 @@ mod stress;
 mod support;
 mod topic_model;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    num::NonZero,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use stomp_codec::Headers;
+use stomp_codec::{Headers, Version};
 
 use self::support::{ALWAYS, Client, body, header, message, publish};
-use super::*;
+use super::{store::Store, *};
 use crate::{
     AckMode,
     broker::{Settlement, Source},
@@ -204,7 +207,7 @@ fn limits_are_named() {
     assert_eq!(limit(subscribe("/topic/a/b/c/d")), "max_segments");
     assert_eq!(limit(publish(&broker, "/topic/a/b/c/d", "x")), "max_segments");
     client.unsubscribe(1);
-    client.subscribe("/topic/a*", AckMode::Auto, 1);
+    client.subscribe(&format!("/topic/{}*", "a".repeat(12)), AckMode::Auto, 1);
 
     assert_eq!(limit(publish(&broker, "/queue/a", "x".repeat(2000))), "max_queue_bytes");
     assert_eq!(broker.stats().queues, 0);
@@ -253,6 +256,52 @@ fn one_session_cannot_use_up_all_patterns() {
     subscribe(&mut greedy, topic("b*")).unwrap();
     subscribe(&mut greedy, topic("c*")).unwrap();
     assert!(subscribe(&mut greedy, topic("d*")).is_err());
+}
+
+#[test]
+fn a_limit_of_bytes_may_be_reached() {
+    let body = |length: usize| "x".repeat(length - Store::size(&message("/queue/a", "")));
+    for (queue, total) in [(2000, usize::MAX), (usize::MAX, 2000)] {
+        let broker = competing().max_queue_bytes(queue).max_total_queue_bytes(total).build();
+        assert!(publish(&broker, "/queue/a", body(2001)).is_err());
+        publish(&broker, "/queue/a", body(2000)).unwrap();
+        assert!(publish(&broker, "/queue/a", "").is_err());
+        assert_eq!(broker.stats().queued_bytes, 2000);
+    }
+}
+
+#[test]
+fn a_number_of_a_subscription_is_used_once() {
+    let broker = competing().build();
+    let mut client = Client::fast(&broker);
+    client.subscribe("/queue/a", AckMode::Auto, 1);
+    let other = Client::fast(&broker);
+    let subscription = Arc::new(crate::Subscription::new(
+        0,
+        Version::V1_2,
+        "/queue/b".into(),
+        Headers::new(),
+        AckMode::Auto,
+        NonZero::new(1).unwrap(),
+    ));
+    for (connection, is_free) in [(&client.connection, false), (&other.connection, true)] {
+        let source = Source::Destination("/queue/b".into());
+        let subscribed = connection.subscribe(source, subscription.clone()).now_or_never().unwrap();
+        assert_eq!(subscribed.is_ok(), is_free);
+    }
+    assert_eq!(broker.stats().subscriptions, 2);
+}
+
+#[test]
+fn who_comes_and_goes_leaves_no_turns() {
+    let broker = competing().build();
+    let (mut one, mut other) = (Client::fast(&broker), Client::fast(&broker));
+    one.subscribe("/queue/a", AckMode::Auto, 1);
+    for _ in 0..100 {
+        let serial = other.subscribe("/queue/a", AckMode::Auto, 1);
+        other.unsubscribe(serial);
+        broker.0.queues.check();
+    }
 }
 
 #[test]

@@ -254,6 +254,9 @@ fn an_ack_names_the_message_as_its_version_says() {
     subscribe(&mut core, "b").next_id();
     let wrong = [("message-id", "0-1"), ("subscription", "b")];
     assert!(refused(&mut core, Command::Ack, &wrong).contains("unknown message"));
+    // Of which one that was that has ended nobody knows.
+    action(&mut core, Command::Unsubscribe, &[("id", "a")]);
+    assert!(matches!(action(&mut core, Command::Ack, &wrong), Action::Nothing));
 }
 
 #[test]
@@ -326,8 +329,14 @@ fn the_bytes_of_a_transaction_are_bounded() {
     let mut send = frame(Command::Send, &[("destination", "/app/a"), ("transaction", "t")]);
     send.body = Bytes::from(vec![b'x'; 60]);
     take(&mut core, send.clone()).expect("accepted");
-    let refusal = take(&mut core, send).expect_err("refused");
+    let refusal = take(&mut core, send.clone()).expect_err("refused");
     assert!(refusal.details.contains("max_transaction_bytes"));
+    // Its headers count, too.
+    send.headers.append("a", "x".repeat(100));
+    send.body = Bytes::new();
+    action(&mut core, Command::Abort, &[("transaction", "t")]);
+    action(&mut core, Command::Begin, &[("transaction", "t")]);
+    assert!(take(&mut core, send).expect_err("refused").details.contains("max_transaction_bytes"));
 }
 
 #[test]
@@ -423,7 +432,7 @@ fn what_is_kept_of_a_frame_is_copied_out_of_what_was_read() {
 
 #[test]
 fn the_headers_of_subscriptions_are_bounded_together() {
-    let mut core = core_with(Version::V1_2, StompOptions::new().max_subscription_bytes(60));
+    let mut core = core_with(Version::V1_2, StompOptions::new().max_subscription_bytes(44));
     let headers = |id| [("id", id), ("destination", "/topic/a")];
     action(&mut core, Command::Subscribe, &headers("a"));
     action(&mut core, Command::Subscribe, &headers("b"));
