@@ -46,6 +46,27 @@ async fn a_commit_does_all_in_order_and_an_abort_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn handlers_beside_others_run_one_after_the_other_in_a_commit() {
+    let slower_first = async |body: String| {
+        let seconds = body.parse().expect("a number");
+        tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+        SendToUser::new("/queue/echo", body)
+    };
+    let scene = Scene::new(Stomp::new().message_parallel("/sleep", slower_first));
+    let mut client = scene.connect(Way::SOCKET).await;
+    client.subscribe("e", "/user/queue/echo").await;
+    client.send("BEGIN\ntransaction:t\n\n^").await;
+    for body in ["3", "2", "1"] {
+        client.ask("SEND\ndestination:/app/sleep\ntransaction:t", body).await;
+    }
+    client.send("COMMIT\ntransaction:t\nreceipt:commit\n\n^").await;
+    for body in ["3", "2", "1"] {
+        assert_eq!(client.body().await, body);
+    }
+    client.receipt("commit").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_committed_is_dropped_at_the_end() {
     let scene = scene();
     let mut other = scene.connect(Way::SOCKET).await;
