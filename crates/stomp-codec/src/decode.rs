@@ -257,12 +257,19 @@ impl Decoder {
     /// Reads the lines of a head, and how long the body is.
     fn read_head(&self, head: Bytes) -> Result<(Frame, Option<usize>), DecodeErrorKind> {
         let head = ByteString::try_from(head).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
-        let mut lines = head.lines();
-        let command = self.read_command(lines.next().unwrap_or_default())?;
-        let mut headers = Headers::new();
-        for line in lines.take_while(|line| !line.is_empty()) {
-            let (name, value) = self.read_header(command, &head, line)?;
+        // Most heads have neither escapes nor carriage returns, which then need not be searched in each line.
+        let is_plain = memchr::memchr2(b'\\', b'\r', head.as_bytes()).is_none();
+        let (line, mut rest) = split_line(&head);
+        let command = self.read_command(line)?;
+        let mut headers = Headers::with_capacity(4);
+        loop {
+            let (line, behind) = split_line(rest);
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = self.read_header(command, &head, line, is_plain)?;
             headers.append(name, value);
+            rest = behind;
         }
         if agrees_on_1_0(command, &headers) {
             headers.trim_values();
@@ -288,16 +295,21 @@ impl Decoder {
         command: Command,
         head: &ByteString,
         line: &str,
+        is_plain: bool,
     ) -> Result<(ByteString, ByteString), DecodeErrorKind> {
-        if memchr::memchr(b'\r', line.as_bytes()).is_some() {
+        if !is_plain && memchr::memchr(b'\r', line.as_bytes()).is_some() {
             return Err(DecodeErrorKind::CarriageReturn);
         }
-        let colon = memchr::memchr(b':', line.as_bytes()).ok_or(DecodeErrorKind::MissingColon)?;
+        // Names are short.
+        let colon = line.bytes().position(|byte| byte == b':').ok_or(DecodeErrorKind::MissingColon)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if name.is_empty() {
             return Err(DecodeErrorKind::EmptyName);
         }
         let value = if self.version == Some(Version::V1_0) { value.trim_matches(' ') } else { value };
+        if is_plain {
+            return Ok((shared_name(head, name), head.slice_ref(value)));
+        }
         let version = match command {
             Command::Connect | Command::Stomp | Command::Connected => None,
             _ => self.version,
@@ -312,7 +324,7 @@ impl Decoder {
         let line = lines.skip(1).find(|line| line.starts_with(b"receipt:"))?;
         let line = ByteString::from(std::str::from_utf8(line).ok()?);
         // Which command it is says only whether there are escapes.
-        self.read_header(Command::Send, &line, &line).ok().map(|(_, receipt)| receipt)
+        self.read_header(Command::Send, &line, &line, false).ok().map(|(_, receipt)| receipt)
     }
 
     fn fail_in_body(&mut self, kind: DecodeErrorKind) -> DecodeError {
@@ -416,6 +428,22 @@ fn skip_line_ends(piece: &mut Bytes, after_cr: &mut bool) -> Result<(), DecodeEr
     }
     piece.advance(skipped);
     Ok(())
+}
+
+/// The first line, without its end, and what follows it.
+fn split_line(text: &str) -> (&str, &str) {
+    let Some(end) = memchr::memchr(b'\n', text.as_bytes()) else { return (text, "") };
+    let line = &text[..end];
+    (line.strip_suffix('\r').unwrap_or(line), &text[end + 1..])
+}
+
+/// The name of a header: those of most frames need no share of the head.
+fn shared_name(head: &ByteString, name: &str) -> ByteString {
+    const FREQUENT: [&str; 4] = ["destination", "content-length", "content-type", "receipt"];
+    match FREQUENT.into_iter().find(|frequent| *frequent == name) {
+        Some(frequent) => ByteString::from_static(frequent),
+        None => head.slice_ref(name),
+    }
 }
 
 fn content_length(digits: &str) -> Result<usize, DecodeErrorKind> {

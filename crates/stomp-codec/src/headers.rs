@@ -27,6 +27,11 @@ impl Headers {
         Self(Vec::new())
     }
 
+    /// No headers, with memory for some.
+    pub(crate) fn with_capacity(headers: usize) -> Self {
+        Self(Vec::with_capacity(headers))
+    }
+
     /// Returns the value of the first header with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -59,9 +64,10 @@ impl Headers {
 
     /// Removes all headers with this name, and returns the value of the first.
     pub fn remove(&mut self, name: &str) -> Option<ByteString> {
-        let first = self.get_shared(name).cloned();
+        let at = self.0.iter().position(|(each, _)| *each == name)?;
+        let (_, first) = self.0.remove(at);
         self.0.retain(|(each, _)| *each != name);
-        first
+        Some(first)
     }
 
     /// Keeps the headers for which `keep` returns `true`.
