@@ -9,7 +9,8 @@ use std::{
 /// Locks that are held while a message is delivered, one for many destinations.
 ///
 /// A message goes to the subscriptions of its destination and then to those of each pattern. Without this two messages
-/// that are published at the same time could reach them in different orders.
+/// that are published at the same time could reach them in different orders. One that goes to a single topic needs no
+/// lane: the topic's own lock gives all who get it the same order.
 #[derive(Debug)]
 pub(super) struct Lanes {
     /// Random, so that no client finds names that share a lane.

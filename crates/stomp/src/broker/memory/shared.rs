@@ -72,30 +72,21 @@ impl Shared {
         let published = match target {
             Target::Destination(destination) => match self.place(destination)? {
                 Place::Queue => self.queues.publish(destination, message)?,
-                Place::Topic => {
-                    let _lane = self.lanes.lock(destination);
-                    self.topics.publish(destination, message)?
-                }
+                Place::Topic => self.deliver(&self.topics, destination, destination, message)?,
             },
-            Target::Temporary(name) => {
-                let _lane = self.lanes.lock(name);
-                self.topics.publish(name, message)?
-            }
+            Target::Temporary(name) => self.deliver(&self.topics, name, name, message)?,
             Target::User { name, destination } => {
                 let _lane = self.lanes.lock(name);
                 let mut published = Published::default();
                 for own in self.users.of_user(name) {
-                    let each = own.topics.publish(destination, message)?;
+                    let each = own.topics.find(destination)?.deliver(message);
                     published.delivered += each.delivered;
                     published.dropped += each.dropped;
                 }
                 published
             }
             Target::Session { id, destination } => match self.users.session(*id) {
-                Some(own) => {
-                    let _lane = self.lanes.lock(&own.name);
-                    own.topics.publish(destination, message)?
-                }
+                Some(own) => self.deliver(&own.topics, destination, &own.name, message)?,
                 None => Published::default(),
             },
         };
@@ -103,6 +94,20 @@ impl Shared {
             self.dropped.fetch_add(published.dropped as u64, Ordering::Relaxed);
         }
         Ok(published)
+    }
+
+    /// Delivers a message to the topics that a destination is for. If it goes to several, no other message of the same
+    /// lane is delivered meanwhile.
+    fn deliver(
+        &self,
+        topics: &Topics,
+        destination: &str,
+        lane: &str,
+        message: &Message,
+    ) -> Result<Published, BrokerError> {
+        let found = topics.find(destination)?;
+        let _lane = found.is_several().then(|| self.lanes.lock(lane));
+        Ok(found.deliver(message))
     }
 
     /// Does what is left to do when no lock is held any more.

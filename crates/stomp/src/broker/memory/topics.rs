@@ -52,6 +52,30 @@ pub(super) struct Membership {
     pub(super) is_pattern: bool,
 }
 
+/// What a message goes to.
+pub(super) struct Found {
+    exact: Option<Arc<Topic>>,
+    patterns: Vec<Arc<Topic>>,
+}
+
+impl Found {
+    /// Whether a message goes to several topics, one after the other. To a single one messages go in order anyway.
+    pub(super) fn is_several(&self) -> bool {
+        usize::from(self.exact.is_some()) + self.patterns.len() > 1
+    }
+
+    /// Delivers a message to all of their subscriptions.
+    pub(super) fn deliver(&self, message: &Message) -> Published {
+        let mut published = Published::default();
+        for topic in self.exact.iter().chain(&self.patterns) {
+            let each = topic.publish(message);
+            published.delivered += each.delivered;
+            published.dropped += each.dropped;
+        }
+        published
+    }
+}
+
 /// The segments of a pattern; `None` for a destination without wildcards.
 pub(super) fn pattern(destination: &str, separator: char) -> Option<Vec<Segment>> {
     let segments: Vec<_> = destination.split(separator).map(Segment::new).collect();
@@ -72,7 +96,9 @@ impl Topics {
     }
 
     fn check(&self, destination: &str) -> Result<(), BrokerError> {
-        if destination.split(self.separator).nth(self.limits.segments).is_some() {
+        // Separators are ASCII.
+        let separators = destination.bytes().filter(|byte| *byte == self.separator as u8).count();
+        if separators >= self.limits.segments {
             return Err(BrokerError::LimitExceeded("max_segments"));
         }
         Ok(())
@@ -151,25 +177,17 @@ impl Topics {
         }
     }
 
-    /// Delivers a message to all subscriptions that `destination`, which is plain text, is for.
-    pub(super) fn publish(&self, destination: &str, message: &Message) -> Result<Published, BrokerError> {
+    /// Finds all that `destination`, which is plain text, is for.
+    pub(super) fn find(&self, destination: &str) -> Result<Found, BrokerError> {
         self.check(destination)?;
-        let mut topics = Vec::new();
-        {
-            let state = self.read();
-            topics.extend(state.exact.get(destination).cloned());
-            if !state.patterns.is_empty() {
-                let segments: Vec<_> = destination.split(self.separator).collect();
-                state.patterns.matching(&segments, |topic| topics.push(topic.clone()));
-            }
+        let state = self.read();
+        let exact = state.exact.get(destination).cloned();
+        let mut patterns = Vec::new();
+        if !state.patterns.is_empty() {
+            let segments: Vec<_> = destination.split(self.separator).collect();
+            state.patterns.matching(&segments, |topic| patterns.push(topic.clone()));
         }
-        let mut published = Published::default();
-        for topic in topics {
-            let each = topic.publish(message);
-            published.delivered += each.delivered;
-            published.dropped += each.dropped;
-        }
-        Ok(published)
+        Ok(Found { exact, patterns })
     }
 
     /// How many destinations and how many patterns somebody has subscribed to.
