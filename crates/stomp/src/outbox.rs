@@ -10,18 +10,16 @@ mod state;
 
 use std::{
     fmt,
-    pin::pin,
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum_sockjs::{CloseReason, Message as Piece};
 use bytestring::ByteString;
 use stomp_codec::Version;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use self::policy::Overflow;
@@ -130,10 +128,6 @@ pub(crate) struct Outbox {
     limits: OutboxLimits,
     link: Link,
     state: Mutex<State>,
-    /// Something waits that did not, or the session is to end.
-    changed: Notify,
-    /// Something has been written, or the session is to end.
-    progress: Notify,
 }
 
 impl Outbox {
@@ -145,9 +139,7 @@ impl Outbox {
         limits: OutboxLimits,
         link: Link,
     ) -> Self {
-        let state = State::new();
-        let (changed, progress) = (Notify::new(), Notify::new());
-        Self { id, user, version, carriage, limits, link, state: Mutex::new(state), changed, progress }
+        Self { id, user, version, carriage, limits, link, state: Mutex::new(State::new()) }
     }
 
     pub(crate) fn id(&self) -> SessionId {
@@ -241,7 +233,7 @@ impl Outbox {
     fn push(&self, state: &mut State, mut entry: Entry) -> Option<bool> {
         if state.entries.is_empty() && !state.is_writing {
             // The connection's clock starts anew with each piece that it takes, and with the first that waits.
-            state.progress = Instant::now();
+            state.note_progress();
             match self.link.try_send(entry.piece) {
                 Ok(()) => return Some(true),
                 Err(LinkError::Closed) => {
@@ -250,7 +242,7 @@ impl Outbox {
                 }
                 Err(LinkError::Full(piece)) => entry.piece = piece,
             }
-            self.changed.notify_one();
+            state.wake();
         }
         state.insert(state.next, entry);
         state.next += 1;
@@ -259,8 +251,7 @@ impl Outbox {
 
     fn end(&self, state: &mut State, end: End) {
         state.end.get_or_insert(end);
-        self.changed.notify_one();
-        self.progress.notify_waiters();
+        state.wake();
     }
 
     /// Adds a last frame, if there is one, and nothing from then on. What waits is still written by
@@ -312,13 +303,13 @@ impl Outbox {
 
     /// Waits for the end.
     pub(crate) async fn ended(&self) {
-        self.wait_until(|state| state.end.is_some()).await;
+        poll_fn(|cx| self.poll_until(cx, |state| state.end.is_some())).await;
     }
 
-    /// Waits for an end after which nothing is read any more. What a client has sent before its connection was lost is
+    /// Ready after an end after which nothing is read any more. What a client has sent before its connection was lost is
     /// still read.
-    pub(crate) async fn reading_ended(&self) {
-        self.wait_until(State::is_reading_ended).await;
+    pub(crate) fn poll_reading_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_until(cx, State::is_reading_ended)
     }
 
     /// Whether nothing is read any more.
@@ -326,22 +317,34 @@ impl Outbox {
         self.lock().is_reading_ended()
     }
 
-    /// Waits until there is room, or for the end: for whoever is about to cause frames that are never dropped.
-    pub(crate) async fn room(&self) {
-        let has_room = |state: &State| state.bytes <= self.limits.bytes && state.entries.len() < MAX_ENTRIES;
-        self.wait_until(|state| has_room(state) || state.end.is_some()).await;
+    /// Waits until there is room, or for the end: for whoever is about to cause frames that are never dropped. Returns
+    /// whether frames are still read.
+    pub(crate) async fn room(&self) -> bool {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            let has_room = state.bytes <= self.limits.bytes && state.entries.len() < MAX_ENTRIES;
+            if has_room || state.end.is_some() {
+                return Poll::Ready(!state.is_reading_ended());
+            }
+            state.room_awaited = true;
+            state.wait(cx.waker());
+            Poll::Pending
+        })
+        .await
     }
 
-    async fn wait_until(&self, is_so: impl Fn(&State) -> bool) {
-        loop {
-            // What changes from here on is not missed.
-            let mut changed = pin!(self.progress.notified());
-            changed.as_mut().enable();
-            if is_so(&self.lock()) {
-                return;
-            }
-            changed.await;
+    /// Ready when `is_so`. Until then the task is woken by each change that may matter.
+    fn poll_until(&self, cx: &mut Context<'_>, is_so: impl Fn(&State) -> bool) -> Poll<()> {
+        let mut state = self.lock();
+        if is_so(&state) {
+            return Poll::Ready(());
         }
+        state.wait(cx.waker());
+        Poll::Pending
+    }
+
+    async fn overflown(&self) {
+        poll_fn(|cx| self.poll_until(cx, |state| state.end == Some(End::Overflow))).await;
     }
 
     /// Waits as long as the connection may take no more.
@@ -366,9 +369,9 @@ impl Outbox {
         self.link.closed().await;
     }
 
-    /// When something was handed to the connection, or began to wait for it.
+    /// When something was handed to the connection, or began to wait for it: since the first call, which says now.
     pub(crate) fn last_progress(&self) -> Instant {
-        self.lock().progress
+        *self.lock().progress.get_or_insert_with(Instant::now)
     }
 
     /// Sends a heart-beat if nothing waits. Returns whether it did.
@@ -387,41 +390,47 @@ impl Outbox {
     /// Returns when nothing waits any more after the end, or the connection takes nothing more.
     pub(crate) async fn pump(&self, written: impl Fn(MessageId), has_room: impl Fn()) -> End {
         loop {
-            let taken = {
+            let taken = poll_fn(|cx| {
                 let mut state = self.lock();
                 match (state.take(), state.end) {
                     (_, Some(end @ (End::Overflow | End::Lost))) => {
                         state.clear();
-                        return end;
+                        Poll::Ready(Err(end))
                     }
-                    (None, Some(End::Closing)) => return End::Closing,
-                    (taken, None | Some(End::Closing)) => taken,
+                    (Some(entry), None | Some(End::Closing)) => Poll::Ready(Ok(entry)),
+                    (None, Some(End::Closing)) => Poll::Ready(Err(End::Closing)),
+                    (None, None) => {
+                        state.wait(cx.waker());
+                        Poll::Pending
+                    }
                 }
-            };
-            let Some(Entry { piece, kind, id, .. }) = taken else {
-                self.changed.notified().await;
-                continue;
+            });
+            let Entry { piece, kind, id, .. } = match taken.await {
+                Ok(entry) => entry,
+                Err(end) => return end,
             };
             let length = piece.len();
             let end = tokio::select! {
                 biased;
                 is_written = self.link.send(piece) => (!is_written).then_some(End::Lost),
-                () = self.wait_until(|state| state.end == Some(End::Overflow)) => Some(End::Overflow),
+                () = self.overflown() => Some(End::Overflow),
                 () = self.is_late() => Some(End::Overflow),
             };
             let was_full = {
                 let mut state = self.lock();
                 state.bytes -= length;
                 state.is_writing = false;
-                state.progress = Instant::now();
+                state.note_progress();
                 if let Some(end) = end {
                     // What is to be written before the end cannot be.
                     state.end = Some(end);
                     self.end(&mut state, end);
                 }
+                if state.room_awaited {
+                    state.wake();
+                }
                 std::mem::take(&mut state.was_full)
             };
-            self.progress.notify_waiters();
             if let (None, Kind::Queue, Some(id)) = (end, kind, id) {
                 written(id);
             }

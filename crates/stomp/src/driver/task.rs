@@ -1,6 +1,12 @@
 //! The task of a session: it reads frames, writes what waits and watches the clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -23,7 +29,7 @@ use super::{
 use crate::{
     app::App,
     events::Event,
-    outbox::End,
+    outbox::{End, Outbox},
     session::DisconnectReason,
     session::{Refusal, Session, text},
 };
@@ -49,25 +55,9 @@ where
     let connecting = connect(&app, &state, &mut connection, &mut opening, &mut decoder, &mut piece);
     match Box::pin(connecting).await {
         Ok(connected) => {
-            let Connected { session, slot, heart_beats, expires_at } = connected;
-            let guard = Guard { app: app.clone(), session, slot };
-            let mut work = Work::new(app, state, &guard.session, &guard.slot, opening);
-            let clock = Clock { pulse: Pulse::new(), heart_beats, expires_at };
-            let span = tracing::info_span!(
-                "stomp",
-                session = %guard.session.id(),
-                user = guard.session.user().map(|user| &**user),
-                version = %guard.session.version(),
-            );
-            let all_read = Notify::new();
-            let reading = async {
-                read(&mut work, &guard.session, &clock.pulse, &mut connection, &mut decoder, &mut piece)
-                    .await;
-                all_read.notify_one();
-            };
-            let tasks =
-                async { tokio::join!(reading, write(&guard, &all_read), clock.watch(&guard.session)) };
-            tasks.instrument(span).await;
+            // A connection on which nobody has said CONNECT needs no memory for this.
+            let running = run(app, state, connected, &mut connection, opening, &mut decoder, &mut piece);
+            Box::pin(running).await;
         }
         Err(Failure::Lost) => {}
         Err(Failure::Refused(refusal)) => {
@@ -81,6 +71,40 @@ where
         }
     }
     connection.finish().await;
+}
+
+/// Runs a session until its end.
+async fn run<S>(
+    app: Arc<App<S>>,
+    state: S,
+    connected: Connected,
+    connection: &mut Connection,
+    opening: Box<Parts>,
+    decoder: &mut Decoder,
+    piece: &mut Bytes,
+) where
+    S: Clone + Send + Sync + 'static,
+{
+    let Connected { session, slot, heart_beats, expires_at } = connected;
+    let guard = Guard { app: app.clone(), session, slot };
+    let mut work = Work::new(app, state, &guard.session, &guard.slot, opening);
+    let pulse = Pulse::new(heart_beats.read_timeout.is_some());
+    let clock = Clock { pulse, heart_beats, expires_at };
+    let span = tracing::info_span!(
+        "stomp",
+        session = %guard.session.id(),
+        user = guard.session.user().map(|user| &**user),
+        version = %guard.session.version(),
+    );
+    let all_read = Notify::new();
+    let reading = async {
+        read(&mut work, &guard.session, &clock.pulse, connection, decoder, piece).await;
+        all_read.notify_one();
+    };
+    let tasks = async { tokio::join!(reading, write(&guard, &all_read), clock.watch(&guard.session)) };
+    // It is pinned here, and so does not take its room twice.
+    let tasks = pin!(tasks);
+    noticing_loss(tasks, guard.session.outbox(), &clock.pulse).instrument(span).await;
 }
 
 /// Reads frames, one after the other, until the end.
@@ -109,8 +133,7 @@ async fn read<S>(
             if let Some(rate) = &mut rate {
                 rate.take().await;
             }
-            outbox.room().await;
-            if session.is_reading_ended() {
+            if !outbox.room().await {
                 return;
             }
             if let Err(refusal) = work.take(frame).await {
@@ -119,24 +142,61 @@ async fn read<S>(
             if session.is_reading_ended() {
                 return;
             }
-            pulse.heard();
             // A piece may hold thousands of frames.
             tokio::task::consume_budget().await;
         }
-        // So may be thousands of pieces without a frame.
-        tokio::task::consume_budget().await;
-        tokio::select! {
-            biased;
-            () = outbox.reading_ended() => return,
-            received = connection.receive() => match received {
-                Ok(received) => *piece = received,
-                Err(DisconnectReason::Server) => return session.close("the server is shutting down"),
-                // One that has closed its half of the connection only still gets what waits.
-                Err(reason) => return session.end(reason, None),
-            },
+        match receive(session, pulse, connection).await {
+            Some(Ok(received)) => *piece = received,
+            None => return,
+            Some(Err(DisconnectReason::Server)) => return session.close("the server is shutting down"),
+            // One that has closed its half of the connection only still gets what waits.
+            Some(Err(reason)) => return session.end(reason, None),
         }
-        pulse.heard();
     }
+}
+
+/// Runs the tasks of a session. That the connection is gone is seen by whoever reads; while a handler runs nobody does, and
+/// this sees it.
+async fn noticing_loss(
+    mut tasks: Pin<&mut impl Future<Output = ((), (), ())>>,
+    outbox: &Outbox,
+    pulse: &Pulse,
+) {
+    let mut closed = pin!(outbox.link_closed());
+    let mut is_lost = false;
+    poll_fn(|cx| {
+        let done = tasks.as_mut().poll(cx).map(drop);
+        if done.is_pending() && !is_lost && pulse.is_busy() && closed.as_mut().poll(cx).is_ready() {
+            is_lost = true;
+            outbox.lost();
+        }
+        done
+    })
+    .await;
+}
+
+/// Receives a piece; `None` after an end after which nothing is read any more.
+async fn receive(
+    session: &Session,
+    pulse: &Pulse,
+    connection: &mut Connection,
+) -> Option<Result<Bytes, DisconnectReason>> {
+    let mut receiving = pin!(connection.receive());
+    let mut is_waiting = false;
+    poll_fn(|cx| {
+        // There may be thousands of pieces without a frame: to receive one takes from the task's budget.
+        let received = receiving.as_mut().poll(cx);
+        if session.outbox().poll_reading_ended(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if received.is_pending() && !is_waiting {
+            is_waiting = true;
+            // All that has come is done.
+            pulse.heard();
+        }
+        received.map(Some)
+    })
+    .await
 }
 
 /// Writes what waits until the end, and closes the connection. `all_read` says that nothing more is read.
@@ -147,16 +207,7 @@ async fn write(guard: &Guard<impl Sized>, all_read: &Notify) {
         |id| _ = slot.with(|connection| connection.written(id)),
         || _ = slot.with(|connection| connection.has_room()),
     );
-    let end = tokio::select! {
-        biased;
-        end = pumping => end,
-        // A handler that runs keeps the session from reading this.
-        () = outbox.link_closed() => {
-            outbox.lost();
-            End::Lost
-        }
-    };
-    match end {
+    match pumping.await {
         End::Lost => {
             // What the client has sent before may have said goodbye, or acknowledged messages.
             let _ = timeout(LOST_GRACE, all_read.notified()).await;
@@ -185,7 +236,12 @@ struct Clock {
 impl Clock {
     /// Sends heart-beats and ends a session whose client is silent or whose login has expired, until the end.
     async fn watch(&self, session: &Session) {
+        let Self { heart_beats, expires_at, .. } = self;
+        if heart_beats.send.is_none() && heart_beats.read_timeout.is_none() && expires_at.is_none() {
+            return;
+        }
         tokio::select! {
+            biased;
             () = session.outbox().ended() => {}
             (reason, refusal) = self.run(session) => session.end(reason, Some(refusal)),
         }

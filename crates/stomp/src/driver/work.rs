@@ -207,8 +207,13 @@ where
         ask: impl FnOnce(&dyn Connection) -> Outcome<Result<T, BrokerError>>,
     ) -> Result<Option<T>, Refusal> {
         let Some(outcome) = self.slot.with(ask) else { return Ok(None) };
-        let answer = outcome.await?;
-        Ok(self.slot.with(|_| answer))
+        match outcome.now() {
+            Ok(answer) => answer.map(Some).map_err(Refusal::from),
+            Err(later) => {
+                let answer = later.await?;
+                Ok(self.slot.with(|_| answer))
+            }
+        }
     }
 
     /// Whether the rule of the application allows a frame. If not, and the session goes on, the client has been told.

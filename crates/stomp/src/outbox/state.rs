@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops,
+    task::Waker,
 };
 
 use axum_sockjs::Message as Piece;
@@ -22,8 +23,8 @@ pub(super) struct State {
     pub(super) bytes: usize,
     /// Whether the session's task is writing an entry that it has taken.
     pub(super) is_writing: bool,
-    /// When something was written, or began to wait.
-    pub(super) progress: Instant,
+    /// When something was handed to the connection, or began to wait for it; `None` if nobody wants to know.
+    pub(super) progress: Option<Instant>,
     /// Of the entries that are for the newest of their destination: their positions.
     pub(super) newest: HashMap<Newest, u64>,
     /// Before this position there is nothing that may be dropped.
@@ -34,6 +35,10 @@ pub(super) struct State {
     /// The traffic up to now, where it has been counted.
     pub(super) counted: Traffic,
     pub(super) end: Option<End>,
+    /// Of the tasks that wait for a change: nearly always the session's own alone.
+    waiting: Vec<Waker>,
+    /// Whether one of them waits for room.
+    pub(super) room_awaited: bool,
 }
 
 /// How many messages a client was sent.
@@ -88,14 +93,35 @@ impl State {
             next: 0,
             bytes: 0,
             is_writing: false,
-            progress: Instant::now(),
+            progress: None,
             newest: HashMap::new(),
             oldest: 0,
             was_full: false,
             traffic: Traffic::default(),
             counted: Traffic::default(),
             end: None,
+            waiting: Vec::new(),
+            room_awaited: false,
         }
+    }
+
+    pub(super) fn note_progress(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            *progress = Instant::now();
+        }
+    }
+
+    /// Has a task woken at the next change.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    /// Wakes all tasks that wait.
+    pub(super) fn wake(&mut self) {
+        self.room_awaited = false;
+        self.waiting.drain(..).for_each(Waker::wake);
     }
 
     pub(super) fn is_reading_ended(&self) -> bool {
