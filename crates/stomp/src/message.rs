@@ -5,7 +5,10 @@
 //!
 //! Imports: nothing.
 
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum_sockjs::Message as Piece;
 use bytes::Bytes;
@@ -47,12 +50,14 @@ pub struct Message {
     destination: ByteString,
     headers: Headers,
     body: Bytes,
-    /// Whether no header needs an escape in any version.
+    /// Whether all headers are written as they are in all versions.
     is_plain: bool,
     /// Whether the body is UTF-8.
     is_text: bool,
     /// Whether a connection that carries binary data carries the message so.
     is_binary: bool,
+    /// Whether somebody has got it. Most messages have one subscriber, for whom no end is kept.
+    was_delivered: AtomicBool,
     tails: [OnceLock<Piece>; 3],
     /// For connections that carry text, where that is something else.
     text_tails: [OnceLock<Piece>; 3],
@@ -73,8 +78,8 @@ impl Message {
                 own.append(name.clone(), value.clone());
             }
         }
-        let is_plain =
-            is_plain(&destination) && own.iter().all(|(name, value)| is_plain(name) && is_plain(value));
+        let is_plain = is_plain(&destination)
+            && own.iter().all(|(name, value)| !name.is_empty() && is_plain(name) && is_plain(value));
         let body = body.into();
         let is_text = std::str::from_utf8(&body).is_ok();
         let is_stream =
@@ -86,6 +91,7 @@ impl Message {
             is_plain,
             is_text,
             is_binary: is_stream || !is_text,
+            was_delivered: AtomicBool::new(false),
             tails: Default::default(),
             text_tails: Default::default(),
         }
@@ -142,6 +148,7 @@ impl Message {
             is_plain: self.is_plain,
             is_text: self.is_text,
             is_binary: self.is_binary,
+            was_delivered: AtomicBool::new(false),
             tails: Default::default(),
             text_tails: Default::default(),
         }
@@ -170,20 +177,8 @@ impl Message {
         let text = if self.is_text { std::str::from_utf8(&self.body).ok() } else { None };
         let encoded = if as_text && text.is_none() { Some(BASE64.encode(&self.body)) } else { None };
         let body = encoded.as_deref().map_or(&self.body[..], str::as_bytes);
-        let mut tail = String::with_capacity(self.size() + body.len() + 64);
-        // The end of the line that the number of the message is in.
-        tail.push('\n');
-        let mut header = |name: &str, value: &str| write_header(&mut tail, Some(version), name, value);
-        header("destination", &self.destination);
-        header("content-length", &body.len().to_string());
-        if encoded.is_some() {
-            header(ENCODING.0, ENCODING.1);
-        }
-        for (name, value) in self.headers.iter().filter(|(name, _)| encoded.is_none() || *name != ENCODING.0)
-        {
-            header(name, value);
-        }
-        tail.push('\n');
+        let mut tail = String::with_capacity(self.tail_len() - self.body.len() + body.len());
+        self.write_tail_head(&mut tail, version, body.len(), encoded.is_some());
         match (text, &encoded) {
             (Some(text), _) if as_text || !self.is_binary => tail.push_str(text),
             (_, Some(encoded)) => tail.push_str(encoded),
@@ -197,6 +192,64 @@ impl Message {
         tail.push('\0');
         Piece::from(tail)
     }
+
+    /// How long the [`tail`](Self::tail) is, if it has neither escapes nor base64.
+    pub(crate) fn tail_len(&self) -> usize {
+        let digits = self.body.len().checked_ilog10().unwrap_or(0) as usize + 1;
+        "\ndestination:\ncontent-length:\n\n\0".len() + digits + self.size()
+    }
+
+    /// The body of a message that nobody has got yet, where it is carried as it is: see
+    /// [`write_tail`](Self::write_tail).
+    pub(crate) fn first_body(&self, carriage: Carriage) -> Option<&str> {
+        let is_as_it_is = self.is_text && (carriage == Carriage::Text || !self.is_binary);
+        if !is_as_it_is || self.was_delivered.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        std::str::from_utf8(&self.body).ok()
+    }
+
+    /// Writes the [`tail`](Self::tail) of a message whose body is carried as it is, which need not be kept if nobody else
+    /// gets the message.
+    pub(crate) fn write_tail(&self, out: &mut String, version: Version, body: &str) {
+        self.write_tail_head(out, version, body.len(), false);
+        out.push_str(body);
+        out.push('\0');
+    }
+
+    fn write_tail_head(&self, out: &mut String, version: Version, length: usize, is_encoded: bool) {
+        // The end of the line that the number of the message is in.
+        out.push('\n');
+        let mut header = |name: &str, value: &str| {
+            if !self.is_plain {
+                return write_header(out, Some(version), name, value);
+            }
+            for part in [name, ":", value, "\n"] {
+                out.push_str(part);
+            }
+        };
+        header("destination", &self.destination);
+        header("content-length", decimal(length as u64, &mut [0; 20]));
+        if is_encoded {
+            header(ENCODING.0, ENCODING.1);
+        }
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is_encoded || *name != ENCODING.0) {
+            header(name, value);
+        }
+        out.push('\n');
+    }
+}
+
+/// Writes a number without the formatting machinery, which takes more time than the rest of a frame.
+pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &str {
+    let mut start = digits.len();
+    while start == digits.len() || number > 0 {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    // They are ASCII.
+    std::str::from_utf8(&digits[start..]).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -242,6 +295,22 @@ mod tests {
         {
             assert_eq!(tail(&message, version, Carriage::Any).1, format!("{head}{line}\n\n\0"), "{version}");
         }
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 1, 9, 10, 1_234_567_890, u64::MAX] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string());
+        }
+    }
+
+    #[test]
+    fn a_header_without_a_name_is_left_out() {
+        let text = "\ndestination:/topic/a\ncontent-length:1\nb:2\n\nx\0".to_owned();
+        assert_eq!(
+            tail(&message(&[("", "1"), ("b", "2")], b"x"), Version::V1_2, Carriage::Text),
+            (false, text)
+        );
     }
 
     #[test]

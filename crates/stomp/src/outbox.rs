@@ -182,9 +182,13 @@ impl Outbox {
         if state.end.is_some() {
             return Delivered::Gone;
         }
-        let tail = message.tail(self.version, self.carriage);
+        let first_body = message.first_body(self.carriage);
+        let tail_len = match first_body {
+            Some(_) => message.tail_len(),
+            None => message.tail(self.version, self.carriage).len(),
+        };
         // What is longer than the whole bound passes alone.
-        let length = subscription.head_len() + tail.len();
+        let length = subscription.head_len() + tail_len;
         let key = match kind {
             Kind::Topic(Overflow::KeepNewest) => {
                 // A copy: it may be a part of a large buffer.
@@ -214,7 +218,13 @@ impl Outbox {
         }
         state.traffic.delivered += 1;
         let id = subscription.next_id();
-        let piece = subscription.frame(id, is_redelivered, tail, self.carriage);
+        let piece = match first_body {
+            Some(body) => subscription.whole_frame(id, is_redelivered, message, body, self.version),
+            None => {
+                let tail = message.tail(self.version, self.carriage);
+                subscription.frame(id, is_redelivered, tail, self.carriage)
+            }
+        };
         let entry = Entry { piece, kind, id: Some(id), key };
         match older {
             // It takes the place of the older one, unless others had to go for it.

@@ -13,7 +13,7 @@ use axum_sockjs::Message as Piece;
 use bytestring::ByteString;
 use stomp_codec::{Headers, Version, write_header};
 
-use crate::message::Carriage;
+use crate::message::{Carriage, Message, decimal};
 
 /// How a client acknowledges messages: the `ack` header of its `SUBSCRIBE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -196,28 +196,41 @@ impl Subscription {
         carriage: Carriage,
     ) -> Piece {
         // Everything else has been quoted before.
-        let around = |own: &str| Piece::between(&self.start, own, tail, carriage == Carriage::Text);
+        self.with_own(id, is_redelivered, |own| {
+            Piece::between(&self.start, own, tail, carriage == Carriage::Text)
+        })
+    }
+
+    /// The same, of a message that nobody else has got: its [`first_body`](Message::first_body) is `body`.
+    pub(crate) fn whole_frame(
+        &self,
+        id: MessageId,
+        is_redelivered: bool,
+        message: &Message,
+        body: &str,
+        version: Version,
+    ) -> Piece {
+        let start = self.start.as_str().unwrap_or_default();
+        self.with_own(id, is_redelivered, |own| {
+            let mut frame = String::with_capacity(start.len() + own.len() + message.tail_len());
+            frame.push_str(start);
+            frame.push_str(own);
+            message.write_tail(&mut frame, version, body);
+            Piece::from(frame)
+        })
+    }
+
+    /// Calls `make` with what stands between the beginning of a frame and the end that all get alike.
+    fn with_own(&self, id: MessageId, is_redelivered: bool, make: impl FnOnce(&str) -> Piece) -> Piece {
         let mut digits = [0; 20];
         let number = decimal(id.number, &mut digits);
         if self.ack == AckMode::Auto && !is_redelivered {
-            return around(number);
+            return make(number);
         }
         let ack = if self.ack == AckMode::Auto { String::new() } else { format!("\nack:{id}") };
         let redelivered = if is_redelivered { "\nredelivered:true" } else { "" };
-        around(&format!("{number}{ack}{redelivered}"))
+        make(&format!("{number}{ack}{redelivered}"))
     }
-}
-
-/// Writes a number without the formatting machinery, which takes more time than the rest of a frame.
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &str {
-    let mut start = digits.len();
-    while start == digits.len() || number > 0 {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    // They are ASCII.
-    std::str::from_utf8(&digits[start..]).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -232,12 +245,17 @@ mod tests {
 
     fn next(subscription: &Subscription, is_redelivered: bool) -> String {
         let id = subscription.next_id();
-        let tail = Piece::from("\ndestination:/a\n\nbody\0");
+        let tail = Piece::from("\ndestination:/a\ncontent-length:4\n\nbody\0");
         let frames = [Carriage::Text, Carriage::Any]
             .map(|carriage| subscription.frame(id, is_redelivered, &tail, carriage));
         assert_eq!(frames[0], frames[1]);
+        let message = Message::new("/a", &Headers::new(), "body");
+        let body = message.first_body(Carriage::Text).unwrap();
+        let whole = subscription.whole_frame(id, is_redelivered, &message, body, Version::V1_1);
+        assert_eq!(frames[0], whole);
+        assert_eq!(message.first_body(Carriage::Text), None);
         let frame = String::from_utf8(frames[0].to_bytes().to_vec()).unwrap();
-        frame.strip_suffix("destination:/a\n\nbody\0").unwrap().to_owned()
+        frame.strip_suffix("destination:/a\ncontent-length:4\n\nbody\0").unwrap().to_owned()
     }
 
     #[test]
@@ -256,13 +274,6 @@ mod tests {
         let prefetch = NonZero::new(1).unwrap();
         let old = Subscription::new(0, Version::V1_0, "/a".into(), Headers::new(), AckMode::Auto, prefetch);
         assert_eq!(next(&old, false), "MESSAGE\nmessage-id:0-1\n");
-    }
-
-    #[test]
-    fn numbers_are_decimal() {
-        for number in [0, 1, 9, 10, 1_234_567_890, u64::MAX] {
-            assert_eq!(decimal(number, &mut [0; 20]), number.to_string());
-        }
     }
 
     #[test]
