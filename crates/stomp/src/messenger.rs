@@ -132,7 +132,7 @@ impl Messenger {
 
     /// What the subscribers of a user's destination see.
     pub(crate) fn shown(&self, destination: &str) -> ByteString {
-        format!("{}{destination}", self.user_prefix).into()
+        [&*self.user_prefix, destination].concat().into()
     }
 
     fn check(&self, target: &Target) -> Result<(), SendError> {

@@ -277,22 +277,28 @@ where
             headers: frame.headers,
             body: frame.body,
         };
-        let mut call = Call { app: self.app.clone(), session: self.session.clone(), inbound, matched };
-        if !(call.matched.is_parallel() && may_be_parallel) {
-            return call.run(&self.state, &mut self.opening, receipt).await;
+        let call = Call { inbound, matched };
+        if call.matched.is_parallel() && may_be_parallel {
+            return Box::pin(self.spawn(call, receipt)).await;
         }
+        call.run(&self.app, self.session, &self.state, &mut self.opening, receipt).await
+    }
+
+    /// Has a handler run beside what comes next.
+    async fn spawn(&mut self, call: Call<S>, receipt: &Option<ByteString>) -> Result<Done, Refusal> {
         let permits = self.parallel.clone();
         // It is never closed.
         let permit = permits.acquire_owned().await;
         if self.has_ended() {
             return Ok(Done::Otherwise);
         }
-        let (state, mut opening, receipt) = (self.state.clone(), self.opening.clone(), receipt.clone());
+        let (app, session, state) = (self.app.clone(), self.session.clone(), self.state.clone());
+        let (mut opening, receipt) = (self.opening.clone(), receipt.clone());
         let task = async move {
-            match call.run(&state, &mut opening, &receipt).await {
-                Ok(Done::Now) => call.session.receipt(receipt),
+            match call.run(&app, &session, &state, &mut opening, &receipt).await {
+                Ok(Done::Now) => session.receipt(receipt),
                 Ok(_) => {}
-                Err(refusal) => call.app.refuse(&call.session, refusal.receipt(receipt)),
+                Err(refusal) => app.refuse(&session, refusal.receipt(receipt)),
             }
             drop(permit);
         };
@@ -343,8 +349,6 @@ where
 
 /// A handler and what it is called with.
 struct Call<S> {
-    app: Arc<App<S>>,
-    session: Session,
     inbound: Inbound,
     matched: Matched<S, Replies>,
 }
@@ -354,12 +358,14 @@ where
     S: Clone + Send + Sync + 'static,
 {
     async fn run(
-        &mut self,
+        &self,
+        app: &App<S>,
+        session: &Session,
         state: &S,
         opening: &mut Parts,
         receipt: &Option<ByteString>,
     ) -> Result<Done, Refusal> {
-        let Self { app, session, inbound, matched } = self;
+        let Self { inbound, matched } = self;
         let (messenger, link) = (&app.messenger, session.outbox().link());
         let context = Context { frame: inbound, session: Some(session), messenger, link, opening };
         let result = match matched.call(context, state).await {
@@ -368,7 +374,8 @@ where
         };
         let Err(error) = result else { return Ok(Done::Now) };
         let decision = matched.on_error(&error, &Failed { frame: inbound, session });
-        app.fail(session, &error, decision, receipt).await
+        // Most calls need no memory for this.
+        Box::pin(app.fail(session, &error, decision, receipt)).await
     }
 }
 
