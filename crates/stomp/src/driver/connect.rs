@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use axum_sockjs::Message as Piece;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::request::Parts;
-use stomp_codec::{Command, Decoder, Frame, Headers, Version};
+use stomp_codec::{Command, Decoder, Frame, Headers, Version, write_header};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
     handler::{Context, Inbound, Login, User},
     link::Link,
     outbox::{Outbox, SessionId, Subscriber},
-    session::{Refusal, Session, text},
+    session::{Refusal, Session},
 };
 
 /// What `CONNECTED` says about this server.
@@ -99,7 +100,7 @@ pub(super) async fn connect<S: Send + Sync + 'static>(
     app.counters.connected();
     app.registry.add(&session);
     app.event(&Event::Connected(session.clone()));
-    outbox.control(text(connected(&session, &heart_beats)));
+    outbox.control(connected(&session, &heart_beats));
     Ok(Connected { session, slot, heart_beats, expires_at })
 }
 
@@ -149,14 +150,17 @@ fn version(headers: &Headers) -> Result<Version, Refusal> {
     })
 }
 
-fn connected(session: &Session, heart_beats: &HeartBeats) -> Bytes {
-    let mut frame = Frame::new(Command::Connected)
-        .header("version", session.version().as_str())
-        .header("session", session.id().to_string())
-        .header("server", SERVER)
-        .header("heart-beat", heart_beats.header());
+fn connected(session: &Session, heart_beats: &HeartBeats) -> Piece {
+    let mut frame = String::with_capacity(192);
+    frame.push_str("CONNECTED\n");
+    let mut header = |name: &str, value: &str| write_header(&mut frame, None, name, value);
+    header("version", session.version().as_str());
+    header("session", &session.id().to_string());
+    header("server", SERVER);
+    header("heart-beat", &heart_beats.header());
     if let Some(user) = session.user() {
-        frame.headers.append("user-name", user.clone());
+        header("user-name", user);
     }
-    frame.encode(session.version())
+    frame.push_str("\n\0");
+    Piece::from(frame)
 }

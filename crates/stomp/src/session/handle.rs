@@ -145,7 +145,8 @@ impl Session {
 
     pub(crate) fn receipt(&self, receipt: Option<ByteString>) {
         if let Some(receipt) = receipt {
-            let frame = Frame::new(Command::Receipt).header("receipt-id", receipt);
+            let name = ByteString::from_static("receipt-id");
+            let frame = Frame::new(Command::Receipt).header(name, receipt);
             self.0.outbox.control(text(frame.encode(self.version())));
         }
     }
