@@ -19,6 +19,8 @@ pub(crate) enum Content {
     Stomp,
     /// Sessions that only connect.
     StompConnect,
+    /// The same bytes as `CONNECT` has, as a text that comes back: what STOMP costs is seen beside it.
+    LikeStompConnect,
 }
 
 /// The subscription of each session.
@@ -40,7 +42,7 @@ impl Content {
     /// A message as it is sent.
     pub(crate) fn outgoing(self, text: Text, size: usize, shape: Shape, number: usize) -> Text {
         match self {
-            Self::Text => text,
+            Self::Text | Self::LikeStompConnect => text,
             Self::LikeStomp => self.incoming(text, size, shape, number),
             Self::Stomp | Self::StompConnect => {
                 let (to, _) = destinations(shape, number);
@@ -75,6 +77,7 @@ impl Content {
             }
             (Self::Text | Self::LikeStomp, _) => Vec::new(),
             (Self::StompConnect, _) => vec![(connect.to_owned(), "CONNECTED\n")],
+            (Self::LikeStompConnect, _) => vec![(connect.to_owned(), "CONNECT\n")],
             (Self::Stomp, Shape::Pairs) if number & 1 == 0 => vec![(connect.to_owned(), "CONNECTED\n")],
             (Self::Stomp, _) => vec![(connect.to_owned(), "CONNECTED\n"), (subscribe, "RECEIPT\n")],
         }

@@ -195,7 +195,8 @@ async fn measure(server: Server, row: &Row, time: Duration, core: Option<usize>)
             Ok(rate(Load::open(spec).await?.measure().await?))
         }
         Work::Connects => {
-            let content = if server == Server::Like { Content::Text } else { Content::StompConnect };
+            let is_like = server == Server::Like;
+            let content = if is_like { Content::LikeStompConnect } else { Content::StompConnect };
             Ok(rate(load::churn(Spec { content, ..spec(Shape::Echo) }).await?))
         }
         Work::Idle { sessions } => {

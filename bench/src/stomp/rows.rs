@@ -8,7 +8,7 @@ pub(super) enum Work {
     /// Deliveries per second of the server's processor time.
     Messages { shape: Shape, sessions: usize, in_flight: u64, size: usize },
     /// Clients that connect, get `CONNECTED` and leave, per second of the server's processor time; plain SockJS sessions
-    /// only open.
+    /// get one message back.
     Connects,
     /// Resident KiB per idle client that has subscribed.
     Idle { sessions: usize },
