@@ -407,8 +407,10 @@ impl Outbox {
                         state.clear();
                         Poll::Ready(Err(end))
                     }
-                    (Some(entry), None | Some(End::Closing)) => Poll::Ready(Ok(entry)),
+                    (Some(entry), None | Some(End::Closing)) => Poll::Ready(Ok(Some(entry))),
                     (None, Some(End::Closing)) => Poll::Ready(Err(End::Closing)),
+                    // What was in the way of a queue's message may have been dropped instead of written.
+                    (None, None) if std::mem::take(&mut state.was_full) => Poll::Ready(Ok(None)),
                     (None, None) => {
                         state.wait(cx.waker());
                         Poll::Pending
@@ -416,7 +418,11 @@ impl Outbox {
                 }
             });
             let Entry { piece, kind, id, .. } = match taken.await {
-                Ok(entry) => entry,
+                Ok(Some(entry)) => entry,
+                Ok(None) => {
+                    has_room();
+                    continue;
+                }
                 Err(end) => return end,
             };
             let length = piece.len();

@@ -151,6 +151,29 @@ async fn a_message_of_a_queue_is_refused_and_told_of_when_it_is_written() {
 }
 
 #[tokio::test]
+async fn a_queue_hears_of_room_that_was_made_by_dropping() {
+    for overflow in [Overflow::DropOldest, Overflow::KeepNewest] {
+        let (outbox, link) = outbox(0, 170, overflow);
+        let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
+        assert!(matches!(
+            subscriber.deliver(&subscription, &message("/topic/a", "x".repeat(100))),
+            Delivered::Queued(_)
+        ));
+        assert_eq!(subscriber.try_deliver(&subscription, &message("/queue/a", "x"), false), Delivered::Full);
+        // The next one drives the first one out, and nothing has been written.
+        link.allow(1);
+        assert!(matches!(
+            subscriber.deliver(&subscription, &message("/topic/a", "y".repeat(150))),
+            Delivered::Sent(_) | Delivered::Queued(_)
+        ));
+        let told = Mutex::new(0);
+        let pump = outbox.pump(|_| {}, || *told.lock().unwrap() += 1);
+        assert!(futures_util::FutureExt::now_or_never(pump).is_none());
+        assert_eq!(*told.lock().unwrap(), 1, "{overflow:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_is_longer_than_the_bound_passes_alone() {
     let (outbox, link) = outbox(0, 100, Overflow::DropNewest);
     let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
