@@ -370,8 +370,10 @@ impl State {
     fn dispatch(&mut self) -> Vec<Item> {
         let mut settled = Vec::new();
         while !self.turns.is_empty() {
-            let Some((_, item)) = self.ready.pop_first() else { break };
+            let Some((_, mut item)) = self.ready.pop_first() else { break };
             let Some((key, taken)) = self.offer(&item.message, item.is_redelivered) else {
+                // It has been encoded for nobody, and may wait for long.
+                item.message.forget_encoded();
                 self.ready.insert(item.number, item);
                 break;
             };
