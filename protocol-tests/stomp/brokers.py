@@ -8,8 +8,8 @@
     brokers.py activemq COMMAND {tcp} ...   runs COMMAND with {tcp}, {ws} and {sockjs} filled in
 
 The two brokers come from Debian's packages; a missing one is installed, which is said, when that is possible. Nothing
-is shared with a broker that runs as a service. The test server is built by cargo. All end with this process, however
-that ends.
+is shared with a broker that runs as a service. The test server is built by cargo, unless STOMP_TESTSERVER is the built
+one. All end with this process, however that ends.
 """
 
 import argparse
@@ -216,18 +216,22 @@ class Ours(Broker):
         self.arguments = arguments
 
     def start(self):
-        command = ["cargo", "build", "--release", "--locked", "-p", "axum-stomp", "--all-features", "--example",
-                   "stomp_testserver", "--message-format=json-render-diagnostics"]
-        built = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, timeout=1800)
-        if built.returncode != 0:
-            sys.exit("brokers.py: the test server does not build")
-        binary = [message["executable"] for message in map(json.loads, built.stdout.splitlines())
-                  if message.get("executable")][-1]
+        binary = os.environ.get("STOMP_TESTSERVER") or self.build()
         http, tcp = free_ports(2)
         self.tcp = ("127.0.0.1", tcp)
         self.ws = "ws://127.0.0.1:%d/ws" % http
         self.sockjs = "http://127.0.0.1:%d/sockjs" % http
         self.run([binary, "--addr", "127.0.0.1:%d" % http, "--tcp", "127.0.0.1:%d" % tcp, *self.arguments])
+
+    @staticmethod
+    def build():
+        command = ["cargo", "build", "--release", "--locked", "-p", "axum-stomp", "--all-features", "--example",
+                   "stomp_testserver", "--message-format=json-render-diagnostics"]
+        built = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, timeout=1800)
+        if built.returncode != 0:
+            sys.exit("brokers.py: the test server does not build")
+        return [message["executable"] for message in map(json.loads, built.stdout.splitlines())
+                if message.get("executable")][-1]
 
 
 BROKERS = {"ours": Ours, "rabbitmq": RabbitMQ, "activemq": ActiveMQ}
