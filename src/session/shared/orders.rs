@@ -1,7 +1,7 @@
 //! Every order in which two or three threads can come to the lock, tried by loom: no wake-up is lost.
 //!
-//! `RUSTFLAGS="--cfg sockjs_loom" cargo test --release --lib shared::orders`. A waiter that no task wakes causes a
-//! deadlock, which fails the test.
+//! `RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/rustc-for-loom cargo test --release --lib shared::orders`. A waiter that no task
+//! wakes causes a deadlock, which fails the test.
 
 use std::{
     future::poll_fn,
