@@ -7,7 +7,10 @@ use std::{
     collections::BTreeMap,
     fs,
     future::Future,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -144,14 +147,28 @@ async fn live(endpoint: &Endpoint, way: &'static Way, life: Life, numbers: &mut 
     }
 }
 
+/// How many clients of each kind there were.
+#[derive(Default)]
+struct Lived {
+    begun: AtomicUsize,
+    ended: Mutex<BTreeMap<(Life, &'static str), u64>>,
+}
+
+impl Lived {
+    /// The next client's kind: each has its turn, so that none is missed on a busy machine.
+    fn next(&self) -> (&'static Way, Life) {
+        let turn = self.begun.fetch_add(1, Ordering::Relaxed);
+        (&WAYS[turn % WAYS.len()], LIVES[turn / WAYS.len() % LIVES.len()])
+    }
+}
+
 /// One client after the other, until it is time.
-async fn churn(endpoint: &Endpoint, seed: u64, until: Instant, lived: &Mutex<BTreeMap<(Life, &str), u64>>) {
+async fn churn(endpoint: &Endpoint, seed: u64, until: Instant, lived: &Lived) {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     while Instant::now() < until {
-        let way = &WAYS[numbers.below(WAYS.len())];
-        let life = LIVES[numbers.below(LIVES.len())];
+        let (way, life) = lived.next();
         live(endpoint, way, life, &mut numbers).await;
-        *lived.lock().expect("nobody panics").entry((life, way.transport.name())).or_default() += 1;
+        *lived.ended.lock().expect("nobody panics").entry((life, way.transport.name())).or_default() += 1;
         // Leaves some of the machine to others.
         sleep(Duration::from_millis(5)).await;
     }
@@ -226,7 +243,7 @@ async fn churn_leaves_nothing() {
     .await;
     sleep(Duration::from_secs(4)).await;
     let start = holdings();
-    let lived = Mutex::new(BTreeMap::new());
+    let lived = Lived::default();
     let mut after = Vec::new();
     for half in 0..2 {
         let until = Instant::now() + length / 2;
@@ -236,10 +253,10 @@ async fn churn_leaves_nothing() {
         });
         bounded(length, join_all(clients)).await;
         after.push(settle(&endpoint, start).await);
-        let sessions: u64 = lived.lock().expect("nobody panics").values().sum();
+        let sessions: u64 = lived.ended.lock().expect("nobody panics").values().sum();
         println!("half {}: {sessions} clients so far, then {:?}", half + 1, after[half]);
     }
-    let lived = lived.lock().expect("nobody panics");
+    let lived = lived.ended.lock().expect("nobody panics");
     let kinds = WAYS.len() * 7;
     assert!(
         length < Duration::from_secs(30) || lived.len() == kinds,

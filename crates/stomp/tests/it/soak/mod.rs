@@ -15,7 +15,10 @@ mod wire;
 use std::{
     collections::BTreeMap,
     fs,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -40,17 +43,29 @@ const CLIENTS: usize = 48;
 /// varies by some megabytes, whatever the length of the run.
 const GROWTH: u64 = 12 << 20;
 
-type Lived = Arc<Mutex<BTreeMap<(Life, &'static str), u64>>>;
+/// How many clients of each kind there were.
+#[derive(Clone, Default)]
+struct Lived {
+    begun: Arc<AtomicUsize>,
+    ended: Arc<Mutex<BTreeMap<(Life, &'static str), u64>>>,
+}
+
+impl Lived {
+    /// The next client's kind: each has its turn, so that none is missed on a busy machine.
+    fn next(&self, ways: &[Way]) -> (Way, Life) {
+        let turn = self.begun.fetch_add(1, Ordering::Relaxed);
+        (ways[turn % ways.len()], LIVES[turn / ways.len() % LIVES.len()])
+    }
+}
 
 /// One client after the other, until it is time.
 async fn churn(server: Server, shared: Shared, seed: u64, until: Instant, lived: Lived) {
     let mut random = Random::new(seed);
     let ways = Way::all();
     while Instant::now() < until {
-        let way = ways[random.below(ways.len())];
-        let life = LIVES[random.below(LIVES.len())];
+        let (way, life) = lived.next(&ways);
         live(server.addresses, way, life, &shared, &mut random).await;
-        *lived.lock().expect("nobody panics").entry((life, way.name())).or_default() += 1;
+        *lived.ended.lock().expect("nobody panics").entry((life, way.name())).or_default() += 1;
         // Leaves some of the machine to others.
         sleep(Duration::from_millis(5)).await;
     }
@@ -146,13 +161,13 @@ async fn churn_leaves_nothing() {
         half(&server, &shared, &lived, seed.wrapping_add(number), length / 2, start).await;
         let holdings = settle(&server, Some(start)).await;
         assert_eq!(server.broker.stats().queues, 0);
-        let sessions: u64 = lived.lock().expect("nobody panics").values().sum();
+        let sessions: u64 = lived.ended.lock().expect("nobody panics").values().sum();
         println!("half {}: {sessions} clients so far, then {holdings:?}", number + 1);
         after.push(holdings);
     }
     let stats = server.stomp.stats();
     println!("at the start: {start:?}\n{:?}\n{stats:?}", shared.numbers);
-    let lived = lived.lock().expect("nobody panics");
+    let lived = lived.ended.lock().expect("nobody panics");
     let kinds = Way::all().len() * 9;
     assert!(
         length < Duration::from_secs(30) || lived.len() == kinds,
