@@ -28,6 +28,25 @@ def frame(first, payload):
     return bytes([first, 0x80 | len(payload)]) + mask + masked
 
 
+def steps(settings, *cells):
+    settings = settings or b""
+    return settings.ljust(8, b"\0") + b"".join(map(bytes, cells))
+
+
+def connect(client, version=0, login_and_beats=0):
+    return (1, client, login_and_beats, version)
+
+
+def subscribe(client, destination, id_ack_receipt):
+    return (3, client, destination, id_ack_receipt)
+
+
+def send(client, destination, length_and_flags):
+    return (7, client, destination, length_and_flags)
+
+
+SETTLE = (0, 0, 0, 0)
+OBSERVE = (30, 0, 0, 0)
 upgrade = RFC.replace("\n", "\r\n") + "\r\n"
 old = "Upgrade: WebSocket\r\nConnection: Upgrade\r\nOrigin: http://a\r\n" + KEYS.replace("\n", "\r\n") + "\r\n"
 SEEDS = {
@@ -46,15 +65,29 @@ SEEDS = {
         '\4<script>\n  function p(d) {};\n</script>\r\n<script>\np("a[\\"\\u003c\\"]");\n</script>\r\np("c[1,\\"\\"]")\n',
         '\x0d/**/callback("o");\r\n_jp.a("a[\\"x\\"]")\n/**/a b("o");\n',
     ],
-    # The first byte chooses the size of the pieces (0 to 3), 4 a client that reads, 8 that it has sent CONNECT, and 16 to
-    # 48 what happens to messages that it does not read.
+    # Eight bytes of settings, and then steps of four: see fuzz_targets/stomp_session/world.rs.
     "stomp_session": [
-        b"\x07CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:0\ndestination:/topic/**\nreceipt:1\n\n\0SEND\ndestination:/topic/a\n\nhello\0DISCONNECT\nreceipt:2\n\n\0",
-        b"\x0eSUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n\n\0SEND\ndestination:/queue/a\n\na\0SEND\ndestination:/queue/a\n\nb\0ACK\nid:0-1\n\n\0NACK\nid:0-2\n\n\0UNSUBSCRIBE\nid:0\n\n\0",
-        b"\x0fBEGIN\ntransaction:t\n\n\0SEND\ndestination:/app/echo\ntransaction:t\n\na\0SUBSCRIBE\nid:0\ndestination:/user/queue/echo\n\n\0COMMIT\ntransaction:t\nreceipt:1\n\n\0",
-        b"\x0fSEND\ndestination:/app/reply\nreply-to:/temp-queue/a\n\na\0SEND\ndestination:/app/parallel/1\nreceipt:1\n\n\0SUBSCRIBE\nid:0\ndestination:/app/answer/a/b\n\n\0SEND\ndestination:/app/fail\n\n\0SEND\ndestination:/app/fail\nreceipt:2\n\n\0",
-        b"\x0bSUBSCRIBE\nid:0\ndestination:/topic/a\n\n\0" + b"SEND\ndestination:/topic/a\n\n0123456789012345678901234567890123456789\0" * 100,
-        b"\x3bSUBSCRIBE\nid:0\ndestination:/topic/*\n\n\0" + b"SEND\ndestination:/topic/a\n\n0123456789012345678901234567890123456789\0" * 100,
+        # Topics, in two versions, and one who sees them all.
+        steps("", OBSERVE, connect(0), connect(1, 2), subscribe(0, 0, 33), subscribe(1, 4, 7), send(0, 0, 8 | 3), send(1, 2, 2), (6, 1, 4, 39), (16, 0, 0, 1)),
+        # A queue: acknowledged, refused, given back, given up.
+        steps("", connect(0), connect(1, 1), subscribe(0, 7, 8), subscribe(1, 7, 16 | 32), send(0, 7, 2), (20, 0, 7, 0), SETTLE, (11, 0, 1, 4), (11, 1, 0, 1), (11, 1, 1, 3), SETTLE, (11, 0, 0, 1), (6, 0, 7, 32), (21, 1, 0, 0), SETTLE),
+        steps("", connect(0), connect(1), send(0, 7, 2), (20, 0, 9, 0), subscribe(1, 7, 24), SETTLE, (11, 1, 0, 1), SETTLE, (21, 1, 0, 2), connect(1), subscribe(1, 7, 0), (22, 1, 0, 0), SETTLE, send(0, 7, 6), (20, 0, 15, 0), (6, 1, 7, 0), (22, 1, 255, 2)),
+        # Transactions.
+        steps("", connect(0, 3), (14, 0, 0, 4), send(0, 19, 16 | 2), send(0, 0, 16 | 8), subscribe(0, 18, 0), subscribe(0, 0, 1), (14, 0, 1, 4), (14, 0, 0, 0), send(0, 7, 16), (14, 0, 2, 4), SETTLE),
+        # Handlers, users and replies.
+        steps("", connect(0, 0, 8), connect(1, 1, 8), subscribe(0, 11, 1), subscribe(1, 13, 32 | 2), send(0, 20, 5), send(0, 15, 8 | 3), (27, 0, 0, 2), (27, 2, 1, 3), subscribe(0, 24, 2), subscribe(0, 12, 3), send(0, 23, 2), send(0, 22, 64 | 2), send(1, 26, 1), send(0, 23, 8), SETTLE),
+        steps("", connect(0), connect(1), subscribe(1, 0, 0), send(0, 0, 64 | 2), SETTLE, send(1, 200, 3), send(1, 200, 3), (6, 0, 7, 0), SETTLE, (21, 1, 0, 1), (24, 0, 5, 0)),
+        # A client that does not read, with each way to drop messages.
+        *(
+            steps(bytes([policy, 0, 2, 0, 0, 1]), connect(0), SETTLE, subscribe(0, 4, 0), subscribe(0, 7, 9), (22, 0, 0, 0), *[(27, 1, 0, 0xF5)] * 5, (27, 1, 0, 0xF0), (27, 3, 7, 0x75), (27, 1, 0, 0xF7), (24, 0, 4, 0), (22, 0, 255, 2), (27, 1, 0, 0x45))
+            for policy in range(4)
+        ),
+        # Heart-beats, a login that expires, a client that is closed, and one whose handler takes its time.
+        steps(bytes([0, 0, 0, 1]), connect(0, 0, 3), connect(1, 0, 16), subscribe(1, 0, 0), (24, 0, 7, 0), (21, 1, 0, 3), (24, 0, 8, 0), connect(2), (29, 0, 2, 0), connect(3), send(3, 25, 8), (21, 3, 0, 0)),
+        # Rules, and frames in small pieces.
+        steps(bytes([0xD0, 0, 0, 0, 4]), (23, 0, 0, 2), connect(0), subscribe(0, 12, 0), subscribe(0, 1, 32 | 1), send(0, 9, 8), send(0, 0, 8), subscribe(0, 6, 2)),
+        # Frames that are changed, and any bytes.
+        steps("", connect(0), (18, 1, 40, 9), send(0, 0, 8 | 2), (18, 5, 0, 0), subscribe(0, 2, 1), (17, 0, 40, 0), b"SEND\ndestination:/topic/a\nx:\\n\\c\n\n\0\n\n ", SETTLE, (18, 3, 200, 0), send(0, 0, 3)),
     ],
     # The first byte chooses the side (1 for a server), the version (2 for 1.1, 4 for 1.2, 6 for that of the first frame),
     # 8 lenient escapes and 16 tight limits; the second one how the others are cut up.
