@@ -3,6 +3,7 @@
 //! Imports: stream.
 
 use axum_sockjs::{CloseReason, Message as Piece, SendError, Sender};
+use tokio::time::Instant;
 
 #[cfg(feature = "tcp")]
 use crate::stream::{Refused, StreamSender};
@@ -63,6 +64,18 @@ impl Link {
             Self::Stream(sender) => sender.closed().await,
             #[cfg(test)]
             Self::Test(_) => std::future::pending().await,
+        }
+    }
+
+    /// When some bytes of what it has taken were written last, if it tells that.
+    pub(crate) fn written_at(&self) -> Option<Instant> {
+        match self {
+            // It has its own watch.
+            Self::SockJs(_) => None,
+            #[cfg(feature = "tcp")]
+            Self::Stream(sender) => Some(sender.written_at()),
+            #[cfg(test)]
+            Self::Test(_) => None,
         }
     }
 

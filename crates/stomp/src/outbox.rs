@@ -360,7 +360,16 @@ impl Outbox {
     /// Waits as long as the connection may take no more.
     async fn is_late(&self) {
         match self.limits.send_timeout {
-            Some(timeout) => sleep(timeout).await,
+            Some(timeout) => {
+                let mut since = Instant::now();
+                while let Some(left) = timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+                    sleep(left).await;
+                    // A client that reads slowly still reads, but does not keep a session that has ended.
+                    if let (Some(at), false) = (self.link.written_at(), self.is_ended()) {
+                        since = since.max(at);
+                    }
+                }
+            }
             // What a client does not read must not keep its session for ever.
             None => {
                 self.ended().await;

@@ -2,7 +2,12 @@
 //!
 //! Imports: nothing.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum_sockjs::Message as Piece;
 use bytes::{Bytes, BytesMut};
@@ -10,7 +15,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// How much is handed to the writing task before it has to wait, in bytes.
@@ -28,6 +33,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct StreamSender {
     room: Arc<Semaphore>,
     pieces: mpsc::UnboundedSender<Option<(Piece, OwnedSemaphorePermit)>>,
+    written: Arc<Mutex<Instant>>,
 }
 
 /// What bytes come from and go to.
@@ -82,6 +88,11 @@ impl StreamSender {
         self.pieces.send(Some((piece, room))).is_ok()
     }
 
+    /// When some bytes were written last.
+    pub(crate) fn written_at(&self) -> Instant {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until nothing is written any more: after the end, or since the connection is broken.
     pub(crate) async fn closed(&self) {
         self.pieces.closed().await;
@@ -104,8 +115,9 @@ impl Stream {
     ) -> Self {
         let (reader, writer) = tokio::io::split(Box::new(io) as Box<dyn Io>);
         let (pieces, queue) = mpsc::unbounded_channel();
-        let sender = StreamSender { room: Arc::new(Semaphore::new(WRITE_BYTES)), pieces };
-        let writing = tokio::spawn(write(writer, queue, sender.room.clone()));
+        let written = Arc::new(Mutex::new(Instant::now()));
+        let sender = StreamSender { room: Arc::new(Semaphore::new(WRITE_BYTES)), pieces, written };
+        let writing = tokio::spawn(write(writer, queue, sender.room.clone(), sender.written.clone()));
         Self { reader, buffer: BytesMut::new(), peer_addr, sender, writing, shutdown }
     }
 
@@ -171,6 +183,7 @@ async fn write(
     mut writer: WriteHalf<Box<dyn Io>>,
     mut queue: mpsc::UnboundedReceiver<Option<(Piece, OwnedSemaphorePermit)>>,
     room: Arc<Semaphore>,
+    written_at: Arc<Mutex<Instant>>,
 ) {
     let mut batch = Vec::new();
     let mut is_open = true;
@@ -187,7 +200,12 @@ async fn write(
             permits.push(permit);
         }
         let written = async {
-            writer.write_all(&bytes).await?;
+            while !bytes.is_empty() {
+                if writer.write_buf(&mut bytes).await? == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                *written_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            }
             writer.flush().await
         };
         is_open &= written.await.is_ok();

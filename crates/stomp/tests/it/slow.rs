@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum_stomp::{Stomp, StompOptions, outbox::Overflow};
 use sockjs_client::Transport;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::{Instant, sleep},
+};
 
 use crate::support::{Scene, Way, settle};
 
@@ -180,4 +183,27 @@ async fn one_that_reads_slowly_gets_all() {
         client.send("DISCONNECT\n\n^").await;
         client.closed().await.is(1000);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_a_stream_slowly_stays() {
+    let scene = Scene::new(Stomp::new());
+    let (mut client, end) = tokio::io::duplex(4096);
+    let server = scene.server.clone();
+    let _serving = tokio::spawn(async move { server.serve_stream(end, None, ()).await });
+    let begin = b"CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:a\ndestination:/topic/a\n\n\0";
+    client.write_all(begin).await.unwrap();
+    settle().await;
+    for _ in 0..20 {
+        scene.messenger().send("/topic/a", "x".repeat(8000)).await.unwrap();
+    }
+    // What the stream holds takes it longer than it may read nothing.
+    let (mut read, mut buffer) = (0, [0; 2000]);
+    while read < 20 * 8000 {
+        sleep(Duration::from_secs(1)).await;
+        let count = client.read(&mut buffer).await.unwrap();
+        assert_ne!(count, 0, "{:?} after {read} bytes", scene.registry().sessions());
+        read += count;
+    }
+    assert!(!scene.session().is_closed());
 }
