@@ -86,6 +86,8 @@ SEEDS = {
         steps(bytes([0, 0, 0, 1]), connect(0, 0, 3), connect(1, 0, 16), subscribe(1, 0, 0), (24, 0, 7, 0), (21, 1, 0, 3), (24, 0, 8, 0), connect(2), (29, 0, 2, 0), connect(3), send(3, 25, 8), (21, 3, 0, 0)),
         # Rules, and frames in small pieces.
         steps(bytes([0xD0, 0, 0, 0, 4]), (23, 0, 0, 2), connect(0), subscribe(0, 12, 0), subscribe(0, 1, 32 | 1), send(0, 9, 8), send(0, 0, 8), subscribe(0, 6, 2)),
+        # More in a queue than a client reads in ten seconds.
+        steps("", (27, 3, 8, 0xA7)),
         # Frames that are changed, and any bytes.
         steps("", connect(0), (18, 1, 40, 9), send(0, 0, 8 | 2), (18, 5, 0, 0), subscribe(0, 2, 1), (17, 0, 40, 0), b"SEND\ndestination:/topic/a\nx:\\n\\c\n\n\0\n\n ", SETTLE, (18, 3, 200, 0), send(0, 0, 3)),
     ],
