@@ -255,7 +255,7 @@ mod tests {
         let (stream, client, _shutdown) = stream(8);
         let sender = stream.sender();
         assert!(sender.send("a long text".into()).await);
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         stream.finish().await;
         assert_eq!(start.elapsed(), LINGER);
         assert!(!sender.send("more".into()).await);
