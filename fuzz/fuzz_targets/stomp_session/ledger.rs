@@ -258,6 +258,9 @@ impl Ledger {
         let state = self.lock();
         // Whether a consumer has room, and whether all have read what they got: one that does not read may have more.
         let mut rooms: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
+        if state.blind > 0 {
+            return;
+        }
         for (id, session) in state.sessions.iter().filter(|(_, session)| !session.is_closed) {
             for (serial, member) in
                 session.members.iter().filter(|(_, member)| member.is_open && member.competes)
@@ -270,6 +273,13 @@ impl Ledger {
                 let (has_room, all_read) = rooms.entry(&member.destination).or_insert((false, true));
                 *has_room |= held < member.prefetch;
                 *all_read &= reading.contains(&**id);
+            }
+        }
+        // What was on its way to a consumer of `auto` mode that has left is lost.
+        for session in state.sessions.values() {
+            let of_auto = session.members.values().filter(|member| member.ack == AckMode::Auto);
+            for member in of_auto.filter(|member| session.is_closed || !member.is_open) {
+                rooms.remove(&*member.destination);
             }
         }
         for (number, entry) in &state.entries {
