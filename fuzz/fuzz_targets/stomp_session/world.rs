@@ -137,10 +137,10 @@ async fn close(session: Session) {
 
 async fn connect(credentials: Option<Credentials>) -> Result<Login, Rejection> {
     match credentials {
-        Some(credentials) if credentials.passcode == "late" => {
+        Some(credentials) if credentials.passcode.as_deref() == Some("late") => {
             Ok(Login::new(credentials.login).expires_in(Duration::from_secs(20)))
         }
-        Some(credentials) if credentials.passcode == "no" => Err(Rejection::new("no")),
+        Some(credentials) if credentials.passcode.as_deref() == Some("no") => Err(Rejection::new("no")),
         Some(credentials) => Ok(Login::new(credentials.login)),
         None => Ok(Login::anonymous()),
     }
@@ -245,7 +245,7 @@ impl World {
             .message("/topic/{name}", async |body: Bytes| SendTo::new("/topic/z", body))
             .message("/queue/a", async |body: Bytes| SendTo::new("/queue/a", body))
             .subscribe("/answer/{*rest}", async || "answer")
-            .on_event(move |event| tell(&mut events.lock().expect("no panic"), event));
+            .on_event(move |event, _| tell(&mut events.lock().expect("no panic"), event));
         if rules & 4 != 0 {
             stomp = stomp.authorize(rule);
         }
