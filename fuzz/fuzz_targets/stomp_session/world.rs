@@ -162,6 +162,8 @@ struct World {
     told: Tellings,
     limits: Limits,
     lenient: bool,
+    /// Whether a client may keep a session by reading nothing.
+    is_patient: bool,
     pipe: usize,
     outbound: usize,
     clients: [Option<Client>; CLIENTS],
@@ -201,7 +203,8 @@ impl World {
             .lenient_escapes(lenient)
             .outbound_bytes(outbound)
             .overflow(overflow[usize::from(choice & 3)]);
-        if choice & 8 != 0 {
+        let is_patient = choice & 8 != 0;
+        if is_patient {
             options = options.send_timeout(None);
         }
         if choice & 16 != 0 {
@@ -264,6 +267,7 @@ impl World {
             told,
             limits,
             lenient,
+            is_patient,
             pipe: pick(choice, 6, [4096, 1024, 64, 7]),
             outbound,
             clients: [const { None }; CLIENTS],
@@ -642,6 +646,9 @@ impl World {
             }
         }
         for client in clients.iter_mut().chain(&mut self.former) {
+            if self.is_patient {
+                client.vanish();
+            }
             let ended =
                 timeout(Duration::from_secs(600), &mut client.serving).await.expect("the session ends");
             assert!(ended.is_ok() || ended.is_err_and(|error| error.is_cancelled()));
