@@ -67,8 +67,8 @@ pub(super) enum Request {
 pub(super) struct Send {
     pub(super) destination: ByteString,
     recipient: Recipient,
-    /// Why the settings do not let clients send there.
-    pub(super) denied: Option<Refusal>,
+    /// Why the settings do not let clients send there. Apart, since nearly always there is nothing.
+    pub(super) denied: Option<Box<Refusal>>,
     pub(super) frame: Frame,
 }
 
@@ -128,7 +128,12 @@ impl Core {
             Command::Send => {
                 let destination = destination(&frame)?;
                 let Address { recipient, denied } = address(&destination, &self.options, &*self.broker)?;
-                return Ok(Request::Send(Send { destination, recipient, denied, frame }));
+                return Ok(Request::Send(Send {
+                    destination,
+                    recipient,
+                    denied: denied.map(Box::new),
+                    frame,
+                }));
             }
             Command::Subscribe => return self.read_subscribe(frame).map(Request::Subscribe),
             Command::Unsubscribe => self.unsubscribe(&frame)?,

@@ -97,13 +97,14 @@ async fn run<S>(
         version = %guard.session.version(),
     );
     let all_read = Notify::new();
-    let reading = async {
+    // They are pinned here: what a future captures takes its room once more when it is moved on.
+    let reading = pin!(async {
         read(&mut work, &guard.session, &clock.pulse, connection, decoder, piece).await;
         all_read.notify_one();
-    };
-    let tasks = async { tokio::join!(reading, write(&guard, &all_read), clock.watch(&guard.session)) };
-    // It is pinned here, and so does not take its room twice.
-    let tasks = pin!(tasks);
+    });
+    let writing = pin!(write(&guard, &all_read));
+    let watching = pin!(clock.watch(&guard.session));
+    let tasks = pin!(async { tokio::join!(reading, writing, watching) });
     noticing_loss(tasks, guard.session.outbox(), &clock.pulse).instrument(span).await;
 }
 

@@ -113,11 +113,13 @@ where
     }
 
     async fn process(&mut self, frame: Frame, receipt: &Option<ByteString>) -> Result<Done, Refusal> {
-        match self.core.read(frame)? {
+        // Apart from the match, which would keep what it is taken from as long as it waits.
+        let request = self.core.read(frame)?;
+        match request {
             Request::Send(mut send) => {
                 // The settings come first: a rule is asked for what they allow.
                 if let Some(denied) = send.denied.take() {
-                    return self.deny(denied, Decision::Deny).await;
+                    return self.deny(*denied, Decision::Deny).await;
                 }
                 if !self.is_allowed(Command::Send, &send.destination, &send.frame.headers).await? {
                     return Ok(Done::Otherwise);

@@ -44,7 +44,7 @@ fn take(core: &mut Core, frame: Frame) -> Result<Vec<Action>, Refusal> {
     Ok(match core.read(frame)? {
         Request::Send(mut send) => {
             if let Some(denied) = send.denied.take() {
-                return Err(denied);
+                return Err(*denied);
             }
             let (before, action) = core.send(send)?;
             before.into_iter().chain([action]).collect()
