@@ -1,0 +1,8 @@
+//! The rooms as an application uses them, with sessions in process.
+
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+mod support;
+
+mod rooms;
+mod users;
