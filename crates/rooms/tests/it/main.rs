@@ -4,5 +4,7 @@
 
 mod support;
 
+mod history;
+mod presence;
 mod rooms;
 mod users;
