@@ -1,0 +1,154 @@
+//! The settings of the rooms.
+//!
+//! Imports: history, node, position, rooms.
+
+use std::fmt;
+
+use axum_sockjs::{Message, Overflow};
+
+use crate::{
+    history::History,
+    node::node::{Config, Node},
+    position::Position,
+    rooms::Rooms,
+};
+
+/// The settings of [`Rooms`]: made by [`Rooms::builder`].
+///
+/// | | default | beyond |
+/// |---|---|---|
+/// | [`max_rooms`](Self::max_rooms) | 100,000 | [`JoinError::TooManyRooms`](crate::JoinError::TooManyRooms), [`Refused::TooManyRooms`](crate::Refused::TooManyRooms) |
+/// | [`max_rooms_per_session`](Self::max_rooms_per_session) | 100 | [`JoinError::TooManyRoomsOfSession`](crate::JoinError::TooManyRoomsOfSession) |
+/// | [`max_members_per_room`](Self::max_members_per_room) | 100,000 | [`JoinError::RoomFull`](crate::JoinError::RoomFull) |
+/// | [`max_history_bytes`](Self::max_history_bytes), of all rooms | 256 MiB | rooms without members are forgotten, then the room's oldest messages: clients that come back for them find their position [gone](crate::Outcome::Gone) |
+/// | [`history`](Self::history), [`history_of`](Self::history_of) | none | the oldest messages go |
+/// | messages that wait for other calls, in a room with history | 1,024 | [`Refused::Busy`](crate::Refused::Busy) |
+///
+/// ```
+/// use axum_sockjs::Message;
+/// use axum_sockjs_rooms::{History, Rooms};
+///
+/// let rooms: Rooms = Rooms::builder()
+///     .history(History::last(100))
+///     .encode(|position, message| {
+///         Message::from(format!("{position} {}", message.as_str().unwrap_or_default()))
+///     })
+///     .max_rooms_per_session(3)
+///     .build();
+/// ```
+#[must_use = "call `build`"]
+pub struct Builder<K = String, U = String, D = ()> {
+    config: Config<K>,
+    types: std::marker::PhantomData<fn() -> (U, D)>,
+}
+
+impl Rooms {
+    /// Creates rooms with strings as keys and users, and default settings. For other types there is
+    /// [`default`](Self::default):
+    ///
+    /// ```
+    /// use axum_sockjs_rooms::Rooms;
+    ///
+    /// let games: Rooms<u32, u64> = Rooms::default();
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Default settings.
+impl<K, U, D> Default for Rooms<K, U, D> {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl<K, U, D> Rooms<K, U, D> {
+    /// Returns the settings, to change them.
+    pub fn builder() -> Builder<K, U, D> {
+        let config = Config {
+            overflow: None,
+            history: None,
+            encode: None,
+            max_rooms: 100_000,
+            max_rooms_per_session: 100,
+            max_members_per_room: 100_000,
+            max_history_bytes: 256 << 20,
+        };
+        Builder { config, types: std::marker::PhantomData }
+    }
+}
+
+impl<K, U, D> Builder<K, U, D> {
+    /// Sets what happens to a session whose queue is full, unless a call says it by
+    /// [`To::overflow`](crate::To::overflow).
+    ///
+    /// By default it misses the message ([`Overflow::Wait`]: no call waits here), which is counted. In a room with
+    /// history it is closed instead ([`Overflow::Close`]): its client comes back, and gets what it has missed.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.config.overflow = Some(overflow);
+        self
+    }
+
+    /// Has all rooms keep a history, for [`Join::last`](crate::Join::last) and [`Join::since`](crate::Join::since).
+    pub fn history(self, history: History) -> Self {
+        self.history_of(move |_| Some(history))
+    }
+
+    /// Has a function say which rooms keep a history: it gets the key of a room that is created.
+    pub fn history_of(mut self, history: impl Fn(&K) -> Option<History> + Send + Sync + 'static) -> Self {
+        self.config.history = Some(Box::new(history));
+        self
+    }
+
+    /// Sets what is sent of a message that is kept, so that a client gets its position. Without, it is sent as it is.
+    ///
+    /// The function is called once for each message, not for each member. If it panics, so does the call that sends.
+    pub fn encode(mut self, encode: impl Fn(Position, &Message) -> Message + Send + Sync + 'static) -> Self {
+        self.config.encode = Some(Box::new(encode));
+        self
+    }
+
+    /// Sets how many rooms there may be: those with members, and those that are kept for their history or watched.
+    pub fn max_rooms(mut self, rooms: usize) -> Self {
+        self.config.max_rooms = rooms;
+        self
+    }
+
+    /// Sets how many rooms a session may be in.
+    pub fn max_rooms_per_session(mut self, rooms: usize) -> Self {
+        self.config.max_rooms_per_session = u32::try_from(rooms).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Sets how many members a room may have.
+    pub fn max_members_per_room(mut self, members: usize) -> Self {
+        self.config.max_members_per_room = members;
+        self
+    }
+
+    /// Sets how many bytes the histories of all rooms may have, counted as by [`History::max_bytes`].
+    pub fn max_history_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_history_bytes = bytes;
+        self
+    }
+
+    /// Creates the rooms.
+    #[must_use]
+    pub fn build(self) -> Rooms<K, U, D> {
+        Rooms::from_node(Node::new(self.config))
+    }
+}
+
+impl<K, U, D> fmt::Debug for Builder<K, U, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("overflow", &self.config.overflow)
+            .field("max_rooms", &self.config.max_rooms)
+            .field("max_rooms_per_session", &self.config.max_rooms_per_session)
+            .field("max_members_per_room", &self.config.max_members_per_room)
+            .field("max_history_bytes", &self.config.max_history_bytes)
+            .finish_non_exhaustive()
+    }
+}

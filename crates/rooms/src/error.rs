@@ -1,0 +1,48 @@
+//! Why a session does not become known to the rooms, or does not join one.
+//!
+//! Imports: nothing.
+
+use std::fmt;
+
+/// The error of entering, of joining a room, and of watching one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The session is a member already.
+    AlreadyJoined,
+    /// The session has entered as another user.
+    OtherUser,
+    /// The session has ended.
+    Closed,
+    /// The session is in as many rooms as it may be: [`Builder::max_rooms_per_session`].
+    ///
+    /// [`Builder::max_rooms_per_session`]: crate::Builder::max_rooms_per_session
+    TooManyRoomsOfSession,
+    /// The room has as many members as it may have:
+    /// [`Builder::max_members_per_room`](crate::Builder::max_members_per_room).
+    RoomFull,
+    /// There are as many rooms as there may be: [`Builder::max_rooms`](crate::Builder::max_rooms).
+    TooManyRooms,
+    /// History was asked for, and the room keeps none: [`Builder::history`](crate::Builder::history).
+    NoHistory,
+    /// The client reads so slowly that the room has forgotten messages that it had not been sent yet. Close the session:
+    /// a client that comes back with its position is told what is left.
+    Lagged,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyJoined => "the session is a member of the room already",
+            Self::OtherUser => "the session has entered as another user",
+            Self::Closed => "the session has ended",
+            Self::TooManyRoomsOfSession => "the session is in too many rooms",
+            Self::RoomFull => "the room is full",
+            Self::TooManyRooms => "there are too many rooms",
+            Self::NoHistory => "the room keeps no history",
+            Self::Lagged => "the client is too slow for the room's history",
+        })
+    }
+}
+
+impl std::error::Error for JoinError {}

@@ -1,0 +1,56 @@
+//! One message to many sessions.
+
+use axum_sockjs::{ConnectionId, Message, Overflow, SendError, Sender};
+
+use super::members::Members;
+use crate::sent::Sent;
+
+/// Who does not get a message.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Except {
+    #[default]
+    Nobody,
+    Sender(Sender),
+    Id(ConnectionId),
+}
+
+/// Sends to all members. Must not be called under a lock: it wakes tasks.
+pub(crate) fn deliver<U, D>(
+    members: &Members<U, D>,
+    message: &Message,
+    except: &Except,
+    overflow: Overflow,
+) -> Sent {
+    let mut sent = Sent::default();
+    for senders in members.senders() {
+        match except {
+            Except::Nobody => {
+                for sender in senders {
+                    count(&mut sent, sender, message, overflow);
+                }
+            }
+            Except::Sender(not) => {
+                for sender in senders.iter().filter(|sender| *sender != not) {
+                    count(&mut sent, sender, message, overflow);
+                }
+            }
+            Except::Id(not) => {
+                for sender in senders.iter().filter(|sender| sender.id() != *not) {
+                    count(&mut sent, sender, message, overflow);
+                }
+            }
+        }
+    }
+    sent
+}
+
+/// Sends to one session.
+#[inline]
+pub(crate) fn count(sent: &mut Sent, sender: &Sender, message: &Message, overflow: Overflow) {
+    match sender.try_send_with(message.clone(), overflow) {
+        Ok(()) => sent.delivered += 1,
+        Err(SendError::Full(_)) => sent.dropped += 1,
+        Err(SendError::BinaryUnsupported(_)) => sent.unsupported += 1,
+        Err(_) => sent.gone += 1,
+    }
+}

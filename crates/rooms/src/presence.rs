@@ -1,0 +1,237 @@
+//! Who is in a room, and how that changes.
+//!
+//! Imports: key, node.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum_sockjs::ConnectionId;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    key::{Data, Key},
+    node::{
+        joining::Pin,
+        members::{About, Members},
+        tab::User,
+    },
+};
+
+/// A user in a room, with the tabs that have joined it. A guest is a user of one tab without a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Present<U = String, D = ()> {
+    /// The user, or `None` for a guest.
+    pub user: Option<U>,
+    /// The user's tabs in the room, in the order in which they have joined; at least one.
+    pub tabs: Vec<PresentTab<D>>,
+}
+
+/// One tab of a user in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresentTab<D = ()> {
+    /// The session; as text with serde.
+    #[serde(with = "id")]
+    pub id: ConnectionId,
+    /// The data that it has joined with, or has been given since.
+    pub data: D,
+}
+
+/// What has changed of who is in a room: see [`PresenceWatch::next`]. Each user is in one of the lists at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceChanges<U = String, D = ()> {
+    /// Users who were not there before.
+    pub joined: Vec<Present<U, D>>,
+    /// Users who were there, as they are now: with other tabs, or other data.
+    pub updated: Vec<Present<U, D>>,
+    /// Users who are no longer there, as they were.
+    pub left: Vec<Present<U, D>>,
+}
+
+impl<U, D> PresenceChanges<U, D> {
+    /// Returns whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.joined.is_empty() && self.updated.is_empty() && self.left.is_empty()
+    }
+}
+
+impl<U, D> Default for PresenceChanges<U, D> {
+    fn default() -> Self {
+        Self { joined: Vec::new(), updated: Vec::new(), left: Vec::new() }
+    }
+}
+
+/// A user or a guest, as a key. Users are the same by `Eq`, since they may have been forgotten in between.
+enum Who<'a, U> {
+    User(&'a User<U>),
+    Guest(ConnectionId),
+}
+
+impl<'a, U> Who<'a, U> {
+    fn of<D>(about: &'a About<U, D>) -> Self {
+        match &about.tab.user {
+            Some(user) => Self::User(user),
+            None => Self::Guest(about.tab.id),
+        }
+    }
+}
+
+impl<U: Eq> PartialEq for Who<'_, U> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::User(one), Self::User(other)) => std::ptr::eq(*one, *other) || one.user == other.user,
+            (Self::Guest(one), Self::Guest(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl<U: Eq> Eq for Who<'_, U> {}
+
+impl<U> Hash for Who<'_, U> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::User(user) => user.hash.hash(state),
+            Self::Guest(id) => id.hash(state),
+        }
+    }
+}
+
+fn tab<U, D: Clone>(about: &About<U, D>) -> PresentTab<D> {
+    PresentTab { id: about.tab.id, data: D::clone(&about.data) }
+}
+
+/// Groups members by users, in the order in which these have joined.
+fn group<'a, U: Key, D: Data>(
+    members: impl Iterator<Item = &'a About<U, D>>,
+) -> Vec<(Who<'a, U>, Present<U, D>)> {
+    let mut places: HashMap<Who<'_, U>, usize> = HashMap::new();
+    let mut groups: Vec<(Who<'_, U>, Present<U, D>)> = Vec::new();
+    for about in members {
+        let at = *places.entry(Who::of(about)).or_insert(groups.len());
+        if at == groups.len() {
+            let user = about.tab.user.as_ref().map(|user| user.user.clone());
+            groups.push((Who::of(about), Present { user, tabs: Vec::new() }));
+        }
+        groups[at].1.tabs.push(tab(about));
+    }
+    groups
+}
+
+/// Returns who is among the members of a room.
+pub(crate) fn present<U: Key, D: Data>(members: &Members<U, D>) -> Vec<Present<U, D>> {
+    group(members.iter()).into_iter().map(|(_, present)| present).collect()
+}
+
+/// Finds what has changed between two moments.
+fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> PresenceChanges<U, D> {
+    let mut affected = HashMap::new();
+    let mut is_affected = |about| _ = affected.insert(Who::of(about), ());
+    before.unlike(now, &mut is_affected);
+    now.unlike(before, &mut is_affected);
+    let mut changes = PresenceChanges::default();
+    if affected.is_empty() {
+        return changes;
+    }
+    let is_affected = |about: &&About<U, D>| affected.contains_key(&Who::of(about));
+    let mut were: Vec<_> = group(before.iter().filter(is_affected)).into_iter().map(Some).collect();
+    let mut places = HashMap::with_capacity(were.len());
+    for (at, were) in were.iter().enumerate() {
+        let Some((who, _)) = were else { continue };
+        let who = match who {
+            Who::User(user) => Who::User(user),
+            Who::Guest(id) => Who::Guest(*id),
+        };
+        places.insert(who, at);
+    }
+    for (who, present) in group(now.iter().filter(is_affected)) {
+        match places.get(&who).and_then(|&at| were[at].take()) {
+            Some(_) => changes.updated.push(present),
+            None => changes.joined.push(present),
+        }
+    }
+    changes.left.extend(were.into_iter().flatten().map(|(_, present)| present));
+    changes
+}
+
+/// The changes of who is in a room: see [`Rooms::watch`](crate::Rooms::watch).
+///
+/// It never has a queue: however long it is not read, the next difference is that between what was told and what is.
+pub struct PresenceWatch<K = String, U = String, D = ()> {
+    room: Pin<K, U, D>,
+    changed: watch::Receiver<()>,
+    /// Whether something has changed that was not told.
+    is_stale: bool,
+    /// What was told. It shares with the room what has not changed.
+    told: Arc<Members<U, D>>,
+    interval: Duration,
+    not_before: Option<Instant>,
+}
+
+impl<K, U, D> PresenceWatch<K, U, D> {
+    pub(crate) fn new(room: Pin<K, U, D>, interval: Duration) -> Self {
+        let changed = {
+            let mut state = room.room.lock();
+            state.watched.get_or_insert_with(|| watch::channel(()).0).subscribe()
+        };
+        Self { room, changed, is_stale: true, told: Arc::default(), interval, not_before: None }
+    }
+}
+
+impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
+    /// Waits for a change, and returns what is different from what was returned last. The first call tells all who are
+    /// there as joined.
+    ///
+    /// The first change after a quiet time is told at once, further ones an interval later, together. Users who join and
+    /// leave in between are not told.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped: safe in `select!`.
+    pub async fn next(&mut self) -> PresenceChanges<U, D> {
+        loop {
+            if !self.is_stale {
+                // The room lives as long as it is watched.
+                self.changed.changed().await.ok();
+                self.is_stale = true;
+            }
+            if let Some(not_before) = self.not_before {
+                tokio::time::sleep_until(not_before).await;
+            }
+            self.changed.borrow_and_update();
+            let now = self.room.room.members();
+            let changes = changes(&self.told, &now);
+            self.told = now;
+            self.is_stale = false;
+            if !changes.is_empty() {
+                self.not_before = Instant::now().checked_add(self.interval);
+                return changes;
+            }
+        }
+    }
+}
+
+impl<K, U, D> fmt::Debug for PresenceWatch<K, U, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresenceWatch").field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
+/// The id of a connection as text.
+mod id {
+    use axum_sockjs::ConnectionId;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(id: &ConnectionId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserializer<'de>>(deserializer: T) -> Result<ConnectionId, T::Error> {
+        String::deserialize(deserializer)?.parse().map_err(T::Error::custom)
+    }
+}
