@@ -2,7 +2,11 @@
 //!
 //! Imports: status, streams, subject.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -74,8 +78,8 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
 /// A receiver is not called any more then, but for a call that is already running on another thread.
 #[must_use = "dropping it ends the subscription"]
 pub struct Subscription {
-    /// `None` once it has been answered.
-    ready: Option<BoxFuture<'static, Result<(), SubscribeError>>>,
+    /// `None` once it has been answered. Never locked: what is in a mutex can be shared among threads.
+    ready: Mutex<Option<BoxFuture<'static, Result<(), SubscribeError>>>>,
     outcome: Result<(), SubscribeError>,
     _guard: Box<dyn Any + Send + Sync>,
 }
@@ -86,7 +90,7 @@ impl Subscription {
         ready: impl Future<Output = Result<(), SubscribeError>> + Send + 'static,
         guard: impl Send + Sync + 'static,
     ) -> Self {
-        Self { ready: Some(Box::pin(ready)), outcome: Ok(()), _guard: Box::new(guard) }
+        Self { ready: Mutex::new(Some(Box::pin(ready))), outcome: Ok(()), _guard: Box::new(guard) }
     }
 
     /// Waits until the subscription is there: each message that any node publishes from then on reaches it, unless it
@@ -102,9 +106,10 @@ impl Subscription {
     ///
     /// The future can be dropped and asked for anew.
     pub async fn ready(&mut self) -> Result<(), SubscribeError> {
-        if let Some(ready) = &mut self.ready {
-            self.outcome = ready.await;
-            self.ready = None;
+        let ready = self.ready.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(future) = ready {
+            self.outcome = future.await;
+            *ready = None;
         }
         self.outcome.clone()
     }
@@ -112,7 +117,7 @@ impl Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("is_ready", &self.ready.is_none()).finish_non_exhaustive()
+        f.debug_struct("Subscription").finish_non_exhaustive()
     }
 }
 

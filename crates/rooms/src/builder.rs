@@ -1,13 +1,18 @@
 //! The settings of the rooms.
 //!
-//! Imports: history, node, position, rooms.
+//! Imports: build_error, history, key, link, node, position, rooms.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum_sockjs::{Message, Overflow};
+use sockjs_bus::{Bus, InvalidSubject};
+use tokio::runtime::Handle;
 
 use crate::{
+    build_error::BuildError,
     history::History,
+    key::{Data, Key},
+    link::link::{Link, Settings},
     node::node::{Config, Node},
     position::Position,
     rooms::Rooms,
@@ -39,8 +44,11 @@ use crate::{
 #[must_use = "call `build`"]
 pub struct Builder<K = String, U = String, D = ()> {
     config: Config<K>,
-    types: std::marker::PhantomData<fn() -> (U, D)>,
+    bus: Option<(Settings, Connect<K, U, D>)>,
 }
+
+/// Made where the types are known to be fit for other nodes.
+type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Settings, Handle) -> Result<(), InvalidSubject>;
 
 impl Rooms {
     /// Creates rooms with strings as keys and users, and default settings. For other types there is
@@ -76,7 +84,7 @@ impl<K, U, D> Rooms<K, U, D> {
             max_members_per_room: 100_000,
             max_history_bytes: 256 << 20,
         };
-        Builder { config, types: std::marker::PhantomData }
+        Builder { config, bus: None }
     }
 }
 
@@ -135,9 +143,103 @@ impl<K, U, D> Builder<K, U, D> {
     }
 
     /// Creates the rooms.
+    ///
+    /// # Panics
+    /// If [`try_build`](Self::try_build) fails, which it does only with a [`bus`](Self::bus).
     #[must_use]
+    #[track_caller]
     pub fn build(self) -> Rooms<K, U, D> {
-        Rooms::from_node(Node::new(self.config))
+        match self.try_build() {
+            Ok(rooms) => rooms,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Creates the rooms, if they can be over the bus.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn try_build(self) -> Result<Rooms<K, U, D>, BuildError> {
+        let Some((settings, connect)) = self.bus else {
+            return Ok(Rooms::from_node(Arc::new(Node::new(self.config))));
+        };
+        if self.config.history.is_some() && settings.bus.streams().is_none() {
+            return Err(BuildError::NoStreams);
+        }
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let node = Arc::new(Node::new(self.config));
+        connect(&node, settings, runtime).map_err(BuildError::Namespace)?;
+        Ok(Rooms::from_node(node))
+    }
+}
+
+/// # Several nodes
+impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
+    /// Puts the rooms onto a bus, which all nodes share: messages to rooms, to users and to all reach every node, and so do
+    /// log-outs; presence is that of all nodes. The module [`guide::nodes`](crate::guide::nodes) says what is guaranteed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use axum_sockjs_rooms::Rooms;
+    /// use sockjs_bus::InProcess;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let bus = InProcess::new();
+    /// let rooms: Rooms = Rooms::builder().bus(Arc::new(bus.connect())).build();
+    /// # }
+    /// ```
+    ///
+    /// [History](Self::history) is kept by the streams of the bus; a bus without them [refuses](BuildError::NoStreams) it.
+    /// The rooms are built within a tokio runtime, on which tasks then run.
+    pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        let settings = Settings {
+            bus,
+            namespace: "rooms".to_owned(),
+            address: None,
+            dead_after: Duration::from_secs(10),
+            max_remote: 1_000_000,
+        };
+        self.bus = Some((settings, Link::connect));
+        self
+    }
+
+    /// Sets the namespace on the bus, `rooms` by default: tokens of letters, digits, `-` and `_`, with dots between them.
+    /// Applications that share an engine have different ones, and all nodes of one the same.
+    ///
+    /// Without a bus set before, this and the following do nothing.
+    pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {
+        if let Some((settings, _)) = &mut self.bus {
+            settings.namespace = namespace.into();
+        }
+        self
+    }
+
+    /// Names this node by something that it has again when it is started again, such as its address. If it then starts
+    /// after a crash, the others need not wait until the one before counts as dead.
+    pub fn node_name(mut self, name: impl Into<String>) -> Self {
+        if let Some((settings, _)) = &mut self.bus {
+            settings.address = Some(name.into());
+        }
+        self
+    }
+
+    /// Sets after how much silence of a node its members count as gone, 10 s by default. A node says something four times
+    /// in this time. It should be the same on all nodes; less than a second counts as a second.
+    pub fn dead_after(mut self, time: Duration) -> Self {
+        if let Some((settings, _)) = &mut self.bus {
+            settings.dead_after = time.max(Duration::from_secs(1));
+        }
+        self
+    }
+
+    /// Sets how many sessions and memberships of other nodes are known here, 1,000,000 by default. Further ones are not
+    /// seen, which is [counted](crate::BusStats::unknown_members); messages reach them all the same.
+    pub fn max_remote_members(mut self, members: usize) -> Self {
+        if let Some((settings, _)) = &mut self.bus {
+            settings.max_remote = members;
+        }
+        self
     }
 }
 

@@ -25,6 +25,8 @@ pub enum JoinError {
     TooManyRooms,
     /// History was asked for, and the room keeps none: [`Builder::history`](crate::Builder::history).
     NoHistory,
+    /// The bus refuses what the room needs, or does not have its history while it is disconnected.
+    Unavailable,
     /// The client reads so slowly that the room has forgotten messages that it had not been sent yet. Close the session:
     /// a client that comes back with its position is told what is left.
     Lagged,
@@ -40,6 +42,7 @@ impl fmt::Display for JoinError {
             Self::RoomFull => "the room is full",
             Self::TooManyRooms => "there are too many rooms",
             Self::NoHistory => "the room keeps no history",
+            Self::Unavailable => "the bus does not give what the room needs",
             Self::Lagged => "the client is too slow for the room's history",
         })
     }

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use sockjs_bus::Retention;
+
 /// What a room keeps of its messages, for those who join later or come back: see
 /// [`Builder::history`](crate::Builder::history).
 ///
@@ -30,6 +32,16 @@ const BYTES: usize = 1 << 20;
 const KEEP: Duration = Duration::from_secs(5 * 60);
 
 impl History {
+    /// How many messages are kept at the most.
+    pub(crate) fn max_kept(self) -> usize {
+        self.messages
+    }
+
+    /// What a bus is told to keep.
+    pub(crate) fn retention(self) -> Retention {
+        Retention { max_entries: self.messages, max_age: self.age }
+    }
+
     /// Keeps this many messages, of any age. With 0 messages are numbered, and none is kept.
     pub fn last(messages: usize) -> Self {
         Self { messages, age: None, bytes: BYTES, keep: KEEP }

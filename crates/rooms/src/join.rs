@@ -131,6 +131,9 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
         }
         let slot = Slot::reserve(&tab, node.config.max_rooms_per_session)?;
         let room = node.pin(&key)?;
+        if let Some(elsewhere) = node.elsewhere() {
+            elsewhere.attach(&room.room).await?;
+        }
         let (place, recovery) = if room.room.has_history {
             let beginning = room.begin(tab.inner(), tab.sender(), since, last.unwrap_or(0))?;
             let outcome = match since {
@@ -138,12 +141,12 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
                 Some(_) if beginning.start.is_gone => Outcome::Gone,
                 Some(_) => Outcome::Whole,
             };
-            let recovery = Recovery { outcome, messages: beginning.messages, position: beginning.head };
+            let recovery = Recovery { outcome, messages: beginning.start.messages, position: beginning.head };
             node.counters.recovery(&recovery);
             if let Some(greeting) = greet.and_then(|greet| greet(&recovery)) {
                 send(tab.sender(), greeting).await?;
             }
-            let place = recover(&room, &tab, &data, beginning.start.cursor).await?;
+            let place = recover(&room, &tab, &data, beginning.head.stream(), beginning.start.cursor).await?;
             (place, Some(recovery))
         } else if last.is_some() || since.is_some() {
             return Err(JoinError::NoHistory);
@@ -160,10 +163,11 @@ async fn recover<K, U, D>(
     room: &joining::Pin<K, U, D>,
     tab: &Tab<K, U, D>,
     data: &Arc<D>,
+    stream: u64,
     mut cursor: u64,
 ) -> Result<joining::Place, JoinError> {
     loop {
-        match room.read(cursor, CHUNK, tab.inner(), tab.sender(), data)? {
+        match room.read(stream, cursor, CHUNK, tab.inner(), tab.sender(), data)? {
             Read::Joined(place) => return Ok(place),
             Read::Entries(entries) => {
                 for entry in entries {

@@ -1,14 +1,18 @@
 //! Rooms.
 
 mod as_sender;
+mod build_error;
 mod builder;
+mod bus_stats;
 mod error;
 mod events;
 mod history;
 mod join;
 mod key;
+mod link;
 mod member;
 mod node;
+mod nodes;
 mod position;
 mod presence;
 mod recovery;
@@ -20,7 +24,9 @@ mod to;
 
 pub use self::{
     as_sender::AsSender,
+    build_error::BuildError,
     builder::Builder,
+    bus_stats::BusStats,
     error::JoinError,
     events::{Event, Events},
     history::History,

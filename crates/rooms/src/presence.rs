@@ -1,11 +1,10 @@
 //! Who is in a room, and how that changes.
 //!
-//! Imports: key, node.
+//! Imports: key, node, nodes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
-    hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -18,9 +17,11 @@ use crate::{
     key::{Data, Key},
     node::{
         joining::Pin,
-        members::{About, Members},
-        tab::User,
+        members::{self, About},
+        node::Node,
+        room::Room,
     },
+    nodes::known::{Remote, Remotes},
 };
 
 /// A user in a room, with the tabs that have joined it. A guest is a user of one tab without a name.
@@ -67,59 +68,96 @@ impl<U, D> Default for PresenceChanges<U, D> {
     }
 }
 
+/// The members of a room at one moment.
+pub(crate) struct Members<U, D> {
+    here: Arc<members::Members<U, D>>,
+    /// Those on other nodes.
+    elsewhere: Arc<Remotes<U, D>>,
+}
+
+impl<U, D> Members<U, D> {
+    pub(crate) fn new(here: Arc<members::Members<U, D>>, elsewhere: Option<Arc<Remotes<U, D>>>) -> Self {
+        Self { here, elsewhere: elsewhere.unwrap_or_default() }
+    }
+
+    pub(crate) fn of<K>(node: &Node<K, U, D>, room: &Room<K, U, D>) -> Self {
+        Self::new(room.members(), node.elsewhere().map(|elsewhere| elsewhere.members(&room.key)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.here.len() + self.elsewhere.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Seen<'_, U, D>> {
+        self.here.iter().map(Seen::here).chain(self.elsewhere.values().map(Seen::elsewhere))
+    }
+
+    /// Calls `each` with what this list has and the other has not, or has otherwise.
+    fn unlike<'a>(&'a self, other: &Self, mut each: impl FnMut(Seen<'a, U, D>)) {
+        self.here.unlike(&other.here, |about| each(Seen::here(about)));
+        if Arc::ptr_eq(&self.elsewhere, &other.elsewhere) {
+            return;
+        }
+        for (id, remote) in &*self.elsewhere {
+            let known = other.elsewhere.get(id);
+            if !known.is_some_and(|known| Arc::ptr_eq(&known.data, &remote.data)) {
+                each(Seen::elsewhere(remote));
+            }
+        }
+    }
+}
+
+/// A member, of this node or of another one.
+struct Seen<'a, U, D> {
+    id: ConnectionId,
+    user: Option<&'a U>,
+    data: &'a D,
+}
+
+impl<'a, U, D> Seen<'a, U, D> {
+    fn here(about: &'a About<U, D>) -> Self {
+        let user = about.tab.user.as_ref().map(|user| &user.user);
+        Self { id: about.tab.id, user, data: &about.data }
+    }
+
+    fn elsewhere(remote: &'a Remote<U, D>) -> Self {
+        Self { id: ConnectionId::from_u128(remote.id), user: remote.user.as_deref(), data: &remote.data }
+    }
+}
+
 /// A user or a guest, as a key. Users are the same by `Eq`, since they may have been forgotten in between.
+#[derive(PartialEq, Eq, Hash)]
 enum Who<'a, U> {
-    User(&'a User<U>),
+    User(&'a U),
     Guest(ConnectionId),
 }
 
+impl<U> Clone for Who<'_, U> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<U> Copy for Who<'_, U> {}
+
 impl<'a, U> Who<'a, U> {
-    fn of<D>(about: &'a About<U, D>) -> Self {
-        match &about.tab.user {
-            Some(user) => Self::User(user),
-            None => Self::Guest(about.tab.id),
-        }
+    fn of<D>(seen: &Seen<'a, U, D>) -> Self {
+        seen.user.map_or(Self::Guest(seen.id), Self::User)
     }
-}
-
-impl<U: Eq> PartialEq for Who<'_, U> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::User(one), Self::User(other)) => std::ptr::eq(*one, *other) || one.user == other.user,
-            (Self::Guest(one), Self::Guest(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl<U: Eq> Eq for Who<'_, U> {}
-
-impl<U> Hash for Who<'_, U> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Self::User(user) => user.hash.hash(state),
-            Self::Guest(id) => id.hash(state),
-        }
-    }
-}
-
-fn tab<U, D: Clone>(about: &About<U, D>) -> PresentTab<D> {
-    PresentTab { id: about.tab.id, data: D::clone(&about.data) }
 }
 
 /// Groups members by users, in the order in which these have joined.
 fn group<'a, U: Key, D: Data>(
-    members: impl Iterator<Item = &'a About<U, D>>,
+    members: impl Iterator<Item = Seen<'a, U, D>>,
 ) -> Vec<(Who<'a, U>, Present<U, D>)> {
     let mut places: HashMap<Who<'_, U>, usize> = HashMap::new();
     let mut groups: Vec<(Who<'_, U>, Present<U, D>)> = Vec::new();
-    for about in members {
-        let at = *places.entry(Who::of(about)).or_insert(groups.len());
+    for seen in members {
+        let at = *places.entry(Who::of(&seen)).or_insert(groups.len());
         if at == groups.len() {
-            let user = about.tab.user.as_ref().map(|user| user.user.clone());
-            groups.push((Who::of(about), Present { user, tabs: Vec::new() }));
+            groups.push((Who::of(&seen), Present { user: seen.user.cloned(), tabs: Vec::new() }));
         }
-        groups[at].1.tabs.push(tab(about));
+        groups[at].1.tabs.push(PresentTab { id: seen.id, data: seen.data.clone() });
     }
     groups
 }
@@ -131,24 +169,19 @@ pub(crate) fn present<U: Key, D: Data>(members: &Members<U, D>) -> Vec<Present<U
 
 /// Finds what has changed between two moments.
 fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> PresenceChanges<U, D> {
-    let mut affected = HashMap::new();
-    let mut is_affected = |about| _ = affected.insert(Who::of(about), ());
-    before.unlike(now, &mut is_affected);
-    now.unlike(before, &mut is_affected);
+    let mut affected = HashSet::new();
+    before.unlike(now, |seen| _ = affected.insert(Who::of(&seen)));
+    now.unlike(before, |seen| _ = affected.insert(Who::of(&seen)));
     let mut changes = PresenceChanges::default();
     if affected.is_empty() {
         return changes;
     }
-    let is_affected = |about: &&About<U, D>| affected.contains_key(&Who::of(about));
+    let is_affected = |seen: &Seen<'_, U, D>| affected.contains(&Who::of(seen));
     let mut were: Vec<_> = group(before.iter().filter(is_affected)).into_iter().map(Some).collect();
     let mut places = HashMap::with_capacity(were.len());
     for (at, were) in were.iter().enumerate() {
         let Some((who, _)) = were else { continue };
-        let who = match who {
-            Who::User(user) => Who::User(user),
-            Who::Guest(id) => Who::Guest(*id),
-        };
-        places.insert(who, at);
+        places.insert(*who, at);
     }
     for (who, present) in group(now.iter().filter(is_affected)) {
         match places.get(&who).and_then(|&at| were[at].take()) {
@@ -169,7 +202,7 @@ pub struct PresenceWatch<K = String, U = String, D = ()> {
     /// Whether something has changed that was not told.
     is_stale: bool,
     /// What was told. It shares with the room what has not changed.
-    told: Arc<Members<U, D>>,
+    told: Members<U, D>,
     interval: Duration,
     not_before: Option<Instant>,
 }
@@ -180,7 +213,14 @@ impl<K, U, D> PresenceWatch<K, U, D> {
             let mut state = room.room.lock();
             state.watched.get_or_insert_with(|| watch::channel(()).0).subscribe()
         };
-        Self { room, changed, is_stale: true, told: Arc::default(), interval, not_before: None }
+        Self {
+            room,
+            changed,
+            is_stale: true,
+            told: Members::new(Arc::default(), None),
+            interval,
+            not_before: None,
+        }
     }
 }
 
@@ -204,7 +244,7 @@ impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
                 tokio::time::sleep_until(not_before).await;
             }
             self.changed.borrow_and_update();
-            let now = self.room.room.members();
+            let now = Members::of(&self.room.node, &self.room.room);
             let changes = changes(&self.told, &now);
             self.told = now;
             self.is_stale = false;

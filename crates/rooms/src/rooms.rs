@@ -13,7 +13,7 @@ use crate::{
     join::{Join, Who},
     key::{Data, Key, KeyRef, is_same},
     node::{node::Node, room::Room, tab::User},
-    presence::{PresenceWatch, Present, present},
+    presence::{Members, PresenceWatch, Present, present},
     sent::Sent,
     stats::Stats,
     tab::Tab,
@@ -34,8 +34,8 @@ pub struct Rooms<K = String, U = String, D = ()> {
 }
 
 impl<K, U, D> Rooms<K, U, D> {
-    pub(crate) fn from_node(node: Node<K, U, D>) -> Self {
-        Self { node: Arc::new(node) }
+    pub(crate) fn from_node(node: Arc<Node<K, U, D>>) -> Self {
+        Self { node }
     }
 
     /// Returns the events of the rooms from now on.
@@ -119,7 +119,7 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
 
     /// Returns the tabs of a user as those to whom a message is sent, to say how.
     pub fn to_user<Q: KeyRef<U> + ?Sized>(&self, user: &Q) -> To<'_, K, U, D> {
-        To::user(&self.node, self.user(user))
+        To::user(&self.node, self.user(user), self.node.elsewhere().map(|_| user.to_owned()))
     }
 
     /// Sends a message to all sessions that are known, also to those in no room.
@@ -142,12 +142,9 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         reason: impl Into<Cow<'static, str>>,
     ) -> usize {
         let reason = reason.into();
-        let mut closed = 0;
-        for tab in self.user(user).map(|user| user.tabs()).unwrap_or_default() {
-            if let Some(sender) = tab.sender().filter(|sender| !sender.is_closed()) {
-                sender.close(code, reason.clone());
-                closed += 1;
-            }
+        let closed = self.user(user).map_or(0, |user| user.close(code, &reason));
+        if let Some(elsewhere) = self.node.elsewhere() {
+            elsewhere.close_user(&user.to_owned(), code, &reason).ok();
         }
         closed
     }
@@ -156,13 +153,19 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
     #[must_use]
     pub fn tabs_of<Q: KeyRef<U> + ?Sized>(&self, user: &Q) -> Vec<ConnectionId> {
         let tabs = self.user(user).map(|user| user.tabs()).unwrap_or_default();
-        tabs.iter().map(|tab| tab.id).collect()
+        let elsewhere = self.node.elsewhere().map(|elsewhere| elsewhere.tabs_of(&user.to_owned()));
+        tabs.iter().map(|tab| tab.id).chain(elsewhere.unwrap_or_default()).collect()
     }
 
     /// Returns all users that have a tab, in no particular order.
     #[must_use]
     pub fn users(&self) -> Vec<U> {
-        self.node.users.all().iter().map(|user| user.user.clone()).collect()
+        let here = self.node.users.all();
+        let here = here.iter().map(|user| user.user.clone());
+        let Some(elsewhere) = self.node.elsewhere() else { return here.collect() };
+        let mut users = here.collect();
+        elsewhere.add_users(&mut users);
+        users.into_iter().collect()
     }
 
     /// Returns the keys of all rooms that have members, in no particular order.
@@ -170,13 +173,17 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
     pub fn keys(&self) -> Vec<K> {
         let rooms = self.node.rooms.all();
         let occupied = rooms.iter().filter(|room| !room.lock().members.is_empty());
-        occupied.map(|room| room.key.clone()).collect()
+        let here = occupied.map(|room| room.key.clone());
+        let Some(elsewhere) = self.node.elsewhere() else { return here.collect() };
+        let mut keys = here.collect();
+        elsewhere.add_keys(&mut keys);
+        keys.into_iter().collect()
     }
 
     /// Returns the number of a room's members; 0 if it does not exist.
     #[must_use]
     pub fn len<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> usize {
-        self.room(key).map_or(0, |room| room.lock().members.len())
+        self.members(key).len()
     }
 
     /// Returns whether a room has no members.
@@ -190,7 +197,7 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
     /// The room goes on meanwhile: its lock is held for the copy of one reference.
     #[must_use]
     pub fn presence<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Vec<Present<U, D>> {
-        present(&self.node.members_of(self.room(key).as_deref()))
+        present(&self.members(key))
     }
 
     /// Returns the changes of who is in a room, told together, at most once in each interval.
@@ -218,6 +225,11 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
     /// [`JoinError::TooManyRooms`].
     pub fn watch(&self, key: impl Into<K>, interval: Duration) -> Result<PresenceWatch<K, U, D>, JoinError> {
         Ok(PresenceWatch::new(self.node.pin(&key.into())?, interval))
+    }
+
+    fn members<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Members<U, D> {
+        let elsewhere = self.node.elsewhere().map(|elsewhere| elsewhere.members(&key.to_owned()));
+        Members::new(self.node.members_of(self.room(key).as_deref()), elsewhere)
     }
 
     fn room<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Option<Arc<Room<K, U, D>>> {

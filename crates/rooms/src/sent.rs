@@ -4,6 +4,8 @@
 
 use std::ops::AddAssign;
 
+use sockjs_bus::PublishError;
+
 use crate::position::Position;
 
 /// What has become of a message to many sessions.
@@ -25,10 +27,14 @@ pub struct Sent {
     /// The message's place in the room's history, if the room keeps one.
     pub position: Option<Position>,
     /// Whether another call, which is sending to the room right now, delivers this message too: the numbers above are
-    /// then 0. Only a room with history does that, since its members get messages in the order of their positions.
+    /// then 0. Only a room with history does that, since its members get messages in the order of their positions. With a
+    /// [bus](crate::Builder::bus) it is always so there, and the position is not known yet.
     pub handed_over: bool,
     /// Why the message was sent to nobody.
     pub refused: Option<Refused>,
+    /// Why the message was not sent to the other nodes, with a [bus](crate::Builder::bus). The sessions of this node get it
+    /// all the same, and the numbers above are theirs.
+    pub bus: Option<PublishError>,
 }
 
 /// Why a message was sent to nobody.
@@ -39,6 +45,8 @@ pub enum Refused {
     Busy,
     /// The room does not exist, and would have to be created for its history, but there are as many as there may be.
     TooManyRooms,
+    /// The room keeps a history, and the bus, which has it, does not take the message.
+    Bus(PublishError),
 }
 
 impl Sent {

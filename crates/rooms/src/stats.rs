@@ -1,15 +1,20 @@
 //! The numbers of the rooms.
 //!
-//! Imports: node.
+//! Imports: bus_stats, node.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::node::node::Node;
+use crate::{
+    bus_stats::BusStats,
+    node::{elsewhere::Elsewhere, node::Node},
+};
 
 /// The numbers of the rooms: see [`Rooms::stats`](crate::Rooms::stats).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
+    /// What concerns other nodes, with a [bus](crate::Builder::bus). All other numbers are of this node.
+    pub bus: Option<BusStats>,
     /// Rooms that exist: occupied, watched, or kept for their history.
     pub rooms: usize,
     /// Rooms that have members.
@@ -45,6 +50,7 @@ impl Stats {
         node.sweep();
         let counters = &node.counters;
         Self {
+            bus: node.elsewhere().map(Elsewhere::stats),
             rooms: node.room_count.load(Relaxed),
             occupied_rooms: counters.occupied.load(Relaxed),
             members: counters.memberships.load(Relaxed),

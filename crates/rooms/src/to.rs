@@ -41,7 +41,8 @@ pub struct To<'a, K, U, D> {
 
 enum Whom<K, U, D> {
     Room(Target<K, U, D>),
-    User(Option<Arc<User<U>>>),
+    /// With a bus, the user's name for other nodes.
+    User(Option<Arc<User<U>>>, Option<U>),
     All,
 }
 
@@ -50,8 +51,12 @@ impl<'a, K, U, D> To<'a, K, U, D> {
         Self { node, whom: Whom::Room(target), how: How::default() }
     }
 
-    pub(crate) fn user(node: &'a Arc<Node<K, U, D>>, user: Option<Arc<User<U>>>) -> Self {
-        Self { node, whom: Whom::User(user), how: How::default() }
+    pub(crate) fn user(
+        node: &'a Arc<Node<K, U, D>>,
+        user: Option<Arc<User<U>>>,
+        elsewhere: Option<U>,
+    ) -> Self {
+        Self { node, whom: Whom::User(user, elsewhere), how: How::default() }
     }
 
     pub(crate) fn all(node: &'a Arc<Node<K, U, D>>) -> Self {
@@ -101,8 +106,21 @@ impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
             Whom::Room(Target::Pinned(Pin { ref room, .. })) => to_room(room, message, how),
             Whom::Room(Target::Nobody) => node.send_to_nobody(),
             Whom::Room(Target::TooManyRooms) => node.refuse(Refused::TooManyRooms),
-            Whom::User(user) => node.send_to_user(user.as_deref(), &message, &how),
-            Whom::All => node.send_to_all(&message, &how),
+            Whom::Room(Target::Elsewhere { ref key, has_history }) => {
+                node.send_elsewhere(key, has_history, &message, &how)
+            }
+            Whom::User(user, elsewhere) => {
+                node.counters.message();
+                let sent = node.send_to_user(user.as_deref(), &message, &how);
+                let send = |user: U| node.elsewhere()?.send_to_user(&user, &message, &how).err();
+                Sent { bus: elsewhere.and_then(send), ..sent }
+            }
+            Whom::All => {
+                node.counters.message();
+                let sent = node.send_to_all(&message, &how);
+                let bus = node.elsewhere().and_then(|elsewhere| elsewhere.send_to_all(&message, &how).err());
+                Sent { bus, ..sent }
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::JoinError,
+    history::History,
     key::{Key, KeyRef, is_same},
     position::Position,
 };
@@ -50,6 +51,11 @@ pub(crate) enum Target<K, U, D> {
     Room(Arc<Room<K, U, D>>),
     Pinned(Pin<K, U, D>),
     TooManyRooms,
+    /// The room does not exist here, and perhaps on other nodes.
+    Elsewhere {
+        key: K,
+        has_history: bool,
+    },
 }
 
 /// The place of a session in a room.
@@ -69,8 +75,6 @@ pub(crate) enum Read {
 /// Where a session that joins starts to read.
 pub(crate) struct Beginning {
     pub(crate) start: Start,
-    /// The number of messages that it is sent first.
-    pub(crate) messages: u64,
     /// The last message of now.
     pub(crate) head: Position,
 }
@@ -80,7 +84,13 @@ impl<K: Key, U, D> Node<K, U, D> {
     pub(crate) fn target<Q: KeyRef<K> + ?Sized>(self: &Arc<Self>, key: &Q) -> Target<K, U, D> {
         let hash = self.rooms.hash_of(key);
         match self.rooms.find(hash, |room| is_same(&room.key, key)) {
-            Some(room) if !room.has_history => Target::Room(room),
+            // The other nodes keep the history too.
+            Some(room) if !room.has_history || self.elsewhere().is_some() => Target::Room(room),
+            None if self.elsewhere().is_some() => {
+                let key = key.to_owned();
+                let has_history = self.history_of(&key).is_some();
+                Target::Elsewhere { key, has_history }
+            }
             None if self.config.history.is_none() => Target::Nobody,
             // It may be forgotten at any time.
             found => {
@@ -92,6 +102,17 @@ impl<K: Key, U, D> Node<K, U, D> {
                 self.pin(&key).map_or(Target::TooManyRooms, Target::Pinned)
             }
         }
+    }
+
+    /// What a room keeps.
+    pub(crate) fn history_of(&self, key: &K) -> Option<History> {
+        self.config.history.as_ref().and_then(|history| history(key))
+    }
+
+    /// Those who watch a room learn that other nodes have told something of it.
+    pub(crate) fn presence_changed(&self, key: &K) {
+        let room = self.rooms.find(self.rooms.hash_of(key), |room| room.key == *key);
+        tell(room.and_then(|room| room.lock().watched.clone()));
     }
 
     /// Finds a room, or creates it.
@@ -132,7 +153,7 @@ impl<K: Key, U, D> Node<K, U, D> {
     }
 
     fn create(&self, key: &K, hash: u64) -> Result<Arc<Room<K, U, D>>, JoinError> {
-        let history = self.config.history.as_ref().and_then(|history| history(key));
+        let history = self.history_of(key);
         // Nothing can be numbered without an id that is new.
         let id = || getrandom::u64().expect("the operating system gives random bytes");
         let stream = history.map(|history| Stream::new(history, id()));
@@ -153,7 +174,7 @@ impl<K, U, D> Pin<K, U, D> {
     ) -> Result<Place, JoinError> {
         let mut state = self.room.lock();
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
-        self.finish(state, inserted)
+        self.finish(state, inserted, tab, data)
     }
 
     /// Releases the lock after a session has become a member, and tells those who want to know.
@@ -161,12 +182,17 @@ impl<K, U, D> Pin<K, U, D> {
         &self,
         state: MutexGuard<'_, State<U, D>>,
         inserted: Result<(Place, ToNotify<K, U, D>), JoinError>,
+        tab: &Tab<U>,
+        data: &D,
     ) -> Result<Place, JoinError> {
         let watched = state.watched.clone();
         drop(state);
         let (place, to_notify) = inserted?;
         tell(watched);
         to_notify.notify();
+        if let Some(elsewhere) = self.node.elsewhere() {
+            elsewhere.joined(&self.room, tab, place.seq, data);
+        }
         Ok(place)
     }
 
@@ -188,13 +214,14 @@ impl<K, U, D> Pin<K, U, D> {
         let head = stream.log.position();
         drop(state);
         drop(discarded);
-        Ok(Beginning { start, messages: head.number() - start.cursor, head })
+        Ok(Beginning { start, head })
     }
 
     /// Reads what comes behind a number. If nothing does, the session becomes a member in the same moment: what is sent
     /// from then on reaches it as everybody else.
     pub(crate) fn read(
         &self,
+        stream_id: u64,
         cursor: u64,
         most: usize,
         tab: &Arc<Tab<U>>,
@@ -203,6 +230,9 @@ impl<K, U, D> Pin<K, U, D> {
     ) -> Result<Read, JoinError> {
         let mut state = self.room.lock();
         let stream = state.stream.as_ref().ok_or(JoinError::NoHistory)?;
+        if stream.log.stream() != stream_id {
+            return Err(JoinError::Lagged);
+        }
         let entries = stream.log.read(cursor, most).map_err(|Lagged| JoinError::Lagged)?;
         if !entries.is_empty() {
             return Ok(Read::Entries(entries));
@@ -212,11 +242,11 @@ impl<K, U, D> Pin<K, U, D> {
             return Err(JoinError::Lagged);
         }
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
-        self.finish(state, inserted).map(Read::Joined)
+        self.finish(state, inserted, tab, data).map(Read::Joined)
     }
 }
 
-fn tell(watched: Option<watch::Sender<()>>) {
+pub(crate) fn tell(watched: Option<watch::Sender<()>>) {
     if let Some(watched) = watched {
         watched.send_replace(());
     }
@@ -273,6 +303,9 @@ impl<K, U, D> Node<K, U, D> {
             }
             (removed, state.watched.clone())
         };
+        if let (Some(elsewhere), Some((_, about))) = (self.elsewhere(), &removed) {
+            elsewhere.left(room, &about.tab, place.seq);
+        }
         drop(removed);
         tell(watched);
         to_notify.notify();
@@ -288,6 +321,9 @@ impl<K, U, D> Node<K, U, D> {
         };
         drop(before);
         tell(watched);
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.changed(room, place.seq);
+        }
     }
 
     /// Forgets a room that nobody needs, or has it forgotten later if it has a history.
@@ -305,8 +341,16 @@ impl<K, U, D> Node<K, U, D> {
             }
             state.removed = true;
         }
+        self.forgotten(room);
+    }
+
+    /// A room no longer exists.
+    fn forgotten(&self, room: &Arc<Room<K, U, D>>) {
         self.rooms.remove(room.hash, room);
         self.room_count.fetch_sub(1, Relaxed);
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.vacated(room);
+        }
     }
 
     /// Keeps a room without members for its history, from now on.
@@ -352,8 +396,7 @@ impl<K, U, D> Node<K, U, D> {
             state.removed = true;
         }
         drop(discarded);
-        self.rooms.remove(room.hash, &room);
-        self.room_count.fetch_sub(1, Relaxed);
+        self.forgotten(&room);
         true
     }
 

@@ -44,8 +44,8 @@ pub(crate) type Discarded = Vec<Arc<Entry>>;
 pub(crate) struct Log {
     settings: History,
     stream: u64,
-    /// The number of the first entry, or of the next if there is none.
-    first: u64,
+    /// The number of the last entry that is not there any more, or before the first.
+    dropped: u64,
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
 }
@@ -55,6 +55,8 @@ pub(crate) struct Log {
 pub(crate) struct Start {
     /// The number of the last entry that he does not need.
     pub(crate) cursor: u64,
+    /// How many there are behind it.
+    pub(crate) messages: u64,
     /// Whether he has a position, and what is behind it is no longer there.
     pub(crate) is_gone: bool,
 }
@@ -65,7 +67,7 @@ pub(crate) struct Lagged;
 
 impl Log {
     pub(crate) fn new(settings: History, stream: u64) -> Self {
-        Self { settings, stream, first: 1, entries: VecDeque::new(), bytes: 0 }
+        Self { settings, stream, dropped: 0, entries: VecDeque::new(), bytes: 0 }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -78,7 +80,7 @@ impl Log {
 
     /// The number of the last message, kept or not.
     pub(crate) fn head(&self) -> u64 {
-        self.first - 1 + self.entries.len() as u64
+        self.entries.back().map_or(self.dropped, |entry| entry.position.number())
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -87,11 +89,33 @@ impl Log {
 
     pub(crate) fn append(&mut self, message: Message, now: Instant, discarded: &mut Discarded) -> Arc<Entry> {
         let position = Position::new(self.stream, self.head() + 1);
+        self.append_at(position, message, now, discarded)
+    }
+
+    /// Appends a message that has been given its position elsewhere. Its number must be higher than all others.
+    pub(crate) fn append_at(
+        &mut self,
+        position: Position,
+        message: Message,
+        now: Instant,
+        discarded: &mut Discarded,
+    ) -> Arc<Entry> {
         let entry = Arc::new(Entry { position, message, at: now, wire: OnceLock::new() });
         self.bytes += entry.cost();
         self.entries.push_back(Arc::clone(&entry));
         self.trim(now, discarded);
         entry
+    }
+
+    /// Begins anew behind a position, with what is left of the messages behind it.
+    pub(crate) fn restart(&mut self, behind: Position, discarded: &mut Discarded) {
+        self.forget_all(discarded);
+        self.stream = behind.stream();
+        self.dropped = behind.number();
+    }
+
+    pub(crate) fn stream(&self) -> u64 {
+        self.stream
     }
 
     /// Forgets what is too old or too much.
@@ -109,7 +133,7 @@ impl Log {
     /// Returns `false` if there is none.
     pub(crate) fn forget_oldest(&mut self, discarded: &mut Discarded) -> bool {
         let Some(oldest) = self.entries.pop_front() else { return false };
-        self.first += 1;
+        self.dropped = oldest.position.number();
         self.bytes -= oldest.cost();
         discarded.push(oldest);
         true
@@ -123,19 +147,33 @@ impl Log {
     pub(crate) fn start(&self, since: Option<Position>, last: usize) -> Start {
         let head = self.head();
         let known = since.filter(|position| {
-            position.stream() == self.stream && (self.first - 1..=head).contains(&position.number())
+            position.stream() == self.stream && (self.dropped..=head).contains(&position.number())
         });
         match known {
-            Some(position) => Start { cursor: position.number(), is_gone: false },
-            None => Start { cursor: head - last.min(self.entries.len()) as u64, is_gone: since.is_some() },
+            Some(position) => {
+                let messages = (self.entries.len() - self.behind(position.number())) as u64;
+                Start { cursor: position.number(), messages, is_gone: false }
+            }
+            None => {
+                let skip = self.entries.len() - last.min(self.entries.len());
+                let before = skip.checked_sub(1).map(|last| self.entries[last].position.number());
+                let messages = (self.entries.len() - skip) as u64;
+                Start { cursor: before.unwrap_or(self.dropped), messages, is_gone: since.is_some() }
+            }
         }
     }
 
     /// Returns the next entries behind a number.
     pub(crate) fn read(&self, cursor: u64, most: usize) -> Result<Vec<Arc<Entry>>, Lagged> {
-        let skip = (cursor + 1).checked_sub(self.first).ok_or(Lagged)?;
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.entries.len());
-        Ok(self.entries.range(skip..).take(most).cloned().collect())
+        if cursor < self.dropped {
+            return Err(Lagged);
+        }
+        Ok(self.entries.range(self.behind(cursor)..).take(most).cloned().collect())
+    }
+
+    /// The place of the first entry behind a number.
+    fn behind(&self, number: u64) -> usize {
+        self.entries.partition_point(|entry| entry.position.number() <= number)
     }
 }
 
@@ -163,7 +201,7 @@ mod tests {
     #[test]
     fn the_last_messages_stay() {
         let log = log(History::last(3), 5);
-        assert_eq!((log.head(), log.first), (5, 3));
+        assert_eq!((log.head(), log.dropped), (5, 2));
         assert_eq!(texts(&log, 2), ["3", "4", "5"]);
         assert_eq!(texts(&log, 5), [""; 0]);
         assert_eq!(log.read(1, 100).map(|_| ()), Err(Lagged));
@@ -188,12 +226,12 @@ mod tests {
     fn a_position_is_known_or_gone() {
         let log = log(History::last(3), 5);
         let at = |stream, number| log.start(Some(Position::new(stream, number)), 2);
-        assert_eq!(log.start(None, 2), Start { cursor: 3, is_gone: false });
-        assert_eq!(log.start(None, 9), Start { cursor: 2, is_gone: false });
-        assert_eq!(at(7, 5), Start { cursor: 5, is_gone: false });
-        assert_eq!(at(7, 2), Start { cursor: 2, is_gone: false });
+        assert_eq!(log.start(None, 2), Start { cursor: 3, messages: 2, is_gone: false });
+        assert_eq!(log.start(None, 9), Start { cursor: 2, messages: 3, is_gone: false });
+        assert_eq!(at(7, 5), Start { cursor: 5, messages: 0, is_gone: false });
+        assert_eq!(at(7, 2), Start { cursor: 2, messages: 3, is_gone: false });
         for (stream, number) in [(7, 1), (7, 0), (7, 6), (8, 4), (7, u64::MAX)] {
-            assert_eq!(at(stream, number), Start { cursor: 3, is_gone: true });
+            assert_eq!(at(stream, number), Start { cursor: 3, messages: 2, is_gone: true });
         }
     }
 }

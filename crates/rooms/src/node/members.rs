@@ -168,6 +168,11 @@ impl<U, D> Members<U, D> {
         Arc::make_mut(&mut self.chunks[first]).append(&second);
     }
 
+    /// Returns what is known of a member.
+    pub(crate) fn about(&self, seq: u64) -> Option<&About<U, D>> {
+        self.find(seq).map(|(at, within)| &self.chunks[at].about[within])
+    }
+
     /// Returns the data of a member.
     pub(crate) fn data(&self, seq: u64) -> Option<&Arc<D>> {
         self.find(seq).map(|(at, within)| &self.chunks[at].about[within].data)

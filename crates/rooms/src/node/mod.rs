@@ -10,12 +10,12 @@
 //! waits, is woken, or is dropped under them that may be the application's, and no code of the application runs there:
 //! not even `Eq` and `Hash` of its keys.
 //!
-//! Imports: error, history, key, position, recovery,
-//! sent.
+//! Imports: bus_stats, error, history, key, nodes, position, recovery, sent.
 
 pub(crate) mod changes;
 pub(crate) mod counters;
 pub(crate) mod delivery;
+pub(crate) mod elsewhere;
 pub(crate) mod idle;
 pub(crate) mod index;
 pub(crate) mod joining;

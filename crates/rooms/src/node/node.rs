@@ -10,6 +10,7 @@ use axum_sockjs::{Overflow, Sender};
 use super::{
     changes::{Listeners, Subject, ToNotify},
     counters::Counters,
+    elsewhere::Elsewhere,
     idle::Idle,
     index::Index,
     log::Encode,
@@ -43,6 +44,8 @@ pub(crate) struct Node<K, U, D> {
     /// Shared by all members without data of their own.
     default_data: OnceLock<Arc<D>>,
     serial: AtomicU64,
+    /// The other nodes, if there can be any.
+    elsewhere: OnceLock<Arc<dyn Elsewhere<K, U, D>>>,
 }
 
 impl<K, U, D> Node<K, U, D> {
@@ -59,6 +62,7 @@ impl<K, U, D> Node<K, U, D> {
             counters: Counters::default(),
             default_data: OnceLock::new(),
             serial: AtomicU64::new(0),
+            elsewhere: OnceLock::new(),
         }
     }
 
@@ -75,6 +79,16 @@ impl<K, U, D> Node<K, U, D> {
         Arc::clone(self.default_data.get_or_init(Arc::default))
     }
 
+    /// The other nodes, if there can be any.
+    pub(crate) fn elsewhere(&self) -> Option<&dyn Elsewhere<K, U, D>> {
+        self.elsewhere.get().map(|elsewhere| &**elsewhere)
+    }
+
+    /// Is called once, before anything else.
+    pub(crate) fn set_elsewhere(&self, elsewhere: Arc<dyn Elsewhere<K, U, D>>) {
+        self.elsewhere.set(elsewhere).ok();
+    }
+
     pub(crate) fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
@@ -82,6 +96,9 @@ impl<K, U, D> Node<K, U, D> {
     /// Ends a handle of a tab. With the last one the session is no longer known.
     pub(crate) fn exit(&self, tab: &Arc<Tab<U>>) {
         if tab.release() && self.tabs.remove(tab) {
+            if let Some(elsewhere) = self.elsewhere() {
+                elsewhere.exited(tab);
+            }
             self.detach(tab);
         }
     }
@@ -104,6 +121,9 @@ impl<K, U, D> Node<K, U, D> {
         if is_last {
             self.users.remove(user.hash, user);
             self.counters.users.fetch_sub(1, Ordering::Relaxed);
+            if let Some(elsewhere) = self.elsewhere() {
+                elsewhere.offline(user);
+            }
         }
         to_notify.notify();
     }
@@ -125,10 +145,15 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
             .or_else(|| sender.identity::<Option<U>>().cloned().flatten());
         let tab = match user {
             Some(user) => self.attach(sender, &user),
-            None => Arc::new(Tab::new(sender, None)),
+            None => Arc::new(Tab::new(sender, self.next_serial(), None)),
         };
         match self.tabs.insert(&tab) {
-            None => Ok(tab),
+            None => {
+                if let Some(elsewhere) = self.elsewhere() {
+                    elsewhere.entered(&tab);
+                }
+                Ok(tab)
+            }
             // Another call for the same session was faster.
             Some(there) => {
                 self.detach(&tab);
@@ -154,7 +179,7 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
                 Ok::<_, std::convert::Infallible>(Arc::new(User::new(user.clone(), hash, self.next_serial())))
             };
             let Ok((entry, _)) = self.users.find_or_insert(hash, |entry| entry.user == *user, new);
-            let tab = Arc::new(Tab::new(sender, Some(Arc::clone(&entry))));
+            let tab = Arc::new(Tab::new(sender, self.next_serial(), Some(Arc::clone(&entry))));
             let mut to_notify = ToNotify::nobody();
             let was_removed = {
                 let mut state = entry.lock();
@@ -169,6 +194,9 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
             };
             to_notify.notify();
             if !was_removed {
+                if let Some(elsewhere) = self.elsewhere() {
+                    elsewhere.online(&entry);
+                }
                 return tab;
             }
             // Its last tab has just gone.

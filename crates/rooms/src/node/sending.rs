@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     key::{Data, Key},
+    position::Position,
     sent::{Refused, Sent},
 };
 
@@ -38,17 +39,124 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         message: Message,
         how: How,
     ) -> Sent {
-        let sent = if room.has_history {
-            self.send_in_order(room, message, how)
-        } else {
-            let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-            deliver(&room.members(), &message, &how.except, overflow)
+        let Some(elsewhere) = self.elsewhere() else { return self.send_here(room, message, how) };
+        if room.has_history && !how.is_transient {
+            return self.append(&room.key, &message, &how);
+        }
+        // Those who are here get it first, and whatever becomes of the bus.
+        let sent = self.send_here(room, message.clone(), how.clone());
+        if sent.refused.is_some() {
+            return sent;
+        }
+        Sent { bus: elsewhere.send_to_room(&room.key, &message, &how).err(), ..sent }
+    }
+
+    /// Sends to a room that does not exist on this node.
+    pub(crate) fn send_elsewhere(&self, key: &K, has_history: bool, message: &Message, how: &How) -> Sent {
+        if has_history && !how.is_transient {
+            return self.append(key, message, how);
+        }
+        self.counters.message();
+        let bus = self.elsewhere().and_then(|elsewhere| elsewhere.send_to_room(key, message, how).err());
+        Sent { bus, ..Sent::default() }
+    }
+
+    /// Appends to the history that all nodes share. It comes back from there, to this node too.
+    fn append(&self, key: &K, message: &Message, how: &How) -> Sent {
+        match self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.append(key, message, how)) {
+            Ok(()) => {
+                self.counters.message();
+                Sent { handed_over: true, ..Sent::default() }
+            }
+            Err(error) => self.refuse(Refused::Bus(error)),
+        }
+    }
+
+    /// Delivers a message that is in the history that all nodes share. Messages come in the order of their positions, by
+    /// one call at a time.
+    pub(crate) fn deliver_kept(
+        self: &Arc<Self>,
+        room: &Arc<Room<K, U, D>>,
+        position: Position,
+        message: Message,
+        how: How,
+    ) {
+        let mut discarded = Discarded::new();
+        let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Close);
+        let before = {
+            let mut state = room.lock();
+            let to = Arc::clone(&state.members);
+            let Some(stream) = &mut state.stream else { return };
+            let now = Instant::now();
+            let entry =
+                self.account(stream, |stream| stream.log.append_at(position, message, now, &mut discarded));
+            let before = stream.outgoing.len();
+            stream.outgoing.push_back(Outgoing { what: What::Kept(entry), to, except: how.except, overflow });
+            let is_delivering = std::mem::replace(&mut stream.is_delivering, true);
+            (!is_delivering).then_some(before)
         };
+        drop(discarded);
+        self.limit_history(room);
+        if let Some(before) = before {
+            let sent = self.deliver_all(room, before);
+            self.counters.deliveries(&sent);
+        }
+    }
+
+    /// Begins the history of a room anew behind a position, with these messages, which members have got or do not get.
+    pub(crate) fn restart_history(
+        &self,
+        room: &Room<K, U, D>,
+        behind: Position,
+        messages: Vec<(Position, Message)>,
+    ) {
+        let mut discarded = Discarded::new();
+        {
+            let mut state = room.lock();
+            let Some(stream) = &mut state.stream else { return };
+            let now = Instant::now();
+            self.account(stream, |stream| {
+                stream.log.restart(behind, &mut discarded);
+                for (position, message) in messages {
+                    stream.log.append_at(position, message, now, &mut discarded);
+                }
+            });
+        }
+        drop(discarded);
+        self.limit_history(room);
+    }
+
+    /// Closes the sessions of a room's members, since they have missed messages that are lost.
+    pub(crate) fn close_members(&self, room: &Room<K, U, D>) {
+        for sender in room.members().senders().flatten() {
+            sender.close(1013, "Messages were lost");
+        }
+    }
+
+    /// Delivers a message that another node has sent to a room.
+    pub(crate) fn receive(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message, how: How) {
+        let sent = self.deliver_here(room, message, how);
+        if sent.refused.is_none() {
+            self.counters.deliveries(&sent);
+        }
+    }
+
+    /// Sends to the members of a room that are on this node.
+    pub(crate) fn send_here(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message, how: How) -> Sent {
+        let sent = self.deliver_here(room, message, how);
         if sent.refused.is_none() {
             self.counters.message();
             self.counters.deliveries(&sent);
         }
         sent
+    }
+
+    fn deliver_here(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message, how: How) -> Sent {
+        if room.has_history {
+            return self.send_in_order(room, message, how);
+        }
+        let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
+        deliver(&room.members(), &message, &how.except, overflow)
     }
 
     /// Counts a message to a room that does not exist.
@@ -152,9 +260,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         Some(deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow))
     }
 
-    /// Sends to all tabs of a user.
+    /// Sends to all tabs of a user on this node.
     pub(crate) fn send_to_user(&self, user: Option<&User<U>>, message: &Message, how: &How) -> Sent {
-        self.counters.message();
         let mut sent = Sent::default();
         for tab in user.map(User::tabs).unwrap_or_default() {
             self.send_to_tab(&tab, message, how, &mut sent);
@@ -163,9 +270,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         sent
     }
 
-    /// Sends to all sessions that are known.
+    /// Sends to all sessions that are known on this node.
     pub(crate) fn send_to_all(&self, message: &Message, how: &How) -> Sent {
-        self.counters.message();
         let mut sent = Sent::default();
         self.tabs.for_each(|tab| self.send_to_tab(tab, message, how, &mut sent));
         self.counters.deliveries(&sent);

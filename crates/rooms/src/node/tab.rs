@@ -1,6 +1,7 @@
 //! The sessions that are known, and the users whose tabs they are.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     hash::{Hash, Hasher},
     sync::{
@@ -14,6 +15,8 @@ use axum_sockjs::{ConnectionId, Sender, WeakSender};
 /// A session that is known.
 pub(crate) struct Tab<U> {
     pub(crate) id: ConnectionId,
+    /// Grows from one time that the session is known to the next.
+    pub(crate) serial: u64,
     /// Weak for the sake of its size. Whoever holds the tab has the session.
     sender: WeakSender,
     pub(crate) user: Option<Arc<User<U>>>,
@@ -25,9 +28,9 @@ pub(crate) struct Tab<U> {
 
 impl<U> Tab<U> {
     /// With one handle.
-    pub(crate) fn new(sender: &Sender, user: Option<Arc<User<U>>>) -> Self {
+    pub(crate) fn new(sender: &Sender, serial: u64, user: Option<Arc<User<U>>>) -> Self {
         let (handles, rooms) = (AtomicU32::new(1), AtomicU32::new(0));
-        Self { id: sender.id(), sender: sender.downgrade(), user, handles, rooms }
+        Self { id: sender.id(), serial, sender: sender.downgrade(), user, handles, rooms }
     }
 
     /// `None` if nothing is left of the session.
@@ -85,6 +88,13 @@ impl<U> User<U> {
 
     pub(crate) fn tabs(&self) -> Vec<Arc<Tab<U>>> {
         self.lock().tabs.clone()
+    }
+
+    /// Closes all sessions of the user on this node. Returns how many were open.
+    pub(crate) fn close(&self, code: u16, reason: &Cow<'static, str>) -> usize {
+        let tabs = self.tabs();
+        let open = tabs.iter().filter_map(|tab| tab.sender()).filter(|sender| !sender.is_closed());
+        open.map(|sender| sender.close(code, reason.clone())).count()
     }
 }
 

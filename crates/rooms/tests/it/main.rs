@@ -5,6 +5,7 @@
 mod support;
 
 mod history;
+mod nodes;
 mod presence;
 mod rooms;
 mod users;
