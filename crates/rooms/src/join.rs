@@ -151,7 +151,11 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             (room.insert(tab.inner(), tab.sender(), &data)?, None)
         };
         slot.keep();
-        Ok(Member::new(tab, Arc::clone(&room.room), place, recovery))
+        let member = Member::new(tab, Arc::clone(&room.room), place, recovery);
+        if let Some(on_join) = &node.config.on_join {
+            on_join(&node, &room.room);
+        }
+        Ok(member)
     }
 }
 

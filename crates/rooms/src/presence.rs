@@ -17,6 +17,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     key::{Data, Key},
     node::{
+        index::Prehashed,
         joining::Pin,
         members::{About, Members},
         tab::User,
@@ -97,8 +98,9 @@ impl<U: Eq> Eq for Who<'_, U> {}
 impl<U> Hash for Who<'_, U> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::User(user) => user.hash.hash(state),
-            Self::Guest(id) => id.hash(state),
+            Self::User(user) => state.write_u64(user.hash),
+            // It is random.
+            Self::Guest(id) => state.write_u64(id.as_u128() as u64),
         }
     }
 }
@@ -111,7 +113,7 @@ fn tab<U, D: Clone>(about: &About<U, D>) -> PresentTab<D> {
 fn group<'a, U: Key, D: Data>(
     members: impl Iterator<Item = &'a About<U, D>>,
 ) -> Vec<(Who<'a, U>, Present<U, D>)> {
-    let mut places: HashMap<Who<'_, U>, usize> = HashMap::new();
+    let mut places: HashMap<Who<'_, U>, usize, Prehashed> = HashMap::default();
     let mut groups: Vec<(Who<'_, U>, Present<U, D>)> = Vec::new();
     for about in members {
         let at = *places.entry(Who::of(about)).or_insert(groups.len());
@@ -131,7 +133,7 @@ pub(crate) fn present<U: Key, D: Data>(members: &Members<U, D>) -> Vec<Present<U
 
 /// Finds what has changed between two moments.
 fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> PresenceChanges<U, D> {
-    let mut affected = HashMap::new();
+    let mut affected: HashMap<Who<'_, U>, (), Prehashed> = HashMap::default();
     let mut is_affected = |about| _ = affected.insert(Who::of(about), ());
     before.unlike(now, &mut is_affected);
     now.unlike(before, &mut is_affected);
@@ -141,7 +143,7 @@ fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> Pres
     }
     let is_affected = |about: &&About<U, D>| affected.contains_key(&Who::of(about));
     let mut were: Vec<_> = group(before.iter().filter(is_affected)).into_iter().map(Some).collect();
-    let mut places = HashMap::with_capacity(were.len());
+    let mut places = HashMap::with_capacity_and_hasher(were.len(), Prehashed);
     for (at, were) in were.iter().enumerate() {
         let Some((who, _)) = were else { continue };
         let who = match who {
@@ -195,24 +197,32 @@ impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
     /// Nothing is lost if the future is dropped: safe in `select!`.
     pub async fn next(&mut self) -> PresenceChanges<U, D> {
         loop {
-            if !self.is_stale {
-                // The room lives as long as it is watched.
-                self.changed.changed().await.ok();
-                self.is_stale = true;
-            }
-            if let Some(not_before) = self.not_before {
-                tokio::time::sleep_until(not_before).await;
-            }
-            self.changed.borrow_and_update();
-            let now = self.room.room.members();
-            let changes = changes(&self.told, &now);
-            self.told = now;
-            self.is_stale = false;
+            let changes = self.look().await;
             if !changes.is_empty() {
-                self.not_before = Instant::now().checked_add(self.interval);
                 return changes;
             }
         }
+    }
+
+    /// Waits until somebody has joined, left or changed, which may have been undone meanwhile.
+    pub(crate) async fn look(&mut self) -> PresenceChanges<U, D> {
+        if !self.is_stale {
+            // The room lives as long as it is watched.
+            self.changed.changed().await.ok();
+            self.is_stale = true;
+        }
+        if let Some(not_before) = self.not_before {
+            tokio::time::sleep_until(not_before).await;
+        }
+        self.changed.borrow_and_update();
+        let now = self.room.room.members();
+        let changes = changes(&self.told, &now);
+        self.told = now;
+        self.is_stale = false;
+        if !changes.is_empty() {
+            self.not_before = Instant::now().checked_add(self.interval);
+        }
+        changes
     }
 }
 

@@ -195,20 +195,18 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
 
     /// Returns the changes of who is in a room, told together, at most once in each interval.
     ///
+    /// For the members themselves there is [`Builder::announce`](crate::Builder::announce): one message for all of them.
+    ///
     /// ```
     /// use std::time::Duration;
-    /// use axum_sockjs::Message;
     /// use axum_sockjs_rooms::{JoinError, Rooms};
     ///
-    /// /// Tells all members of a room who comes and leaves: one task for each room.
-    /// async fn announce(rooms: Rooms, key: String) -> Result<(), JoinError> {
-    ///     let mut changes = rooms.watch(key.clone(), Duration::from_secs(1))?;
-    ///     while !rooms.is_empty(&key) {
-    ///         if let Ok(message) = Message::json(&changes.next().await) {
-    ///             rooms.to(&key).transient().send(message);
-    ///         }
+    /// async fn log(rooms: Rooms) -> Result<(), JoinError> {
+    ///     let mut changes = rooms.watch("lobby", Duration::from_secs(60))?;
+    ///     loop {
+    ///         let changes = changes.next().await;
+    ///         println!("{} have come, {} have left", changes.joined.len(), changes.left.len());
     ///     }
-    ///     Ok(())
     /// }
     /// ```
     ///

@@ -299,7 +299,9 @@ impl<K, U, D> Node<K, U, D> {
             }
             // Nobody watches it either.
             state.watched = None;
-            if state.stream.as_ref().is_some_and(|stream| stream.log.head() > 0) {
+            // Somebody may know a position, also before the first message.
+            let was_used = |stream: &Stream<U, D>| stream.log.head() > 0 || state.next_seq > 0;
+            if state.stream.as_deref().is_some_and(was_used) {
                 self.becomes_idle(room, &mut state);
                 return;
             }

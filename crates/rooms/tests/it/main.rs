@@ -5,6 +5,7 @@
 mod support;
 
 mod history;
+mod model;
 mod presence;
 mod rooms;
 mod users;
