@@ -138,7 +138,7 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
                 Some(_) if beginning.start.is_gone => Outcome::Gone,
                 Some(_) => Outcome::Whole,
             };
-            let recovery = Recovery { outcome, messages: beginning.messages, position: beginning.head };
+            let recovery = Recovery { outcome, messages: beginning.messages, position: beginning.position };
             node.counters.recovery(&recovery);
             if let Some(greeting) = greet.and_then(|greet| greet(&recovery)) {
                 send(tab.sender(), greeting).await?;

@@ -69,10 +69,10 @@ pub(crate) enum Read {
 /// Where a session that joins starts to read.
 pub(crate) struct Beginning {
     pub(crate) start: Start,
+    /// As a position.
+    pub(crate) position: Position,
     /// The number of messages that it is sent first.
     pub(crate) messages: u64,
-    /// The last message of now.
-    pub(crate) head: Position,
 }
 
 impl<K: Key, U, D> Node<K, U, D> {
@@ -185,10 +185,11 @@ impl<K, U, D> Pin<K, U, D> {
         let stream = state.stream.as_mut().ok_or(JoinError::NoHistory)?;
         self.node.account(stream, |stream| stream.log.trim(Instant::now(), &mut discarded));
         let start = stream.log.start(since, last);
-        let head = stream.log.position();
+        let position = stream.log.position(start.cursor);
+        let messages = stream.log.head() - start.cursor;
         drop(state);
         drop(discarded);
-        Ok(Beginning { start, messages: head.number() - start.cursor, head })
+        Ok(Beginning { start, position, messages })
     }
 
     /// Reads what comes behind a number. If nothing does, the session becomes a member in the same moment: what is sent

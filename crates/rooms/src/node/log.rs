@@ -81,12 +81,12 @@ impl Log {
         self.first - 1 + self.entries.len() as u64
     }
 
-    pub(crate) fn position(&self) -> Position {
-        Position::new(self.stream, self.head())
+    pub(crate) fn position(&self, number: u64) -> Position {
+        Position::new(self.stream, number)
     }
 
     pub(crate) fn append(&mut self, message: Message, now: Instant, discarded: &mut Discarded) -> Arc<Entry> {
-        let position = Position::new(self.stream, self.head() + 1);
+        let position = self.position(self.head() + 1);
         let entry = Arc::new(Entry { position, message, at: now, wire: OnceLock::new() });
         self.bytes += entry.cost();
         self.entries.push_back(Arc::clone(&entry));

@@ -270,8 +270,8 @@ impl World {
                 (_, Some(_)) => Outcome::Whole,
                 (_, None) => Outcome::Gone,
             };
-            assert_eq!((recovery.outcome, recovery.position.number()), (outcome, model.log.len() as u64));
-            self.positions.push((key, model.stream, model.log.len(), recovery.position));
+            assert_eq!((recovery.outcome, recovery.position.number()), (outcome, start as u64));
+            self.positions.push((key, model.stream, start, recovery.position));
         }
         model.members.push((session, data));
         self.members.insert((session, key), member);
