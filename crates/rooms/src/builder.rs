@@ -1,6 +1,6 @@
 //! The settings of the rooms.
 //!
-//! Imports: build_error, history, key, link, node, position, rooms.
+//! Imports: announce, build_error, history, key, link, node, position, presence, rooms.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,12 +9,14 @@ use sockjs_bus::{Bus, InvalidSubject};
 use tokio::runtime::Handle;
 
 use crate::{
+    announce::{Announcements, announce},
     build_error::BuildError,
     history::History,
     key::{Data, Key},
     link::link::{Link, Settings},
     node::node::{Config, Node},
     position::Position,
+    presence::PresenceChanges,
     rooms::Rooms,
 };
 
@@ -43,7 +45,7 @@ use crate::{
 /// ```
 #[must_use = "call `build`"]
 pub struct Builder<K = String, U = String, D = ()> {
-    config: Config<K>,
+    config: Config<K, U, D>,
     bus: Option<(Settings, Connect<K, U, D>)>,
 }
 
@@ -79,6 +81,7 @@ impl<K, U, D> Rooms<K, U, D> {
             overflow: None,
             history: None,
             encode: None,
+            on_join: None,
             max_rooms: 100_000,
             max_rooms_per_session: 100,
             max_members_per_room: 100_000,
@@ -239,6 +242,36 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
         if let Some((settings, _)) = &mut self.bus {
             settings.max_remote = members;
         }
+        self
+    }
+}
+
+impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
+    /// Tells the members of each room who comes and leaves: together, and at most once in each interval.
+    ///
+    /// The function gets the room's key and the changes, and makes the message, which is not kept in the room's history;
+    /// `None` tells nothing. What has changed is told to all, and so once for each room and interval: a member that
+    /// wants to know who is there already looks after joining ([`Member::presence`](crate::Member::presence)). The
+    /// changes say who is there with which tabs, and who is not, so that a client may hear of a user twice.
+    ///
+    /// A task does that while a room has members. It is spawned by a join within a tokio runtime.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_sockjs::Message;
+    /// use axum_sockjs_rooms::Rooms;
+    ///
+    /// let rooms: Rooms = Rooms::builder()
+    ///     .announce(Duration::from_secs(1), |_room, changes| Message::json(changes).ok())
+    ///     .build();
+    /// ```
+    pub fn announce(
+        mut self,
+        interval: Duration,
+        tell: impl Fn(&K, &PresenceChanges<U, D>) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        let announcements = Arc::new(Announcements { interval, tell: Box::new(tell) });
+        self.config.on_join = Some(Box::new(move |node, room| announce(node, room, &announcements)));
         self
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     key::{Data, Key},
     member::Member,
     node::{
-        joining::{self, Read},
+        joining::{self, Beginning, Read},
         node::Node,
         tab,
     },
@@ -135,18 +135,19 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             elsewhere.attach(&room.room).await?;
         }
         let (place, recovery) = if room.room.has_history {
-            let beginning = room.begin(tab.inner(), tab.sender(), since, last.unwrap_or(0))?;
+            let Beginning { start, position } =
+                room.begin(tab.inner(), tab.sender(), since, last.unwrap_or(0))?;
             let outcome = match since {
                 None => Outcome::New,
-                Some(_) if beginning.start.is_gone => Outcome::Gone,
+                Some(_) if start.is_gone => Outcome::Gone,
                 Some(_) => Outcome::Whole,
             };
-            let recovery = Recovery { outcome, messages: beginning.start.messages, position: beginning.head };
+            let recovery = Recovery { outcome, messages: start.messages, position };
             node.counters.recovery(&recovery);
             if let Some(greeting) = greet.and_then(|greet| greet(&recovery)) {
                 send(tab.sender(), greeting).await?;
             }
-            let place = recover(&room, &tab, &data, beginning.head.stream(), beginning.start.cursor).await?;
+            let place = recover(&room, &tab, &data, position).await?;
             (place, Some(recovery))
         } else if last.is_some() || since.is_some() {
             return Err(JoinError::NoHistory);
@@ -154,25 +155,28 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             (room.insert(tab.inner(), tab.sender(), &data)?, None)
         };
         slot.keep();
-        Ok(Member::new(tab, Arc::clone(&room.room), place, recovery))
+        let member = Member::new(tab, Arc::clone(&room.room), place, recovery);
+        if let Some(on_join) = &node.config.on_join {
+            on_join(&node, &room.room);
+        }
+        Ok(member)
     }
 }
 
-/// Sends what is behind a number, until the session has all and is a member.
+/// Sends what is behind a position, until the session has all and is a member.
 async fn recover<K, U, D>(
     room: &joining::Pin<K, U, D>,
     tab: &Tab<K, U, D>,
     data: &Arc<D>,
-    stream: u64,
-    mut cursor: u64,
+    mut position: Position,
 ) -> Result<joining::Place, JoinError> {
     loop {
-        match room.read(stream, cursor, CHUNK, tab.inner(), tab.sender(), data)? {
+        match room.read(position, CHUNK, tab.inner(), tab.sender(), data)? {
             Read::Joined(place) => return Ok(place),
             Read::Entries(entries) => {
                 for entry in entries {
                     let message = entry.wire(room.node.encode()).clone();
-                    cursor = entry.position.number();
+                    position = entry.position;
                     send(tab.sender(), message).await?;
                 }
             }

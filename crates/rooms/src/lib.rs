@@ -1,5 +1,6 @@
 //! Rooms.
 
+mod announce;
 mod as_sender;
 mod build_error;
 mod builder;

@@ -85,7 +85,7 @@ impl<K, U, D> Member<K, U, D> {
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a member's room is not empty")]
     pub fn len(&self) -> usize {
-        Members::of(self.tab.node(), &self.room).len()
+        Members::of_room(self.tab.node(), &self.room).len()
     }
 
     /// Leaves the room, like dropping the member.
@@ -112,7 +112,7 @@ impl<K: Key, U: Key, D: Data> Member<K, U, D> {
     /// Returns who is in the room: see [`Rooms::presence`](crate::Rooms::presence).
     #[must_use]
     pub fn presence(&self) -> Vec<Present<U, D>> {
-        present(&Members::of(self.tab.node(), &self.room))
+        present(&Members::of_room(self.tab.node(), &self.room))
     }
 
     /// Returns the changes of who is in the room: see [`Rooms::watch`](crate::Rooms::watch).

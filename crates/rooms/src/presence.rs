@@ -3,25 +3,31 @@
 //! Imports: key, node, nodes.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::Arc,
     time::Duration,
 };
 
 use axum_sockjs::ConnectionId;
 use serde::{Deserialize, Serialize};
+use sockjs_bus::NodeId;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     key::{Data, Key},
     node::{
+        index::Prehashed,
         joining::Pin,
         members::{self, About},
         node::Node,
         room::Room,
     },
-    nodes::known::{Remote, Remotes},
+    nodes::{
+        known::{Remote, Remotes},
+        protocol::TabId,
+    },
 };
 
 /// A user in a room, with the tabs that have joined it. A guest is a user of one tab without a name.
@@ -71,37 +77,62 @@ impl<U, D> Default for PresenceChanges<U, D> {
 /// The members of a room at one moment.
 pub(crate) struct Members<U, D> {
     here: Arc<members::Members<U, D>>,
-    /// Those on other nodes.
-    elsewhere: Arc<Remotes<U, D>>,
+    /// Those on other nodes, and what hashes their users as those of this node have been.
+    elsewhere: Option<(Arc<Remotes<U, D>>, RandomState)>,
 }
 
 impl<U, D> Members<U, D> {
-    pub(crate) fn new(here: Arc<members::Members<U, D>>, elsewhere: Option<Arc<Remotes<U, D>>>) -> Self {
-        Self { here, elsewhere: elsewhere.unwrap_or_default() }
+    /// Those of a room, which may not exist on this node, and those of it on other nodes.
+    pub(crate) fn of<K>(
+        node: &Node<K, U, D>,
+        room: Option<&Room<K, U, D>>,
+        elsewhere: Option<Arc<Remotes<U, D>>>,
+    ) -> Self {
+        let elsewhere = elsewhere.map(|members| (members, node.users.hasher().clone()));
+        Self { here: node.members_of(room), elsewhere }
     }
 
-    pub(crate) fn of<K>(node: &Node<K, U, D>, room: &Room<K, U, D>) -> Self {
-        Self::new(room.members(), node.elsewhere().map(|elsewhere| elsewhere.members(&room.key)))
+    pub(crate) fn of_room<K>(node: &Node<K, U, D>, room: &Room<K, U, D>) -> Self {
+        Self::of(node, Some(room), node.elsewhere().map(|elsewhere| elsewhere.members(&room.key)))
+    }
+
+    fn none() -> Self {
+        Self { here: Arc::default(), elsewhere: None }
+    }
+
+    fn elsewhere(&self) -> impl Iterator<Item = (&(NodeId, TabId), &Remote<U, D>, &RandomState)> {
+        let all =
+            self.elsewhere.iter().map(|(members, hasher)| members.iter().zip(std::iter::repeat(hasher)));
+        all.flatten().map(|((id, remote), hasher)| (id, remote, hasher))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.here.len() + self.elsewhere.len()
+        self.here.len() + self.elsewhere.as_ref().map_or(0, |(members, _)| members.len())
     }
 
-    fn iter(&self) -> impl Iterator<Item = Seen<'_, U, D>> {
-        self.here.iter().map(Seen::here).chain(self.elsewhere.values().map(Seen::elsewhere))
+    fn iter(&self) -> impl Iterator<Item = Seen<'_, U, D>>
+    where
+        U: Hash,
+    {
+        let elsewhere = self.elsewhere().map(|(_, remote, hasher)| Seen::elsewhere(remote, hasher));
+        self.here.iter().map(Seen::here).chain(elsewhere)
     }
 
     /// Calls `each` with what this list has and the other has not, or has otherwise.
-    fn unlike<'a>(&'a self, other: &Self, mut each: impl FnMut(Seen<'a, U, D>)) {
+    fn unlike<'a>(&'a self, other: &Self, mut each: impl FnMut(Seen<'a, U, D>))
+    where
+        U: Hash,
+    {
         self.here.unlike(&other.here, |about| each(Seen::here(about)));
-        if Arc::ptr_eq(&self.elsewhere, &other.elsewhere) {
+        let theirs = other.elsewhere.as_ref().map(|(members, _)| members);
+        let is_same = |(ours, _): &(Arc<_>, _)| theirs.is_some_and(|theirs| Arc::ptr_eq(ours, theirs));
+        if self.elsewhere.as_ref().is_some_and(is_same) {
             return;
         }
-        for (id, remote) in &*self.elsewhere {
-            let known = other.elsewhere.get(id);
+        for (id, remote, hasher) in self.elsewhere() {
+            let known = theirs.and_then(|theirs| theirs.get(id));
             if !known.is_some_and(|known| Arc::ptr_eq(&known.data, &remote.data)) {
-                each(Seen::elsewhere(remote));
+                each(Seen::elsewhere(remote, hasher));
             }
         }
     }
@@ -110,26 +141,42 @@ impl<U, D> Members<U, D> {
 /// A member, of this node or of another one.
 struct Seen<'a, U, D> {
     id: ConnectionId,
-    user: Option<&'a U>,
+    who: Who<'a, U>,
     data: &'a D,
 }
 
 impl<'a, U, D> Seen<'a, U, D> {
     fn here(about: &'a About<U, D>) -> Self {
-        let user = about.tab.user.as_ref().map(|user| &user.user);
-        Self { id: about.tab.id, user, data: &about.data }
+        let id = about.tab.id;
+        let user = about.tab.user.as_ref();
+        let who = user.map_or(Who::Guest(id), |user| Who::User { user: &user.user, hash: user.hash });
+        Self { id, who, data: &about.data }
     }
 
-    fn elsewhere(remote: &'a Remote<U, D>) -> Self {
-        Self { id: ConnectionId::from_u128(remote.id), user: remote.user.as_deref(), data: &remote.data }
+    fn elsewhere(remote: &'a Remote<U, D>, hasher: &RandomState) -> Self
+    where
+        U: Hash,
+    {
+        let id = ConnectionId::from_u128(remote.id);
+        let user = remote.user.as_deref();
+        let who = user.map_or(Who::Guest(id), |user| Who::User { user, hash: hasher.hash_one(user) });
+        Self { id, who, data: &remote.data }
     }
 }
 
 /// A user or a guest, as a key. Users are the same by `Eq`, since they may have been forgotten in between.
-#[derive(PartialEq, Eq, Hash)]
 enum Who<'a, U> {
-    User(&'a U),
+    User { user: &'a U, hash: u64 },
     Guest(ConnectionId),
+}
+
+impl<'a, U> Who<'a, U> {
+    fn user(self) -> Option<&'a U> {
+        match self {
+            Self::User { user, .. } => Some(user),
+            Self::Guest(_) => None,
+        }
+    }
 }
 
 impl<U> Clone for Who<'_, U> {
@@ -140,9 +187,27 @@ impl<U> Clone for Who<'_, U> {
 
 impl<U> Copy for Who<'_, U> {}
 
-impl<'a, U> Who<'a, U> {
-    fn of<D>(seen: &Seen<'a, U, D>) -> Self {
-        seen.user.map_or(Self::Guest(seen.id), Self::User)
+impl<U: Eq> PartialEq for Who<'_, U> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::User { user, .. }, Self::User { user: other, .. }) => {
+                std::ptr::eq(*user, *other) || user == other
+            }
+            (Self::Guest(one), Self::Guest(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl<U: Eq> Eq for Who<'_, U> {}
+
+impl<U> Hash for Who<'_, U> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::User { hash, .. } => state.write_u64(*hash),
+            // It is random.
+            Self::Guest(id) => state.write_u64(id.as_u128() as u64),
+        }
     }
 }
 
@@ -150,12 +215,12 @@ impl<'a, U> Who<'a, U> {
 fn group<'a, U: Key, D: Data>(
     members: impl Iterator<Item = Seen<'a, U, D>>,
 ) -> Vec<(Who<'a, U>, Present<U, D>)> {
-    let mut places: HashMap<Who<'_, U>, usize> = HashMap::new();
+    let mut places: HashMap<Who<'_, U>, usize, Prehashed> = HashMap::default();
     let mut groups: Vec<(Who<'_, U>, Present<U, D>)> = Vec::new();
     for seen in members {
-        let at = *places.entry(Who::of(&seen)).or_insert(groups.len());
+        let at = *places.entry(seen.who).or_insert(groups.len());
         if at == groups.len() {
-            groups.push((Who::of(&seen), Present { user: seen.user.cloned(), tabs: Vec::new() }));
+            groups.push((seen.who, Present { user: seen.who.user().cloned(), tabs: Vec::new() }));
         }
         groups[at].1.tabs.push(PresentTab { id: seen.id, data: seen.data.clone() });
     }
@@ -169,16 +234,16 @@ pub(crate) fn present<U: Key, D: Data>(members: &Members<U, D>) -> Vec<Present<U
 
 /// Finds what has changed between two moments.
 fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> PresenceChanges<U, D> {
-    let mut affected = HashSet::new();
-    before.unlike(now, |seen| _ = affected.insert(Who::of(&seen)));
-    now.unlike(before, |seen| _ = affected.insert(Who::of(&seen)));
+    let mut affected: HashMap<Who<'_, U>, (), Prehashed> = HashMap::default();
+    before.unlike(now, |seen| _ = affected.insert(seen.who, ()));
+    now.unlike(before, |seen| _ = affected.insert(seen.who, ()));
     let mut changes = PresenceChanges::default();
     if affected.is_empty() {
         return changes;
     }
-    let is_affected = |seen: &Seen<'_, U, D>| affected.contains(&Who::of(seen));
+    let is_affected = |seen: &Seen<'_, U, D>| affected.contains_key(&seen.who);
     let mut were: Vec<_> = group(before.iter().filter(is_affected)).into_iter().map(Some).collect();
-    let mut places = HashMap::with_capacity(were.len());
+    let mut places = HashMap::with_capacity_and_hasher(were.len(), Prehashed);
     for (at, were) in were.iter().enumerate() {
         let Some((who, _)) = were else { continue };
         places.insert(*who, at);
@@ -213,14 +278,7 @@ impl<K, U, D> PresenceWatch<K, U, D> {
             let mut state = room.room.lock();
             state.watched.get_or_insert_with(|| watch::channel(()).0).subscribe()
         };
-        Self {
-            room,
-            changed,
-            is_stale: true,
-            told: Members::new(Arc::default(), None),
-            interval,
-            not_before: None,
-        }
+        Self { room, changed, is_stale: true, told: Members::none(), interval, not_before: None }
     }
 }
 
@@ -235,24 +293,32 @@ impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
     /// Nothing is lost if the future is dropped: safe in `select!`.
     pub async fn next(&mut self) -> PresenceChanges<U, D> {
         loop {
-            if !self.is_stale {
-                // The room lives as long as it is watched.
-                self.changed.changed().await.ok();
-                self.is_stale = true;
-            }
-            if let Some(not_before) = self.not_before {
-                tokio::time::sleep_until(not_before).await;
-            }
-            self.changed.borrow_and_update();
-            let now = Members::of(&self.room.node, &self.room.room);
-            let changes = changes(&self.told, &now);
-            self.told = now;
-            self.is_stale = false;
+            let changes = self.look().await;
             if !changes.is_empty() {
-                self.not_before = Instant::now().checked_add(self.interval);
                 return changes;
             }
         }
+    }
+
+    /// Waits until somebody has joined, left or changed, which may have been undone meanwhile.
+    pub(crate) async fn look(&mut self) -> PresenceChanges<U, D> {
+        if !self.is_stale {
+            // The room lives as long as it is watched.
+            self.changed.changed().await.ok();
+            self.is_stale = true;
+        }
+        if let Some(not_before) = self.not_before {
+            tokio::time::sleep_until(not_before).await;
+        }
+        self.changed.borrow_and_update();
+        let now = Members::of_room(&self.room.node, &self.room.room);
+        let changes = changes(&self.told, &now);
+        self.told = now;
+        self.is_stale = false;
+        if !changes.is_empty() {
+            self.not_before = Instant::now().checked_add(self.interval);
+        }
+        changes
     }
 }
 

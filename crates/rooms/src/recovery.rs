@@ -14,8 +14,8 @@ pub struct Recovery {
     pub outcome: Outcome,
     /// The number of messages that the session is sent before it is a member. More may have come until it was one.
     pub messages: u64,
-    /// The position of the last of them, or of the last that the room has had: a client that has received this recovery
-    /// and its messages is there.
+    /// The position before the first of them: a client that keeps it, and then the position of each message that comes,
+    /// can come back with it at any time.
     pub position: Position,
 }
 

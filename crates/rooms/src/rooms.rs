@@ -202,20 +202,18 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
 
     /// Returns the changes of who is in a room, told together, at most once in each interval.
     ///
+    /// For the members themselves there is [`Builder::announce`](crate::Builder::announce): one message for all of them.
+    ///
     /// ```
     /// use std::time::Duration;
-    /// use axum_sockjs::Message;
     /// use axum_sockjs_rooms::{JoinError, Rooms};
     ///
-    /// /// Tells all members of a room who comes and leaves: one task for each room.
-    /// async fn announce(rooms: Rooms, key: String) -> Result<(), JoinError> {
-    ///     let mut changes = rooms.watch(key.clone(), Duration::from_secs(1))?;
-    ///     while !rooms.is_empty(&key) {
-    ///         if let Ok(message) = Message::json(&changes.next().await) {
-    ///             rooms.to(&key).transient().send(message);
-    ///         }
+    /// async fn log(rooms: Rooms) -> Result<(), JoinError> {
+    ///     let mut changes = rooms.watch("lobby", Duration::from_secs(60))?;
+    ///     loop {
+    ///         let changes = changes.next().await;
+    ///         println!("{} have come, {} have left", changes.joined.len(), changes.left.len());
     ///     }
-    ///     Ok(())
     /// }
     /// ```
     ///
@@ -229,7 +227,7 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
 
     fn members<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Members<U, D> {
         let elsewhere = self.node.elsewhere().map(|elsewhere| elsewhere.members(&key.to_owned()));
-        Members::new(self.node.members_of(self.room(key).as_deref()), elsewhere)
+        Members::of(&self.node, self.room(key).as_deref(), elsewhere)
     }
 
     fn room<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Option<Arc<Room<K, U, D>>> {

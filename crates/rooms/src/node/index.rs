@@ -58,6 +58,10 @@ impl<T> Default for Index<T> {
 }
 
 impl<T> Index<T> {
+    pub(crate) fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
     /// Runs code of the application.
     pub(crate) fn hash_of<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
         self.hasher.hash_one(key)
@@ -153,9 +157,9 @@ fn find_in<T>(found: Option<&Found<T>>, is: impl Fn(&T) -> bool) -> Option<Arc<T
     found?.as_slice().iter().find(|value| is(value)).cloned()
 }
 
-/// The keys of a shard are hashes.
+/// For keys that are hashes.
 #[derive(Clone, Default)]
-struct Prehashed;
+pub(crate) struct Prehashed;
 
 impl BuildHasher for Prehashed {
     type Hasher = Hashed;
@@ -165,7 +169,7 @@ impl BuildHasher for Prehashed {
     }
 }
 
-struct Hashed(u64);
+pub(crate) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn finish(&self) -> u64 {

@@ -75,8 +75,8 @@ pub(crate) enum Read {
 /// Where a session that joins starts to read.
 pub(crate) struct Beginning {
     pub(crate) start: Start,
-    /// The last message of now.
-    pub(crate) head: Position,
+    /// As a position.
+    pub(crate) position: Position,
 }
 
 impl<K: Key, U, D> Node<K, U, D> {
@@ -211,18 +211,17 @@ impl<K, U, D> Pin<K, U, D> {
         let stream = state.stream.as_mut().ok_or(JoinError::NoHistory)?;
         self.node.account(stream, |stream| stream.log.trim(Instant::now(), &mut discarded));
         let start = stream.log.start(since, last);
-        let head = stream.log.position();
+        let position = stream.log.position(start.cursor);
         drop(state);
         drop(discarded);
-        Ok(Beginning { start, head })
+        Ok(Beginning { start, position })
     }
 
-    /// Reads what comes behind a number. If nothing does, the session becomes a member in the same moment: what is sent
+    /// Reads what comes behind a position. If nothing does, the session becomes a member in the same moment: what is sent
     /// from then on reaches it as everybody else.
     pub(crate) fn read(
         &self,
-        stream_id: u64,
-        cursor: u64,
+        behind: Position,
         most: usize,
         tab: &Arc<Tab<U>>,
         sender: &Sender,
@@ -230,14 +229,14 @@ impl<K, U, D> Pin<K, U, D> {
     ) -> Result<Read, JoinError> {
         let mut state = self.room.lock();
         let stream = state.stream.as_ref().ok_or(JoinError::NoHistory)?;
-        if stream.log.stream() != stream_id {
+        if stream.log.stream() != behind.stream() {
             return Err(JoinError::Lagged);
         }
-        let entries = stream.log.read(cursor, most).map_err(|Lagged| JoinError::Lagged)?;
+        let entries = stream.log.read(behind.number(), most).map_err(|Lagged| JoinError::Lagged)?;
         if !entries.is_empty() {
             return Ok(Read::Entries(entries));
         }
-        if cursor < stream.log.head() {
+        if behind.number() < stream.log.head() {
             // It is too large, or too old, and was forgotten at once.
             return Err(JoinError::Lagged);
         }
@@ -335,7 +334,9 @@ impl<K, U, D> Node<K, U, D> {
             }
             // Nobody watches it either.
             state.watched = None;
-            if state.stream.as_ref().is_some_and(|stream| stream.log.head() > 0) {
+            // Somebody may know a position, also before the first message.
+            let was_used = |stream: &Stream<U, D>| stream.log.head() > 0 || state.next_seq > 0;
+            if state.stream.as_deref().is_some_and(was_used) {
                 self.becomes_idle(room, &mut state);
                 return;
             }

@@ -83,12 +83,12 @@ impl Log {
         self.entries.back().map_or(self.dropped, |entry| entry.position.number())
     }
 
-    pub(crate) fn position(&self) -> Position {
-        Position::new(self.stream, self.head())
+    pub(crate) fn position(&self, number: u64) -> Position {
+        Position::new(self.stream, number)
     }
 
     pub(crate) fn append(&mut self, message: Message, now: Instant, discarded: &mut Discarded) -> Arc<Entry> {
-        let position = Position::new(self.stream, self.head() + 1);
+        let position = self.position(self.head() + 1);
         self.append_at(position, message, now, discarded)
     }
 

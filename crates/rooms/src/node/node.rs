@@ -21,10 +21,14 @@ use crate::{error::JoinError, history::History, key::Key};
 
 pub(crate) type HistoryOf<K> = dyn Fn(&K) -> Option<History> + Send + Sync;
 
-pub(crate) struct Config<K> {
+/// Is called when somebody has joined a room.
+pub(crate) type OnJoin<K, U, D> = dyn Fn(&Arc<Node<K, U, D>>, &Arc<Room<K, U, D>>) + Send + Sync;
+
+pub(crate) struct Config<K, U, D> {
     pub(crate) overflow: Option<Overflow>,
     pub(crate) history: Option<Box<HistoryOf<K>>>,
     pub(crate) encode: Option<Box<Encode>>,
+    pub(crate) on_join: Option<Box<OnJoin<K, U, D>>>,
     pub(crate) max_rooms: usize,
     pub(crate) max_rooms_per_session: u32,
     pub(crate) max_members_per_room: usize,
@@ -32,7 +36,7 @@ pub(crate) struct Config<K> {
 }
 
 pub(crate) struct Node<K, U, D> {
-    pub(crate) config: Config<K>,
+    pub(crate) config: Config<K, U, D>,
     pub(crate) rooms: Index<Room<K, U, D>>,
     pub(crate) room_count: AtomicUsize,
     pub(crate) users: Index<User<U>>,
@@ -49,7 +53,7 @@ pub(crate) struct Node<K, U, D> {
 }
 
 impl<K, U, D> Node<K, U, D> {
-    pub(crate) fn new(config: Config<K>) -> Self {
+    pub(crate) fn new(config: Config<K, U, D>) -> Self {
         Self {
             config,
             rooms: Index::default(),

@@ -27,6 +27,8 @@ pub(crate) struct State<U, D> {
     pub(crate) stream: Option<Box<Stream<U, D>>>,
     /// Tells those who watch that members have changed. It is created for the first of them.
     pub(crate) watched: Option<watch::Sender<()>>,
+    /// A task tells the members what changes.
+    pub(crate) is_announced: bool,
 }
 
 impl<K, U, D> Room<K, U, D> {
@@ -39,6 +41,7 @@ impl<K, U, D> Room<K, U, D> {
             removed: false,
             stream: stream.map(Box::new),
             watched: None,
+            is_announced: false,
         };
         Self { key, hash, serial, has_history, state: Mutex::new(state) }
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod history;
+mod model;
 mod nodes;
 mod presence;
 mod rooms;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use axum_sockjs::Message;
 use axum_sockjs_rooms::{PresenceChanges, Present, Rooms};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{assert_empty, guest, of};
+use crate::support::{assert_empty, guest, of, texts};
 
 type Named = Rooms<String, String, String>;
 
@@ -74,7 +75,10 @@ async fn changes_are_told_together_and_only_if_they_last() {
     drop((one, two));
     three.set_data("4".to_owned());
     let next = watch.next().await;
-    assert_eq!((names(&next.left), names(&next.updated)), (vec![("ada", vec!["1", "2"])], vec![("bob", vec!["4"])]));
+    assert_eq!(
+        (names(&next.left), names(&next.updated)),
+        (vec![("ada", vec!["1", "2"])], vec![("bob", vec!["4"])])
+    );
     // A user who leaves and comes back has other tabs, and has not left.
     drop(three);
     let three = rooms.join_with(&bob, "lobby", "5".to_owned()).await.unwrap();
@@ -115,6 +119,58 @@ async fn a_room_is_watched_before_anybody_is_there() {
     assert_eq!(watch.next().await.joined.len(), 1);
     drop(member);
     assert_eq!(watch.next().await.left.len(), 1);
+}
+
+/// The data of those who have joined, and the number of those who have left.
+fn told(changes: &PresenceChanges<String, String>) -> Option<Message> {
+    let data: Vec<_> = changes.joined.iter().map(|present| present.tabs[0].data.as_str()).collect();
+    Some(format!("+{} -{}", data.join(","), changes.left.len()).into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_members_are_told() {
+    let rooms: Named = Rooms::builder().announce(SECOND, |_, changes| told(changes)).build();
+    let (ada, mut ada_hears) = of("ada");
+    let (bob, mut bob_hears) = of("bob");
+    let (eve, _eve_hears) = of("eve");
+    let one = rooms.join_with(&ada, "lobby", "1".to_owned()).await.unwrap();
+    tokio::time::sleep(10 * SECOND).await;
+    let two = rooms.join_with(&bob, "lobby", "2".to_owned()).await.unwrap();
+    tokio::time::sleep(SECOND / 2).await;
+    let three = rooms.join_with(&eve, "lobby", "3".to_owned()).await.unwrap();
+    drop(rooms.join_with(&eve, "attic", "4".to_owned()).await.unwrap());
+    tokio::time::sleep(SECOND).await;
+    drop(three);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(texts(&mut ada_hears), ["+1 -0", "+2 -0", "+3 -0", "+ -1"]);
+    assert_eq!(texts(&mut bob_hears), ["+2 -0", "+3 -0", "+ -1"]);
+    drop((one, two));
+    tokio::time::sleep(2 * SECOND).await;
+    assert_empty(&rooms);
+    // It is told anew to those who come next.
+    let again = rooms.join_with(&ada, "lobby", "5".to_owned()).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(texts(&mut ada_hears), ["+5 -0"]);
+    drop(again);
+}
+
+/// A function that panics ends the task of its room, and the next who joins gets another.
+#[tokio::test(start_paused = true)]
+async fn whoever_joins_next_is_told_after_a_panic() {
+    let tell = |_: &String, changes: &PresenceChanges<String, String>| {
+        assert_ne!(changes.joined[0].tabs[0].data, "bad", "as the test wants it");
+        told(changes)
+    };
+    let rooms: Named = Rooms::builder().announce(SECOND, tell).build();
+    let (ada, mut ada_hears) = of("ada");
+    let (bob, _bob_hears) = of("bob");
+    let one = rooms.join_with(&bob, "lobby", "bad".to_owned()).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    one.set_data("good".to_owned());
+    let two = rooms.join_with(&ada, "lobby", "1".to_owned()).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(texts(&mut ada_hears), ["+good,1 -0"]);
+    drop((one, two));
 }
 
 #[test]
