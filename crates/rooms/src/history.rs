@@ -28,6 +28,9 @@ pub struct History {
 
 /// Enough for a page to show, and for a client that has been away for a moment.
 const MESSAGES: usize = 1_000;
+/// The least that a bus keeps.
+const MIN_MESSAGES: usize = 1_024;
+const MIN_AGE: Duration = Duration::from_secs(60);
 const BYTES: usize = 1 << 20;
 const KEEP: Duration = Duration::from_secs(5 * 60);
 
@@ -37,9 +40,12 @@ impl History {
         self.messages
     }
 
-    /// What a bus is told to keep.
+    /// What a bus is told to keep: enough for nodes that follow a room to be a little behind.
     pub(crate) fn retention(self) -> Retention {
-        Retention { max_entries: self.messages, max_age: self.age }
+        Retention {
+            max_entries: self.messages.max(MIN_MESSAGES),
+            max_age: self.age.map(|age| age.max(MIN_AGE)),
+        }
     }
 
     /// Keeps this many messages, of any age. With 0 messages are numbered, and none is kept.

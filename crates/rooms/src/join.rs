@@ -133,6 +133,9 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
         let room = node.pin(&key)?;
         if let Some(elsewhere) = node.elsewhere() {
             elsewhere.attach(&room.room).await?;
+            if let Some(since) = since {
+                elsewhere.reach_back(&room.room, since).await;
+            }
         }
         let (place, recovery) = if room.room.has_history {
             let Beginning { start, position } =

@@ -16,7 +16,8 @@ use std::{
 use axum_sockjs::{ConnectionId, Message};
 use serde::Serialize;
 use sockjs_bus::{
-    Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, Subject, Subscription,
+    Batch, Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, StreamId, Subject,
+    Subscription,
 };
 use tokio::{
     runtime::Handle,
@@ -47,6 +48,7 @@ use crate::{
         known::Remotes,
         wire,
     },
+    position::Position,
 };
 
 /// How a node is on a bus.
@@ -323,6 +325,28 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         Box::pin(async {
             let link = self.room_link(room).ok_or(JoinError::Unavailable)?;
             self.wait_for(link.get().ok_or(JoinError::Unavailable)?).await
+        })
+    }
+
+    fn reach_back<'a>(
+        &'a self,
+        room: &'a Room<K, U, D>,
+        position: Position,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let is_older = room.lock().stream.as_ref().is_some_and(|stream| stream.log.is_older(position));
+            let (true, Some(streams), Some(stream)) =
+                (is_older, self.port.streams(), self.subject("room", &room.key))
+            else {
+                return;
+            };
+            let after =
+                sockjs_bus::Position { stream: StreamId(position.stream()), number: position.number() };
+            let read = self.while_connected(streams.read(&stream, after, 1)).await;
+            let Some(Ok(Batch { entries, .. })) = read else { return };
+            if let (Some(first), Some(stream)) = (entries.first(), &mut room.lock().stream) {
+                stream.log.reach_back(position, first.position.number);
+            }
         })
     }
 

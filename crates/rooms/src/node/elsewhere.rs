@@ -10,9 +10,9 @@ use super::{
     sending::How,
     tab::{Tab, User},
 };
-use crate::{bus_stats::BusStats, error::JoinError, nodes::known::Remotes};
+use crate::{bus_stats::BusStats, error::JoinError, nodes::known::Remotes, position::Position};
 
-/// The other nodes. No method waits, but for [`attach`](Self::attach), and none is called under a lock.
+/// The other nodes. No method waits, but for those that return futures, and none is called under a lock.
 pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
     /// A session is known here.
     fn entered(&self, tab: &Tab<U>);
@@ -41,6 +41,13 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
         &'a self,
         room: &'a Arc<Room<K, U, D>>,
     ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>>;
+
+    /// Asks the bus whether a position that is older than what this node has of a room's history is the one before it.
+    fn reach_back<'a>(
+        &'a self,
+        room: &'a Room<K, U, D>,
+        position: Position,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
     fn send_to_room(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError>;
 

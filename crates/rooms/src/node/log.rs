@@ -114,6 +114,19 @@ impl Log {
         self.dropped = behind.number();
     }
 
+    /// Takes a position for known behind which the first entry is this one, if it is the first that is kept.
+    pub(crate) fn reach_back(&mut self, position: Position, first: u64) {
+        let is_first = self.entries.front().is_some_and(|entry| entry.position.number() == first);
+        if is_first && position.stream() == self.stream {
+            self.dropped = self.dropped.min(position.number());
+        }
+    }
+
+    /// Whether a position is of this stream, and older than what is known.
+    pub(crate) fn is_older(&self, position: Position) -> bool {
+        position.stream() == self.stream && position.number() < self.dropped
+    }
+
     pub(crate) fn stream(&self) -> u64 {
         self.stream
     }

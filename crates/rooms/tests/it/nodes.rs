@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_sockjs::{Overflow, Pair, Peer, Session};
-use axum_sockjs_rooms::{BuildError, Builder, JoinError, Refused, Rooms, Sent};
+use axum_sockjs_rooms::{BuildError, Builder, History, JoinError, Outcome, Position, Refused, Rooms, Sent};
 use sockjs_bus::{
     Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription,
     in_process::{connection::Connection, faults::Faults},
@@ -279,7 +279,7 @@ impl Bus for Plain {
 #[tokio::test(start_paused = true)]
 async fn a_bus_without_streams_refuses_history() {
     let plain = || Arc::new(Plain(InProcess::new().connect()));
-    let history = axum_sockjs_rooms::History::last(3);
+    let history = History::last(3);
     let refused = Rooms::<String, String, ()>::builder().bus(plain()).history(history).try_build();
     assert_eq!(refused.map(|_| ()), Err(BuildError::NoStreams));
     assert!(Rooms::<String, String, ()>::builder().bus(plain()).try_build().is_ok());
@@ -400,11 +400,195 @@ async fn with_faults_nothing_comes_twice_and_those_of_a_node_lose_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_history_over_a_bus_refuses_what_the_bus_does_not_take() {
     let bus = InProcess::new();
-    let node = node_with(&bus, |builder| builder.history(axum_sockjs_rooms::History::last(3)));
+    let node = node_with(&bus, |builder| builder.history(History::last(3)));
     node.connection.disconnect();
     let sent = node.rooms.send("lobby", "x");
     assert_eq!(sent.refused, Some(Refused::Bus(PublishError::Disconnected)));
     let (ada, _hears) = guest();
     assert_eq!(node.rooms.join(&ada, "lobby").await.unwrap_err(), JoinError::Unavailable);
     assert_eq!((node.rooms.stats().refused, node.rooms.stats().bus.unwrap().not_kept), (1, 1));
+}
+
+/// Rooms with history that send each message with its number in front.
+fn historic(bus: &InProcess, history: History) -> Node {
+    node_with(bus, |builder| {
+        builder
+            .history(history)
+            .encode(|position, message| format!("{}:{}", position.number(), message.as_str().unwrap()).into())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_is_that_of_all_nodes_in_one_order() {
+    let bus = InProcess::new();
+    let nodes = [historic(&bus, History::last(100)), historic(&bus, History::last(100))];
+    let mut sessions: Vec<(Session, Peer)> = (0..2).map(|_| guest()).collect();
+    let mut members = Vec::new();
+    for (node, (session, _)) in nodes.iter().zip(&sessions) {
+        members.push(node.rooms.join(session, "lobby").await.unwrap());
+    }
+    // Another room's messages take numbers too.
+    let sent = nodes[0].rooms.send("attic", "elsewhere");
+    assert_eq!((sent.handed_over, sent.position, sent.refused), (true, None, None));
+    for number in 0..20 {
+        members[number % 2].send(number.to_string());
+    }
+    settle().await;
+    let heard = texts(&mut sessions[0].1);
+    assert_eq!(heard.len(), 20);
+    assert_eq!(heard, texts(&mut sessions[1].1), "one order for all");
+    // Whoever comes back gets exactly the rest, on a node that has never had the room as on others.
+    let late = historic(&bus, History::last(100));
+    let start = members[0].recovery().unwrap().position;
+    let at = |text: &str| {
+        let (stream, _) =
+            start.to_string().split_once('-').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        format!("{stream}-{}", text.split_once(':').unwrap().0).parse::<Position>().unwrap()
+    };
+    for node in [&nodes[0], &nodes[1], &late] {
+        for behind in [0, 7, 19] {
+            let (session, mut peer) = guest();
+            let member = node.rooms.join(&session, "lobby").since(at(&heard[behind])).await.unwrap();
+            let recovery = member.recovery().unwrap();
+            assert_eq!((recovery.outcome, recovery.messages), (Outcome::Whole, 19 - behind as u64));
+            assert_eq!(texts(&mut peer), heard[behind + 1..]);
+        }
+        let (session, mut peer) = guest();
+        let member = node.rooms.join(&session, "lobby").last(3).await.unwrap();
+        assert_eq!(member.recovery().unwrap().outcome, Outcome::New);
+        assert_eq!(texts(&mut peer), heard[17..]);
+    }
+    // Transient messages are for those who are there.
+    members[0].to_room().transient().send("types");
+    settle().await;
+    assert_eq!(texts(&mut sessions[1].1), ["types"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_before_the_first_message_is_whole_on_a_node_that_comes_later() {
+    let bus = InProcess::new();
+    let node = historic(&bus, History::last(100));
+    node.rooms.send("attic", "elsewhere");
+    let (session, peer) = guest();
+    let member = node.rooms.join(&session, "lobby").await.unwrap();
+    let start = member.recovery().unwrap().position;
+    drop((member, peer));
+    node.rooms.send("attic", "elsewhere");
+    for text in ["a", "b"] {
+        node.rooms.send("lobby", text);
+    }
+    settle().await;
+    let late = historic(&bus, History::last(100));
+    for node in [&node, &late] {
+        let (session, mut peer) = guest();
+        let member = node.rooms.join(&session, "lobby").since(start).await.unwrap();
+        assert_eq!(member.recovery().unwrap().outcome, Outcome::Whole);
+        assert_eq!(texts(&mut peer).len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_is_too_old_is_gone() {
+    let bus = InProcess::new();
+    let nodes = [historic(&bus, History::last(3)), historic(&bus, History::last(3))];
+    let (session, mut peer) = guest();
+    let member = nodes[0].rooms.join(&session, "lobby").await.unwrap();
+    let start = member.recovery().unwrap().position;
+    for text in ["a", "b", "c", "d", "e"] {
+        nodes[1].rooms.send("lobby", text);
+    }
+    settle().await;
+    assert_eq!(texts(&mut peer).len(), 5);
+    for node in &nodes {
+        let (session, mut peer) = guest();
+        let member = node.rooms.join(&session, "lobby").since(start).last(2).await.unwrap();
+        let recovery = member.recovery().unwrap();
+        assert_eq!((recovery.outcome, recovery.messages), (Outcome::Gone, 2));
+        assert_eq!(texts(&mut peer).len(), 2);
+    }
+}
+
+/// What the bus says while a node is away is there when it comes back, once.
+#[tokio::test(start_paused = true)]
+async fn a_history_has_no_hole_after_an_outage() {
+    let bus = InProcess::new();
+    let nodes = [historic(&bus, History::last(100)), historic(&bus, History::last(100))];
+    let (session, mut peer) = guest();
+    let member = nodes[0].rooms.join(&session, "lobby").await.unwrap();
+    nodes[1].rooms.send("lobby", "1");
+    settle().await;
+    nodes[0].connection.disconnect();
+    nodes[1].rooms.send("lobby", "2");
+    assert_eq!(member.send("x").refused, Some(Refused::Bus(PublishError::Disconnected)));
+    // The history is that of the moment at which the bus was lost.
+    let (other, mut other_hears) = guest();
+    let _other = nodes[0].rooms.join(&other, "lobby").last(9).await.unwrap();
+    settle().await;
+    assert_eq!(texts(&mut other_hears), ["1:1"]);
+    assert_eq!(texts(&mut peer), ["1:1"]);
+    nodes[0].connection.reconnect();
+    nodes[1].rooms.send("lobby", "3");
+    settle().await;
+    assert_eq!(texts(&mut peer), ["2:2", "3:3"]);
+    assert_eq!(texts(&mut other_hears), ["2:2", "3:3"]);
+}
+
+/// An engine that comes back with nothing: members have missed something, and come back.
+#[tokio::test(start_paused = true)]
+async fn a_history_that_is_lost_closes_those_who_would_miss_it() {
+    let bus = InProcess::new();
+    let node = historic(&bus, History::last(100));
+    let (session, mut peer) = guest();
+    let member = node.rooms.join(&session, "lobby").await.unwrap();
+    member.send("1");
+    settle().await;
+    assert_eq!(texts(&mut peer), ["1:1"]);
+    let start = member.recovery().unwrap().position;
+    bus.lose_streams();
+    settle().await;
+    assert!(session.is_closed());
+    drop(member);
+    assert_eq!(node.rooms.stats().bus.unwrap().histories_lost, 1);
+    let (session, mut peer) = guest();
+    let member = node.rooms.join(&session, "lobby").since(start).last(9).await.unwrap();
+    assert_eq!(member.recovery().unwrap().outcome, Outcome::Gone);
+    member.send("2");
+    settle().await;
+    assert_eq!(texts(&mut peer), ["1:2"]);
+}
+
+/// Many come back on several nodes while messages are sent: each gets each message once, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_come_back_at_once_on_several_nodes() {
+    const CLIENTS: usize = 300;
+    const MESSAGES: usize = 60;
+    let bus = InProcess::new();
+    let nodes = [historic(&bus, History::last(1000)), historic(&bus, History::last(1000))];
+    let (speaker, _speaker_hears) = guest();
+    let speaker = nodes[0].rooms.join(&speaker, "lobby").await.unwrap();
+    let start = speaker.recovery().unwrap().position;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let rooms = nodes[number % 2].rooms.clone();
+            tokio::spawn(async move {
+                let (session, mut peer) = Pair::new().open();
+                let member = rooms.join(&session, "lobby").since(start).await.unwrap();
+                assert_eq!(member.recovery().unwrap().outcome, Outcome::Whole);
+                let mut heard = Vec::new();
+                for _ in 0..MESSAGES {
+                    heard.push(peer.recv().await.unwrap().as_str().unwrap().to_owned());
+                }
+                assert_eq!(peer.try_recv(), None);
+                heard
+            })
+        })
+        .collect();
+    for number in 0..MESSAGES {
+        assert_eq!(nodes[number % 2].rooms.send("lobby", number.to_string()).refused, None);
+        tokio::task::yield_now().await;
+    }
+    let expected: Vec<String> = (0..MESSAGES).map(|number| format!("{}:{number}", number + 1)).collect();
+    for client in clients {
+        assert_eq!(client.await.unwrap(), expected);
+    }
 }
