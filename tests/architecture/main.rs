@@ -180,6 +180,15 @@ fn arrows_point_down_in_the_stomp_server() {
     }
 }
 
+#[test]
+fn arrows_point_down_in_the_rooms() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/rooms");
+    if package.is_dir() {
+        let complaints = check(&source(&package));
+        assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    }
+}
+
 /// What is said of two layers and a file each with these contents.
 #[cfg(test)]
 fn complaints(upper: &str, lower: &str) -> Vec<String> {

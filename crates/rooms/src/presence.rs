@@ -20,7 +20,6 @@ use crate::{
         index::Prehashed,
         joining::Pin,
         members::{About, Members},
-        tab::User,
     },
 };
 
@@ -70,14 +69,22 @@ impl<U, D> Default for PresenceChanges<U, D> {
 
 /// A user or a guest, as a key. Users are the same by `Eq`, since they may have been forgotten in between.
 enum Who<'a, U> {
-    User(&'a User<U>),
+    User { user: &'a U, hash: u64 },
     Guest(ConnectionId),
 }
+
+impl<U> Clone for Who<'_, U> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<U> Copy for Who<'_, U> {}
 
 impl<'a, U> Who<'a, U> {
     fn of<D>(about: &'a About<U, D>) -> Self {
         match &about.tab.user {
-            Some(user) => Self::User(user),
+            Some(user) => Self::User { user: &user.user, hash: user.hash },
             None => Self::Guest(about.tab.id),
         }
     }
@@ -86,7 +93,9 @@ impl<'a, U> Who<'a, U> {
 impl<U: Eq> PartialEq for Who<'_, U> {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::User(one), Self::User(other)) => std::ptr::eq(*one, *other) || one.user == other.user,
+            (Self::User { user: one, .. }, Self::User { user: other, .. }) => {
+                std::ptr::eq(*one, *other) || one == other
+            }
             (Self::Guest(one), Self::Guest(other)) => one == other,
             _ => false,
         }
@@ -98,7 +107,7 @@ impl<U: Eq> Eq for Who<'_, U> {}
 impl<U> Hash for Who<'_, U> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::User(user) => state.write_u64(user.hash),
+            Self::User { hash, .. } => state.write_u64(*hash),
             // It is random.
             Self::Guest(id) => state.write_u64(id.as_u128() as u64),
         }
@@ -145,12 +154,9 @@ fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> Pres
     let mut were: Vec<_> = group(before.iter().filter(is_affected)).into_iter().map(Some).collect();
     let mut places = HashMap::with_capacity_and_hasher(were.len(), Prehashed);
     for (at, were) in were.iter().enumerate() {
-        let Some((who, _)) = were else { continue };
-        let who = match who {
-            Who::User(user) => Who::User(user),
-            Who::Guest(id) => Who::Guest(*id),
-        };
-        places.insert(who, at);
+        if let Some((who, _)) = were {
+            places.insert(*who, at);
+        }
     }
     for (who, present) in group(now.iter().filter(is_affected)) {
         match places.get(&who).and_then(|&at| were[at].take()) {

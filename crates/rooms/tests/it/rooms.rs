@@ -136,6 +136,22 @@ async fn limits_are_errors() {
     assert_empty(&rooms);
 }
 
+#[tokio::test]
+async fn a_handler_may_return_the_error() {
+    let rooms: Rooms = Rooms::builder().max_members_per_room(1).build();
+    let (ada, _ada_hears) = guest();
+    let member = rooms.join(&ada, "lobby").await.unwrap();
+    let of_handler = rooms.clone();
+    let (mut bob, handler) = Pair::new().serve(async move |session| {
+        drop(of_handler.join(&session, "lobby").await?);
+        Ok::<(), JoinError>(())
+    });
+    handler.await;
+    assert_eq!(bob.recv().await, None);
+    assert_eq!(bob.close_frame().unwrap().code(), 1013);
+    drop(member);
+}
+
 /// Keys of an application's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Place {
