@@ -2,7 +2,9 @@
 //!
 //! Imports: nothing.
 
-use std::fmt;
+use std::{error::Error, fmt, sync::LazyLock};
+
+use axum_sockjs::{CloseFrame, HandlerError, Message, SendError};
 
 /// The error of entering, of joining a room, and of watching one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,4 +50,39 @@ impl fmt::Display for JoinError {
     }
 }
 
-impl std::error::Error for JoinError {}
+/// What the server knows as the end of a session. A handler's log does not take it for a fault.
+static CLOSED: LazyLock<SendError> = LazyLock::new(|| SendError::Closed(Message::from("")));
+
+impl Error for JoinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Closed => Some(&*CLOSED),
+            _ => None,
+        }
+    }
+}
+
+/// A handler may return it:
+///
+/// | error | close frame |
+/// |---|---|
+/// | [`Closed`](JoinError::Closed) | 1000 "Normal closure", without effect: the session has ended before |
+/// | [`Lagged`](JoinError::Lagged) | 1008 "Client too slow" |
+/// | [`TooManyRoomsOfSession`](JoinError::TooManyRoomsOfSession) | 1008 "Too many rooms" |
+/// | [`RoomFull`](JoinError::RoomFull), [`TooManyRooms`](JoinError::TooManyRooms), [`Unavailable`](JoinError::Unavailable) | 1013 "Try again later" |
+/// | the others, which are faults of the application | 1011 "Internal error" |
+impl HandlerError for JoinError {
+    fn close_frame(&self) -> CloseFrame {
+        match self {
+            Self::Closed => CloseFrame::new(1000, "Normal closure"),
+            Self::Lagged => CloseFrame::new(1008, "Client too slow"),
+            Self::TooManyRoomsOfSession => CloseFrame::new(1008, "Too many rooms"),
+            Self::RoomFull | Self::TooManyRooms | Self::Unavailable => {
+                CloseFrame::new(1013, "Try again later")
+            }
+            Self::AlreadyJoined | Self::OtherUser | Self::NoHistory => {
+                CloseFrame::new(1011, "Internal error")
+            }
+        }
+    }
+}

@@ -245,8 +245,9 @@ fn changes<U: Key, D: Data>(before: &Members<U, D>, now: &Members<U, D>) -> Pres
     let mut were: Vec<_> = group(before.iter().filter(is_affected)).into_iter().map(Some).collect();
     let mut places = HashMap::with_capacity_and_hasher(were.len(), Prehashed);
     for (at, were) in were.iter().enumerate() {
-        let Some((who, _)) = were else { continue };
-        places.insert(*who, at);
+        if let Some((who, _)) = were {
+            places.insert(*who, at);
+        }
     }
     for (who, present) in group(now.iter().filter(is_affected)) {
         match places.get(&who).and_then(|&at| were[at].take()) {

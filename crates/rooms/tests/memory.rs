@@ -64,7 +64,7 @@ fn a_message_allocates_nothing_for_its_members() {
     let mut sessions = sessions(100, None);
     let rooms: Rooms =
         Rooms::builder().history_of(|key: &String| (key == "kept").then(|| History::last(10))).build();
-    let mut join = |key: &str| -> Vec<Member> {
+    let join = |key: &str| -> Vec<Member> {
         let join = |session| runtime.block_on(rooms.join(session, key).into_future()).unwrap();
         sessions.iter().map(|(session, _)| join(session)).collect()
     };

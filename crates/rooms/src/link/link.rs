@@ -247,7 +247,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
 
     fn own<'a>(tab: &'a Tab<U>) -> Own<'a, U> {
         let user = tab.user.as_ref().map(|user| &user.user);
-        Own { id: tab.id.as_u128(), serial: tab.serial, user }
+        Own { id: tab.id.as_u128(), tab: tab.address(), user }
     }
 }
 
@@ -264,7 +264,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     }
 
     fn exited(&self, tab: &Tab<U>) {
-        let _garbage = self.with_cluster(|cluster, now| cluster.exit(tab.id.as_u128(), tab.serial, now));
+        let _garbage = self.with_cluster(|cluster, now| cluster.exit(tab.id.as_u128(), tab.address(), now));
     }
 
     fn online(&self, user: &Arc<User<U>>) {

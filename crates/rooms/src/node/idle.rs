@@ -11,6 +11,9 @@ use super::room::Room;
 
 type ByTime<K, U, D> = BTreeMap<(Instant, u64), Arc<Room<K, U, D>>>;
 
+/// A room, and when it is forgotten.
+pub(crate) type Until<K, U, D> = (Instant, Arc<Room<K, U, D>>);
+
 pub(crate) struct Idle<K, U, D>(Mutex<ByTime<K, U, D>>);
 
 impl<K, U, D> Default for Idle<K, U, D> {
@@ -34,7 +37,7 @@ impl<K, U, D> Idle<K, U, D> {
     }
 
     /// Takes the room that is forgotten first, if its time has come by `now`, or in any case with `None`.
-    pub(crate) fn pop(&self, now: Option<Instant>) -> Option<(Instant, Arc<Room<K, U, D>>)> {
+    pub(crate) fn pop(&self, now: Option<Instant>) -> Option<Until<K, U, D>> {
         let mut idle = self.lock();
         let first = idle.first_entry()?;
         let (until, _) = *first.key();

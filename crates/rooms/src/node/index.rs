@@ -21,6 +21,10 @@ type Shard<T> = HashMap<u64, Found<T>, Prehashed>;
 /// The values with one hash: one, but for one chance in 2^64, or keys whose `Hash` leaves something out.
 enum Found<T> {
     One(Arc<T>),
+    #[allow(
+        clippy::box_collection,
+        reason = "a map has few of them, and one large variant would make all large"
+    )]
     Many(Box<Vec<Arc<T>>>),
 }
 

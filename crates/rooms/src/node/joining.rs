@@ -95,8 +95,8 @@ impl<K: Key, U, D> Node<K, U, D> {
             // It may be forgotten at any time.
             found => {
                 let key = key.to_owned();
-                let is_kept = |history: &Box<HistoryOf<K>>| history(&key).is_some();
-                if found.is_none() && !self.config.history.as_ref().is_some_and(is_kept) {
+                let is_kept = |history: &HistoryOf<K>| history(&key).is_some();
+                if found.is_none() && !self.config.history.as_deref().is_some_and(is_kept) {
                     return Target::Nobody;
                 }
                 self.pin(&key).map_or(Target::TooManyRooms, Target::Pinned)

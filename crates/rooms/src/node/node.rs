@@ -149,7 +149,7 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
             .or_else(|| sender.identity::<Option<U>>().cloned().flatten());
         let tab = match user {
             Some(user) => self.attach(sender, &user),
-            None => Arc::new(Tab::new(sender, self.next_serial(), None)),
+            None => Arc::new(Tab::new(sender, None)),
         };
         match self.tabs.insert(&tab) {
             None => {
@@ -183,7 +183,7 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
                 Ok::<_, std::convert::Infallible>(Arc::new(User::new(user.clone(), hash, self.next_serial())))
             };
             let Ok((entry, _)) = self.users.find_or_insert(hash, |entry| entry.user == *user, new);
-            let tab = Arc::new(Tab::new(sender, self.next_serial(), Some(Arc::clone(&entry))));
+            let tab = Arc::new(Tab::new(sender, Some(Arc::clone(&entry))));
             let mut to_notify = ToNotify::nobody();
             let was_removed = {
                 let mut state = entry.lock();

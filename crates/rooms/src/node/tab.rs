@@ -15,8 +15,6 @@ use axum_sockjs::{ConnectionId, Sender, WeakSender};
 /// A session that is known.
 pub(crate) struct Tab<U> {
     pub(crate) id: ConnectionId,
-    /// Grows from one time that the session is known to the next.
-    pub(crate) serial: u64,
     /// Weak for the sake of its size. Whoever holds the tab has the session.
     sender: WeakSender,
     pub(crate) user: Option<Arc<User<U>>>,
@@ -28,9 +26,14 @@ pub(crate) struct Tab<U> {
 
 impl<U> Tab<U> {
     /// With one handle.
-    pub(crate) fn new(sender: &Sender, serial: u64, user: Option<Arc<User<U>>>) -> Self {
+    pub(crate) fn new(sender: &Sender, user: Option<Arc<User<U>>>) -> Self {
         let (handles, rooms) = (AtomicU32::new(1), AtomicU32::new(0));
-        Self { id: sender.id(), serial, sender: sender.downgrade(), user, handles, rooms }
+        Self { id: sender.id(), sender: sender.downgrade(), user, handles, rooms }
+    }
+
+    /// Distinguishes it from the other tabs of its session, as long as it is there.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
     }
 
     /// `None` if nothing is left of the session.

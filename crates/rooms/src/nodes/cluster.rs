@@ -69,8 +69,8 @@ const MAX_PENDING: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Own<'a, U> {
     pub(crate) id: TabId,
-    /// Grows from one time that the session is known to the next.
-    pub(crate) serial: u64,
+    /// Tells apart the times that the session is known: see [`Places`].
+    pub(crate) tab: usize,
     pub(crate) user: Option<&'a U>,
 }
 
@@ -175,14 +175,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
 
     /// An own session is known. Like what follows, it may be told late or more than once.
     pub(crate) fn enter(&mut self, tab: Own<'_, U>, now: Instant) -> Garbage<K, U, D> {
-        let is_news = self.places.enter(tab.id, tab.serial);
+        let is_news = self.places.enter(tab.id, tab.tab);
         let op = || Op::Enter(tab.id, tab.user.cloned());
         if is_news { self.operate(op(), now) } else { Vec::new() }
     }
 
     /// An own session is no longer known.
-    pub(crate) fn exit(&mut self, id: TabId, serial: u64, now: Instant) -> Garbage<K, U, D> {
-        if self.places.exit(id, serial) { self.operate(Op::Exit(id), now) } else { Vec::new() }
+    pub(crate) fn exit(&mut self, id: TabId, tab: usize, now: Instant) -> Garbage<K, U, D> {
+        if self.places.exit(id, tab) { self.operate(Op::Exit(id), now) } else { Vec::new() }
     }
 
     /// An own session has joined a room.
@@ -196,7 +196,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     ) -> Garbage<K, U, D> {
         // Whoever has made it known may not have told it yet.
         let mut garbage = self.enter(tab, now);
-        if self.places.join(tab.id, tab.serial, room, token) {
+        if self.places.join(tab.id, room, token) {
             garbage.extend(self.operate(Op::Join(tab.id, room.clone(), data.clone()), now));
         }
         garbage

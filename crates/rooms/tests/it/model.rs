@@ -392,10 +392,10 @@ impl World {
         }
         let is_some = |model: &Model| model.log.len().min(LAST) > 0;
         assert_eq!(stats.history_bytes > 0, self.models.iter().any(is_some));
-        for key in 0..KEYS.len() {
+        for (key, name) in KEYS.iter().enumerate() {
             let present: BTreeMap<_, _> = self
                 .rooms
-                .presence(KEYS[key])
+                .presence(*name)
                 .into_iter()
                 .map(|present| {
                     let id = present.tabs[0].id.to_string();

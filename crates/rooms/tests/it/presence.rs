@@ -6,7 +6,7 @@ use axum_sockjs::Message;
 use axum_sockjs_rooms::{PresenceChanges, Present, Rooms};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{assert_empty, guest, of, texts};
+use crate::support::{self, assert_empty, guest, of, texts};
 
 type Named = Rooms<String, String, String>;
 
@@ -25,7 +25,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn users_are_there_with_their_tabs_and_data() {
-    let rooms = Named::default();
+    let rooms: Named = support::builder().build();
     let (first, _p1) = of("ada");
     let (second, _p2) = of("ada");
     let (bob, _p3) = of("bob");
@@ -51,7 +51,7 @@ async fn users_are_there_with_their_tabs_and_data() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_are_told_together_and_only_if_they_last() {
-    let rooms = Named::default();
+    let rooms: Named = support::builder().build();
     let (ada, _p1) = of("ada");
     let (bob, _p2) = of("bob");
     let (second, _p3) = of("ada");
@@ -95,7 +95,7 @@ async fn changes_are_told_together_and_only_if_they_last() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, _p1) = of("ada");
     let (bob, _p2) = of("bob");
     let one = rooms.join(&ada, "lobby").await.unwrap();
@@ -111,7 +111,7 @@ async fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_room_is_watched_before_anybody_is_there() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let mut watch = rooms.watch("lobby", SECOND).unwrap();
     assert!(timeout(SECOND, watch.next()).await.is_err());
     let (ada, _peer) = of("ada");
@@ -129,7 +129,7 @@ fn told(changes: &PresenceChanges<String, String>) -> Option<Message> {
 
 #[tokio::test(start_paused = true)]
 async fn the_members_are_told() {
-    let rooms: Named = Rooms::builder().announce(SECOND, |_, changes| told(changes)).build();
+    let rooms: Named = support::builder().announce(SECOND, |_, changes| told(changes)).build();
     let (ada, mut ada_hears) = of("ada");
     let (bob, mut bob_hears) = of("bob");
     let (eve, _eve_hears) = of("eve");
@@ -161,7 +161,7 @@ async fn whoever_joins_next_is_told_after_a_panic() {
         assert_ne!(changes.joined[0].tabs[0].data, "bad", "as the test wants it");
         told(changes)
     };
-    let rooms: Named = Rooms::builder().announce(SECOND, tell).build();
+    let rooms: Named = support::builder().announce(SECOND, tell).build();
     let (ada, mut ada_hears) = of("ada");
     let (bob, _bob_hears) = of("bob");
     let one = rooms.join_with(&bob, "lobby", "bad".to_owned()).await.unwrap();

@@ -4,11 +4,11 @@ use axum_sockjs::{Message, Overflow, Pair, Transport};
 use axum_sockjs_rooms::{JoinError, Rooms, Sent};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{assert_empty, guest, of, room_for, slow, texts};
+use crate::support::{self, assert_empty, guest, of, room_for, slow, texts};
 
 #[tokio::test]
 async fn a_message_goes_to_all_who_are_in_the_room() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, mut ada_hears) = guest();
     let (bob, mut bob_hears) = guest();
     let (eve, mut eve_hears) = guest();
@@ -39,7 +39,7 @@ async fn a_message_goes_to_all_who_are_in_the_room() {
 
 #[tokio::test]
 async fn a_session_is_in_any_number_of_rooms_once_each() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, mut hears) = of("ada");
     let first = rooms.join(&ada, "a").await.unwrap();
     let second = rooms.join(&ada, "b").await.unwrap();
@@ -58,7 +58,7 @@ async fn a_session_is_in_any_number_of_rooms_once_each() {
 
 #[tokio::test]
 async fn a_slow_member_costs_the_others_nothing() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, mut ada_hears) = of("ada");
     let (bob, mut bob_hears) = slow("bob", room_for(2));
     let member = rooms.join(&ada, "lobby").await.unwrap();
@@ -82,7 +82,7 @@ async fn a_slow_member_costs_the_others_nothing() {
 
 #[tokio::test]
 async fn binary_messages_reach_those_who_carry_them() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (raw, mut raw_hears) = guest();
     let (framed, mut framed_hears) = Pair::new().transport(Transport::XhrPolling).open();
     let member = rooms.join(&raw, "lobby").await.unwrap();
@@ -96,7 +96,7 @@ async fn binary_messages_reach_those_who_carry_them() {
 
 #[tokio::test]
 async fn a_session_that_has_ended_does_not_join() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, _peer) = guest();
     ada.close(1000, "");
     assert_eq!(rooms.join(&ada, "lobby").await.unwrap_err(), JoinError::Closed);
@@ -110,7 +110,7 @@ async fn a_session_that_has_ended_does_not_join() {
 
 #[tokio::test]
 async fn a_join_that_is_dropped_leaves_nothing() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, _peer) = guest();
     drop(rooms.join(&ada, "lobby"));
     let tab = rooms.enter(&ada).unwrap();
@@ -121,7 +121,8 @@ async fn a_join_that_is_dropped_leaves_nothing() {
 
 #[tokio::test]
 async fn limits_are_errors() {
-    let rooms: Rooms = Rooms::builder().max_rooms(2).max_rooms_per_session(2).max_members_per_room(1).build();
+    let rooms: Rooms =
+        support::builder().max_rooms(2).max_rooms_per_session(2).max_members_per_room(1).build();
     let (ada, _ada_hears) = guest();
     let (bob, _bob_hears) = guest();
     let first = rooms.join(&ada, "a").await.unwrap();
@@ -136,6 +137,22 @@ async fn limits_are_errors() {
     assert_empty(&rooms);
 }
 
+#[tokio::test]
+async fn a_handler_may_return_the_error() {
+    let rooms: Rooms = support::builder().max_members_per_room(1).build();
+    let (ada, _ada_hears) = guest();
+    let member = rooms.join(&ada, "lobby").await.unwrap();
+    let of_handler = rooms.clone();
+    let (mut bob, handler) = Pair::new().serve(async move |session| {
+        drop(of_handler.join(&session, "lobby").await?);
+        Ok::<(), JoinError>(())
+    });
+    handler.await;
+    assert_eq!(bob.recv().await, None);
+    assert_eq!(bob.close_frame().unwrap().code(), 1013);
+    drop(member);
+}
+
 /// Keys of an application's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Place {
@@ -145,7 +162,7 @@ enum Place {
 
 #[tokio::test]
 async fn keys_and_users_are_of_any_type() {
-    let rooms: Rooms<Place, u64, String> = Rooms::default();
+    let rooms: Rooms<Place, u64, String> = support::builder().build();
     let (ada, mut hears) = Pair::new().identity(7_u64).open();
     let member = rooms.join_with(&ada, Place::Game(1), "white".to_owned()).await.unwrap();
     assert_eq!((member.key(), member.user()), (&Place::Game(1), Some(&7)));
@@ -159,7 +176,7 @@ async fn keys_and_users_are_of_any_type() {
 #[tokio::test]
 async fn many_members_come_and_go_in_any_order() {
     const MANY: usize = 1000;
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let mut members = Vec::new();
     for number in 0..MANY {
         let (session, peer) = guest();

@@ -1,7 +1,7 @@
 //! Sessions in process.
 
 use axum_sockjs::{Options, Pair, Peer, Session};
-use axum_sockjs_rooms::{Data, Key, Rooms};
+use axum_sockjs_rooms::{Builder, Data, Key, Rooms};
 
 /// A session of a user.
 pub(crate) fn of(user: &str) -> (Session, Peer) {
@@ -28,6 +28,16 @@ pub(crate) fn slow(user: &str, queue_bytes: usize) -> (Session, Peer) {
 /// The texts that a client has got and not read.
 pub(crate) fn texts(peer: &mut Peer) -> Vec<String> {
     std::iter::from_fn(|| peer.try_recv()).map(|message| message.as_str().unwrap().to_owned()).collect()
+}
+
+/// The rooms of a test: of one node, with or without a bus.
+pub(crate) fn rooms() -> Rooms {
+    builder().build()
+}
+
+/// Their settings.
+pub(crate) fn builder<K: Key, U: Key, D: Data>() -> Builder<K, U, D> {
+    crate::configure(Rooms::builder())
 }
 
 /// Whether nothing is left of what was there.

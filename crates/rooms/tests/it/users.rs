@@ -1,13 +1,13 @@
 //! Users and their tabs.
 
 use axum_sockjs::{CloseReason, Pair};
-use axum_sockjs_rooms::{Event, JoinError, Rooms};
+use axum_sockjs_rooms::{Event, JoinError};
 
-use crate::support::{assert_empty, guest, of, texts};
+use crate::support::{self, assert_empty, guest, of, texts};
 
 #[tokio::test]
 async fn a_user_is_reached_in_all_tabs() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (first, mut first_hears) = of("ada");
     let (second, mut second_hears) = of("ada");
     let (bob, mut bob_hears) = of("bob");
@@ -30,7 +30,7 @@ async fn a_user_is_reached_in_all_tabs() {
 
 #[tokio::test]
 async fn a_log_out_closes_all_tabs() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (first, mut first_hears) = of("ada");
     let (second, _second_hears) = of("ada");
     let (bob, _bob_hears) = of("bob");
@@ -52,7 +52,7 @@ async fn a_log_out_closes_all_tabs() {
 
 #[tokio::test]
 async fn the_first_tab_and_the_last_are_events() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let mut events = rooms.events();
     let (first, _first_hears) = of("ada");
     let (second, _second_hears) = of("ada");
@@ -80,7 +80,7 @@ async fn the_first_tab_and_the_last_are_events() {
 
 #[tokio::test]
 async fn a_tab_lasts_as_long_as_its_last_handle() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (ada, _peer) = of("ada");
     let tab = rooms.enter(&ada).unwrap();
     let again = rooms.enter(&ada).unwrap();
@@ -97,7 +97,7 @@ async fn a_tab_lasts_as_long_as_its_last_handle() {
 
 #[tokio::test]
 async fn the_application_may_say_who_it_is() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (session, _peer) = guest();
     let tab = rooms.enter_as(&session, "ada").unwrap();
     assert_eq!(rooms.enter_as(&session, "bob").unwrap_err(), JoinError::OtherUser);
@@ -115,7 +115,7 @@ async fn the_application_may_say_who_it_is() {
 
 #[tokio::test]
 async fn an_optional_identity_is_a_user_or_a_guest() {
-    let rooms = Rooms::new();
+    let rooms = support::rooms();
     let (session, _peer) = Pair::new().identity(Some("ada".to_owned())).open();
     let (visitor, _visitor_hears) = Pair::new().identity(None::<String>).open();
     assert_eq!(rooms.enter(&session).unwrap().user().map(String::as_str), Some("ada"));
