@@ -50,7 +50,7 @@ pub struct Builder<K = String, U = String, D = ()> {
 }
 
 /// Made where the types are known to be fit for other nodes.
-type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Settings, Handle) -> Result<(), InvalidSubject>;
+type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Settings, &Handle) -> Result<(), InvalidSubject>;
 
 impl Rooms {
     /// Creates rooms with strings as keys and users, and default settings. For other types there is
@@ -171,7 +171,7 @@ impl<K, U, D> Builder<K, U, D> {
         }
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let node = Arc::new(Node::new(self.config));
-        connect(&node, settings, runtime).map_err(BuildError::Namespace)?;
+        connect(&node, settings, &runtime).map_err(BuildError::Namespace)?;
         Ok(Rooms::from_node(node))
     }
 }

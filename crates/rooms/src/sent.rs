@@ -55,6 +55,16 @@ impl Sent {
     }
 }
 
+/// What has become of a log-out: see [`Rooms::close_user`](crate::Rooms::close_user).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The sessions of this node that were open, and have been closed.
+    pub sessions: usize,
+    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the user's sessions there stay open.
+    pub bus: Option<PublishError>,
+}
+
 /// Adds the numbers of sessions.
 impl AddAssign for Sent {
     fn add_assign(&mut self, other: Self) {

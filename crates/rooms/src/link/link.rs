@@ -1,7 +1,6 @@
 //! What ties a node to the others.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
     pin::{Pin, pin},
@@ -90,7 +89,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     pub(crate) fn connect(
         node: &Arc<Node<K, U, D>>,
         settings: Settings,
-        runtime: Handle,
+        runtime: &Handle,
     ) -> Result<(), InvalidSubject> {
         let port = Port::new(settings.bus, &settings.namespace)?;
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
@@ -164,7 +163,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
                 let Ok(user) = serde_json::from_slice::<U>(&user) else { return };
                 let found = node.users.find(node.users.hash_of(&user), |known| known.user == user);
                 if let Some(found) = found {
-                    found.close(code, &Cow::Owned(reason));
+                    found.close(code, &reason);
                 }
             }
             None => {}
@@ -392,7 +391,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         self.publish(Some(self.all.clone()), message, how)
     }
 
-    fn close_user(&self, user: &U, code: u16, reason: &Cow<'static, str>) -> Result<(), PublishError> {
+    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError> {
         let user = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
         self.port.publish(&self.all, &[&envelope::close(&user, code, reason)])
     }

@@ -134,7 +134,8 @@ async fn users_and_log_outs_are_those_of_all_nodes() {
         expected.sort_unstable();
         assert_eq!(heard, expected);
     }
-    assert_eq!(nodes[0].rooms.close_user("ada", 4001, "log out"), 1, "those of this node are counted");
+    let closed = nodes[0].rooms.close_user("ada", 4001, "log out");
+    assert_eq!((closed.sessions, closed.bus), (1, None), "those of this node are counted");
     settle().await;
     assert!(here.is_closed() && there.is_closed() && !bob.is_closed());
     assert_eq!(there.close_reason().unwrap().to_string(), here.close_reason().unwrap().to_string());
@@ -226,6 +227,7 @@ async fn without_the_bus_a_node_goes_on_by_itself() {
     assert_eq!((sent.delivered, sent.bus), (1, Some(PublishError::Disconnected)));
     assert_eq!(nodes[0].rooms.send_to_user("bob", "2").bus, Some(PublishError::Disconnected));
     assert_eq!(nodes[0].rooms.send_to_all("3").bus, Some(PublishError::Disconnected));
+    assert_eq!(nodes[0].rooms.close_user("bob", 4001, "log out").bus, Some(PublishError::Disconnected));
     // Whoever joins now does not wait.
     let eve = nodes[0].rooms.join(&eve, "lobby").await.unwrap();
     assert_eq!(eve.send("4").delivered, 2);
@@ -590,5 +592,62 @@ async fn many_come_back_at_once_on_several_nodes() {
     let expected: Vec<String> = (0..MESSAGES).map(|number| format!("{}:{number}", number + 1)).collect();
     for client in clients {
         assert_eq!(client.await.unwrap(), expected);
+    }
+}
+
+/// Threads join, leave and change at once: what other nodes are told last is what is so last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_threads_do_at_once_is_told_in_the_end() {
+    const SESSIONS: usize = 40;
+    const ROUNDS: u8 = 100;
+    let bus = InProcess::new();
+    let nodes = [0, 1].map(|_| Rooms::<u8, String, u8>::builder().bus(Arc::new(bus.connect())).build());
+    let tasks: Vec<_> = (0..SESSIONS)
+        .map(|number| {
+            let rooms = nodes[number % 2].clone();
+            tokio::spawn(async move {
+                let (session, peer) = Pair::new().identity(format!("user {}", number % 7)).open();
+                for round in 0..ROUNDS {
+                    let member = rooms.join_with(&session, round % 3, round).await.unwrap();
+                    let other = rooms.join_with(&session, 3, round).await.unwrap();
+                    // Another thread ends the one while this one begins anew.
+                    let ends = tokio::spawn(async move { drop(member) });
+                    other.set_data(round + 100);
+                    drop(other);
+                    if round % 2 == 0 {
+                        ends.await.unwrap();
+                    } else {
+                        tokio::task::yield_now().await;
+                        while !ends.is_finished() {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+                let member = rooms.join_with(&session, 3, 0).await.unwrap();
+                member.set_data(u8::try_from(number).unwrap());
+                (session, peer, member)
+            })
+        })
+        .collect();
+    let mut kept = Vec::new();
+    for task in tasks {
+        kept.push(task.await.unwrap());
+    }
+    sleep(Duration::from_millis(200)).await;
+    for rooms in &nodes {
+        for key in 0..3 {
+            assert_eq!(rooms.presence(&key), []);
+        }
+        let present = rooms.presence(&3);
+        let mut data: Vec<u8> = present.iter().flat_map(|user| &user.tabs).map(|tab| tab.data).collect();
+        data.sort_unstable();
+        assert_eq!(data, (0..SESSIONS).map(|number| number as u8).collect::<Vec<_>>());
+        assert_eq!((present.len(), rooms.users().len()), (7, 7));
+        assert_eq!(rooms.stats().bus.unwrap().holes, 0);
+    }
+    drop(kept);
+    sleep(Duration::from_millis(200)).await;
+    for rooms in &nodes {
+        assert_eq!((rooms.users().len(), rooms.keys().len()), (0, 0));
     }
 }
