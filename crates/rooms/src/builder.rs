@@ -13,7 +13,7 @@ use crate::{
     build_error::BuildError,
     history::History,
     key::{Data, Key},
-    link::link::{Link, Settings},
+    link::{connect::connect, link::Settings},
     node::node::{Config, Node},
     position::Position,
     presence::PresenceChanges,
@@ -203,7 +203,7 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
             dead_after: Duration::from_secs(10),
             max_remote: 1_000_000,
         };
-        self.bus = Some((settings, Link::connect));
+        self.bus = Some((settings, connect));
         self
     }
 

@@ -10,11 +10,10 @@ use crate::{
     as_sender::AsSender,
     key::{Data, Key},
     node::{
-        delivery::Except,
+        delivery::{Except, How},
         joining::{Pin, Target},
         node::Node,
         room::Room,
-        sending::How,
         tab::User,
     },
     sent::{Refused, Sent},

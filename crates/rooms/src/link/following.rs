@@ -14,7 +14,7 @@ use tokio::{sync::watch, task::yield_now, time::sleep};
 use super::envelope::{self, Envelope};
 use crate::{
     key::{Data, Key},
-    node::{node::Node, room::Room, sending::How},
+    node::{delivery::How, node::Node, room::Room},
     position::Position,
 };
 

@@ -28,7 +28,6 @@ use super::{
     envelope::{self, Envelope},
     following::Follower,
     room_link::{Following, RoomLink},
-    task,
 };
 use crate::{
     bus_stats::BusStats,
@@ -36,10 +35,10 @@ use crate::{
     history::History,
     key::{Data, Key},
     node::{
+        delivery::How,
         elsewhere::Elsewhere,
         node::Node,
         room::Room,
-        sending::How,
         tab::{Tab, User},
     },
     nodes::{
@@ -85,17 +84,17 @@ pub(crate) struct Link<K, U, D> {
 }
 
 impl<K: Key, U: Key, D: Data> Link<K, U, D> {
-    /// Connects a node, and starts the task that tells the others of it.
-    pub(crate) fn connect(
+    /// A node on a bus, which hears nothing of it yet.
+    pub(super) fn new(
         node: &Arc<Node<K, U, D>>,
         settings: Settings,
         runtime: &Handle,
-    ) -> Result<(), InvalidSubject> {
+    ) -> Result<Self, InvalidSubject> {
         let port = Port::new(settings.bus, &settings.namespace)?;
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
         let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
         let cluster = Cluster::new(port.node(), settings.address, timing, bounds, Instant::now().into_std());
-        let link = Arc::new(Self {
+        Ok(Self {
             node: Arc::downgrade(node),
             nodes: port.subject("nodes", b"")?,
             all: port.subject("all", b"")?,
@@ -108,17 +107,18 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             not_kept: Arc::default(),
             histories_lost: Arc::default(),
             too_large: AtomicU64::new(0),
-        });
-        let subscriptions = [
-            link.listen(&link.nodes, |link, delivery| {
+        })
+    }
+
+    /// Subscribes to what all nodes are told.
+    pub(super) fn listen_to_all(self: &Arc<Self>) -> [Subscription; 2] {
+        [
+            self.listen(&self.nodes, |link, delivery| {
                 let Some(message) = wire::decode(delivery.payload) else { return };
                 link.with_cluster(|cluster, now| cluster.receive(delivery.from, message, now));
             }),
-            link.listen(&link.all, |link, delivery| link.receive_all(delivery)),
-        ];
-        runtime.spawn(task::run(Arc::downgrade(&link), Arc::clone(&link.wake), subscriptions));
-        node.set_elsewhere(link);
-        Ok(())
+            self.listen(&self.all, |link, delivery| link.receive_all(delivery)),
+        ]
     }
 
     fn listen(

@@ -14,6 +14,15 @@ pub(crate) enum Except {
     Id(ConnectionId),
 }
 
+/// How a message is sent, besides what and to whom.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct How {
+    pub(crate) except: Except,
+    pub(crate) overflow: Option<Overflow>,
+    /// It is not kept in the room's history.
+    pub(crate) is_transient: bool,
+}
+
 /// Sends to all members. Must not be called under a lock: it wakes tasks.
 pub(crate) fn deliver<U, D>(
     members: &Members<U, D>,

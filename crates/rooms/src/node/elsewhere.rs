@@ -6,8 +6,8 @@ use axum_sockjs::{ConnectionId, Message};
 use sockjs_bus::PublishError;
 
 use super::{
+    delivery::How,
     room::Room,
-    sending::How,
     tab::{Tab, User},
 };
 use crate::{bus_stats::BusStats, error::JoinError, nodes::known::Remotes, position::Position};

@@ -6,7 +6,7 @@ use axum_sockjs::{ConnectionId, Message, Overflow};
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    delivery::{Except, count, deliver},
+    delivery::{Except, How, count, deliver},
     log::Discarded,
     node::Node,
     room::Room,
@@ -21,15 +21,6 @@ use crate::{
 
 /// As many messages of others a call delivers before a task does it.
 const TURN: usize = 64;
-
-/// How a message is sent, besides what and to whom.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct How {
-    pub(crate) except: Except,
-    pub(crate) overflow: Option<Overflow>,
-    /// It is not kept in the room's history.
-    pub(crate) is_transient: bool,
-}
 
 impl<K: Key, U: Key, D: Data> Node<K, U, D> {
     /// Sends to the members of a room.
