@@ -10,7 +10,7 @@ use sockjs_bus::{
 };
 use tokio::{sync::watch, time::sleep};
 
-use crate::support::{guest, of, texts};
+use crate::support::{guest, of, room_for, slow, texts};
 
 struct Node {
     rooms: Rooms,
@@ -650,4 +650,25 @@ async fn what_threads_do_at_once_is_told_in_the_end() {
     for rooms in &nodes {
         assert_eq!((rooms.users().len(), rooms.keys().len()), (0, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_slow_members_keeps_nobody_else_waiting() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let (ada, mut ada_hears) = slow("ada", room_for(1));
+    let (bob, mut bob_hears) = guest();
+    let ada = nodes[0].rooms.join(&ada, "lobby").await.unwrap();
+    let _bob = nodes[1].rooms.join(&bob, "lobby").await.unwrap();
+    ada.send("1");
+    let sending = tokio::spawn(async move {
+        let sent = ada.to_room().send_within(Duration::from_secs(60), "2").await;
+        (sent, ada)
+    });
+    settle().await;
+    assert_eq!(texts(&mut bob_hears), ["1", "2"]);
+    assert_eq!(texts(&mut ada_hears), ["1"]);
+    let (sent, _ada) = sending.await.unwrap();
+    assert_eq!((sent.delivered, sent.dropped, sent.bus), (1, 0, None));
+    assert_eq!(texts(&mut ada_hears), ["2"]);
 }
