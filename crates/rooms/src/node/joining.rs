@@ -336,7 +336,8 @@ impl<K, U, D> Node<K, U, D> {
             state.watched = None;
             // Somebody may know a position, also before the first message.
             let was_used = |stream: &Stream<U, D>| stream.log.head() > 0 || state.next_seq > 0;
-            if state.stream.as_deref().is_some_and(was_used) {
+            // A bus keeps it by itself.
+            if self.elsewhere().is_none() && state.stream.as_deref().is_some_and(was_used) {
                 self.becomes_idle(room, &mut state);
                 return;
             }

@@ -460,6 +460,7 @@ async fn a_history_is_that_of_all_nodes_in_one_order() {
         assert_eq!(member.recovery().unwrap().outcome, Outcome::New);
         assert_eq!(texts(&mut peer), heard[17..]);
     }
+    assert_eq!(late.rooms.stats().rooms, 0, "the bus has it");
     // Transient messages are for those who are there.
     members[0].to_room().transient().send("types");
     settle().await;
