@@ -11,6 +11,7 @@ fn configure<K, U, D>(builder: Builder<K, U, D>) -> Builder<K, U, D> {
     builder
 }
 
+mod cluster;
 mod history;
 mod model;
 mod nodes;
