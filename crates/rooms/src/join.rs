@@ -132,7 +132,8 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
         let slot = Slot::reserve(&tab, node.config.max_rooms_per_session)?;
         let room = node.pin(&key)?;
         let (place, recovery) = if room.room.has_history {
-            let beginning = room.begin(tab.inner(), tab.sender(), since, last.unwrap_or(0))?;
+            let beginning =
+                room.begin(tab.inner(), tab.sender(), &data, since, last.unwrap_or(0), greet.is_some())?;
             let outcome = match since {
                 None => Outcome::New,
                 Some(_) if beginning.start.is_gone => Outcome::Gone,
@@ -143,7 +144,10 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             if let Some(greeting) = greet.and_then(|greet| greet(&recovery)) {
                 send(tab.sender(), greeting).await?;
             }
-            let place = recover(&room, &tab, &data, beginning.start.cursor).await?;
+            let place = match beginning.joined {
+                Some(place) => place,
+                None => recover(&room, &tab, &data, beginning.start.cursor).await?,
+            };
             (place, Some(recovery))
         } else if last.is_some() || since.is_some() {
             return Err(JoinError::NoHistory);

@@ -73,6 +73,8 @@ pub(crate) struct Beginning {
     pub(crate) position: Position,
     /// The number of messages that it is sent first.
     pub(crate) messages: u64,
+    /// The session is a member, since there is nothing that it has to be sent first.
+    pub(crate) joined: Option<Place>,
 }
 
 impl<K: Key, U, D> Node<K, U, D> {
@@ -170,13 +172,16 @@ impl<K, U, D> Pin<K, U, D> {
         Ok(place)
     }
 
-    /// Finds where a session begins to read.
+    /// Finds where a session begins to read. If there is nothing to read, and nothing else it has to be sent first, it
+    /// becomes a member.
     pub(crate) fn begin(
         &self,
-        tab: &Tab<U>,
+        tab: &Arc<Tab<U>>,
         sender: &Sender,
+        data: &Arc<D>,
         since: Option<Position>,
         last: usize,
+        is_greeted: bool,
     ) -> Result<Beginning, JoinError> {
         let mut discarded = Discarded::new();
         let mut state = self.room.lock();
@@ -187,9 +192,15 @@ impl<K, U, D> Pin<K, U, D> {
         let start = stream.log.start(since, last);
         let position = stream.log.position(start.cursor);
         let messages = stream.log.head() - start.cursor;
-        drop(state);
+        let mut joined = None;
+        if messages == 0 && !is_greeted {
+            let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
+            joined = Some(self.finish(state, inserted)?);
+        } else {
+            drop(state);
+        }
         drop(discarded);
-        Ok(Beginning { start, position, messages })
+        Ok(Beginning { start, position, messages, joined })
     }
 
     /// Reads what comes behind a number. If nothing does, the session becomes a member in the same moment: what is sent
@@ -207,10 +218,6 @@ impl<K, U, D> Pin<K, U, D> {
         let entries = stream.log.read(cursor, most).map_err(|Lagged| JoinError::Lagged)?;
         if !entries.is_empty() {
             return Ok(Read::Entries(entries));
-        }
-        if cursor < stream.log.head() {
-            // It is too large, or too old, and was forgotten at once.
-            return Err(JoinError::Lagged);
         }
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
         self.finish(state, inserted).map(Read::Joined)
@@ -293,22 +300,27 @@ impl<K, U, D> Node<K, U, D> {
 
     /// Forgets a room that nobody needs, or has it forgotten later if it has a history.
     pub(crate) fn retire(&self, room: &Arc<Room<K, U, D>>) {
-        {
+        let watched = {
             let mut state = room.lock();
             if state.removed || state.pins > 0 || !state.members.is_empty() {
                 return;
             }
-            // Nobody watches it either.
-            state.watched = None;
             // Somebody may know a position, also before the first message.
             let was_used = |stream: &Stream<U, D>| stream.log.head() > 0 || state.next_seq > 0;
             if state.stream.as_deref().is_some_and(was_used) {
                 self.becomes_idle(room, &mut state);
                 return;
             }
-            state.removed = true;
-        }
+            self.no_longer_exists(&mut state);
+            state.watched.take()
+        };
+        drop(watched);
         self.rooms.remove(room.hash, room);
+    }
+
+    /// Under the lock, so that whoever finds the room so can create another.
+    fn no_longer_exists(&self, state: &mut State<U, D>) {
+        state.removed = true;
         self.room_count.fetch_sub(1, Relaxed);
     }
 
@@ -352,11 +364,10 @@ impl<K, U, D> Node<K, U, D> {
             }
             stream.idle_until = None;
             self.account(stream, |stream| stream.log.forget_all(&mut discarded));
-            state.removed = true;
+            self.no_longer_exists(&mut state);
         }
         drop(discarded);
         self.rooms.remove(room.hash, &room);
-        self.room_count.fetch_sub(1, Relaxed);
         true
     }
 
@@ -380,7 +391,11 @@ impl<K, U, D> Node<K, U, D> {
     /// Keeps the bytes of all histories within their limit: idle rooms go first, then the oldest messages of this room.
     pub(crate) fn limit_history(&self, room: &Room<K, U, D>) {
         let is_over = || self.history_bytes.load(Relaxed) > self.config.max_history_bytes;
-        while is_over() && self.forget_idle(None) {}
+        for _ in 0..SWEEP {
+            if !is_over() || !self.forget_idle(None) {
+                break;
+            }
+        }
         if !is_over() {
             return;
         }

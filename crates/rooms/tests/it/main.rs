@@ -8,4 +8,6 @@ mod history;
 mod model;
 mod presence;
 mod rooms;
+mod sockets;
+mod threads;
 mod users;
