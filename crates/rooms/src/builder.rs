@@ -27,7 +27,7 @@ use crate::{
 /// | [`max_rooms`](Self::max_rooms) | 100,000 | [`JoinError::TooManyRooms`](crate::JoinError::TooManyRooms), [`Refused::TooManyRooms`](crate::Refused::TooManyRooms) |
 /// | [`max_rooms_per_session`](Self::max_rooms_per_session) | 100 | [`JoinError::TooManyRoomsOfSession`](crate::JoinError::TooManyRoomsOfSession) |
 /// | [`max_members_per_room`](Self::max_members_per_room) | 100,000 | [`JoinError::RoomFull`](crate::JoinError::RoomFull) |
-/// | [`max_history_bytes`](Self::max_history_bytes), of all rooms | 256 MiB | rooms without members are forgotten, then the room's oldest messages: clients that come back for them find their position [gone](crate::Outcome::Gone) |
+/// | [`max_history_bytes`](Self::max_history_bytes), of all rooms | 256 MiB | rooms without members are forgotten, a few with each message, then the room's oldest messages: clients that come back for them find their position [gone](crate::Outcome::Gone) |
 /// | [`history`](Self::history), [`history_of`](Self::history_of) | none | the oldest messages go |
 /// | messages that wait for other calls, in a room with history | 1,024 | [`Refused::Busy`](crate::Refused::Busy) |
 ///

@@ -17,4 +17,6 @@ mod model;
 mod nodes;
 mod presence;
 mod rooms;
+mod sockets;
+mod threads;
 mod users;
