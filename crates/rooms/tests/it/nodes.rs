@@ -673,3 +673,40 @@ async fn who_waits_for_slow_members_keeps_nobody_else_waiting() {
     assert_eq!((sent.delivered, sent.dropped, sent.bus), (1, 0, None));
     assert_eq!(texts(&mut ada_hears), ["2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_node_that_dies_is_gone_in_time_everywhere() {
+    const SESSIONS: usize = 10_000;
+    const ROOMS: usize = 1_000;
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let mut kept = Vec::with_capacity(SESSIONS);
+    for number in 0..SESSIONS {
+        let (session, peer) = Pair::new().identity(format!("user {}", number % 3_000)).open();
+        let member = nodes[0].rooms.join(&session, format!("room {}", number % ROOMS)).await.unwrap();
+        kept.push((session, peer, member));
+    }
+    settle().await;
+    // One that was there, and one that gets a snapshot in parts.
+    let late = node(&bus);
+    sleep(Duration::from_secs(1)).await;
+    for rooms in [&nodes[1].rooms, &late.rooms] {
+        assert_eq!((rooms.keys().len(), rooms.users().len()), (ROOMS, 3_000));
+        assert!((0..ROOMS).all(|number| rooms.len(&format!("room {number}")) == SESSIONS / ROOMS));
+        assert_eq!(rooms.stats().bus.unwrap().holes, 0);
+    }
+    nodes[0].connection.disconnect();
+    sleep(Duration::from_secs(10)).await;
+    for rooms in [&nodes[1].rooms, &late.rooms] {
+        assert_eq!((rooms.keys().len(), rooms.users().len()), (0, 0));
+    }
+    nodes[0].connection.reconnect();
+    sleep(Duration::from_secs(4)).await;
+    for rooms in [&nodes[1].rooms, &late.rooms] {
+        assert_eq!((rooms.keys().len(), rooms.users().len()), (ROOMS, 3_000));
+    }
+    // This drops all of them without waiting for the bus.
+    drop(kept);
+    settle().await;
+    assert_eq!(late.rooms.keys().len(), 0);
+}
