@@ -14,7 +14,7 @@ use crate::{
     key::{Data, Key, KeyRef, is_same},
     node::{node::Node, room::Room, tab::User},
     presence::{PresenceWatch, Present, present},
-    sent::Sent,
+    sent::{Closed, Sent},
     stats::Stats,
     tab::Tab,
     to::To,
@@ -132,7 +132,7 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         To::all(&self.node)
     }
 
-    /// Closes all sessions of a user, with a code and a reason: a log-out, for instance. Returns how many were open.
+    /// Closes all known sessions of a user, with a code and a reason: a log-out, for instance.
     ///
     /// Each client gets the messages sent before, as with [`Sender::close`](axum_sockjs::Sender::close).
     pub fn close_user<Q: KeyRef<U> + ?Sized>(
@@ -140,13 +140,13 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         user: &Q,
         code: u16,
         reason: impl Into<Cow<'static, str>>,
-    ) -> usize {
+    ) -> Closed {
         let reason = reason.into();
-        let mut closed = 0;
+        let mut closed = Closed::default();
         for tab in self.user(user).map(|user| user.tabs()).unwrap_or_default() {
             if let Some(sender) = tab.sender().filter(|sender| !sender.is_closed()) {
                 sender.close(code, reason.clone());
-                closed += 1;
+                closed.sessions += 1;
             }
         }
         closed

@@ -31,6 +31,14 @@ pub struct Sent {
     pub refused: Option<Refused>,
 }
 
+/// What has become of the sessions of a user: see [`Rooms::close_user`](crate::Rooms::close_user).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The sessions that were open, and have been closed.
+    pub sessions: usize,
+}
+
 /// Why a message was sent to nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
