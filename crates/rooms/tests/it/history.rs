@@ -1,7 +1,9 @@
 //! What a room has kept, and who comes back for it.
 
 use std::{
-    sync::{Arc, OnceLock},
+    pin::pin,
+    sync::{Arc, Mutex, OnceLock},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -431,4 +433,41 @@ async fn what_others_send_meanwhile_waits_up_to_a_limit() {
     assert!(last.delivered == 1 || last.handed_over);
     let stats = rooms.stats();
     assert_eq!((stats.sent, stats.delivered, stats.refused), (LIMIT as u64 + 2, LIMIT as u64 + 2, 1));
+}
+
+/// Whoever joins while messages wait for the call that delivers has read them in the history, and does not get them a
+/// second time.
+#[tokio::test]
+async fn who_joins_between_a_message_and_its_delivery_gets_it_once() {
+    struct Late {
+        rooms: Rooms,
+        session: axum_sockjs::Session,
+        member: Mutex<Option<Member>>,
+    }
+    let late = Arc::new(OnceLock::<Late>::new());
+    let encode = {
+        let late = Arc::clone(&late);
+        move |_, message: &Message| {
+            // The first is being delivered.
+            if message.as_str() == Some("first") {
+                let Late { rooms, session, member } = late.get().unwrap();
+                assert!(rooms.send("lobby", "second").handed_over);
+                let joins = pin!(rooms.join(session, "lobby").last(1).into_future());
+                match joins.poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(joined) => *member.lock().unwrap() = Some(joined.unwrap()),
+                    Poll::Pending => panic!("its queue has room"),
+                }
+            }
+            message.clone()
+        }
+    };
+    let rooms: Rooms = Rooms::builder().history(History::last(10)).encode(encode).build();
+    let (early, mut early_hears) = guest();
+    let member = rooms.join(&early, "lobby").await.unwrap();
+    let (session, mut late_hears) = guest();
+    assert!(late.set(Late { rooms: rooms.clone(), session, member: Mutex::default() }).is_ok());
+    assert_eq!(member.send("first").delivered, 1);
+    member.send("third");
+    assert_eq!(texts(&mut early_hears), ["first", "second", "third"]);
+    assert_eq!(texts(&mut late_hears), ["second", "third"]);
 }
