@@ -132,7 +132,7 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         To::all(&self.node)
     }
 
-    /// Closes all sessions of a user, with a code and a reason: a log-out, for instance. With a
+    /// Closes all known sessions of a user, with a code and a reason: a log-out, for instance. With a
     /// [bus](crate::Builder::bus), those on other nodes too.
     ///
     /// Each client gets the messages sent before, as with [`Sender::close`](axum_sockjs::Sender::close).

@@ -27,7 +27,7 @@ async fn who_comes_and_goes_leaves_nothing() {
     let mut watch = rooms.watch("0", Duration::ZERO).unwrap();
     let watches = tokio::spawn(async move {
         let mut present = BTreeSet::new();
-        let mut tell = |PresenceChanges { joined, updated, left }: PresenceChanges| {
+        let mut tell = |PresenceChanges { joined, updated, left, .. }: PresenceChanges| {
             for user in joined {
                 assert!(present.insert(user.user.unwrap()));
             }
