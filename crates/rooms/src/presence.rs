@@ -311,7 +311,8 @@ impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
             self.changed.changed().await.ok();
             self.is_stale = true;
         }
-        if let Some(not_before) = self.not_before {
+        // A time that has come is not slept for: the clock's next tick would be.
+        if let Some(not_before) = self.not_before.filter(|&at| at > Instant::now()) {
             tokio::time::sleep_until(not_before).await;
         }
         self.changed.borrow_and_update();
