@@ -20,20 +20,14 @@
 //! | `/forwarded_echo` | the same, and it believes a proxy about that origin |
 //! | `/commands` | `close CODE TEXT` closes so; `name NAME` names the session; `watch` reports every end |
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use axum::{Router, extract::State, routing::get, serve::ListenerExt};
 use axum_sockjs::{
-    ClientScript, CloseReason, ConnectionId, Cookie, Message, Options, Origins, Sender, Session, SockJs,
+    ClientScript, CloseReason, ConnectionId, Cookie, Message, Options, Origins, Session, SockJs,
     SockJsHandle, Transport,
 };
+use axum_sockjs_rooms::{JoinError, Rooms};
 use clap::Parser;
 use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
@@ -95,26 +89,13 @@ async fn amplify(mut session: Session) {
     }
 }
 
-/// The sessions of `/broadcast`.
-#[derive(Clone, Default)]
-struct Peers(Arc<Mutex<HashMap<ConnectionId, Sender>>>);
-
-impl Peers {
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-async fn broadcast(State(peers): State<Peers>, mut session: Session) {
-    peers.with(|peers| peers.insert(session.id(), session.sender()));
+async fn broadcast(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
+    let room = rooms.join(&session, "broadcast").await?;
     while let Some(message) = session.recv().await {
-        let all: Vec<Sender> = peers.with(|peers| peers.values().cloned().collect());
-        for peer in all {
-            // Waits for a slow peer rather than lose a message: this is a test.
-            peer.send(message.clone()).await.ok();
-        }
+        // Waits for a slow peer rather than lose a message: this is a test.
+        room.to_room().send_within(Duration::MAX, message).await;
     }
-    peers.with(|peers| peers.remove(&session.id()));
+    Ok(())
 }
 
 async fn stuck(session: Session) {
@@ -209,7 +190,7 @@ fn app(args: &Args) -> Router {
         )
         .nest_service("/ticker", SockJs::new(ticker).options(options()))
         .nest_service("/amplify", SockJs::new(amplify).options(options()))
-        .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Peers::default()))
+        .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Rooms::new()))
         .nest_service("/full", full)
         .nest_service("/stuck", stuck)
         .route("/refusals", get(async move || refused(&refusals)))

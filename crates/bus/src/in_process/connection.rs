@@ -1,0 +1,232 @@
+//! A node's connection to the bus in process.
+
+use std::{
+    fmt,
+    future::ready,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{exchange::Exchange, log::Follower};
+use crate::{
+    bus::{Bus, PublishError, Receiver, SubscribeError, Subscription},
+    status::{Stats, Status},
+    streams::{Batch, BoxFuture, Follow, Position, Retention, StreamError, Streams},
+    subject::Subject,
+};
+
+/// A node's connection to an [`InProcess`](super::hub::InProcess). It ends when it is dropped.
+pub struct Connection {
+    exchange: Arc<Exchange>,
+    node: u64,
+    status: watch::Sender<Status>,
+    is_full: AtomicBool,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    published: AtomicU64,
+    disconnected: AtomicU64,
+    full: AtomicU64,
+    too_large: AtomicU64,
+    reconnects: AtomicU64,
+}
+
+/// A subscription as long as it is there.
+struct Guard {
+    exchange: Weak<Exchange>,
+    node: u64,
+    subject: Subject,
+    id: u64,
+}
+
+impl Connection {
+    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
+        let node = exchange.add_node();
+        Self {
+            exchange,
+            node,
+            status: watch::Sender::new(Status::Connected),
+            is_full: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Whether a message or entry of this length can be taken now.
+    fn admit(&self, len: usize) -> Result<(), PublishError> {
+        let max = self.exchange.max_payload;
+        if len > max {
+            Err(PublishError::TooLarge { max })
+        } else if !self.status.borrow().is_connected() {
+            Err(PublishError::Disconnected)
+        } else if self.is_full.load(Relaxed) {
+            Err(PublishError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn reached(&self) -> Result<(), StreamError> {
+        if self.status.borrow().is_connected() { Ok(()) } else { Err(StreamError::Disconnected) }
+    }
+}
+
+/// # Faults
+#[cfg(any(test, feature = "test"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "test")))]
+impl Connection {
+    /// The connection is lost: messages to this node are lost, and those of this node are refused.
+    pub fn disconnect(&self) {
+        self.exchange.set_connected(self.node, false);
+        let since = tokio::time::Instant::now().into_std();
+        self.status.send_replace(Status::Reconnecting { since });
+    }
+
+    /// The connection is there again.
+    pub fn reconnect(&self) {
+        self.exchange.set_connected(self.node, true);
+        self.counters.reconnects.fetch_add(1, Relaxed);
+        self.status.send_replace(Status::Connected);
+    }
+
+    /// Whether what is published is refused, as if too much waited to be sent.
+    pub fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Relaxed);
+    }
+
+    pub(super) const fn node(&self) -> u64 {
+        self.node
+    }
+}
+
+impl Bus for Connection {
+    fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
+        let is_sent = || self.exchange.publish(self.node, subject, &payload);
+        let result = self.admit(payload.len());
+        let result = result.and_then(|()| if is_sent() { Ok(()) } else { Err(PublishError::Disconnected) });
+        let counter = match result {
+            Ok(()) => &self.counters.published,
+            Err(PublishError::Disconnected) => &self.counters.disconnected,
+            Err(PublishError::Full) => &self.counters.full,
+            Err(PublishError::TooLarge { .. }) => &self.counters.too_large,
+        };
+        counter.fetch_add(1, Relaxed);
+        result
+    }
+
+    fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
+        let guard = Guard {
+            exchange: Arc::downgrade(&self.exchange),
+            node: self.node,
+            subject: subject.clone(),
+            id: self.exchange.subscribe(self.node, subject, receiver),
+        };
+        let mut status = self.status.subscribe();
+        let ready = async move {
+            let settled = status.wait_for(|status| !matches!(status, Status::Reconnecting { .. })).await;
+            // The connection is dropped: an error, or the last status that it has had.
+            if settled.is_ok_and(|status| status.is_connected()) {
+                Ok(())
+            } else {
+                Err(SubscribeError::Closed)
+            }
+        };
+        Subscription::new(ready, guard)
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    fn stats(&self) -> Stats {
+        let (received, overflowed) = self.exchange.counts(self.node);
+        Stats {
+            published: self.counters.published.load(Relaxed),
+            disconnected: self.counters.disconnected.load(Relaxed),
+            full: self.counters.full.load(Relaxed),
+            too_large: self.counters.too_large.load(Relaxed),
+            received,
+            overflowed,
+            reconnects: self.counters.reconnects.load(Relaxed),
+        }
+    }
+
+    fn max_payload(&self) -> usize {
+        self.exchange.max_payload
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+}
+
+impl Streams for Connection {
+    fn append(
+        &self,
+        stream: &Subject,
+        payload: Bytes,
+        retention: Retention,
+    ) -> BoxFuture<'static, Result<Position, StreamError>> {
+        let result = self.admit(payload.len());
+        let result = result.map(|()| self.exchange.logs.append(stream, payload, retention));
+        Box::pin(ready(result.map_err(|error| match error {
+            PublishError::Disconnected => StreamError::Disconnected,
+            PublishError::Full => StreamError::Full,
+            PublishError::TooLarge { max } => StreamError::TooLarge { max },
+        })))
+    }
+
+    fn read(
+        &self,
+        stream: &Subject,
+        after: Position,
+        max: usize,
+    ) -> BoxFuture<'static, Result<Batch, StreamError>> {
+        let batch = self.reached().and_then(|()| self.exchange.logs.read(stream, after, max));
+        Box::pin(ready(batch))
+    }
+
+    fn last(&self, stream: &Subject, max: usize) -> BoxFuture<'static, Result<Batch, StreamError>> {
+        Box::pin(ready(self.reached().map(|()| self.exchange.logs.last(stream, max))))
+    }
+
+    fn follow(&self, stream: &Subject, after: Position) -> Box<dyn Follow> {
+        Box::new(Follower {
+            logs: Arc::clone(&self.exchange.logs),
+            status: self.status.subscribe(),
+            stream: stream.clone(),
+            after,
+            failed: None,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.exchange.remove_node(self.node);
+        self.status.send_replace(Status::Closed);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.upgrade() {
+            exchange.unsubscribe(self.node, &self.subject, self.id);
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("node", &self.node)
+            .field("status", &*self.status.borrow())
+            .finish()
+    }
+}

@@ -1,0 +1,161 @@
+//! How messages to sessions are written for other nodes, and read by someone who trusts nothing.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | the version of this layout |
+//! | 1 | flags: the overflow policy in two bits, and whether a session is left out, the message is binary |
+//! | 16 or none | the session that is left out |
+//! | the rest | the message |
+//!
+//! A log-out has the flags 255; a code of 2 bytes, a length of 4 bytes, so many bytes of the user as JSON, and the reason.
+
+use std::borrow::Cow;
+
+use axum_sockjs::{ConnectionId, Message, Overflow};
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::node::delivery::{Except, How};
+
+const VERSION: u8 = 1;
+
+const OVERFLOW: u8 = 0b11;
+const EXCEPT: u8 = 1 << 2;
+const BINARY: u8 = 1 << 3;
+const TRANSIENT: u8 = 1 << 4;
+const KNOWN: u8 = OVERFLOW | EXCEPT | BINARY | TRANSIENT;
+const CLOSE: u8 = 255;
+
+/// What comes from another node.
+#[derive(Debug)]
+pub(super) enum Envelope {
+    Message(Message, How),
+    /// A user, as JSON, logs out.
+    Close {
+        user: Bytes,
+        code: u16,
+        reason: String,
+    },
+}
+
+/// What stands before a message.
+pub(super) fn head(message: &Message, how: &How) -> Vec<u8> {
+    let mut flags = match how.overflow {
+        Some(Overflow::Wait) => 1,
+        Some(Overflow::Close) => 2,
+        Some(Overflow::DropOldest) => 3,
+        // A policy that is not known here is left to the other node.
+        _ => 0,
+    };
+    let except = match &how.except {
+        Except::Nobody => None,
+        Except::Sender(sender) => Some(sender.id()),
+        Except::Id(id) => Some(*id),
+    };
+    flags |= if except.is_some() { EXCEPT } else { 0 };
+    flags |= if message.is_binary() { BINARY } else { 0 };
+    flags |= if how.is_transient { TRANSIENT } else { 0 };
+    let mut head = vec![VERSION, flags];
+    if let Some(except) = except {
+        head.put_u128(except.as_u128());
+    }
+    head
+}
+
+/// The bytes of a message. Lone surrogates become U+FFFD.
+pub(super) fn body(message: &Message) -> Cow<'_, [u8]> {
+    if message.is_binary() || message.as_str().is_some() {
+        Cow::Borrowed(message.as_bytes())
+    } else {
+        Cow::Owned(message.to_bytes_lossy().to_vec())
+    }
+}
+
+pub(super) fn close(user: &[u8], code: u16, reason: &str) -> Vec<u8> {
+    let mut close = vec![VERSION, CLOSE];
+    close.put_u16(code);
+    // A message of the bus is shorter.
+    close.put_u32(user.len() as u32);
+    close.put_slice(user);
+    close.put_slice(reason.as_bytes());
+    close
+}
+
+/// `None` if it is none.
+pub(super) fn decode(mut bytes: Bytes) -> Option<Envelope> {
+    if bytes.try_get_u8().ok()? != VERSION {
+        return None;
+    }
+    let flags = bytes.try_get_u8().ok()?;
+    if flags == CLOSE {
+        let code = bytes.try_get_u16().ok()?;
+        let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
+        let user = (len <= bytes.len()).then(|| bytes.split_to(len))?;
+        return Some(Envelope::Close { user, code, reason: String::from_utf8(bytes.into()).ok()? });
+    }
+    if flags & !KNOWN != 0 {
+        return None;
+    }
+    let except = if flags & EXCEPT == 0 {
+        Except::Nobody
+    } else {
+        Except::Id(ConnectionId::from_u128(bytes.try_get_u128().ok()?))
+    };
+    let overflow = match flags & OVERFLOW {
+        0 => None,
+        1 => Some(Overflow::Wait),
+        2 => Some(Overflow::Close),
+        _ => Some(Overflow::DropOldest),
+    };
+    let message = if flags & BINARY == 0 { Message::from_utf8(bytes).ok()? } else { Message::binary(bytes) };
+    Some(Envelope::Message(message, How { except, overflow, is_transient: flags & TRANSIENT != 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn there_and_back(message: &Message, how: &How) -> (Message, How) {
+        let bytes = [&head(message, how)[..], &body(message)].concat();
+        let Some(Envelope::Message(message, how)) = decode(bytes.into()) else { panic!("{message:?}") };
+        (message, how)
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        for message in [Message::from(""), Message::from("tëxt \"\u{2028}"), Message::binary(vec![0, 255])] {
+            for overflow in [None, Some(Overflow::Wait), Some(Overflow::Close), Some(Overflow::DropOldest)] {
+                for is_transient in [false, true] {
+                    let how = How { except: Except::Nobody, overflow, is_transient };
+                    let (found, as_found) = there_and_back(&message, &how);
+                    assert_eq!(found, message);
+                    assert_eq!((as_found.overflow, as_found.is_transient), (overflow, is_transient));
+                    assert!(matches!(as_found.except, Except::Nobody));
+                }
+            }
+        }
+        let id = ConnectionId::from_u128(7);
+        let (_, how) = there_and_back(&"".into(), &How { except: Except::Id(id), ..How::default() });
+        assert!(matches!(how.except, Except::Id(found) if found == id));
+    }
+
+    #[test]
+    fn a_log_out_is_read_as_it_was_written() {
+        let written = close(b"\"ada\"", 4001, "bye");
+        let Some(Envelope::Close { user, code, reason }) = decode(written.into()) else { panic!() };
+        assert_eq!((&user[..], code, &*reason), (&b"\"ada\""[..], 4001, "bye"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, flags: u8) {
+            decode(bytes.clone().into());
+            for flags in [flags, flags & KNOWN, CLOSE] {
+                decode([&[VERSION, flags], &bytes[..]].concat().into());
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! What ties a node to the others.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use axum_sockjs::{ConnectionId, Message};
+use serde::Serialize;
+use sockjs_bus::{
+    Batch, Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, StreamId, Subject,
+    Subscription,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{self, Notify, watch},
+    time::Instant,
+};
+
+use super::{
+    envelope::{self, Envelope},
+    following::Follower,
+    room_link::{Following, RoomLink},
+};
+use crate::{
+    bus_stats::BusStats,
+    error::JoinError,
+    history::History,
+    key::{Data, Key},
+    node::{
+        delivery::How,
+        elsewhere::Elsewhere,
+        node::Node,
+        room::Room,
+        tab::{Tab, User},
+    },
+    nodes::{
+        cluster::{Bounds, Cluster, Garbage, Own, Timing},
+        known::Remotes,
+        wire,
+    },
+    position::Position,
+};
+
+/// How a node is on a bus.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) namespace: String,
+    pub(crate) address: Option<String>,
+    pub(crate) dead_after: Duration,
+    pub(crate) max_remote: usize,
+}
+
+/// Operations of one node wait so long for others, to be told together.
+const BATCH: Duration = Duration::from_millis(20);
+/// More nodes are not listened to.
+const MAX_NODES: usize = 1000;
+
+pub(crate) struct Link<K, U, D> {
+    pub(super) node: Weak<Node<K, U, D>>,
+    pub(super) port: Port,
+    pub(super) cluster: Mutex<Cluster<K, U, D>>,
+    /// Wakes the task that tells the other nodes.
+    pub(super) wake: Arc<Notify>,
+    runtime: Handle,
+    pub(super) nodes: Subject,
+    all: Subject,
+    /// By the serial numbers of users.
+    users: Mutex<HashMap<u64, Arc<OnceLock<Subscription>>>>,
+    /// By the serial numbers of rooms.
+    rooms: Mutex<HashMap<u64, Arc<OnceLock<RoomLink>>>>,
+    pub(super) not_kept: Arc<AtomicU64>,
+    pub(super) histories_lost: Arc<AtomicU64>,
+    /// Members that other nodes are not told of.
+    pub(super) too_large: AtomicU64,
+}
+
+impl<K: Key, U: Key, D: Data> Link<K, U, D> {
+    /// A node on a bus, which hears nothing of it yet.
+    pub(super) fn new(
+        node: &Arc<Node<K, U, D>>,
+        settings: Settings,
+        runtime: &Handle,
+    ) -> Result<Self, InvalidSubject> {
+        let port = Port::new(settings.bus, &settings.namespace)?;
+        let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
+        let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
+        let cluster = Cluster::new(port.node(), settings.address, timing, bounds, Instant::now().into_std());
+        Ok(Self {
+            node: Arc::downgrade(node),
+            nodes: port.subject("nodes", b"")?,
+            all: port.subject("all", b"")?,
+            port,
+            cluster: Mutex::new(cluster),
+            wake: Arc::default(),
+            runtime: runtime.clone(),
+            users: Mutex::default(),
+            rooms: Mutex::default(),
+            not_kept: Arc::default(),
+            histories_lost: Arc::default(),
+            too_large: AtomicU64::new(0),
+        })
+    }
+
+    /// Subscribes to what all nodes are told.
+    pub(super) fn listen_to_all(self: &Arc<Self>) -> [Subscription; 2] {
+        [
+            self.listen(&self.nodes, |link, delivery| {
+                let Some(message) = wire::decode(delivery.payload) else { return };
+                link.with_cluster(|cluster, now| cluster.receive(delivery.from, message, now));
+            }),
+            self.listen(&self.all, |link, delivery| link.receive_all(delivery)),
+        ]
+    }
+
+    fn listen(
+        self: &Arc<Self>,
+        subject: &Subject,
+        receive: impl Fn(&Self, Delivery) + Send + Sync + 'static,
+    ) -> Subscription {
+        let link = Arc::downgrade(self);
+        self.port.subscribe(subject, move |delivery| {
+            if let Some(link) = link.upgrade() {
+                receive(&link, delivery);
+            }
+        })
+    }
+
+    /// Does something with the cluster, and wakes the task if it has something to do sooner.
+    fn with_cluster<R>(&self, act: impl FnOnce(&mut Cluster<K, U, D>, std::time::Instant) -> R) -> R {
+        let now = Instant::now().into_std();
+        let (result, is_due) = {
+            let mut cluster = self.cluster();
+            let before = cluster.output_due();
+            let result = act(&mut cluster, now);
+            let after = cluster.output_due();
+            (result, after.is_some_and(|after| before.is_none_or(|before| after < before)))
+        };
+        if is_due {
+            self.wake.notify_one();
+        }
+        result
+    }
+
+    pub(super) fn cluster(&self) -> MutexGuard<'_, Cluster<K, U, D>> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages to all, and log-outs, of other nodes.
+    fn receive_all(&self, delivery: Delivery) {
+        let Some(node) = self.node.upgrade() else { return };
+        match envelope::decode(delivery.payload) {
+            Some(Envelope::Message(message, how)) => _ = node.send_to_all(&message, &how),
+            Some(Envelope::Close { user, code, reason }) => {
+                let Ok(user) = serde_json::from_slice::<U>(&user) else { return };
+                let found = node.users.find(node.users.hash_of(&user), |known| known.user == user);
+                if let Some(found) = found {
+                    found.close(code, &reason);
+                }
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn subject(&self, kind: &str, key: &impl Serialize) -> Option<Subject> {
+        self.port.subject(kind, &serde_json::to_vec(key).ok()?).ok()
+    }
+
+    fn publish(&self, subject: Option<Subject>, message: &Message, how: &How) -> Result<(), PublishError> {
+        let subject = subject.ok_or(KEY_TOO_LONG)?;
+        self.port.publish(&subject, &[&envelope::head(message, how), &envelope::body(message)])
+    }
+
+    /// What a room has on the bus, which is there from then on.
+    fn room_link(&self, room: &Arc<Room<K, U, D>>) -> Option<Arc<OnceLock<RoomLink>>> {
+        let subject = self.subject("room", &room.key)?;
+        let link = Arc::clone(lock(&self.rooms).entry(room.serial).or_default());
+        // Once: of two subscriptions each would deliver.
+        link.get_or_init(|| self.link_room(room, subject));
+        Some(link)
+    }
+
+    fn link_room(&self, room: &Arc<Room<K, U, D>>, subject: Subject) -> RoomLink {
+        let (node, at) = (self.node.clone(), Arc::downgrade(room));
+        let subscription = self.port.subscribe(&subject, move |delivery| {
+            let (Some(node), Some(room)) = (node.upgrade(), at.upgrade()) else { return };
+            if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
+                // Otherwise it is in the history, from where it comes.
+                if !room.has_history || how.is_transient {
+                    node.receive(&room, message, how);
+                }
+            }
+        });
+        let following = room.has_history.then(|| {
+            let (ready, is_ready) = watch::channel(false);
+            let follower = Follower {
+                node: self.node.clone(),
+                room: Arc::downgrade(room),
+                bus: Arc::clone(self.port.bus()),
+                stream: subject,
+                ready,
+                lost: Arc::clone(&self.histories_lost),
+            };
+            let history = self.node.upgrade().and_then(|node| node.history_of(&room.key));
+            let last = history.map_or(0, History::max_kept);
+            Following { is_ready, task: self.runtime.spawn(follower.run(last)).abort_handle() }
+        });
+        RoomLink { subscription: sync::Mutex::new(subscription), following }
+    }
+
+    async fn wait_for(&self, room: &RoomLink) -> Result<(), JoinError> {
+        let is_subscribed = async { room.subscription.lock().await.ready().await };
+        // While the bus is away, those who are here have each other.
+        if self.while_connected(is_subscribed).await.is_some_and(|subscribed| subscribed.is_err()) {
+            return Err(JoinError::Unavailable);
+        }
+        let Some(following) = &room.following else { return Ok(()) };
+        let mut is_ready = following.is_ready.clone();
+        let has_history = *is_ready.borrow()
+            || self
+                .while_connected(is_ready.wait_for(|is_ready| *is_ready))
+                .await
+                .is_some_and(|ready| ready.is_ok());
+        if has_history { Ok(()) } else { Err(JoinError::Unavailable) }
+    }
+
+    /// `None` if the bus is not connected, or no longer.
+    async fn while_connected<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut status = self.port.bus().status();
+        let lost = status.wait_for(|status| !status.is_connected());
+        let (mut future, mut lost) = (pin!(future), pin!(lost));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => lost.as_mut().poll(cx).map(|_| None),
+        })
+        .await
+    }
+
+    fn own<'a>(tab: &'a Tab<U>) -> Own<'a, U> {
+        let user = tab.user.as_ref().map(|user| &user.user);
+        Own { id: tab.id.as_u128(), tab: tab.address(), user }
+    }
+}
+
+/// A key that makes no subject is refused as a message would be.
+const KEY_TOO_LONG: PublishError = PublishError::TooLarge { max: Subject::MAX_LEN };
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
+    fn entered(&self, tab: &Tab<U>) {
+        let _garbage: Garbage<K, U, D> = self.with_cluster(|cluster, now| cluster.enter(Self::own(tab), now));
+    }
+
+    fn exited(&self, tab: &Tab<U>) {
+        let _garbage = self.with_cluster(|cluster, now| cluster.exit(tab.id.as_u128(), tab.address(), now));
+    }
+
+    fn online(&self, user: &Arc<User<U>>) {
+        let Some(subject) = self.subject("user", &user.user) else { return };
+        let (node, of) = (self.node.clone(), Arc::downgrade(user));
+        let subscribed = Arc::clone(lock(&self.users).entry(user.serial).or_default());
+        subscribed.get_or_init(|| {
+            self.port.subscribe(&subject, move |delivery| {
+                let (Some(node), Some(user)) = (node.upgrade(), of.upgrade()) else { return };
+                if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
+                    node.send_to_user(Some(&user), &message, &how);
+                }
+            })
+        });
+        // It may have gone meanwhile.
+        if user.lock().removed {
+            self.offline(user);
+        }
+    }
+
+    fn offline(&self, user: &User<U>) {
+        let ended = lock(&self.users).remove(&user.serial);
+        drop(ended);
+    }
+
+    fn joined(&self, room: &Room<K, U, D>, tab: &Tab<U>, seq: u64, data: &D) {
+        let token = (room.serial, seq);
+        let _garbage =
+            self.with_cluster(|cluster, now| cluster.join(Self::own(tab), &room.key, token, data, now));
+    }
+
+    fn changed(&self, room: &Room<K, U, D>, seq: u64) {
+        let _garbage = self.with_cluster(|cluster, now| {
+            // Here, so that what is told last is what was set last.
+            let members = room.members();
+            let update = members.about(seq).map(|about| {
+                let id = about.tab.id.as_u128();
+                cluster.update(id, &room.key, (room.serial, seq), &about.data, now)
+            });
+            (update, members)
+        });
+    }
+
+    fn left(&self, room: &Room<K, U, D>, tab: &Tab<U>, seq: u64) {
+        let (id, token) = (tab.id.as_u128(), (room.serial, seq));
+        let _garbage = self.with_cluster(|cluster, now| cluster.leave(id, &room.key, token, now));
+    }
+
+    fn vacated(&self, room: &Room<K, U, D>) {
+        let ended = lock(&self.rooms).remove(&room.serial);
+        drop(ended);
+    }
+
+    fn attach<'a>(
+        &'a self,
+        room: &'a Arc<Room<K, U, D>>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>> {
+        Box::pin(async {
+            let link = self.room_link(room).ok_or(JoinError::Unavailable)?;
+            self.wait_for(link.get().ok_or(JoinError::Unavailable)?).await
+        })
+    }
+
+    fn reach_back<'a>(
+        &'a self,
+        room: &'a Room<K, U, D>,
+        position: Position,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let is_older = room.lock().stream.as_ref().is_some_and(|stream| stream.log.is_older(position));
+            let (true, Some(streams), Some(stream)) =
+                (is_older, self.port.streams(), self.subject("room", &room.key))
+            else {
+                return;
+            };
+            let after =
+                sockjs_bus::Position { stream: StreamId(position.stream()), number: position.number() };
+            let read = self.while_connected(streams.read(&stream, after, 1)).await;
+            let Some(Ok(Batch { entries, .. })) = read else { return };
+            if let (Some(first), Some(stream)) = (entries.first(), &mut room.lock().stream) {
+                stream.log.reach_back(position, first.position.number);
+            }
+        })
+    }
+
+    fn send_to_room(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError> {
+        self.publish(self.subject("room", key), message, how)
+    }
+
+    fn append(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError> {
+        let stream = self.subject("room", key).ok_or(KEY_TOO_LONG)?;
+        let node = self.node.upgrade().ok_or(PublishError::Disconnected)?;
+        let streams = self.port.streams().ok_or(PublishError::Disconnected)?;
+        let retention = node.history_of(key).unwrap_or(History::last(0)).retention();
+        let payload = [&envelope::head(message, how)[..], &envelope::body(message)].concat();
+        let mut appending = streams.append(&stream, payload.into(), retention);
+        // Most of what is refused is refused at once.
+        let waker = std::task::Waker::noop();
+        let error = match appending.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+            Poll::Ready(Ok(_)) => return Ok(()),
+            Poll::Ready(Err(error)) => error,
+            Poll::Pending => {
+                let not_kept = Arc::clone(&self.not_kept);
+                self.runtime.spawn(async move {
+                    if appending.await.is_err() {
+                        not_kept.fetch_add(1, Relaxed);
+                    }
+                });
+                return Ok(());
+            }
+        };
+        self.not_kept.fetch_add(1, Relaxed);
+        Err(match error {
+            StreamError::Full => PublishError::Full,
+            StreamError::TooLarge { max } => PublishError::TooLarge { max },
+            _ => PublishError::Disconnected,
+        })
+    }
+
+    fn send_to_user(&self, user: &U, message: &Message, how: &How) -> Result<(), PublishError> {
+        self.publish(self.subject("user", user), message, how)
+    }
+
+    fn send_to_all(&self, message: &Message, how: &How) -> Result<(), PublishError> {
+        self.publish(Some(self.all.clone()), message, how)
+    }
+
+    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError> {
+        let user = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
+        self.port.publish(&self.all, &[&envelope::close(&user, code, reason)])
+    }
+
+    fn members(&self, key: &K) -> Arc<Remotes<U, D>> {
+        self.cluster().known().members(key).unwrap_or_default()
+    }
+
+    fn tabs_of(&self, user: &U) -> Vec<ConnectionId> {
+        self.cluster().known().tabs_of(user).map(ConnectionId::from_u128).collect()
+    }
+
+    fn add_users(&self, users: &mut HashSet<U>) {
+        let elsewhere: Vec<Arc<U>> = self.cluster().known().users().cloned().collect();
+        users.extend(elsewhere.iter().map(|user| U::clone(user)));
+    }
+
+    fn add_keys(&self, keys: &mut HashSet<K>) {
+        let elsewhere: Vec<Arc<K>> = self.cluster().known().rooms().cloned().collect();
+        keys.extend(elsewhere.iter().map(|key| K::clone(key)));
+    }
+
+    fn stats(&self) -> BusStats {
+        let (counts, nodes) = {
+            let cluster = self.cluster();
+            (cluster.counts(), cluster.nodes())
+        };
+        let status: Status = *self.port.bus().status().borrow();
+        BusStats {
+            status,
+            nodes,
+            port: self.port.stats(),
+            not_kept: self.not_kept.load(Relaxed),
+            histories_lost: self.histories_lost.load(Relaxed),
+            holes: counts.holes,
+            dead: counts.dead,
+            unknown_members: counts.refused + self.too_large.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The task that tells the other nodes what this one has.
+
+use std::sync::{Arc, Weak, atomic::Ordering::Relaxed};
+
+use sockjs_bus::Subscription;
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{Instant, timeout_at},
+};
+
+use super::link::Link;
+use crate::{
+    key::{Data, Key},
+    nodes::{known::Touched, wire},
+};
+
+/// Runs until the link is dropped. The subscriptions are those by which the node hears the others.
+pub(super) async fn run<K: Key, U: Key, D: Data>(
+    link: Weak<Link<K, U, D>>,
+    wake: Arc<Notify>,
+    mut subscriptions: [Subscription; 2],
+) {
+    for subscription in &mut subscriptions {
+        // Without it this node does not hear the others, who hear it all the same: the numbers show it.
+        subscription.ready().await.ok();
+    }
+    loop {
+        let Some(link) = link.upgrade() else { return };
+        let due = link.turn().await;
+        drop(link);
+        timeout_at(due, wake.notified()).await.ok();
+    }
+}
+
+impl<K: Key, U: Key, D: Data> Link<K, U, D> {
+    /// Does what is due. Returns when the next is, unless the task is woken before.
+    async fn turn(&self) -> Instant {
+        let (outbox, touched, due) = {
+            let mut cluster = self.cluster();
+            cluster.tick(Instant::now().into_std());
+            (cluster.take_outbox(), cluster.take_touched(), cluster.next_due())
+        };
+        if let Some(node) = self.node.upgrade() {
+            for touched in &touched {
+                if let Touched::Room(key) = touched {
+                    node.presence_changed(key);
+                }
+            }
+        }
+        for message in outbox {
+            let (written, left_out) = wire::encode(&message, self.port.max_payload());
+            self.too_large.fetch_add(left_out as u64, Relaxed);
+            for part in written {
+                // What is refused is missing at the others, who ask for it.
+                self.port.publish(&self.nodes, &[&part]).ok();
+            }
+            yield_now().await;
+        }
+        due.into()
+    }
+}
+
+/// The others need not wait for the silence of a node that stops in order.
+impl<K, U, D> Drop for Link<K, U, D> {
+    fn drop(&mut self) {
+        self.port.publish(&self.nodes, &[&wire::bye()]).ok();
+        self.wake.notify_one();
+    }
+}

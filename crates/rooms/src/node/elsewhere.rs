@@ -1,0 +1,76 @@
+//! What a node says to the other nodes, and asks of what is known of them. How is none of its business.
+
+use std::{collections::HashSet, pin::Pin, sync::Arc};
+
+use axum_sockjs::{ConnectionId, Message};
+use sockjs_bus::PublishError;
+
+use super::{
+    delivery::How,
+    room::Room,
+    tab::{Tab, User},
+};
+use crate::{bus_stats::BusStats, error::JoinError, nodes::known::Remotes, position::Position};
+
+/// The other nodes. No method waits, but for those that return futures, and none is called under a lock.
+pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
+    /// A session is known here.
+    fn entered(&self, tab: &Tab<U>);
+
+    /// A session is no longer known here.
+    fn exited(&self, tab: &Tab<U>);
+
+    /// A user has a first tab here.
+    fn online(&self, user: &Arc<User<U>>);
+
+    /// A user has no tab here any more.
+    fn offline(&self, user: &User<U>);
+
+    fn joined(&self, room: &Room<K, U, D>, tab: &Tab<U>, seq: u64, data: &D);
+
+    /// The data of a member may have changed.
+    fn changed(&self, room: &Room<K, U, D>, seq: u64);
+
+    fn left(&self, room: &Room<K, U, D>, tab: &Tab<U>, seq: u64);
+
+    /// A room no longer exists here.
+    fn vacated(&self, room: &Room<K, U, D>);
+
+    /// Completes when messages from other nodes reach a room, and its history is there.
+    fn attach<'a>(
+        &'a self,
+        room: &'a Arc<Room<K, U, D>>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>>;
+
+    /// Asks the bus whether a position that is older than what this node has of a room's history is the one before it.
+    fn reach_back<'a>(
+        &'a self,
+        room: &'a Room<K, U, D>,
+        position: Position,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+    fn send_to_room(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError>;
+
+    /// Appends to the history of a room: all nodes deliver it, this one too.
+    fn append(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError>;
+
+    fn send_to_user(&self, user: &U, message: &Message, how: &How) -> Result<(), PublishError>;
+
+    fn send_to_all(&self, message: &Message, how: &How) -> Result<(), PublishError>;
+
+    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError>;
+
+    /// The members of a room on other nodes.
+    fn members(&self, key: &K) -> Arc<Remotes<U, D>>;
+
+    /// The sessions of a user on other nodes.
+    fn tabs_of(&self, user: &U) -> Vec<ConnectionId>;
+
+    /// Adds the users of other nodes.
+    fn add_users(&self, users: &mut HashSet<U>);
+
+    /// Adds the rooms that have members on other nodes.
+    fn add_keys(&self, keys: &mut HashSet<K>);
+
+    fn stats(&self) -> BusStats;
+}

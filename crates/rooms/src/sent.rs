@@ -1,0 +1,76 @@
+//! What has become of a message to many.
+//!
+//! Imports: position.
+
+use std::ops::AddAssign;
+
+use sockjs_bus::PublishError;
+
+use crate::position::Position;
+
+/// What has become of a message to many sessions.
+///
+/// The numbers are of sessions. The message has been queued for those that are delivered: as with
+/// [`Sender::send`](axum_sockjs::Sender::send), it is lost if the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Sent {
+    /// The sessions whose queue has taken the message.
+    pub delivered: usize,
+    /// The sessions that miss it since their queue was full: with [`Overflow::Wait`](axum_sockjs::Overflow::Wait). With
+    /// `Close` such sessions end, and count as gone.
+    pub dropped: usize,
+    /// The sessions that had ended, or have been ended by `Close`, and have not left yet.
+    pub gone: usize,
+    /// The sessions that carry no binary messages.
+    pub unsupported: usize,
+    /// The message's place in the room's history, if the room keeps one.
+    pub position: Option<Position>,
+    /// Whether another call, which is sending to the room right now, delivers this message too: the numbers above are
+    /// then 0. Only a room with history does that, since its members get messages in the order of their positions. With a
+    /// [bus](crate::Builder::bus) it is always so there, and the position is not known yet.
+    pub handed_over: bool,
+    /// Why the message was sent to nobody.
+    pub refused: Option<Refused>,
+    /// Why the message was not sent to the other nodes, with a [bus](crate::Builder::bus). The sessions of this node get it
+    /// all the same, and the numbers above are theirs.
+    pub bus: Option<PublishError>,
+}
+
+/// What has become of the sessions of a user: see [`Rooms::close_user`](crate::Rooms::close_user).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The sessions of this node that were open, and have been closed.
+    pub sessions: usize,
+    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the user's sessions there stay open.
+    pub bus: Option<PublishError>,
+}
+
+/// Why a message was sent to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Other calls are sending to the room, which keeps a history, and 1,024 messages wait for them.
+    Busy,
+    /// The room does not exist, and would have to be created for its history, but there are as many as there may be.
+    TooManyRooms,
+    /// The room keeps a history, and the bus, which has it, does not take the message.
+    Bus(PublishError),
+}
+
+impl Sent {
+    pub(crate) fn refused(refused: Refused) -> Self {
+        Self { refused: Some(refused), ..Self::default() }
+    }
+}
+
+/// Adds the numbers of sessions.
+impl AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.dropped += other.dropped;
+        self.gone += other.gone;
+        self.unsupported += other.unsupported;
+    }
+}
