@@ -37,8 +37,12 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
         assert_eq!(edge.server.get("/app/info").await.status, 503);
         // A balancer may not know yet.
         assert!(send(edge, &path, way, &id, "[\"a\"]").await.0 < 300);
-        let (frame, _connection) = receive(edge, &path, way, &id).await;
+        let (frame, mut connection) = receive(edge, &path, way, &id).await;
         assert_eq!(frame, Frame::messages(&["a"]));
+        if way.kind == Kind::Stream {
+            // A stream there lasts a moment only.
+            assert_eq!(within("the end", connection.chunk()).await, b"");
+        }
         let (frame, mut connection) = match way.kind {
             Kind::Poll => (receive(edge, &path, way, &id).await.0, edge.server.connect().await),
             // Its first frame is the next message.

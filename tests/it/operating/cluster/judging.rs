@@ -200,7 +200,8 @@ async fn origins_are_judged_by_edge_and_owner() {
         assert_eq!(answer.header("access-control-allow-origin"), Some("http://page.example"));
         assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
         // The endpoint's own, by `Host`, which the owner gets as it came.
-        let own = node.server.ask(&from("http://localhost")).await;
+        let own = below(&path, way.receiving(&fresh_id())).header("Origin", "http://localhost");
+        let own = node.server.ask(&own).await;
         assert_eq!(own.status, 200, "{own}");
     }
     assert_eq!(send(&nodes[2], &path, way, "none", "[]").await.0, 404);

@@ -53,10 +53,13 @@ async fn receive(node: &Node, path: &str, way: &Way, id: &str) -> (Frame, Connec
 
 /// The next frame of a stream; its chunks need not be those of the owner.
 async fn next(connection: &mut Connection, way: &Way) -> Frame {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     loop {
-        text += &connection.text_chunk().await;
-        if let Some(frame) = way.try_read(&text) {
+        let chunk = connection.chunk().await;
+        assert!(!chunk.is_empty(), "{} has ended", way.transport);
+        bytes.extend(chunk);
+        let text = std::str::from_utf8(&bytes);
+        if let Some(frame) = text.ok().and_then(|text| way.try_read(text)) {
             return frame;
         }
     }

@@ -101,7 +101,7 @@ async fn the_public_url_is_known_from_where_it_can_be() {
 #[tokio::test]
 async fn the_url_keeps_the_query_and_is_json() {
     let node = node(|options| options.scheme(Scheme::HTTPS));
-    for (query, kept) in [("?a=\"b\"&t=17", "?a=\"b\""), ("?t=17", ""), ("?t=1&u=2", "?t=1&u=2"), ("?", "")] {
+    for (query, kept) in [("?a='b'{}&t=17", "?a='b'{}"), ("?t=17", ""), ("?t=1&u=2", "?t=1&u=2"), ("?", "")] {
         let url = node.base_url(query).await;
         assert_eq!(url.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}")), kept);
     }
