@@ -13,7 +13,7 @@ use http_body::Body;
 use tower::BoxError;
 
 #[cfg(feature = "cluster")]
-use super::forward::Located;
+use super::hop::Located;
 use super::{
     endpoint::Endpoint,
     erased::{ErasedHandler, ErasedIdentify},

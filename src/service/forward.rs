@@ -23,7 +23,7 @@ use tower::BoxError;
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
     head::Head,
-    hop::{Forwarder, Hop},
+    hop::{Forwarder, Hop, Located},
     open::peer_addr,
 };
 use crate::{
@@ -41,14 +41,6 @@ use crate::{
 
 /// What waits at the owner for an edge that shuts down ends after this long, so that the client comes back elsewhere.
 const LEAVING_WAIT: Duration = Duration::from_secs(1);
-
-/// What a request is, before its target is known.
-pub(super) enum Located {
-    /// A request for a target below the endpoint.
-    Target,
-    /// A node asks whether this is one of its cluster.
-    Check,
-}
 
 impl Service {
     /// Finds out how a request has come and where its session is, and takes over what an edge says of it.

@@ -24,3 +24,11 @@ pub(crate) struct Forwarder {
     /// Whether it shuts down.
     pub(super) is_leaving: bool,
 }
+
+/// What a request is, before its target is known.
+pub(super) enum Located {
+    /// A request for a target below the endpoint.
+    Target,
+    /// A node asks whether this is one of its cluster.
+    Check,
+}
