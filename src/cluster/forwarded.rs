@@ -44,7 +44,7 @@ const CLIENT: u8 = 4;
 const LEAVING: u8 = 8;
 
 impl Forwarded {
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let mut flags = match &self.scheme {
             Some(scheme) if *scheme == Scheme::HTTPS => HTTPS,
             Some(scheme) if *scheme == Scheme::HTTP => HTTP,
@@ -62,7 +62,7 @@ impl Forwarded {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&flags, rest) = bytes.split_first()?;
         let (client, rest) = match flags & CLIENT {
             0 => (None, rest),

@@ -2,6 +2,8 @@
 //!
 //! Imports: util.
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod any_bytes;
 pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod edges;

@@ -158,8 +158,10 @@ impl Owner {
         let mut state = self.state();
         // The latest are last, and used first.
         good.append(&mut state.idle);
-        good.truncate(MAX_IDLE);
-        state.idle = good;
+        let oldest = good.len().saturating_sub(MAX_IDLE);
+        state.idle = good.split_off(oldest);
+        drop(state);
+        drop(good);
     }
 
     /// Whether nothing waits for it and nothing is kept.
@@ -172,12 +174,6 @@ impl Owner {
 
     pub(super) fn is_waited_for(&self) -> bool {
         self.state().waiting > 0
-    }
-
-    #[cfg(test)]
-    pub(super) fn counts(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.waiting, state.idle.len())
     }
 }
 
