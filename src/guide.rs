@@ -47,7 +47,8 @@ pub mod testing {
 }
 
 pub mod cluster {
-    #![doc = include_str!("docs/cluster.md")]
+    #![cfg_attr(feature = "cluster", doc = include_str!("docs/cluster.md"))]
+    #![cfg_attr(not(feature = "cluster"), doc = "For the feature `cluster`, which is off.")]
     #[allow(unused_imports, reason = "for the links")]
     use crate::*;
 }
