@@ -25,6 +25,7 @@ use crate::util::timeout::timeout;
 /// What is read ahead of a client that does not read, in bytes.
 const READ_BUFFER: usize = 16 << 10;
 
+/// A kept connection to another node. It is kept in a box, since it is large and moves often.
 pub(super) struct Connection {
     requests: SendRequest<Body>,
     io: http1::Connection<TokioIo<TcpStream>, Body>,
@@ -36,7 +37,7 @@ pub(super) struct Connection {
 /// Why a request has no answer.
 pub(super) enum Failed {
     /// Nothing of the request has left.
-    Unsent(Request<Body>),
+    Unsent(Box<Request<Body>>),
     /// The request may have arrived.
     Broken,
 }
@@ -74,7 +75,9 @@ impl Connection {
             }
             answer.as_mut().poll(cx)
         });
-        answer.await.map_err(|mut error| error.take_message().map_or(Failed::Broken, Failed::Unsent))
+        answer.await.map_err(|mut error| {
+            error.take_message().map_or(Failed::Broken, |request| Failed::Unsent(Box::new(request)))
+        })
     }
 
     /// The next piece of an answer's body.

@@ -115,13 +115,13 @@ impl Cluster {
         &self,
         owner: &Owner,
         mut request: Request<Body>,
-    ) -> Result<(Connection, Response<Incoming>), NoAnswer> {
+    ) -> Result<(Box<Connection>, Response<Incoming>), NoAnswer> {
         loop {
             let (mut connection, was_kept) = self.owners().connection(owner).await?;
             match connection.send(request).await {
                 Ok(answer) => return Ok((connection, answer)),
                 // It was closed at this moment. What has left is not sent again: it may have arrived.
-                Err(Failed::Unsent(unsent)) if was_kept => request = unsent,
+                Err(Failed::Unsent(unsent)) if was_kept => request = *unsent,
                 Err(Failed::Unsent(_)) => return Err(NoAnswer::Unreachable),
                 Err(Failed::Broken) => return Err(NoAnswer::Broken),
             }
@@ -147,7 +147,7 @@ async fn read(connection: &mut Connection, body: &mut Incoming) -> Result<Bytes,
     Ok(if more.is_empty() { first } else { more.freeze() })
 }
 
-async fn keep(owner: &Owner, connection: Connection) {
+async fn keep(owner: &Owner, connection: Box<Connection>) {
     let mut connection = Some(connection);
     poll_fn(|cx| {
         if let Some(connection) = connection.take() {

@@ -198,7 +198,7 @@ pub(super) mod tests {
         ) {
             let secret = Secret::new(b"a");
             let key = secret.forwarded_by(&node());
-            let value = Writer::new(node(), key.clone()).write(&forwarded, &GET);
+            let value = Writer::new(node(), key).write(&forwarded, &GET);
             let text = value.to_str().unwrap();
             let at = at.index(text.len());
             for changed in [format!("{}{other}{}", &text[..at], &text[at + 1..]), text[..at].to_owned()] {

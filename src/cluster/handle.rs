@@ -60,33 +60,37 @@ impl Cluster {
     /// Returns [`InvalidCluster`] for a secret below 32 bytes, two equal ones, an address without a port or without a
     /// known IP address, a public URL that is no absolute `http` or `https` URL (or has a query), and limits of zero.
     pub fn new(options: ClusterOptions) -> Result<Self, InvalidCluster> {
-        let ClusterOptions { secret, other_secret, public_url, max_connections, .. } = &options;
-        let texts = std::iter::once(secret).chain(other_secret);
+        let ClusterOptions {
+            secret,
+            other_secret,
+            address,
+            public_url,
+            connect_timeout: connect,
+            answer_timeout: answer,
+            idle_timeout: idle,
+            max_connections,
+        } = options;
+        let texts = [Some(&secret), other_secret.as_ref()].into_iter().flatten();
         if texts.clone().any(|text| text.len() < MIN_SECRET) {
             return Err(InvalidCluster("the secret of a cluster must be a random text of at least 32 bytes"));
         }
-        if other_secret.as_ref() == Some(secret) {
+        if other_secret.as_ref() == Some(&secret) {
             return Err(InvalidCluster("the other secret of a cluster must differ from the first"));
         }
-        let times = Times {
-            connect: options.connect_timeout,
-            answer: options.answer_timeout,
-            idle: options.idle_timeout,
-        };
-        if times.connect.is_zero() || times.answer.is_zero() || *max_connections == 0 {
+        if connect.is_zero() || answer.is_zero() || max_connections == 0 {
             return Err(InvalidCluster("a limit of zero lets no node reach another"));
         }
         let public_url = match public_url {
-            Some(url) => Some(PublicUrl::parse(url).ok_or(InvalidCluster(
+            Some(url) => Some(PublicUrl::parse(&url).ok_or(InvalidCluster(
                 "the public URL is not an absolute `http` or `https` URL without a query",
             ))?),
             None => None,
         };
         let secrets: Vec<_> = texts.map(|text| Secret::new(text.as_bytes())).collect();
-        let id = NodeId { address: reachable(options.address)?, boot: u64::from_be_bytes(random::bytes()) };
+        let id = NodeId { address: reachable(address)?, boot: u64::from_be_bytes(random::bytes()) };
         let tag = tag::seal(&secrets[0].tags, &id).into();
         let writer = Writer::new(id, secrets[0].forwarded_by(&id));
-        let owners = Arc::new(Owners::new(writer, times, *max_connections));
+        let owners = Arc::new(Owners::new(writer, Times { connect, answer, idle }, max_connections));
         let (tags, edges) = Default::default();
         Ok(Self(Arc::new(Node { secrets, id, tag, tags, edges, owners, public_url })))
     }

@@ -34,7 +34,8 @@ pub(super) struct Owner {
 
 #[derive(Default)]
 struct State {
-    idle: Vec<Connection>,
+    #[allow(clippy::vec_box, reason = "a connection is large, and moves between here and its requests")]
+    idle: Vec<Box<Connection>>,
     /// Requests that wait for an answer or its end.
     waiting: usize,
     /// Since when it does not answer, if it does not.
@@ -76,7 +77,7 @@ impl Owner {
     }
 
     /// A connection that is kept and still good.
-    pub(super) async fn kept(&self) -> Option<Connection> {
+    pub(super) async fn kept(&self) -> Option<Box<Connection>> {
         loop {
             // A connection is dropped, and polled, under no lock.
             let mut connection = self.state().idle.pop()?;
@@ -88,7 +89,7 @@ impl Owner {
     }
 
     /// Keeps a connection whose answer is complete.
-    pub(super) fn keep(&self, mut connection: Connection, cx: &mut Context<'_>) {
+    pub(super) fn keep(&self, mut connection: Box<Connection>, cx: &mut Context<'_>) {
         if !connection.is_ready(cx) {
             return;
         }

@@ -85,12 +85,12 @@ impl Owners {
     }
 
     /// A connection to an owner, and whether it was kept.
-    pub(super) async fn connection(&self, owner: &Owner) -> Result<(Connection, bool), NoAnswer> {
+    pub(super) async fn connection(&self, owner: &Owner) -> Result<(Box<Connection>, bool), NoAnswer> {
         if let Some(kept) = owner.kept().await {
             return Ok((kept, true));
         }
         let opened = Box::pin(Connection::open(owner.address, self.times.connect)).await;
-        opened.map(|connection| (connection, false)).map_err(|error| {
+        opened.map(|connection| (Box::new(connection), false)).map_err(|error| {
             tracing::debug!(node = %owner.address, %error, "a node of the cluster cannot be reached");
             NoAnswer::Unreachable
         })

@@ -18,7 +18,7 @@ use super::{connection::Connection, owner::Waiting};
 /// The body of an answer that another node streams. What the client does not read is not read there.
 pub(crate) struct Relayed {
     /// `None` at the end.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     body: Incoming,
     lost: Pin<Box<OwnedNotified>>,
     waiting: Waiting,
@@ -30,7 +30,12 @@ pub(crate) struct Relayed {
 }
 
 impl Relayed {
-    pub(super) fn new(connection: Connection, body: Incoming, waiting: Waiting, lost: OwnedNotified) -> Self {
+    pub(super) fn new(
+        connection: Box<Connection>,
+        body: Incoming,
+        waiting: Waiting,
+        lost: OwnedNotified,
+    ) -> Self {
         let (connection, lost) = (Some(connection), Box::pin(lost));
         Self { connection, body, lost, waiting, farewell: None, between_frames: true, held: None }
     }

@@ -16,9 +16,9 @@ use crate::support::{
 /// Forwarding works below this path, which is that of the URL.
 async fn works_at(nodes: &[Node], prefix: &str) {
     let info = nodes[0].server.get(format!("{prefix}/info")).await;
-    let info: serde_json::Value = serde_json::from_str(info.text()).unwrap();
-    let url = info["base_url"].as_str().unwrap();
-    let path = url.strip_prefix("http://public.example").unwrap();
+    let info: serde_json::Value = serde_json::from_str(info.text()).expect("the node says so");
+    let url = info["base_url"].as_str().expect("the node says so");
+    let path = url.strip_prefix("http://public.example").expect("the node says so");
     assert!(path.starts_with(&format!("{prefix}/~")), "{path}");
     on_each(http_ways(), async |way| {
         let id = fresh_id();
@@ -29,7 +29,7 @@ async fn works_at(nodes: &[Node], prefix: &str) {
         nodes[0].handle.close_all(3000, "next");
     })
     .await;
-    nodes[0].cluster.check(nodes[1].addr(), prefix).await.unwrap();
+    nodes[0].cluster.check(nodes[1].addr(), prefix).await.expect("the node says so");
 }
 
 #[tokio::test]
@@ -55,10 +55,10 @@ async fn an_endpoint_works_wherever_it_is_mounted() {
 /// The `base_url` of `/info`, if there is any.
 async fn base_url(node: &Node, request: Request) -> Option<String> {
     let answer = node.server.ask(&request).await;
-    let info: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+    let info: serde_json::Value = serde_json::from_str(answer.text()).expect("the node says so");
     info.get("base_url").map(|url| {
-        let url = url.as_str().unwrap();
-        url[..url.find("/~").unwrap()].to_owned()
+        let url = url.as_str().expect("the node says so");
+        url[..url.find("/~").expect("the node says so")].to_owned()
     })
 }
 
