@@ -50,6 +50,14 @@ struct Args {
     /// The script of sockjs-client, for the iframe pages.
     #[arg(long, value_name = "FILE", value_parser = |file: &str| ClientScript::from_file(file))]
     client: Option<ClientScript>,
+    /// Makes the server a node of a cluster, which the others reach at its address.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "TEXT", requires = "public")]
+    cluster_secret: Option<String>,
+    /// The URL at which clients reach the nodes of the cluster.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "URL", requires = "cluster_secret")]
+    public: Option<String>,
 }
 
 async fn echo(mut session: Session) {
@@ -157,10 +165,38 @@ fn watch(mut ends: broadcast::Receiver<(ConnectionId, String)>, session: &Sessio
     });
 }
 
-fn app(args: &Args) -> Router {
+/// What makes the server a node, if it is one.
+#[cfg(feature = "cluster")]
+type Node = Option<axum_sockjs::Cluster>;
+#[cfg(not(feature = "cluster"))]
+type Node = ();
+
+#[cfg(feature = "cluster")]
+fn node(args: &Args, addr: SocketAddr) -> std::io::Result<Node> {
+    let (Some(secret), Some(public)) = (&args.cluster_secret, &args.public) else { return Ok(None) };
+    let options = axum_sockjs::ClusterOptions::new(secret, addr).public_url(public);
+    axum_sockjs::Cluster::new(options).map(Some).map_err(std::io::Error::other)
+}
+
+#[cfg(not(feature = "cluster"))]
+#[allow(clippy::unnecessary_wraps, reason = "as with the feature")]
+fn node(_: &Args, _: SocketAddr) -> std::io::Result<Node> {
+    Ok(())
+}
+
+fn app(args: &Args, node: &Node) -> Router {
+    let plain = || {
+        #[cfg(feature = "cluster")]
+        if let Some(node) = node {
+            return Options::new().cluster(node);
+        }
+        #[cfg(not(feature = "cluster"))]
+        let () = node;
+        Options::new()
+    };
     let options = || {
         // Who tests comes from anywhere, and no cookie here lets anyone do anything.
-        let mut options = Options::new().response_limit(args.response_limit).origins(Origins::any());
+        let mut options = plain().response_limit(args.response_limit).origins(Origins::any());
         options = options.max_message_bytes(args.max_message);
         options = options.max_body_bytes((args.max_message + 4).max(1 << 20));
         if let Some(client) = &args.client {
@@ -180,8 +216,8 @@ fn app(args: &Args) -> Router {
         .nest_service("/echo", SockJs::new(echo).options(options()))
         .nest_service("/long_echo", SockJs::new(echo).options(with_long_responses()))
         .nest_service("/late_echo", SockJs::new(late_echo).options(with_long_responses()))
-        .nest_service("/own_echo", SockJs::new(echo))
-        .nest_service("/forwarded_echo", SockJs::new(echo).options(Options::new().trust_forwarded(true)))
+        .nest_service("/own_echo", SockJs::new(echo).options(plain()))
+        .nest_service("/forwarded_echo", SockJs::new(echo).options(plain().trust_forwarded(true)))
         .nest_service("/close", SockJs::new(close).options(options()))
         .nest_service("/disabled_websocket_echo", SockJs::new(echo).options(without_websocket))
         .nest_service(
@@ -203,8 +239,9 @@ fn app(args: &Args) -> Router {
 
 async fn serve(args: Args) -> std::io::Result<()> {
     let listener = TcpListener::bind(args.addr).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    let app = app(&args).into_make_service_with_connect_info::<SocketAddr>();
+    let addr = listener.local_addr()?;
+    println!("listening on http://{addr}");
+    let app = app(&args, &node(&args, addr)?).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
@@ -225,7 +262,7 @@ mod tests {
     use super::{Args, Duration, app};
 
     fn service(path: &str) -> TestClient {
-        TestClient::new(app(&Args::parse_from(["testserver"])), path)
+        TestClient::new(app(&Args::parse_from(["testserver"]), &Default::default()), path)
     }
 
     #[tokio::test(start_paused = true)]
