@@ -220,7 +220,8 @@ impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
             self.changed.changed().await.ok();
             self.is_stale = true;
         }
-        if let Some(not_before) = self.not_before {
+        // A timer would take a millisecond in any case.
+        if let Some(not_before) = self.not_before.filter(|not_before| *not_before > Instant::now()) {
             tokio::time::sleep_until(not_before).await;
         }
         self.changed.borrow_and_update();
