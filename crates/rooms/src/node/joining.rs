@@ -1,7 +1,6 @@
 //! How sessions join rooms and leave them, and how long a room lives.
 
 use std::{
-    cell::Cell,
     sync::{Arc, MutexGuard, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -122,16 +121,14 @@ impl<K: Key, U, D> Node<K, U, D> {
         self.sweep();
         let hash = self.rooms.hash_of(key);
         loop {
-            let was_created = Cell::new(false);
-            let create = || {
-                let room = self.create(key, hash)?;
-                was_created.set(true);
-                Ok(room)
+            let more = |rooms: usize| (rooms < self.config.max_rooms).then(|| rooms + 1);
+            // Counted when it is inserted: of those who create it at once, one does.
+            let admit = || match self.room_count.fetch_update(Relaxed, Relaxed, more) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(JoinError::TooManyRooms),
             };
-            let (room, is_new) = self.rooms.find_or_insert(hash, |room| room.key == *key, create)?;
-            if was_created.get() && !is_new {
-                self.room_count.fetch_sub(1, Relaxed);
-            }
+            let is_it = |room: &Room<K, U, D>| room.key == *key;
+            let (room, _) = self.rooms.find_or_insert(hash, is_it, || self.create(key, hash), admit)?;
             let is_pinned = {
                 let mut state = room.lock();
                 if !state.removed {
@@ -154,15 +151,12 @@ impl<K: Key, U, D> Node<K, U, D> {
         Pin { node: Arc::clone(self), room: Arc::clone(room) }
     }
 
-    fn create(&self, key: &K, hash: u64) -> Result<Arc<Room<K, U, D>>, JoinError> {
+    fn create(&self, key: &K, hash: u64) -> Arc<Room<K, U, D>> {
         let history = self.history_of(key);
         // Nothing can be numbered without an id that is new.
         let id = || getrandom::u64().expect("the operating system gives random bytes");
         let stream = history.map(|history| Stream::new(history, id()));
-        let key = key.clone();
-        let more = |rooms: usize| (rooms < self.config.max_rooms).then(|| rooms + 1);
-        self.room_count.fetch_update(Relaxed, Relaxed, more).map_err(|_| JoinError::TooManyRooms)?;
-        Ok(Arc::new(Room::new(key, hash, self.next_serial(), stream)))
+        Arc::new(Room::new(key.clone(), hash, self.next_serial(), stream))
     }
 }
 

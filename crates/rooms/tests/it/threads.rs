@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -94,5 +95,34 @@ async fn who_comes_and_goes_leaves_nothing() {
         });
     }
     assert!(occupied.is_empty() && online.is_empty());
+    assert_empty(&rooms);
+}
+
+/// All of them need the one room that there may be, and each may be the one that creates it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_room_that_many_create_counts_once() {
+    const TASKS: usize = 8;
+    const TURNS: usize = 300;
+    let rooms: Rooms = Rooms::builder().max_rooms(1).build();
+    let barrier = Arc::new(tokio::sync::Barrier::new(TASKS));
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let (rooms, barrier) = (rooms.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                let (session, _peer) = of(&format!("user {task}"));
+                for turn in 0..TURNS {
+                    barrier.wait().await;
+                    let member = rooms.join(&session, turn.to_string()).await.unwrap();
+                    barrier.wait().await;
+                    assert_eq!((member.len(), rooms.stats().rooms), (TASKS, 1));
+                    barrier.wait().await;
+                    drop(member);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
     assert_empty(&rooms);
 }
