@@ -334,6 +334,7 @@ impl<K, U, D> Node<K, U, D> {
 
     /// Forgets a room that nobody needs, or has it forgotten later if it has a history.
     pub(crate) fn retire(&self, room: &Arc<Room<K, U, D>>) {
+        let mut discarded = Discarded::new();
         let watched = {
             let mut state = room.lock();
             if state.removed || state.pins > 0 || !state.members.is_empty() {
@@ -346,10 +347,13 @@ impl<K, U, D> Node<K, U, D> {
                 self.becomes_idle(room, &mut state);
                 return;
             }
+            if let Some(stream) = &mut state.stream {
+                self.account(stream, |stream| stream.log.forget_all(&mut discarded));
+            }
             self.no_longer_exists(&mut state);
             state.watched.take()
         };
-        drop(watched);
+        drop((watched, discarded));
         self.forgotten(room);
     }
 

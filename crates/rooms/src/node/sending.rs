@@ -80,6 +80,10 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Close);
         let before = {
             let mut state = room.lock();
+            // Whoever follows the history learns a little later that the room has gone.
+            if state.removed {
+                return;
+            }
             let to = Arc::clone(&state.members);
             let Some(stream) = &mut state.stream else { return };
             let now = Instant::now();
@@ -108,6 +112,9 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let mut discarded = Discarded::new();
         {
             let mut state = room.lock();
+            if state.removed {
+                return;
+            }
             let Some(stream) = &mut state.stream else { return };
             let now = Instant::now();
             self.account(stream, |stream| {
@@ -348,5 +355,45 @@ impl<K, U, D> Drop for Delivering<'_, K, U, D> {
         if let Some(stream) = &mut self.0.lock().stream {
             stream.is_delivering = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+    use super::*;
+    use crate::{history::History, node::node::Config};
+
+    fn node() -> Arc<Node<String, String, ()>> {
+        Arc::new(Node::new(Config {
+            overflow: None,
+            history: Some(Box::new(|_| Some(History::last(9)))),
+            encode: None,
+            on_join: None,
+            max_rooms: 9,
+            max_rooms_per_session: 9,
+            max_members_per_room: 9,
+            max_history_bytes: 1 << 20,
+        }))
+    }
+
+    #[test]
+    fn a_room_that_has_gone_keeps_nothing_that_comes_late() {
+        let node = node();
+        let key = "lobby".to_owned();
+        let pin = node.pin(&key).unwrap();
+        let room = Arc::clone(&pin.room);
+        let at = |number| Position::new(7, number);
+        node.restart_history(&room, at(0), vec![(at(1), "1".into())]);
+        node.deliver_kept(&room, at(2), "2".into(), How::default());
+        assert_ne!(node.history_bytes.load(Relaxed), 0);
+        // As over a bus, where the room is not kept for its history.
+        node.restart_history(&room, at(0), Vec::new());
+        drop(pin);
+        assert!(room.lock().removed);
+        node.restart_history(&room, at(2), vec![(at(3), "3".into())]);
+        node.deliver_kept(&room, at(4), "4".into(), How::default());
+        assert_eq!(node.history_bytes.load(Relaxed), 0);
     }
 }
