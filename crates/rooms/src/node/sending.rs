@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     delivery::{Except, How, count, deliver},
     log::Discarded,
+    members::Members,
     node::Node,
     room::Room,
     stream::{MAX_OUTGOING, Outgoing, What},
@@ -102,7 +103,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         }
     }
 
-    /// Begins the history of a room anew behind a position, with these messages, which members have got or do not get.
+    /// Begins the history of a room anew behind a position, with these messages. Those who have become members meanwhile,
+    /// as the old one said, are closed: they do not get what is missing between the two.
     pub(crate) fn restart_history(
         &self,
         room: &Room<K, U, D>,
@@ -110,11 +112,12 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         messages: Vec<(Position, Message)>,
     ) {
         let mut discarded = Discarded::new();
-        {
+        let members = {
             let mut state = room.lock();
             if state.removed {
                 return;
             }
+            let members = Arc::clone(&state.members);
             let Some(stream) = &mut state.stream else { return };
             let now = Instant::now();
             self.account(stream, |stream| {
@@ -123,16 +126,16 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
                     stream.log.append_at(position, message, now, &mut discarded);
                 }
             });
-        }
+            members
+        };
         drop(discarded);
         self.limit_history(room);
+        close(&members);
     }
 
     /// Closes the sessions of a room's members, since they have missed messages that are lost.
     pub(crate) fn close_members(&self, room: &Room<K, U, D>) {
-        for sender in room.members().senders().flatten() {
-            sender.close(1013, "Messages were lost");
-        }
+        close(&room.members());
     }
 
     /// Delivers a message that another node has sent to a room.
@@ -334,6 +337,12 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             }
             None => sent.gone += 1,
         }
+    }
+}
+
+fn close<U, D>(members: &Members<U, D>) {
+    for sender in members.senders().flatten() {
+        sender.close(1013, "Messages were lost");
     }
 }
 

@@ -2,11 +2,114 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum_sockjs_rooms::{History, Rooms};
-use sockjs_bus::{Bus, InProcess};
-use tokio::time::sleep;
+use axum_sockjs_rooms::{History, JoinError, Rooms};
+use bytes::Bytes;
+use sockjs_bus::{
+    Batch, Bus, Entry, Follow, InProcess, Position, PublishError, Receiver, Retention, Stats, Status,
+    StreamError, Streams, Subject, Subscription, in_process::connection::Connection,
+};
+use tokio::{sync::watch, time::sleep};
 
-use crate::support::guest;
+use crate::support::{guest, room_for, slow, texts};
+
+type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a bus does that is asked for the last entries of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Answers,
+    IsSilent,
+    Refuses,
+}
+
+/// A bus whose streams answer late, or not.
+#[derive(Debug, Clone)]
+struct Hindered {
+    bus: Arc<Connection>,
+    last: watch::Sender<Last>,
+    /// Whether those who follow get the next entry.
+    follows: watch::Sender<bool>,
+}
+
+impl Hindered {
+    fn new(bus: &InProcess) -> Self {
+        let (last, follows) = (watch::Sender::new(Last::Answers), watch::Sender::new(true));
+        Self { bus: Arc::new(bus.connect()), last, follows }
+    }
+}
+
+impl Bus for Hindered {
+    fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
+        self.bus.publish(subject, payload)
+    }
+
+    fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
+        self.bus.subscribe(subject, receiver)
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.bus.status()
+    }
+
+    fn stats(&self) -> Stats {
+        self.bus.stats()
+    }
+
+    fn max_payload(&self) -> usize {
+        self.bus.max_payload()
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+}
+
+impl Streams for Hindered {
+    fn append(
+        &self,
+        stream: &Subject,
+        payload: Bytes,
+        retention: Retention,
+    ) -> BoxFuture<'static, Result<Position, StreamError>> {
+        self.bus.append(stream, payload, retention)
+    }
+
+    fn read(
+        &self,
+        stream: &Subject,
+        after: Position,
+        max: usize,
+    ) -> BoxFuture<'static, Result<Batch, StreamError>> {
+        self.bus.read(stream, after, max)
+    }
+
+    fn last(&self, stream: &Subject, max: usize) -> BoxFuture<'static, Result<Batch, StreamError>> {
+        let (bus, stream, mut last) = (Arc::clone(&self.bus), stream.clone(), self.last.subscribe());
+        Box::pin(async move {
+            let last = *last.wait_for(|last| *last != Last::IsSilent).await.unwrap();
+            if last == Last::Refuses {
+                return Err(StreamError::Refused(Arc::new(std::io::Error::other("no"))));
+            }
+            bus.last(&stream, max).await
+        })
+    }
+
+    fn follow(&self, stream: &Subject, after: Position) -> Box<dyn Follow> {
+        Box::new(Following(self.bus.follow(stream, after), self.follows.subscribe()))
+    }
+}
+
+struct Following(Box<dyn Follow>, watch::Receiver<bool>);
+
+impl Follow for Following {
+    fn next(&mut self) -> BoxFuture<'_, Result<Entry, StreamError>> {
+        Box::pin(async {
+            let next = self.0.next().await;
+            self.1.wait_for(|follows| *follows).await.unwrap();
+            next
+        })
+    }
+}
 
 fn rooms(bus: Arc<dyn Bus>) -> Rooms {
     Rooms::builder()
@@ -33,4 +136,39 @@ async fn a_room_that_everybody_has_left_takes_no_bytes() {
         assert_eq!(rooms.stats().history_bytes, 0);
     }
     assert_eq!(rooms.stats().rooms, 0);
+}
+
+/// The bus has lost a history. Who is about to join reads the old one to its end before the new one is there.
+#[tokio::test(start_paused = true)]
+async fn who_joins_while_a_history_is_lost_does_not_miss_what_comes_next() {
+    let bus = InProcess::new();
+    let hindered = Hindered::new(&bus);
+    let rooms = rooms(Arc::new(hindered.clone()));
+    let (speaker, _speaker_hears) = guest();
+    let _speaker = rooms.join(&speaker, "lobby").await.unwrap();
+    for number in 0..5 {
+        rooms.send("lobby", number.to_string());
+    }
+    settle().await;
+    let (ada, mut hears) = slow("ada", room_for(1));
+    let joining = tokio::spawn(rooms.join(&ada, "lobby").last(9).into_future());
+    settle().await;
+    assert!(!joining.is_finished(), "its queue is full");
+    hindered.last.send_replace(Last::IsSilent);
+    bus.lose_streams();
+    settle().await;
+    assert!(speaker.is_closed());
+    rooms.send("lobby", "missing");
+    let mut heard = Vec::new();
+    for _ in 0..10 {
+        heard.extend(texts(&mut hears));
+        settle().await;
+    }
+    assert_eq!(heard.len(), 5);
+    hindered.last.send_replace(Last::Answers);
+    settle().await;
+    match joining.await.unwrap() {
+        Ok(_) => assert!(ada.is_closed(), "it comes back for what it has missed"),
+        Err(error) => assert_eq!(error, JoinError::Lagged),
+    }
 }
