@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -127,9 +128,25 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         receive: impl Fn(&Self, Delivery) + Send + Sync + 'static,
     ) -> Subscription {
         let link = Arc::downgrade(self);
-        self.port.subscribe(subject, move |delivery| {
+        self.hear(subject, move |_, delivery| {
             if let Some(link) = link.upgrade() {
                 receive(&link, delivery);
+            }
+        })
+    }
+
+    /// Subscribes to a subject, whatever becomes of a single message.
+    fn hear(
+        &self,
+        subject: &Subject,
+        receive: impl Fn(&Arc<Node<K, U, D>>, Delivery) + Send + Sync + 'static,
+    ) -> Subscription {
+        let node = self.node.clone();
+        self.port.subscribe(subject, move |delivery| {
+            let Some(node) = node.upgrade() else { return };
+            // The traits of keys, users and data are the application's, and the task is the bus's.
+            if catch_unwind(AssertUnwindSafe(|| receive(&node, delivery))).is_err() {
+                node.counters.panicked("a message of another node was left out: the application's code panicked");
             }
         })
     }
@@ -189,9 +206,9 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     }
 
     fn link_room(&self, room: &Arc<Room<K, U, D>>, subject: Subject) -> RoomLink {
-        let (node, at) = (self.node.clone(), Arc::downgrade(room));
-        let subscription = self.port.subscribe(&subject, move |delivery| {
-            let (Some(node), Some(room)) = (node.upgrade(), at.upgrade()) else { return };
+        let at = Arc::downgrade(room);
+        let subscription = self.hear(&subject, move |node, delivery| {
+            let Some(room) = at.upgrade() else { return };
             if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
                 // Otherwise it is in the history, from where it comes.
                 if !room.has_history || how.is_transient {
@@ -224,6 +241,10 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         }
         let Some(following) = &room.following else { return Ok(()) };
         let mut is_ready = following.is_ready.clone();
+        if is_ready.has_changed().is_err() {
+            // Nobody follows it any more.
+            return Err(JoinError::Unavailable);
+        }
         let has_history = *is_ready.borrow()
             || self
                 .while_connected(is_ready.wait_for(|is_ready| *is_ready))
@@ -268,11 +289,11 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
 
     fn online(&self, user: &Arc<User<U>>) {
         let Some(subject) = self.subject("user", &user.user) else { return };
-        let (node, of) = (self.node.clone(), Arc::downgrade(user));
+        let of = Arc::downgrade(user);
         let subscribed = Arc::clone(lock(&self.users).entry(user.serial).or_default());
         subscribed.get_or_init(|| {
-            self.port.subscribe(&subject, move |delivery| {
-                let (Some(node), Some(user)) = (node.upgrade(), of.upgrade()) else { return };
+            self.hear(&subject, move |node, delivery| {
+                let Some(user) = of.upgrade() else { return };
                 if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
                     node.send_to_user(Some(&user), &message, &how);
                 }

@@ -1,6 +1,10 @@
 //! Messages to a room, to a user, and to all.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+};
 
 use axum_sockjs::{ConnectionId, Message, Overflow, Sender};
 use tokio::{
@@ -99,7 +103,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         self.limit_history(room);
         if let Some(before) = before {
             let sent = self.deliver_all(room, before);
-            self.counters.deliveries(&sent);
+            self.delivered(sent);
         }
     }
 
@@ -252,29 +256,27 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         if is_delivering {
             return Sent { position, handed_over: true, ..Sent::default() };
         }
-        let sent = self.deliver_all(room, before);
-        Sent { position, ..sent }
+        match self.deliver_all(room, before) {
+            Ok(sent) => Sent { position, ..sent },
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// Delivers what is outgoing. Returns what has become of the message that stood behind `before` others.
-    fn deliver_all(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, before: usize) -> Sent {
-        let delivering = Delivering(room);
-        let mut own = Sent::default();
+    fn deliver_all(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, before: usize) -> thread::Result<Sent> {
+        let mut own = Ok(Sent::default());
         for number in 0.. {
-            let Some(sent) = self.deliver_next(room) else {
-                std::mem::forget(delivering);
-                break;
-            };
+            let Some(sent) = self.deliver_next(room) else { break };
             if number == before {
                 own = sent;
             } else {
-                self.counters.deliveries(&sent);
+                self.delivered(sent);
             }
             // Others may go on sending without end.
             if number >= before + TURN {
                 if let Ok(runtime) = Handle::try_current() {
-                    std::mem::forget(delivering);
-                    runtime.spawn(Arc::clone(self).keep_delivering(Arc::clone(room)));
+                    let delivering = Delivering { room: Arc::clone(room), is_over: false };
+                    runtime.spawn(Arc::clone(self).keep_delivering(delivering));
                     break;
                 }
             }
@@ -282,22 +284,21 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         own
     }
 
-    async fn keep_delivering(self: Arc<Self>, room: Arc<Room<K, U, D>>) {
-        let delivering = Delivering(&room);
+    async fn keep_delivering(self: Arc<Self>, mut delivering: Delivering<K, U, D>) {
         loop {
             for _ in 0..TURN {
-                let Some(sent) = self.deliver_next(&room) else {
-                    std::mem::forget(delivering);
+                let Some(sent) = self.deliver_next(&delivering.room) else {
+                    delivering.is_over = true;
                     return;
                 };
-                self.counters.deliveries(&sent);
+                self.delivered(sent);
             }
             tokio::task::yield_now().await;
         }
     }
 
     /// Delivers one message. If there is none, this call no longer delivers.
-    fn deliver_next(&self, room: &Room<K, U, D>) -> Option<Sent> {
+    fn deliver_next(&self, room: &Room<K, U, D>) -> Option<thread::Result<Sent>> {
         let next = {
             let mut state = room.lock();
             let stream = state.stream.as_mut()?;
@@ -305,7 +306,18 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             stream.is_delivering = next.is_some();
             next
         }?;
-        Some(deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {}))
+        // A function of the application that panics takes down its own message, and not those of others.
+        Some(catch_unwind(AssertUnwindSafe(|| {
+            deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {})
+        })))
+    }
+
+    /// Counts what has become of a message whose sender is not here.
+    fn delivered(&self, sent: thread::Result<Sent>) {
+        match sent {
+            Ok(sent) => self.counters.deliveries(&sent),
+            Err(_) => self.counters.panicked("a message was left out: the application's function panicked"),
+        }
     }
 
     /// Sends to all tabs of a user on this node.
@@ -356,12 +368,19 @@ impl Except {
     }
 }
 
-/// The right to deliver. It ends when a function of the application panics: the next call then goes on.
-struct Delivering<'a, K, U, D>(&'a Room<K, U, D>);
+/// The right to deliver, of a task. If the task is dropped, the next call goes on.
+struct Delivering<K, U, D> {
+    room: Arc<Room<K, U, D>>,
+    /// Another call may deliver.
+    is_over: bool,
+}
 
-impl<K, U, D> Drop for Delivering<'_, K, U, D> {
+impl<K, U, D> Drop for Delivering<K, U, D> {
     fn drop(&mut self) {
-        if let Some(stream) = &mut self.0.lock().stream {
+        if self.is_over {
+            return;
+        }
+        if let Some(stream) = &mut self.room.lock().stream {
             stream.is_delivering = false;
         }
     }

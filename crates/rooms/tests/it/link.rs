@@ -10,7 +10,7 @@ use sockjs_bus::{
 };
 use tokio::{sync::watch, time::sleep};
 
-use crate::support::{guest, room_for, slow, texts};
+use crate::support::{guest, of, room_for, slow, texts};
 
 type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -171,4 +171,54 @@ async fn who_joins_while_a_history_is_lost_does_not_miss_what_comes_next() {
         Ok(_) => assert!(ada.is_closed(), "it comes back for what it has missed"),
         Err(error) => assert_eq!(error, JoinError::Lagged),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_goes_on_behind_a_message_whose_encoder_panics() {
+    let rooms: Rooms = Rooms::builder()
+        .bus(Arc::new(InProcess::new().connect()))
+        .history(History::last(9))
+        .encode(|_, message| {
+            assert_ne!(message.as_str(), Some("bad"), "as the test wants it");
+            message.clone()
+        })
+        .build();
+    let (ada, mut ada_hears) = guest();
+    let _ada = rooms.join(&ada, "lobby").await.unwrap();
+    for text in ["1", "bad", "2"] {
+        rooms.send("lobby", text);
+    }
+    settle().await;
+    assert_eq!(texts(&mut ada_hears), ["1", "2"]);
+    assert_eq!(rooms.stats().panics, 1);
+    let (bob, mut bob_hears) = guest();
+    let _bob = rooms.join(&bob, "lobby").last(1).await.unwrap();
+    assert_eq!(texts(&mut bob_hears), ["2"]);
+}
+
+/// A user whose name is a trap for nodes that read it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
+struct Trap(String);
+
+impl<'de> serde::Deserialize<'de> for Trap {
+    fn deserialize<T: serde::Deserializer<'de>>(from: T) -> Result<Self, T::Error> {
+        let name = String::deserialize(from)?;
+        assert_ne!(name, "bad", "as the test wants it");
+        Ok(Self(name))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_hears_on_after_code_of_the_application_has_panicked() {
+    let bus = InProcess::new();
+    let nodes = [0, 1].map(|_| Rooms::<String, Trap, ()>::builder().bus(Arc::new(bus.connect())).build());
+    let (ada, mut hears) = of("ada");
+    let _ada = nodes[0].join(&ada, "lobby").await.unwrap();
+    let (bad, _bad_hears) = guest();
+    let _bad = nodes[1].enter_as(&bad, Trap("bad".to_owned())).unwrap();
+    settle().await;
+    assert_ne!(nodes[0].stats().panics, 0);
+    nodes[1].send("lobby", "heard");
+    settle().await;
+    assert_eq!(texts(&mut hears), ["heard"]);
 }
