@@ -134,7 +134,7 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
         if let Some(elsewhere) = node.elsewhere() {
             elsewhere.attach(&room.room).await?;
             if let Some(since) = since {
-                elsewhere.reach_back(&room.room, since).await;
+                elsewhere.reach(&room.room, since).await;
             }
         }
         let (place, recovery) = if room.room.has_history {

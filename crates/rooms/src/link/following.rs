@@ -11,7 +11,10 @@ use std::{
 use sockjs_bus::{Batch, Bus, Entry, StreamError, Subject};
 use tokio::{sync::watch, task::yield_now, time::sleep};
 
-use super::envelope::{self, Envelope};
+use super::{
+    envelope::{self, Envelope},
+    room_link::Progress,
+};
 use crate::{
     key::{Data, Key},
     node::{delivery::How, node::Node, room::Room},
@@ -29,7 +32,7 @@ pub(super) struct Follower<K, U, D> {
     pub(super) room: Weak<Room<K, U, D>>,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) stream: Subject,
-    pub(super) ready: watch::Sender<bool>,
+    pub(super) progress: watch::Sender<Progress>,
     pub(super) lost: Arc<AtomicU64>,
 }
 
@@ -46,12 +49,12 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
             if self.begin(batch).is_none() {
                 return;
             }
-            self.ready.send_replace(true);
+            self.progress.send_replace(Progress::Ready(end));
             if self.follow(end).await.is_none() {
                 return;
             }
             self.lost.fetch_add(1, Relaxed);
-            self.ready.send_replace(false);
+            self.progress.send_replace(Progress::Pending);
         }
     }
 
@@ -80,6 +83,7 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
                     if let Some((position, message, how)) = read(entry) {
                         node.deliver_kept(&room, position, message, how);
                     }
+                    self.progress.send_replace(Progress::Ready(after));
                     turn += 1;
                     if turn % TURN == 0 {
                         yield_now().await;

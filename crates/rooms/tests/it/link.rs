@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum_sockjs_rooms::{History, JoinError, Rooms};
+use axum_sockjs_rooms::{History, JoinError, Outcome, Rooms};
 use bytes::Bytes;
 use sockjs_bus::{
     Batch, Bus, Entry, Follow, InProcess, Position, PublishError, Receiver, Retention, Stats, Status,
     StreamError, Streams, Subject, Subscription, in_process::connection::Connection,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::support::{guest, of, room_for, slow, texts};
 
@@ -221,4 +224,49 @@ async fn a_node_hears_on_after_code_of_the_application_has_panicked() {
     nodes[1].send("lobby", "heard");
     settle().await;
     assert_eq!(texts(&mut hears), ["heard"]);
+}
+
+/// A client comes from a node that is ahead with the history.
+#[tokio::test(start_paused = true)]
+async fn a_position_that_another_node_has_given_is_not_gone_on_one_that_is_behind() {
+    let bus = InProcess::new();
+    let hindered = Hindered::new(&bus);
+    let nodes = [rooms(Arc::new(bus.connect())), rooms(Arc::new(hindered.clone()))];
+    let mut kept = Vec::new();
+    for node in &nodes {
+        let (session, peer) = guest();
+        let member = node.join(&session, "lobby").await.unwrap();
+        kept.push((session, peer, member));
+    }
+    hindered.follows.send_replace(false);
+    for text in ["a", "b", "c"] {
+        nodes[0].send("lobby", text);
+    }
+    settle().await;
+    let start = kept[0].2.recovery().unwrap().position.to_string();
+    let (stream, _) = start.split_once('-').unwrap();
+    let at = |number: u64| format!("{stream}-{number}").parse::<axum_sockjs_rooms::Position>().unwrap();
+    // It has given none of these.
+    let (ada, mut hears) = guest();
+    let began = Instant::now();
+    let invented = nodes[1].join(&ada, "lobby").since(at(9)).await.unwrap();
+    assert_eq!((invented.recovery().unwrap().outcome, began.elapsed()), (Outcome::Gone, Duration::ZERO));
+    let (bob, mut bob_hears) = guest();
+    let joining = tokio::spawn(nodes[1].join(&bob, "lobby").since(at(2)).into_future());
+    settle().await;
+    assert!(!joining.is_finished());
+    hindered.follows.send_replace(true);
+    let member = joining.await.unwrap().unwrap();
+    assert_eq!(member.recovery().unwrap().outcome, Outcome::Whole);
+    settle().await;
+    assert_eq!(texts(&mut bob_hears), ["3:c"]);
+    assert_eq!(texts(&mut hears), ["1:a", "2:b", "3:c"]);
+    // It does not wait without end.
+    hindered.follows.send_replace(false);
+    nodes[0].send("lobby", "d");
+    settle().await;
+    let (eve, _eve_hears) = guest();
+    let began = Instant::now();
+    let late = nodes[1].join(&eve, "lobby").since(at(4)).await.unwrap();
+    assert_eq!((late.recovery().unwrap().outcome, began.elapsed()), (Outcome::Gone, Duration::from_secs(2)));
 }
