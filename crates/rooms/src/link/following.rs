@@ -1,10 +1,12 @@
 //! The history that a room shares with other nodes, as it grows.
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -79,6 +81,7 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
             match follow.next().await {
                 Ok(entry) => {
                     after = entry.position;
+                    self.has_room().await;
                     let (node, room) = (self.node.upgrade()?, self.room.upgrade()?);
                     if let Some((position, message, how)) = read(entry) {
                         node.deliver_kept(&room, position, message, how);
@@ -102,6 +105,15 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
             }
         }
     }
+
+    /// Completes when the room takes another message, or is no longer there.
+    async fn has_room(&self) {
+        poll_fn(|cx| match (self.node.upgrade(), self.room.upgrade()) {
+            (Some(node), Some(room)) => node.poll_room_for_kept(&room, cx),
+            _ => Poll::Ready(()),
+        })
+        .await;
+    }
 }
 
 /// `None` if it is not of a room's.
@@ -110,5 +122,65 @@ fn read(entry: Entry) -> Option<(Position, axum_sockjs::Message, How)> {
     match envelope::decode(entry.payload)? {
         Envelope::Message(message, how) => Some((position, message, how)),
         Envelope::Close { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+    use sockjs_bus::{InProcess, Retention};
+
+    use super::*;
+    use crate::{
+        history::History,
+        node::{node::Config, stream::MAX_OUTGOING},
+    };
+
+    /// Another call delivers, and is slow.
+    #[tokio::test(start_paused = true)]
+    async fn no_more_is_read_than_may_wait() {
+        let node: Arc<Node<String, String, ()>> = Arc::new(Node::new(Config {
+            overflow: None,
+            history: Some(Box::new(|_| Some(History::last(9)))),
+            encode: None,
+            on_join: None,
+            max_rooms: 9,
+            max_rooms_per_session: 9,
+            max_members_per_room: 9,
+            max_history_bytes: 1 << 20,
+        }));
+        let pin = node.pin(&"lobby".to_owned()).unwrap();
+        let bus: Arc<dyn Bus> = Arc::new(InProcess::new().connect());
+        let stream = Subject::new("lobby").unwrap();
+        let (progress, mut seen) = watch::channel(Progress::Pending);
+        let follower = Follower {
+            node: Arc::downgrade(&node),
+            room: Arc::downgrade(&pin.room),
+            bus: Arc::clone(&bus),
+            stream: stream.clone(),
+            progress,
+            lost: Arc::default(),
+        };
+        let task = tokio::spawn(follower.run(9));
+        seen.wait_for(|seen| *seen != Progress::Pending).await.unwrap();
+        pin.room.lock().stream.as_mut().unwrap().is_delivering = true;
+        let payload = envelope::head(&"".into(), &How::default());
+        let kept = Retention { max_entries: usize::MAX, max_age: None };
+        let mut last = 0;
+        for _ in 0..3 * MAX_OUTGOING {
+            let streams = bus.streams().unwrap();
+            last = streams.append(&stream, payload.clone().into(), kept).await.unwrap().number;
+        }
+        sleep(Duration::from_secs(60)).await;
+        {
+            let mut state = pin.room.lock();
+            let stream = state.stream.as_mut().unwrap();
+            assert_eq!(stream.outgoing.len(), MAX_OUTGOING);
+            stream.is_delivering = false;
+            stream.waits.take().unwrap().wake();
+        }
+        seen.wait_for(|seen| matches!(seen, Progress::Ready(at) if at.number == last)).await.unwrap();
+        task.abort();
     }
 }

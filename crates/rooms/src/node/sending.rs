@@ -3,6 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
     thread,
 };
 
@@ -19,7 +20,7 @@ use super::{
     members::Members,
     node::Node,
     room::Room,
-    stream::{MAX_OUTGOING, Outgoing, What},
+    stream::{Outgoing, What},
     tab::{Tab, User},
 };
 use crate::{
@@ -105,6 +106,22 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             let sent = self.deliver_all(room, before);
             self.delivered(sent);
         }
+    }
+
+    /// Is ready when [`deliver_kept`](Self::deliver_kept) finds room for a message. One task of each room waits so.
+    pub(crate) fn poll_room_for_kept(&self, room: &Room<K, U, D>, cx: &Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let before = {
+            let mut state = room.lock();
+            let Some(stream) = &mut state.stream else { return Poll::Ready(()) };
+            // If nobody delivers, the one who waits has to.
+            if stream.has_room() || !stream.is_delivering {
+                return Poll::Ready(());
+            }
+            stream.waits.replace(waker)
+        };
+        drop(before);
+        Poll::Pending
     }
 
     /// Begins the history of a room anew behind a position, with these messages. Those who have become members meanwhile,
@@ -231,7 +248,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let to = Arc::clone(&state.members);
         let is_idle = state.members.is_empty() && state.pins == 0;
         let Some(stream) = &mut state.stream else { return Sent::default() };
-        if stream.outgoing.len() >= MAX_OUTGOING {
+        if !stream.has_room() {
             drop(state);
             return self.refuse(Refused::Busy);
         }
@@ -299,13 +316,18 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
 
     /// Delivers one message. If there is none, this call no longer delivers.
     fn deliver_next(&self, room: &Room<K, U, D>) -> Option<thread::Result<Sent>> {
-        let next = {
+        let (next, waits) = {
             let mut state = room.lock();
             let stream = state.stream.as_mut()?;
             let next = stream.outgoing.pop_front();
             stream.is_delivering = next.is_some();
-            next
-        }?;
+            let waits = if stream.has_room() { stream.waits.take() } else { None };
+            (next, waits)
+        };
+        if let Some(waits) = waits {
+            waits.wake();
+        }
+        let next = next?;
         // A function of the application that panics takes down its own message, and not those of others.
         Some(catch_unwind(AssertUnwindSafe(|| {
             deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {})
@@ -380,8 +402,12 @@ impl<K, U, D> Drop for Delivering<K, U, D> {
         if self.is_over {
             return;
         }
-        if let Some(stream) = &mut self.room.lock().stream {
+        let waits = self.room.lock().stream.as_mut().and_then(|stream| {
             stream.is_delivering = false;
+            stream.waits.take()
+        });
+        if let Some(waits) = waits {
+            waits.wake();
         }
     }
 }
@@ -391,7 +417,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
     use super::*;
-    use crate::{history::History, node::node::Config};
+    use crate::{
+        history::History,
+        node::{
+            node::Config,
+            stream::{MAX_OUTGOING, Stream},
+        },
+    };
 
     fn node() -> Arc<Node<String, String, ()>> {
         Arc::new(Node::new(Config {
@@ -404,6 +436,49 @@ mod tests {
             max_members_per_room: 9,
             max_history_bytes: 1 << 20,
         }))
+    }
+
+    /// Another call delivers, and is slow.
+    #[tokio::test]
+    async fn whoever_follows_a_history_waits_for_the_call_that_delivers() {
+        let node = node();
+        let pin = node.pin(&"lobby".to_owned()).unwrap();
+        let room = &pin.room;
+        let stream = |act: &dyn Fn(&mut Stream<String, ()>)| act(room.lock().stream.as_mut().unwrap());
+        let has_room = || std::future::poll_fn(|cx| node.poll_room_for_kept(room, cx));
+        stream(&|stream| stream.is_delivering = true);
+        let mut number = 0;
+        while let Poll::Ready(()) = poll_once(has_room()).await {
+            number += 1;
+            assert!(number <= MAX_OUTGOING as u64);
+            node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        }
+        assert_eq!(number, MAX_OUTGOING as u64);
+        let of_task = (Arc::clone(&node), Arc::clone(room));
+        let waiting =
+            tokio::spawn(std::future::poll_fn(move |cx| of_task.0.poll_room_for_kept(&of_task.1, cx)));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        assert!(node.deliver_next(room).is_some());
+        waiting.await.unwrap();
+        // That call ends without having delivered all.
+        number += 1;
+        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        assert!(poll_once(has_room()).await.is_pending());
+        drop(Delivering { room: Arc::clone(room), is_over: false });
+        assert!(poll_once(has_room()).await.is_ready());
+        number += 1;
+        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        while room.lock().stream.as_ref().unwrap().is_delivering {
+            tokio::task::yield_now().await;
+        }
+        stream(&|stream| assert!(stream.outgoing.is_empty()));
+    }
+
+    /// What a future says now.
+    async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
     }
 
     #[test]
