@@ -43,9 +43,12 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
     pub(super) async fn run(self, last: usize) {
         let Some(streams) = self.bus.streams() else { return };
         loop {
-            let Ok(batch) = streams.last(&self.stream, last).await else {
-                sleep(RETRY).await;
-                continue;
+            let batch = match streams.last(&self.stream, last).await {
+                Ok(batch) => batch,
+                Err(error) => {
+                    self.pause(&error).await;
+                    continue;
+                }
             };
             let end = batch.end;
             if self.begin(batch).is_none() {
@@ -98,12 +101,25 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
                     node.close_members(&room);
                     return Some(());
                 }
-                Err(_) => {
-                    sleep(RETRY).await;
+                Err(error) => {
+                    self.pause(&error).await;
+                    // Whoever joins meanwhile would hear nothing.
+                    while let Err(error) = streams.last(&self.stream, 0).await {
+                        self.pause(&error).await;
+                    }
+                    self.progress.send_replace(Progress::Ready(after));
                     follow = streams.follow(&self.stream, after);
                 }
             }
         }
+    }
+
+    /// Waits until the bus can be asked again. Whoever joins does not wait for what it has refused.
+    async fn pause(&self, error: &StreamError) {
+        if !matches!(error, StreamError::Disconnected) {
+            self.progress.send_replace(Progress::Refused);
+        }
+        sleep(RETRY).await;
     }
 
     /// Completes when the room takes another message, or is no longer there.

@@ -19,6 +19,8 @@ pub(super) enum Progress {
     Pending,
     /// Up to this position.
     Ready(Position),
+    /// The bus refuses it. It is asked again.
+    Refused,
 }
 
 /// The task that follows a room's history. It ends when this is dropped.

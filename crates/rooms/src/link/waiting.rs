@@ -108,7 +108,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             }
             let has_come = |progress| match progress {
                 Progress::Ready(at) => at.stream != after.stream || at.number >= after.number,
-                Progress::Pending => true,
+                Progress::Pending | Progress::Refused => true,
             };
             let now = self.while_connected(next(&mut progress, has_come)).await.flatten();
             if !matches!(now, Some(Progress::Ready(at)) if at.stream == after.stream) {

@@ -174,6 +174,7 @@ impl<K, U, D> Pin<K, U, D> {
         sender: &Sender,
         data: &Arc<D>,
     ) -> Result<Place, JoinError> {
+        check_open(sender)?;
         let mut state = self.room.lock();
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
         self.finish(state, inserted, tab, data)
@@ -209,6 +210,7 @@ impl<K, U, D> Pin<K, U, D> {
         last: usize,
         is_greeted: bool,
     ) -> Result<Beginning, JoinError> {
+        check_open(sender)?;
         let mut discarded = Discarded::new();
         let mut state = self.room.lock();
         // Now rather than after everything was sent; it is checked again then.
@@ -238,6 +240,7 @@ impl<K, U, D> Pin<K, U, D> {
         sender: &Sender,
         data: &Arc<D>,
     ) -> Result<Read, JoinError> {
+        check_open(sender)?;
         let mut state = self.room.lock();
         let stream = state.stream.as_ref().ok_or(JoinError::NoHistory)?;
         if stream.log.stream() != behind.stream() {
@@ -250,6 +253,11 @@ impl<K, U, D> Pin<K, U, D> {
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
         self.finish(state, inserted, tab, data).map(Read::Joined)
     }
+}
+
+/// A session may have ended while it waited.
+fn check_open(sender: &Sender) -> Result<(), JoinError> {
+    if sender.is_closed() { Err(JoinError::Closed) } else { Ok(()) }
 }
 
 pub(crate) fn tell(watched: Option<watch::Sender<()>>) {

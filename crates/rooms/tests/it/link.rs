@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum_sockjs_rooms::{History, JoinError, Outcome, Rooms};
+use axum_sockjs_rooms::{History, Join, JoinError, Member, Outcome, Rooms};
 use bytes::Bytes;
 use sockjs_bus::{
     Batch, Bus, Entry, Follow, InProcess, Position, PublishError, Receiver, Retention, Stats, Status,
@@ -10,7 +10,7 @@ use sockjs_bus::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::support::{guest, of, room_for, slow, texts};
@@ -32,6 +32,10 @@ struct Hindered {
     last: watch::Sender<Last>,
     /// Whether those who follow get the next entry.
     follows: watch::Sender<bool>,
+}
+
+fn refused() -> StreamError {
+    StreamError::Refused(Arc::new(std::io::Error::other("no")))
 }
 
 impl Hindered {
@@ -91,25 +95,25 @@ impl Streams for Hindered {
         Box::pin(async move {
             let last = *last.wait_for(|last| *last != Last::IsSilent).await.unwrap();
             if last == Last::Refuses {
-                return Err(StreamError::Refused(Arc::new(std::io::Error::other("no"))));
+                return Err(refused());
             }
             bus.last(&stream, max).await
         })
     }
 
     fn follow(&self, stream: &Subject, after: Position) -> Box<dyn Follow> {
-        Box::new(Following(self.bus.follow(stream, after), self.follows.subscribe()))
+        Box::new(Following(self.bus.follow(stream, after), self.follows.subscribe(), self.last.subscribe()))
     }
 }
 
-struct Following(Box<dyn Follow>, watch::Receiver<bool>);
+struct Following(Box<dyn Follow>, watch::Receiver<bool>, watch::Receiver<Last>);
 
 impl Follow for Following {
     fn next(&mut self) -> BoxFuture<'_, Result<Entry, StreamError>> {
         Box::pin(async {
             let next = self.0.next().await;
             self.1.wait_for(|follows| *follows).await.unwrap();
-            next
+            if *self.2.borrow() == Last::Refuses { Err(refused()) } else { next }
         })
     }
 }
@@ -269,4 +273,64 @@ async fn a_position_that_another_node_has_given_is_not_gone_on_one_that_is_behin
     let began = Instant::now();
     let late = nodes[1].join(&eve, "lobby").since(at(4)).await.unwrap();
     assert_eq!((late.recovery().unwrap().outcome, began.elapsed()), (Outcome::Gone, Duration::from_secs(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_does_not_join_while_the_bus_refuses_the_history() {
+    let bus = InProcess::new();
+    let hindered = Hindered::new(&bus);
+    let rooms = rooms(Arc::new(hindered.clone()));
+    hindered.last.send_replace(Last::Refuses);
+    let (ada, mut hears) = guest();
+    assert_eq!(in_a_minute(rooms.join(&ada, "lobby")).await.map(|_| ()), Err(JoinError::Unavailable));
+    assert_eq!(rooms.stats().rooms, 0);
+    hindered.last.send_replace(Last::Answers);
+    let _ada = in_a_minute(rooms.join(&ada, "lobby")).await.unwrap();
+    // It is refused later, with the next message.
+    hindered.last.send_replace(Last::Refuses);
+    rooms.send("lobby", "1");
+    settle().await;
+    let (bob, mut bob_hears) = guest();
+    assert_eq!(in_a_minute(rooms.join(&bob, "lobby")).await.map(|_| ()), Err(JoinError::Unavailable));
+    hindered.last.send_replace(Last::Answers);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(texts(&mut hears), ["1:1"], "it is read again");
+    let _bob = in_a_minute(rooms.join(&bob, "lobby").last(1)).await.unwrap();
+    assert_eq!(texts(&mut bob_hears), ["1:1"]);
+}
+
+async fn in_a_minute(join: Join<String, String, ()>) -> Result<Member, JoinError> {
+    timeout(Duration::from_secs(60), join.into_future()).await.unwrap()
+}
+
+/// The session of a client that does not wait for the bus ends.
+#[tokio::test(start_paused = true)]
+async fn a_join_ends_with_its_session() {
+    let bus = InProcess::new();
+    let hindered = Hindered::new(&bus);
+    let rooms = rooms(Arc::new(hindered.clone()));
+    hindered.last.send_replace(Last::IsSilent);
+    let (ada, _hears) = guest();
+    let joining = tokio::spawn(rooms.join(&ada, "lobby").into_future());
+    settle().await;
+    assert!(!joining.is_finished());
+    ada.close(1000, "bye");
+    settle().await;
+    assert!(joining.is_finished());
+    assert_eq!(joining.await.unwrap().map(|_| ()), Err(JoinError::Closed));
+    assert_eq!((rooms.stats().rooms, rooms.stats().sessions), (0, 0));
+}
+
+/// A session that ends while it is about to be a member.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_ended_does_not_become_a_member() {
+    let rooms = rooms(Arc::new(InProcess::new().connect()));
+    let (ada, _hears) = guest();
+    let sender = ada.sender();
+    let joining = rooms.join(&ada, "lobby").greet(move |_| {
+        sender.close(1000, "bye");
+        None
+    });
+    assert_eq!(joining.await.map(|_| ()), Err(JoinError::Closed));
+    assert_eq!(rooms.stats().members, 0);
 }
