@@ -214,7 +214,7 @@ impl<K, U, D> Pin<K, U, D> {
         let mut discarded = Discarded::new();
         let mut state = self.room.lock();
         // Now rather than after everything was sent; it is checked again then.
-        self.node.check(&state, tab, sender)?;
+        self.node.check(&self.room, &state, tab)?;
         let stream = state.stream.as_mut().ok_or(JoinError::NoHistory)?;
         self.node.account(stream, |stream| stream.log.trim(Instant::now(), &mut discarded));
         let start = stream.log.start(since, last);
@@ -267,12 +267,11 @@ pub(crate) fn tell(watched: Option<watch::Sender<()>>) {
 }
 
 impl<K, U, D> Node<K, U, D> {
-    fn check(&self, state: &State<U, D>, tab: &Tab<U>, sender: &Sender) -> Result<(), JoinError> {
+    fn check(&self, room: &Room<K, U, D>, state: &State<U, D>, tab: &Tab<U>) -> Result<(), JoinError> {
         if state.members.len() >= self.config.max_members_per_room {
             return Err(JoinError::RoomFull);
         }
-        // A session that is in no other room need not be looked for.
-        if tab.rooms() > 1 && state.members.contains(sender) {
+        if tab.is_in(room.serial) {
             return Err(JoinError::AlreadyJoined);
         }
         Ok(())
@@ -286,12 +285,13 @@ impl<K, U, D> Node<K, U, D> {
         sender: &Sender,
         data: &Arc<D>,
     ) -> Result<(Place, ToNotify<K, U, D>), JoinError> {
-        self.check(state, tab, sender)?;
+        self.check(room, state, tab)?;
         let seq = state.next_seq;
         state.next_seq += 1;
         let about = About { seq, tab: Arc::clone(tab), data: Arc::clone(data) };
         let is_first = state.members.is_empty();
         Arc::make_mut(&mut state.members).push(sender.clone(), about);
+        tab.has_joined(room.serial);
         self.counters.memberships.fetch_add(1, Relaxed);
         let to_notify = if is_first {
             self.counters.occupied.fetch_add(1, Relaxed);
@@ -308,7 +308,8 @@ impl<K, U, D> Node<K, U, D> {
         let (removed, watched) = {
             let mut state = room.lock();
             let removed = Arc::make_mut(&mut state.members).remove(place.seq);
-            if removed.is_some() {
+            if let Some((_, about)) = &removed {
+                about.tab.has_left(room.serial);
                 self.counters.memberships.fetch_sub(1, Relaxed);
                 if state.members.is_empty() {
                     self.counters.occupied.fetch_sub(1, Relaxed);
