@@ -1,6 +1,13 @@
 //! The task that tells the other nodes what this one has.
 
-use std::sync::{Arc, Weak, atomic::Ordering::Relaxed};
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    task::Poll,
+    time::Duration,
+};
 
 use sockjs_bus::Subscription;
 use tokio::{
@@ -27,10 +34,28 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
     }
     loop {
         let Some(link) = link.upgrade() else { return };
-        let due = link.turn().await;
+        let due = unless_it_panics(link.turn()).await.unwrap_or_else(|| {
+            if let Some(node) = link.node.upgrade() {
+                node.counters.panicked("the other nodes are told later: the application's code panicked");
+            }
+            Instant::now() + RETRY
+        });
         drop(link);
         timeout_at(due, wake.notified()).await.ok();
     }
+}
+
+/// How long it takes until what has panicked is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// `None` if it panics: the traits of keys, users and data are the application's.
+async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 impl<K: Key, U: Key, D: Data> Link<K, U, D> {
