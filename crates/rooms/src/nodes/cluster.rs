@@ -23,8 +23,9 @@ use sockjs_bus::NodeId;
 
 use super::{
     known::{Known, Touched},
+    peer::{Partial, Peer},
     places::{Places, Token},
-    protocol::{Message, Op, Part, Record, TabId},
+    protocol::{Message, Op, Part, Received, Record, TabId},
     replica::{Change, Replica},
 };
 
@@ -43,9 +44,15 @@ impl Timing {
         self.dead_after / 4
     }
 
-    /// How long a snapshot is waited for until it is asked for again.
+    /// How long a snapshot is waited for until it is asked for again, the first time.
     fn retry(self) -> Duration {
         self.dead_after / 8
+    }
+
+    /// The same, after it has been asked for some times. All know the truth when a node would be dead, if nothing is
+    /// lost meanwhile.
+    fn max_retry(self) -> Duration {
+        self.dead_after / 2
     }
 
     /// All who ask within this time get one snapshot.
@@ -110,25 +117,6 @@ pub(crate) struct Cluster<K, U, D> {
     last_tick: Instant,
 }
 
-#[derive(Debug)]
-struct Peer<K, U, D> {
-    replica: Replica<K, U, D>,
-    version: u64,
-    address: Option<String>,
-    heard: Instant,
-    /// When a snapshot is asked for again, if the replica is behind.
-    behind: Option<Instant>,
-    partial: Option<Partial<K, U, D>>,
-}
-
-/// The parts of a snapshot that have come.
-#[derive(Debug)]
-struct Partial<K, U, D> {
-    version: u64,
-    next: u32,
-    replica: Replica<K, U, D>,
-}
-
 /// What has been seen of other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ClusterCounts {
@@ -138,7 +126,7 @@ pub(crate) struct ClusterCounts {
     pub(crate) dead: u64,
     /// Snapshots that were sent.
     pub(crate) snapshots: u64,
-    /// What was beyond a bound and is not known.
+    /// What was beyond a bound, or could not be read, and is not known.
     pub(crate) refused: u64,
 }
 
@@ -237,10 +225,12 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     }
 
     /// A message of another node has come.
-    pub(crate) fn receive(&mut self, from: NodeId, message: Message<K, U, D>, now: Instant) {
+    pub(crate) fn receive(&mut self, from: NodeId, received: impl Into<Received<K, U, D>>, now: Instant) {
         if from == self.me {
             return;
         }
+        let Received { message, unreadable } = received.into();
+        self.counts.refused += unreadable;
         match message {
             Message::Bye => self.forget(from),
             Message::Want { node } => {
@@ -288,14 +278,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             self.counts.refused += 1;
             return None;
         }
-        let peer = self.peers.entry(from).or_insert_with(|| Peer {
-            replica: Replica::default(),
-            version: 0,
-            address: None,
-            heard: now,
-            behind: None,
-            partial: None,
-        });
+        let patience = self.timing.retry();
+        let peer = self.peers.entry(from).or_insert_with(|| Peer::new(now, patience));
         peer.heard = now;
         Some(peer)
     }
@@ -307,7 +291,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         if peer.version == version || peer.behind.is_some() {
             return;
         }
-        peer.behind = Some(now + self.timing.retry());
+        peer.wait(now, self.timing.max_retry());
         self.counts.holes += u64::from(peer.version > 0);
         self.outbox.push(Message::Want { node: from });
     }
@@ -364,6 +348,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         peer.replica.replace(partial.replica, &mut changes);
         peer.version = version;
         peer.behind = None;
+        peer.patience = self.timing.retry();
         self.known.index(from, changes);
     }
 
@@ -405,7 +390,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         dead.into_iter().for_each(|node| self.forget(node));
         for (&node, peer) in &mut self.peers {
             if peer.behind.is_some_and(|again| again <= now) {
-                peer.behind = Some(now + self.timing.retry());
+                peer.wait(now, self.timing.max_retry());
                 self.outbox.push(Message::Want { node });
             }
         }

@@ -462,6 +462,32 @@ fn a_snapshot_without_one_of_its_parts_is_none() {
 }
 
 #[test]
+fn a_snapshot_that_never_comes_is_asked_for_ever_more_rarely() {
+    let start = Instant::now();
+    let mut node = Node::new(NodeId::from_bytes([0; 16]), None, TIMING, BOUNDS, start);
+    let from = NodeId::from_bytes([1; 16]);
+    let mut asked = Vec::new();
+    for tick in 0..400 {
+        let now = start + tick * Duration::from_millis(100);
+        node.receive(from, Message::Beat { version: 9, address: None }, now);
+        node.tick(now);
+        if node.take_outbox().contains(&Message::Want { node: from }) {
+            asked.push(tick);
+        }
+    }
+    assert_eq!(asked[..5], [0, 13, 38, 88, 138]);
+    assert!(asked.windows(2).skip(2).all(|pair| pair[1] - pair[0] == 50), "{asked:?}");
+    // One that comes ends it, and the next time begins anew.
+    let now = start + Duration::from_secs(40);
+    let whole = |version| Message::Snapshot { version, part: Part::WHOLE, records: Vec::new() };
+    node.receive(from, whole(9), now);
+    node.receive(from, Message::Beat { version: 10, address: None }, now);
+    assert_eq!(node.take_outbox(), [Message::Want { node: from }]);
+    node.tick(now + TIMING.retry());
+    assert!(node.take_outbox().contains(&Message::Want { node: from }));
+}
+
+#[test]
 fn who_has_been_asleep_does_not_take_the_others_for_dead() {
     let mut world = World::new(1);
     enter_and_join(&mut world, 0);
