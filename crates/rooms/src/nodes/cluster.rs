@@ -72,6 +72,9 @@ pub(crate) struct Bounds {
 /// Operations that are sent without waiting for more.
 const MAX_PENDING: usize = 256;
 
+/// So many messages wait to be sent. What does not fit is in a snapshot.
+const MAX_OUTBOX: usize = 64;
+
 /// An own session.
 #[derive(Debug)]
 pub(crate) struct Own<'a, U> {
@@ -131,7 +134,7 @@ pub(crate) struct ClusterCounts {
 }
 
 impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
-    /// A node that has just started. It tells the others, and asks them for what they have.
+    /// A node that has just started. It says so when it is told to [greet](Self::greet) the others.
     pub(crate) fn new(
         me: NodeId,
         address: Option<String>,
@@ -141,7 +144,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     ) -> Self {
         Self {
             me,
-            address: address.clone(),
+            address,
             timing,
             bounds,
             own: Replica::default(),
@@ -151,7 +154,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             peers: HashMap::new(),
             entries: 0,
             known: Known::default(),
-            outbox: vec![Message::Hello { version: 0, address }],
+            outbox: Vec::new(),
             counts: ClusterCounts::default(),
             beat_at: now + timing.beat(),
             flush_at: None,
@@ -159,6 +162,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             last_snapshot: None,
             last_tick: now,
         }
+    }
+
+    /// The others can be heard from now on: they are asked for what they have.
+    pub(crate) fn greet(&mut self) {
+        // Behind what is waiting, which would seem to be missing otherwise.
+        self.flush();
+        let (version, address) = (self.version, self.address.clone());
+        self.outbox.push(Message::Hello { version, address });
     }
 
     /// An own session is known. Like what follows, it may be told late or more than once.
@@ -217,7 +228,11 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         self.own.apply(op.clone(), self.version, &mut changes);
         self.pending.push(op);
         if self.pending.len() >= MAX_PENDING {
-            self.flush();
+            if self.outbox.len() < MAX_OUTBOX {
+                self.flush();
+            } else {
+                self.collapse(now);
+            }
         } else {
             self.flush_at.get_or_insert(now + self.timing.batch);
         }
@@ -293,7 +308,10 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         }
         peer.wait(now, self.timing.max_retry());
         self.counts.holes += u64::from(peer.version > 0);
-        self.outbox.push(Message::Want { node: from });
+        // Otherwise it is asked the next time.
+        if self.outbox.len() < MAX_OUTBOX {
+            self.outbox.push(Message::Want { node: from });
+        }
     }
 
     fn receive_delta(&mut self, from: NodeId, version: u64, ops: Vec<Op<K, U, D>>, now: Instant) {
@@ -374,6 +392,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             let version = self.version - ops.len() as u64;
             self.outbox.push(Message::Delta { version, ops });
         }
+    }
+
+    /// Nobody takes what is to be sent: the others miss it, and get a snapshot instead.
+    fn collapse(&mut self, now: Instant) {
+        self.flush_at = None;
+        self.pending.clear();
+        self.outbox.retain(|message| !matches!(message, Message::Delta { .. }));
+        self.owe_snapshot(now);
     }
 
     /// Does what is due. It may be called earlier or later than [`next_due`](Self::next_due) says.

@@ -742,3 +742,27 @@ async fn data_that_other_nodes_cannot_read_hide_only_their_member() {
     settle().await;
     assert_eq!((nodes[1].len("lobby"), late.len("lobby")), (2, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_while_the_bus_is_away_keeps_nothing_for_it() {
+    let bus = InProcess::new();
+    let there = node(&bus);
+    let (ada, _ada_hears) = of("ada");
+    let _ada = there.rooms.join(&ada, "lobby").await.unwrap();
+    let late = node(&bus);
+    late.connection.disconnect();
+    let (bob, _bob_hears) = of("bob");
+    let _bob = late.rooms.join(&bob, "lobby").await.unwrap();
+    for _ in 0..100 {
+        let (eve, _eve_hears) = of("eve");
+        drop(late.rooms.join(&eve, "lobby").await.unwrap());
+        settle().await;
+    }
+    let refused = late.connection.stats().disconnected;
+    assert!(refused >= 100, "what nobody can be told does not wait: {refused}");
+    late.connection.reconnect();
+    settle().await;
+    assert_eq!(who(&late.rooms, "lobby"), [named("ada", 1), named("bob", 1)], "it asks at once");
+    settle().await;
+    assert_eq!(who(&there.rooms, "lobby"), [named("ada", 1), named("bob", 1)]);
+}

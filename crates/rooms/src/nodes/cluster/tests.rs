@@ -118,7 +118,8 @@ impl World {
     fn start(&mut self, slot: usize) {
         self.boots += 1;
         let id = NodeId::from_bytes([self.boots; 16]);
-        let node = Cluster::new(id, Some(format!("10.0.0.{slot}")), TIMING, BOUNDS, self.now);
+        let mut node = Cluster::new(id, Some(format!("10.0.0.{slot}")), TIMING, BOUNDS, self.now);
+        node.greet();
         self.slots[slot] =
             Some(Slot { id, node, truth: Truth::new(), seen: BTreeMap::new(), is_asleep: false });
         self.send(slot);
@@ -485,6 +486,24 @@ fn a_snapshot_that_never_comes_is_asked_for_ever_more_rarely() {
     assert_eq!(node.take_outbox(), [Message::Want { node: from }]);
     node.tick(now + TIMING.retry());
     assert!(node.take_outbox().contains(&Message::Want { node: from }));
+}
+
+#[test]
+fn what_nobody_takes_is_bounded_and_told_as_a_snapshot() {
+    let mut world = World::new(1);
+    world.advance(Duration::from_secs(1));
+    let now = world.now;
+    let at = world.slots[0].as_mut().unwrap();
+    at.node.enter(Own { id: 4, tab: 0, user: None }, now);
+    let held = |node: &Node| node.outbox.len() * MAX_PENDING + node.pending.len();
+    for data in 0..100_000 {
+        at.node.operate(Op::Join(4, 1, data), now);
+        assert!(held(&at.node) <= (MAX_OUTBOX + 1) * MAX_PENDING);
+    }
+    at.truth.insert(4, (None, BTreeMap::from([(1, 99_999)])));
+    world.send(0);
+    world.advance(Duration::from_secs(2));
+    world.check();
 }
 
 #[test]
