@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
     task::Poll,
     time::Duration,
@@ -28,20 +28,32 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
     wake: Arc<Notify>,
     mut subscriptions: [Subscription; 2],
 ) {
-    for subscription in &mut subscriptions {
-        // Without it this node does not hear the others, who hear it all the same: the numbers show it.
-        subscription.ready().await.ok();
-    }
+    let listening = async {
+        for subscription in &mut subscriptions {
+            // Without it this node does not hear the others, who hear it all the same: the numbers show it.
+            subscription.ready().await.ok();
+        }
+    };
+    let mut listening = pin!(listening);
+    let mut hears = false;
     loop {
-        let Some(link) = link.upgrade() else { return };
-        let due = unless_it_panics(link.turn()).await.unwrap_or_else(|| {
-            if let Some(node) = link.node.upgrade() {
+        let Some(there) = link.upgrade() else { return };
+        let due = unless_it_panics(there.turn()).await.unwrap_or_else(|| {
+            if let Some(node) = there.node.upgrade() {
                 node.counters.panicked("the other nodes are told later: the application's code panicked");
             }
             Instant::now() + RETRY
         });
-        drop(link);
-        timeout_at(due, wake.notified()).await.ok();
+        drop(there);
+        let woken = timeout_at(due, wake.notified());
+        if hears {
+            woken.await.ok();
+        } else if first(listening.as_mut(), woken).await {
+            hears = true;
+            let Some(link) = link.upgrade() else { return };
+            // Not before: the others answer at once.
+            link.cluster().greet();
+        }
     }
 }
 
@@ -54,6 +66,19 @@ async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Whether the first of two futures has completed when one of them has.
+async fn first(mut one: Pin<&mut impl Future>, other: impl Future) -> bool {
+    let mut other = pin!(other);
+    poll_fn(|cx| {
+        if one.as_mut().poll(cx).is_ready() {
+            Poll::Ready(true)
+        } else {
+            other.as_mut().poll(cx).map(|_| false)
+        }
     })
     .await
 }

@@ -23,8 +23,9 @@ use sockjs_bus::NodeId;
 
 use super::{
     known::{Known, Touched},
+    peer::{Partial, Peer},
     places::{Places, Token},
-    protocol::{Message, Op, Part, Record, TabId},
+    protocol::{Message, Op, Part, Received, Record, TabId},
     replica::{Change, Replica},
 };
 
@@ -43,9 +44,15 @@ impl Timing {
         self.dead_after / 4
     }
 
-    /// How long a snapshot is waited for until it is asked for again.
+    /// How long a snapshot is waited for until it is asked for again, the first time.
     fn retry(self) -> Duration {
         self.dead_after / 8
+    }
+
+    /// The same, after it has been asked for some times. All know the truth when a node would be dead, if nothing is
+    /// lost meanwhile.
+    fn max_retry(self) -> Duration {
+        self.dead_after / 2
     }
 
     /// All who ask within this time get one snapshot.
@@ -64,6 +71,9 @@ pub(crate) struct Bounds {
 
 /// Operations that are sent without waiting for more.
 const MAX_PENDING: usize = 256;
+
+/// So many messages wait to be sent. What does not fit is in a snapshot.
+const MAX_OUTBOX: usize = 64;
 
 /// An own session.
 #[derive(Debug)]
@@ -110,25 +120,6 @@ pub(crate) struct Cluster<K, U, D> {
     last_tick: Instant,
 }
 
-#[derive(Debug)]
-struct Peer<K, U, D> {
-    replica: Replica<K, U, D>,
-    version: u64,
-    address: Option<String>,
-    heard: Instant,
-    /// When a snapshot is asked for again, if the replica is behind.
-    behind: Option<Instant>,
-    partial: Option<Partial<K, U, D>>,
-}
-
-/// The parts of a snapshot that have come.
-#[derive(Debug)]
-struct Partial<K, U, D> {
-    version: u64,
-    next: u32,
-    replica: Replica<K, U, D>,
-}
-
 /// What has been seen of other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ClusterCounts {
@@ -138,12 +129,12 @@ pub(crate) struct ClusterCounts {
     pub(crate) dead: u64,
     /// Snapshots that were sent.
     pub(crate) snapshots: u64,
-    /// What was beyond a bound and is not known.
+    /// What was beyond a bound, or could not be read, and is not known.
     pub(crate) refused: u64,
 }
 
 impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
-    /// A node that has just started. It tells the others, and asks them for what they have.
+    /// A node that has just started. It says so when it is told to [greet](Self::greet) the others.
     pub(crate) fn new(
         me: NodeId,
         address: Option<String>,
@@ -153,7 +144,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     ) -> Self {
         Self {
             me,
-            address: address.clone(),
+            address,
             timing,
             bounds,
             own: Replica::default(),
@@ -163,7 +154,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             peers: HashMap::new(),
             entries: 0,
             known: Known::default(),
-            outbox: vec![Message::Hello { version: 0, address }],
+            outbox: Vec::new(),
             counts: ClusterCounts::default(),
             beat_at: now + timing.beat(),
             flush_at: None,
@@ -171,6 +162,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             last_snapshot: None,
             last_tick: now,
         }
+    }
+
+    /// The others can be heard from now on: they are asked for what they have.
+    pub(crate) fn greet(&mut self) {
+        // Behind what is waiting, which would seem to be missing otherwise.
+        self.flush();
+        let (version, address) = (self.version, self.address.clone());
+        self.outbox.push(Message::Hello { version, address });
     }
 
     /// An own session is known. Like what follows, it may be told late or more than once.
@@ -229,7 +228,11 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         self.own.apply(op.clone(), self.version, &mut changes);
         self.pending.push(op);
         if self.pending.len() >= MAX_PENDING {
-            self.flush();
+            if self.outbox.len() < MAX_OUTBOX {
+                self.flush();
+            } else {
+                self.collapse(now);
+            }
         } else {
             self.flush_at.get_or_insert(now + self.timing.batch);
         }
@@ -237,10 +240,12 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     }
 
     /// A message of another node has come.
-    pub(crate) fn receive(&mut self, from: NodeId, message: Message<K, U, D>, now: Instant) {
+    pub(crate) fn receive(&mut self, from: NodeId, received: impl Into<Received<K, U, D>>, now: Instant) {
         if from == self.me {
             return;
         }
+        let Received { message, unreadable } = received.into();
+        self.counts.refused += unreadable;
         match message {
             Message::Bye => self.forget(from),
             Message::Want { node } => {
@@ -288,14 +293,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             self.counts.refused += 1;
             return None;
         }
-        let peer = self.peers.entry(from).or_insert_with(|| Peer {
-            replica: Replica::default(),
-            version: 0,
-            address: None,
-            heard: now,
-            behind: None,
-            partial: None,
-        });
+        let patience = self.timing.retry();
+        let peer = self.peers.entry(from).or_insert_with(|| Peer::new(now, patience));
         peer.heard = now;
         Some(peer)
     }
@@ -307,9 +306,12 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         if peer.version == version || peer.behind.is_some() {
             return;
         }
-        peer.behind = Some(now + self.timing.retry());
+        peer.wait(now, self.timing.max_retry());
         self.counts.holes += u64::from(peer.version > 0);
-        self.outbox.push(Message::Want { node: from });
+        // Otherwise it is asked the next time.
+        if self.outbox.len() < MAX_OUTBOX {
+            self.outbox.push(Message::Want { node: from });
+        }
     }
 
     fn receive_delta(&mut self, from: NodeId, version: u64, ops: Vec<Op<K, U, D>>, now: Instant) {
@@ -364,6 +366,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         peer.replica.replace(partial.replica, &mut changes);
         peer.version = version;
         peer.behind = None;
+        peer.patience = self.timing.retry();
         self.known.index(from, changes);
     }
 
@@ -391,6 +394,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         }
     }
 
+    /// Nobody takes what is to be sent: the others miss it, and get a snapshot instead.
+    fn collapse(&mut self, now: Instant) {
+        self.flush_at = None;
+        self.pending.clear();
+        self.outbox.retain(|message| !matches!(message, Message::Delta { .. }));
+        self.owe_snapshot(now);
+    }
+
     /// Does what is due. It may be called earlier or later than [`next_due`](Self::next_due) says.
     pub(crate) fn tick(&mut self, now: Instant) {
         // Who has been asleep itself has heard nobody, which says nothing of them.
@@ -405,7 +416,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         dead.into_iter().for_each(|node| self.forget(node));
         for (&node, peer) in &mut self.peers {
             if peer.behind.is_some_and(|again| again <= now) {
-                peer.behind = Some(now + self.timing.retry());
+                peer.wait(now, self.timing.max_retry());
                 self.outbox.push(Message::Want { node });
             }
         }

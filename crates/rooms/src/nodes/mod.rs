@@ -7,6 +7,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod known;
+mod peer;
 pub(crate) mod places;
 pub(crate) mod protocol;
 pub(crate) mod replica;

@@ -24,7 +24,7 @@ pub(crate) enum Op<K, U, D> {
     /// A session is no longer a member of a room.
     #[serde(rename = "l")]
     Leave(TabId, K),
-    /// In place of one that is too large for the bus, or has no serialized form.
+    /// In place of one that is too large for the bus, has no serialized form, or cannot be read.
     #[serde(rename = "n")]
     Nothing,
 }
@@ -62,4 +62,18 @@ pub(crate) struct Part {
 impl Part {
     /// All at once.
     pub(crate) const WHOLE: Self = Self { index: 0, is_last: true };
+}
+
+/// A message of another node.
+#[derive(Debug)]
+pub(crate) struct Received<K, U, D> {
+    pub(crate) message: Message<K, U, D>,
+    /// How many operations in it could not be read.
+    pub(crate) unreadable: u64,
+}
+
+impl<K, U, D> From<Message<K, U, D>> for Received<K, U, D> {
+    fn from(message: Message<K, U, D>) -> Self {
+        Self { message, unreadable: 0 }
+    }
 }

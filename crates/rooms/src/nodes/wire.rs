@@ -9,13 +9,17 @@
 //! | each item | in a snapshot 8 bytes for its revision; 4 bytes for its length, and JSON |
 //!
 //! Numbers are big-endian. An unknown version or kind is not read: nodes of different versions see no members of each
-//! other, and no more.
+//! other, and no more. An item whose JSON cannot be read says so of itself alone: its client or another version of the
+//! application may have made what is not read here, such as data that are nested too deeply.
 
 use bytes::{Buf, BufMut, Bytes};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use sockjs_bus::NodeId;
 
-use super::protocol::{Message, Op, Part, Record};
+use super::protocol::{Message, Op, Part, Received, Record};
 
 const VERSION: u8 = 1;
 
@@ -141,7 +145,10 @@ fn put_json(to: &mut Vec<u8>, json: &[u8]) {
 }
 
 /// Reads a message. `None` if it is none.
-pub(crate) fn decode<K, U, D>(mut bytes: Bytes) -> Option<Message<K, U, D>>
+///
+/// An operation that cannot be read takes away what it would have changed, as far as that can be read, and otherwise
+/// becomes [`Op::Nothing`]. A record that cannot be read is left out.
+pub(crate) fn decode<K, U, D>(mut bytes: Bytes) -> Option<Received<K, U, D>>
 where
     K: DeserializeOwned,
     U: DeserializeOwned,
@@ -150,6 +157,7 @@ where
     if bytes.try_get_u8().ok()? != VERSION {
         return None;
     }
+    let mut unreadable = 0;
     let message = match bytes.try_get_u8().ok()? {
         kind @ (HELLO | BEAT) => {
             let version = bytes.try_get_u64().ok()?;
@@ -170,7 +178,11 @@ where
             let version = bytes.try_get_u64().ok()?;
             let mut ops = Vec::new();
             while !bytes.is_empty() {
-                ops.push(get_json(&mut bytes)?);
+                let json = get_json(&mut bytes)?;
+                ops.push(serde_json::from_slice(&json).unwrap_or_else(|_| {
+                    unreadable += 1;
+                    in_place_of(&json)
+                }));
             }
             Message::Delta { version, ops }
         }
@@ -181,18 +193,30 @@ where
             let mut records = Vec::new();
             while !bytes.is_empty() {
                 let revision = bytes.try_get_u64().ok()?;
-                records.push(Record { revision, op: get_json(&mut bytes)? });
+                match serde_json::from_slice(&get_json(&mut bytes)?) {
+                    Ok(op) => records.push(Record { revision, op }),
+                    Err(_) => unreadable += 1,
+                }
             }
             Message::Snapshot { version, part, records }
         }
         _ => return None,
     };
-    bytes.is_empty().then_some(message)
+    bytes.is_empty().then_some(Received { message, unreadable })
 }
 
-fn get_json<T: DeserializeOwned>(bytes: &mut Bytes) -> Option<T> {
+fn get_json(bytes: &mut Bytes) -> Option<Bytes> {
     let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
-    (len <= bytes.len()).then(|| serde_json::from_slice(&bytes.split_to(len)).ok())?
+    (len <= bytes.len()).then(|| bytes.split_to(len))
+}
+
+/// What is done instead of an operation that cannot be read: nobody is left with a user or data that are no longer so.
+fn in_place_of<K: DeserializeOwned, U, D>(json: &[u8]) -> Op<K, U, D> {
+    match serde_json::from_slice::<Op<K, IgnoredAny, IgnoredAny>>(json) {
+        Ok(Op::Enter(id, _)) => Op::Exit(id),
+        Ok(Op::Join(id, room, _)) => Op::Leave(id, room),
+        _ => Op::Nothing,
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +224,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
     use proptest::{collection::vec, prelude::*};
+    use serde_json::Value;
 
     use super::*;
 
@@ -216,7 +241,7 @@ mod tests {
     }
 
     fn read(written: Vec<Vec<u8>>) -> Vec<Text> {
-        written.into_iter().map(|one| decode(one.into()).unwrap()).collect()
+        written.into_iter().map(|one| decode(one.into()).unwrap().message).collect()
     }
 
     #[test]
@@ -253,6 +278,35 @@ mod tests {
         assert_eq!(found, [ops[0].clone(), Op::Nothing, ops[2].clone()]);
         let (_, left_out) = encode(&Text::Snapshot { version: 3, part: Part::WHOLE, records }, 100);
         assert_eq!(left_out, 1);
+    }
+
+    /// As deep as a client's message may be.
+    fn deep() -> Value {
+        (0..126).fold(Value::Array(Vec::new()), |inner, _| Value::Array(vec![inner]))
+    }
+
+    #[test]
+    fn what_cannot_be_read_hides_nothing_else() {
+        type Op = super::Op<String, u32, Value>;
+        assert!(serde_json::from_str::<Value>(&deep().to_string()).is_ok());
+        let join = |id, data| Op::Join(id, "r".to_owned(), data);
+        let ops = vec![Op::Enter(1, None), join(1, deep()), join(2, 7.into())];
+        let records = ops.iter().cloned().zip(1..).map(|(op, revision)| Record { revision, op }).collect();
+        let read = |message| {
+            let (written, 0) = encode(&message, 10_000) else { panic!("{message:?}") };
+            decode::<String, u32, Value>(written[0].clone().into()).unwrap()
+        };
+        let delta = read(Message::Delta { version: 0, ops: ops.clone() });
+        let Message::Delta { ops: found, .. } = delta.message else { panic!("{delta:?}") };
+        assert_eq!(found, [ops[0].clone(), Op::Leave(1, "r".to_owned()), ops[2].clone()]);
+        let snapshot = read(Message::Snapshot { version: 3, part: Part::WHOLE, records });
+        let Message::Snapshot { records, .. } = snapshot.message else { panic!("{snapshot:?}") };
+        assert_eq!(records.iter().map(|record| record.revision).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((delta.unreadable, snapshot.unreadable), (1, 1));
+        let of_others = |json: &[u8]| in_place_of::<u8, u32, Value>(json);
+        assert_eq!(of_others(br#"{"e":[7,"a name"]}"#), super::Op::Exit(7));
+        assert_eq!(of_others(br#"{"j":[7,"a key",1]}"#), super::Op::Nothing);
+        assert_eq!(of_others(br#"{"a later one":[7]}"#), super::Op::Nothing);
     }
 
     proptest! {

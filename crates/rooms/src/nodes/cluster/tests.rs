@@ -118,7 +118,8 @@ impl World {
     fn start(&mut self, slot: usize) {
         self.boots += 1;
         let id = NodeId::from_bytes([self.boots; 16]);
-        let node = Cluster::new(id, Some(format!("10.0.0.{slot}")), TIMING, BOUNDS, self.now);
+        let mut node = Cluster::new(id, Some(format!("10.0.0.{slot}")), TIMING, BOUNDS, self.now);
+        node.greet();
         self.slots[slot] =
             Some(Slot { id, node, truth: Truth::new(), seen: BTreeMap::new(), is_asleep: false });
         self.send(slot);
@@ -459,6 +460,50 @@ fn a_snapshot_without_one_of_its_parts_is_none() {
         node.receive(from, part(index, index == 2), later);
     }
     assert_eq!(node.known().tabs_of(&1).count(), 3);
+}
+
+#[test]
+fn a_snapshot_that_never_comes_is_asked_for_ever_more_rarely() {
+    let start = Instant::now();
+    let mut node = Node::new(NodeId::from_bytes([0; 16]), None, TIMING, BOUNDS, start);
+    let from = NodeId::from_bytes([1; 16]);
+    let mut asked = Vec::new();
+    for tick in 0..400 {
+        let now = start + tick * Duration::from_millis(100);
+        node.receive(from, Message::Beat { version: 9, address: None }, now);
+        node.tick(now);
+        if node.take_outbox().contains(&Message::Want { node: from }) {
+            asked.push(tick);
+        }
+    }
+    assert_eq!(asked[..5], [0, 13, 38, 88, 138]);
+    assert!(asked.windows(2).skip(2).all(|pair| pair[1] - pair[0] == 50), "{asked:?}");
+    // One that comes ends it, and the next time begins anew.
+    let now = start + Duration::from_secs(40);
+    let whole = |version| Message::Snapshot { version, part: Part::WHOLE, records: Vec::new() };
+    node.receive(from, whole(9), now);
+    node.receive(from, Message::Beat { version: 10, address: None }, now);
+    assert_eq!(node.take_outbox(), [Message::Want { node: from }]);
+    node.tick(now + TIMING.retry());
+    assert!(node.take_outbox().contains(&Message::Want { node: from }));
+}
+
+#[test]
+fn what_nobody_takes_is_bounded_and_told_as_a_snapshot() {
+    let mut world = World::new(1);
+    world.advance(Duration::from_secs(1));
+    let now = world.now;
+    let at = world.slots[0].as_mut().unwrap();
+    at.node.enter(Own { id: 4, tab: 0, user: None }, now);
+    let held = |node: &Node| node.outbox.len() * MAX_PENDING + node.pending.len();
+    for data in 0..100_000 {
+        at.node.operate(Op::Join(4, 1, data), now);
+        assert!(held(&at.node) <= (MAX_OUTBOX + 1) * MAX_PENDING);
+    }
+    at.truth.insert(4, (None, BTreeMap::from([(1, 99_999)])));
+    world.send(0);
+    world.advance(Duration::from_secs(2));
+    world.check();
 }
 
 #[test]
