@@ -15,18 +15,19 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
-    mem,
+    iter, mem,
     time::{Duration, Instant},
 };
 
 use sockjs_bus::NodeId;
 
 use super::{
+    counts::ClusterCounts,
     known::{Known, Touched},
     peer::{Partial, Peer},
     places::{Places, Token},
     protocol::{Message, Op, Part, Received, Record, TabId},
-    replica::{Change, Replica},
+    replica::{Change, Replica, Size},
 };
 
 /// The times of a cluster, which all nodes should have alike.
@@ -69,6 +70,18 @@ pub(crate) struct Bounds {
     pub(crate) entries: usize,
 }
 
+impl Bounds {
+    fn size(self) -> Size {
+        let bytes = self.entries.saturating_mul(ENTRY_BYTES).max(MIN_BYTES);
+        Size { entries: self.entries, bytes }
+    }
+}
+
+/// So many bytes of JSON may entries have on average.
+const ENTRY_BYTES: usize = 512;
+/// All of them may have as many, however few they may be.
+const MIN_BYTES: usize = 1 << 20;
+
 /// Operations that are sent without waiting for more.
 const MAX_PENDING: usize = 256;
 
@@ -109,7 +122,9 @@ pub(crate) struct Cluster<K, U, D> {
     pending: Vec<Op<K, U, D>>,
     peers: HashMap<NodeId, Peer<K, U, D>>,
     /// Of all peers' replicas together.
-    entries: usize,
+    held: Size,
+    /// Of all snapshots of which parts have come.
+    arriving: Size,
     known: Known<K, U, D>,
     outbox: Vec<Message<K, U, D>>,
     counts: ClusterCounts,
@@ -118,19 +133,6 @@ pub(crate) struct Cluster<K, U, D> {
     snapshot_at: Option<Instant>,
     last_snapshot: Option<Instant>,
     last_tick: Instant,
-}
-
-/// What has been seen of other nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ClusterCounts {
-    /// How often operations of a node were missing.
-    pub(crate) holes: u64,
-    /// Nodes that have fallen silent.
-    pub(crate) dead: u64,
-    /// Snapshots that were sent.
-    pub(crate) snapshots: u64,
-    /// What was beyond a bound, or could not be read, and is not known.
-    pub(crate) refused: u64,
 }
 
 impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
@@ -152,7 +154,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             version: 0,
             pending: Vec::new(),
             peers: HashMap::new(),
-            entries: 0,
+            held: Size::default(),
+            arriving: Size::default(),
             known: Known::default(),
             outbox: Vec::new(),
             counts: ClusterCounts::default(),
@@ -225,7 +228,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     fn operate(&mut self, op: Op<K, U, D>, now: Instant) -> Garbage<K, U, D> {
         let mut changes = Vec::new();
         self.version += 1;
-        self.own.apply(op.clone(), self.version, &mut changes);
+        self.own.apply(op.clone(), self.version, 0, &mut changes);
         self.pending.push(op);
         if self.pending.len() >= MAX_PENDING {
             if self.outbox.len() < MAX_OUTBOX {
@@ -244,7 +247,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         if from == self.me {
             return;
         }
-        let Received { message, unreadable } = received.into();
+        let Received { message, sizes, unreadable } = received.into();
+        let sizes = sizes.into_iter().chain(iter::repeat(0));
         self.counts.refused += unreadable;
         match message {
             Message::Bye => self.forget(from),
@@ -276,12 +280,12 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             }
             Message::Delta { version, ops } => {
                 if self.heard(from, now).is_some() {
-                    self.receive_delta(from, version, ops, now);
+                    self.receive_delta(from, version, ops.into_iter().zip(sizes), now);
                 }
             }
             Message::Snapshot { version, part, records } => {
                 if self.heard(from, now).is_some() {
-                    self.receive_snapshot(from, version, part, records);
+                    self.receive_snapshot(from, version, part, records.into_iter().zip(sizes), now);
                 }
             }
         }
@@ -314,59 +318,63 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         }
     }
 
-    fn receive_delta(&mut self, from: NodeId, version: u64, ops: Vec<Op<K, U, D>>, now: Instant) {
+    fn receive_delta(
+        &mut self,
+        from: NodeId,
+        version: u64,
+        ops: impl Iterator<Item = (Op<K, U, D>, usize)>,
+        now: Instant,
+    ) {
         self.compare(from, version, now);
         let Some(peer) = self.peers.get_mut(&from) else { return };
         // Of a replica that is behind, a snapshot that has yet to be sent has these too.
         if peer.version != version {
             return;
         }
+        let (max, others) = (self.bounds.size(), self.held.without(peer.replica.size()));
         let mut changes = Vec::new();
-        for op in ops {
-            peer.version = peer.version.saturating_add(1);
-            let before = peer.replica.len();
-            if self.entries >= self.bounds.entries && matches!(op, Op::Enter(..) | Op::Join(..)) {
-                self.counts.refused += 1;
-                continue;
-            }
-            peer.replica.apply(op, peer.version, &mut changes);
-            self.entries = self.entries + peer.replica.len() - before;
+        let refused = peer.operate(ops, (others.and(self.arriving), max), &mut changes);
+        if refused > 0 {
+            self.counts.refused += refused;
+            peer.refused.get_or_insert(now + self.timing.dead_after);
         }
+        self.held = others.and(peer.replica.size());
         self.known.index(from, changes);
     }
 
-    fn receive_snapshot(&mut self, from: NodeId, version: u64, part: Part, records: Vec<Record<K, U, D>>) {
+    fn receive_snapshot(
+        &mut self,
+        from: NodeId,
+        version: u64,
+        part: Part,
+        records: impl Iterator<Item = (Record<K, U, D>, usize)>,
+        now: Instant,
+    ) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         // Others have asked for it.
         if peer.behind.is_none() && peer.version == version {
             return;
         }
-        let partial = match peer.partial.take() {
-            _ if part.index == 0 => Partial { version, next: 0, replica: Replica::default() },
-            Some(partial) if partial.version == version && partial.next == part.index => partial,
-            // One is missing: it is asked for again.
-            _ => return,
-        };
-        let mut partial = Partial { next: partial.next.saturating_add(1), ..partial };
-        let others = self.entries - peer.replica.len();
-        let mut ignored = Vec::new();
-        for record in records {
-            if others + partial.replica.len() < self.bounds.entries {
-                partial.replica.apply(record.op, record.revision, &mut ignored);
-            } else {
-                self.counts.refused += 1;
-            }
-        }
+        let (partial, size) = peer.take_partial();
+        self.arriving = self.arriving.without(size);
+        // One is missing: it is asked for again.
+        let Some(mut partial) = Partial::of(partial, version, part.index) else { return };
+        let (max, others) = (self.bounds.size(), self.held.without(peer.replica.size()));
+        self.counts.refused += partial.add(records, (others.and(self.arriving), max));
         if !part.is_last {
+            self.arriving = self.arriving.and(partial.replica.size());
             peer.partial = Some(partial);
+            // The next parts are on their way.
+            peer.behind = peer.behind.max(Some(now + self.timing.retry()));
             return;
         }
         let mut changes = Vec::new();
-        self.entries = others + partial.replica.len();
+        self.held = others.and(partial.replica.size());
         peer.replica.replace(partial.replica, &mut changes);
         peer.version = version;
         peer.behind = None;
         peer.patience = self.timing.retry();
+        peer.refused = partial.was_refused.then(|| now + self.timing.dead_after);
         self.known.index(from, changes);
     }
 
@@ -374,7 +382,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     fn forget(&mut self, node: NodeId) {
         let Some(mut peer) = self.peers.remove(&node) else { return };
         let mut changes = Vec::new();
-        self.entries -= peer.replica.len();
+        self.held = self.held.without(peer.replica.size());
+        self.arriving = self.arriving.without(peer.take_partial().1);
         peer.replica.clear(&mut changes);
         self.known.index(node, changes);
     }
@@ -414,8 +423,12 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         let dead: Vec<_> = dead.map(|(&node, _)| node).collect();
         self.counts.dead += dead.len() as u64;
         dead.into_iter().for_each(|node| self.forget(node));
+        // Well below the bound, so that there is room for what has been refused.
+        let has_room = self.held.and(self.held.third()).fits(self.bounds.size()) && self.bounds.entries > 0;
         for (&node, peer) in &mut self.peers {
-            if peer.behind.is_some_and(|again| again <= now) {
+            if peer.is_due(has_room, now) {
+                peer.refused = None;
+                self.arriving = self.arriving.without(peer.take_partial().1);
                 peer.wait(now, self.timing.max_retry());
                 self.outbox.push(Message::Want { node });
             }

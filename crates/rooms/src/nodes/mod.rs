@@ -6,6 +6,7 @@
 //! Imports: nothing.
 
 pub(crate) mod cluster;
+mod counts;
 pub(crate) mod known;
 mod peer;
 pub(crate) mod places;

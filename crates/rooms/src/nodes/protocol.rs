@@ -29,6 +29,27 @@ pub(crate) enum Op<K, U, D> {
     Nothing,
 }
 
+impl<K, U, D> Op<K, U, D> {
+    /// What takes away all that this one would have changed.
+    pub(crate) fn withdrawn<V, E>(self) -> Op<K, V, E> {
+        match self {
+            Self::Enter(id, _) | Self::Exit(id) => Op::Exit(id),
+            Self::Join(id, room, _) | Self::Leave(id, room) => Op::Leave(id, room),
+            Self::Nothing => Op::Nothing,
+        }
+    }
+
+    pub(crate) fn as_ref(&self) -> Op<&K, &U, &D> {
+        match self {
+            Self::Enter(id, user) => Op::Enter(*id, user.as_ref()),
+            Self::Exit(id) => Op::Exit(*id),
+            Self::Join(id, room, data) => Op::Join(*id, room, data),
+            Self::Leave(id, room) => Op::Leave(*id, room),
+            Self::Nothing => Op::Nothing,
+        }
+    }
+}
+
 /// An operation with its number, the first being 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record<K, U, D> {
@@ -68,12 +89,15 @@ impl Part {
 #[derive(Debug)]
 pub(crate) struct Received<K, U, D> {
     pub(crate) message: Message<K, U, D>,
+    /// How many bytes the JSON of each item in it has.
+    pub(crate) sizes: Vec<usize>,
     /// How many operations in it could not be read.
     pub(crate) unreadable: u64,
 }
 
+#[cfg(test)]
 impl<K, U, D> From<Message<K, U, D>> for Received<K, U, D> {
     fn from(message: Message<K, U, D>) -> Self {
-        Self { message, unreadable: 0 }
+        Self { message, sizes: Vec::new(), unreadable: 0 }
     }
 }

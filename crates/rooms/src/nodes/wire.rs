@@ -30,12 +30,18 @@ const WANT: u8 = b'W';
 const DELTA: u8 = b'D';
 const SNAPSHOT: u8 = b'S';
 
+/// The most bytes of a node's address.
+const MAX_ADDRESS: usize = 256;
+
 const LAST: u32 = 1 << 31;
 
 /// The most bytes that are not of items: the two first, a version, a part.
 const HEAD: usize = 2 + 8 + 4;
 /// The most bytes that an item has beside its JSON.
 const ITEM: usize = 8 + 4;
+
+/// [`Op::Nothing`].
+const NOTHING: &[u8] = br#""n""#;
 
 /// [`Message::Bye`], for those who have no time.
 pub(crate) const fn bye() -> [u8; 2] {
@@ -49,7 +55,7 @@ pub(crate) const fn max_op(max: usize) -> usize {
 
 /// Writes a message as one or several of up to `max` bytes each, to be sent one after the other.
 ///
-/// What does not fit into one is left out: an operation becomes [`Op::Nothing`], and a record has none. The second
+/// What does not fit into one is left out: an operation is withdrawn, and a record has none. The second
 /// number returned says how many these are.
 pub(crate) fn encode<K: Serialize, U: Serialize, D: Serialize>(
     message: &Message<K, U, D>,
@@ -60,7 +66,8 @@ pub(crate) fn encode<K: Serialize, U: Serialize, D: Serialize>(
         Message::Hello { version, address } | Message::Beat { version, address } => {
             one.put_u8(if matches!(message, Message::Hello { .. }) { HELLO } else { BEAT });
             one.put_u64(*version);
-            let address = address.as_deref().filter(|address| address.len() <= max.saturating_sub(HEAD));
+            let fits = |address: &&str| address.len() <= max.saturating_sub(HEAD).min(MAX_ADDRESS);
+            let address = address.as_deref().filter(fits);
             one.put_slice(address.unwrap_or_default().as_bytes());
         }
         Message::Bye => one.put_u8(BYE),
@@ -84,7 +91,9 @@ fn encode_delta<K: Serialize, U: Serialize, D: Serialize>(
     for (op, version) in ops.iter().zip(version..) {
         let json = json(op, max).unwrap_or_else(|| {
             left_out += 1;
-            serde_json::to_vec(&Op::<(), (), ()>::Nothing).unwrap_or_default()
+            // So that nobody is left with data that are no longer so.
+            let withdrawn = json(&op.as_ref().withdrawn::<(), ()>(), max);
+            withdrawn.unwrap_or_else(|| NOTHING.to_vec())
         });
         let last = match all.last_mut() {
             Some(last) if last.len() + ITEM + json.len() <= max => last,
@@ -157,10 +166,13 @@ where
     if bytes.try_get_u8().ok()? != VERSION {
         return None;
     }
-    let mut unreadable = 0;
+    let (mut unreadable, mut sizes) = (0, Vec::new());
     let message = match bytes.try_get_u8().ok()? {
         kind @ (HELLO | BEAT) => {
             let version = bytes.try_get_u64().ok()?;
+            if bytes.len() > MAX_ADDRESS {
+                return None;
+            }
             let address = String::from_utf8(bytes.split_off(0).into()).ok()?;
             let address = (!address.is_empty()).then_some(address);
             if kind == HELLO {
@@ -179,6 +191,7 @@ where
             let mut ops = Vec::new();
             while !bytes.is_empty() {
                 let json = get_json(&mut bytes)?;
+                sizes.push(json.len());
                 ops.push(serde_json::from_slice(&json).unwrap_or_else(|_| {
                     unreadable += 1;
                     in_place_of(&json)
@@ -193,8 +206,12 @@ where
             let mut records = Vec::new();
             while !bytes.is_empty() {
                 let revision = bytes.try_get_u64().ok()?;
-                match serde_json::from_slice(&get_json(&mut bytes)?) {
-                    Ok(op) => records.push(Record { revision, op }),
+                let json = get_json(&mut bytes)?;
+                match serde_json::from_slice(&json) {
+                    Ok(op) => {
+                        sizes.push(json.len());
+                        records.push(Record { revision, op });
+                    }
                     Err(_) => unreadable += 1,
                 }
             }
@@ -202,7 +219,7 @@ where
         }
         _ => return None,
     };
-    bytes.is_empty().then_some(Received { message, unreadable })
+    bytes.is_empty().then_some(Received { message, sizes, unreadable })
 }
 
 fn get_json(bytes: &mut Bytes) -> Option<Bytes> {
@@ -212,11 +229,8 @@ fn get_json(bytes: &mut Bytes) -> Option<Bytes> {
 
 /// What is done instead of an operation that cannot be read: nobody is left with a user or data that are no longer so.
 fn in_place_of<K: DeserializeOwned, U, D>(json: &[u8]) -> Op<K, U, D> {
-    match serde_json::from_slice::<Op<K, IgnoredAny, IgnoredAny>>(json) {
-        Ok(Op::Enter(id, _)) => Op::Exit(id),
-        Ok(Op::Join(id, room, _)) => Op::Leave(id, room),
-        _ => Op::Nothing,
-    }
+    let op = serde_json::from_slice::<Op<K, IgnoredAny, IgnoredAny>>(json);
+    op.map_or(Op::Nothing, Op::withdrawn)
 }
 
 #[cfg(test)]
@@ -262,6 +276,17 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_bounded() {
+        let hello = |len| Text::Hello { version: 1, address: Some("a".repeat(len)) };
+        assert_eq!(read(encode(&hello(256), 1000).0), [hello(256)]);
+        let none = Text::Hello { version: 1, address: None };
+        assert_eq!(read(encode(&hello(257), 1000).0), [none], "it is told without one");
+        let mut written = encode(&hello(256), 1000).0.remove(0);
+        written.push(b'a');
+        assert!(decode::<String, u32, String>(written.into()).is_none());
+    }
+
+    #[test]
     fn what_is_too_large_is_left_out_and_the_numbers_stay() {
         let join = |data: &str| Op::<String, u32, String>::Join(1, "r".to_owned(), data.to_owned());
         let ops = vec![join("a"), join(&"b".repeat(100)), join("c")];
@@ -275,7 +300,11 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(found, [ops[0].clone(), Op::Nothing, ops[2].clone()]);
+        assert_eq!(found, [ops[0].clone(), Op::Leave(1, "r".to_owned()), ops[2].clone()]);
+        // Nor do its others fit.
+        let all = Text::Delta { version: 0, ops: vec![Op::Join(1, "r".repeat(100), String::new())] };
+        let (written, 1) = encode(&all, 100) else { panic!("one") };
+        assert_eq!(read(written), [Text::Delta { version: 0, ops: vec![Op::Nothing] }]);
         let (_, left_out) = encode(&Text::Snapshot { version: 3, part: Part::WHOLE, records }, 100);
         assert_eq!(left_out, 1);
     }
