@@ -87,7 +87,7 @@ async fn a_goodbye_overtakes_a_poll_and_still_ends_it() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     connection.write(last).await;
     assert_eq!(way.read(connection.answer("POST").await.text()), Frame::Heartbeat);
-    within("the shutdown", shutdown).await.unwrap();
+    assert_eq!(within("the shutdown", shutdown).await.unwrap().lost, 0);
     assert!(send(other, &path, way, &id, "[\"a\"]").await.0 < 300);
     assert_eq!(receive(other, &path, way, &id).await.0, Frame::messages(&["a"]));
 }
