@@ -182,7 +182,7 @@ mod tests {
         seen.wait_for(|seen| *seen != Progress::Pending).await.unwrap();
         pin.room.lock().stream.as_mut().unwrap().is_delivering = true;
         let payload = envelope::head(&"".into(), &How::default());
-        let kept = Retention { max_entries: usize::MAX, max_age: None };
+        let kept = Retention::entries(usize::MAX);
         let mut last = 0;
         for _ in 0..3 * MAX_OUTGOING {
             let streams = bus.streams().unwrap();
