@@ -1,0 +1,75 @@
+//! Entries on their way to the server, in the order of the calls.
+//!
+//! Imports: bus, scripts, streams.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use redis::Value;
+use sockjs_bus::{Position, Retention, StreamError, Subject};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    bus::Shared,
+    scripts,
+    streams::{Names, failed, new_id, position},
+};
+
+/// An entry that waits to be appended.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) stream: Subject,
+    pub(crate) payload: Bytes,
+    pub(crate) retention: Retention,
+    pub(crate) done: oneshot::Sender<Result<Position, StreamError>>,
+}
+
+/// Commands that are sent before the first is answered.
+const IN_FLIGHT: usize = 64;
+
+pub(crate) async fn append(shared: Arc<Shared>, queue: mpsc::Receiver<Append>) {
+    // One waits for its turn to be sent behind those before it.
+    let entries = stream::unfold(queue, |mut queue| async { Some((queue.recv().await?, queue)) });
+    entries.map(|entry| send(&shared, entry)).buffered(IN_FLIGHT).for_each(|()| async {}).await;
+}
+
+async fn send(shared: &Shared, append: Append) {
+    let Append { stream, payload, retention, done } = append;
+    let mut connections = shared.connections.subscribe();
+    let current = connections.borrow_and_update().clone();
+    let bytes = payload.len();
+    let result = match current {
+        Some(mut current) => {
+            let names = Names::new(&shared.options.prefix, &stream);
+            let age =
+                retention.max_age.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX).max(1));
+            // Redis and Lua count exactly up to this.
+            let age = age.min(1 << 50);
+            let idle = u64::try_from(shared.options.idle_expiry.as_millis()).unwrap_or(u64::MAX).min(1 << 50);
+            let expiry = if age == 0 { 0 } else { idle.max(age * 2) };
+            let mut command = redis::cmd("EVAL");
+            command.arg(scripts::APPEND).arg(2).arg(&names.stream).arg(&names.hash);
+            command.arg(new_id()).arg(&payload[..]).arg(retention.max_entries.max(1)).arg(age);
+            command.arg(expiry).arg(&names.channel);
+            drop(payload);
+            tokio::select! {
+                biased;
+                answer = command.query_async::<Value>(&mut current.commands) => {
+                    answer.map_err(failed).and_then(|answer| answered(&answer))
+                }
+                // It would wait for a server that is away.
+                _ = connections.changed() => Err(StreamError::Disconnected),
+            }
+        }
+        None => Err(StreamError::Disconnected),
+    };
+    shared.appending.fetch_sub(bytes, Relaxed);
+    _ = done.send(result);
+}
+
+fn answered(answer: &Value) -> Result<Position, StreamError> {
+    let Value::Array(parts) = answer else { return Err(StreamError::Disconnected) };
+    let [life, entry] = &parts[..] else { return Err(StreamError::Disconnected) };
+    position(life, entry).ok_or(StreamError::Disconnected)
+}
