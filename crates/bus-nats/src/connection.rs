@@ -3,13 +3,13 @@
 //! The library could connect again by itself, but waits without an end for a server that accepts a connection and says
 //! nothing, and asks for no sign of life while much is published. So each connection of the library is used once.
 //!
-//! Imports: counters, error, nats, options, registry.
+//! Imports: appends, counters, error, nats, options, registry.
 
 use std::{
     future::pending,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    appends,
     counters::Counters,
     error::ConnectError,
     nats::{Nats, Shared},
@@ -59,6 +60,7 @@ struct Lost;
 pub(crate) async fn start(options: Options) -> Result<Nats, ConnectError> {
     let status = Status::Reconnecting { since: std::time::Instant::now() };
     let (outgoing, queue) = mpsc::channel(options.queue_messages);
+    let (appends, appended) = mpsc::channel(options.queue_messages);
     let (added, additions) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         options,
@@ -67,8 +69,10 @@ pub(crate) async fn start(options: Options) -> Result<Nats, ConnectError> {
         status: watch::Sender::new(status),
         client: watch::Sender::new(None),
         max_payload: AtomicUsize::new(DEFAULT_MAX_PAYLOAD),
-        waiting: AtomicUsize::new(0),
-        is_closed: AtomicBool::new(false),
+        publishing: AtomicUsize::new(0),
+        appending: AtomicUsize::new(0),
+        epoch: AtomicU64::new(0),
+        store: tokio::sync::Mutex::new(None),
     });
     let first = if shared.options.wait_for_server {
         let link = connect(&shared).await?;
@@ -80,9 +84,10 @@ pub(crate) async fn start(options: Options) -> Result<Nats, ConnectError> {
     };
     let tasks = vec![
         tokio::spawn(publish(Arc::clone(&shared), queue)).abort_handle(),
+        tokio::spawn(appends::append(Arc::clone(&shared), appended)).abort_handle(),
         tokio::spawn(keep(Arc::clone(&shared), first, additions)).abort_handle(),
     ];
-    Ok(Nats { shared, outgoing, added, tasks })
+    Ok(Nats { shared, outgoing, appends, added, tasks })
 }
 
 /// Connects once, and makes sure that the server answers.
@@ -221,6 +226,7 @@ async fn keep(shared: Arc<Shared>, first: Option<Link>, mut additions: mpsc::Unb
             if !std::mem::take(&mut is_first) {
                 shared.counters.reconnected();
             }
+            shared.epoch.fetch_add(1, Relaxed);
             shared.client.send_replace(Some(new.client.clone()));
             shared.status.send_replace(Status::Connected);
             link = Some(new);
@@ -250,7 +256,7 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
             },
             None => false,
         };
-        shared.waiting.fetch_sub(len, Relaxed);
+        shared.publishing.fetch_sub(len, Relaxed);
         if !is_sent {
             shared.counters.lost(1);
         }

@@ -1,24 +1,32 @@
 //! The bus itself.
 //!
-//! Imports: connection, counters, error, options, registry.
+//! Imports: appends, connection, counters, error, options, registry, store.
 
 use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use bytes::Bytes;
-use sockjs_bus::{Bus, PublishError, Receiver, Stats, Status, Subject, SubscribeError, Subscription};
+use sockjs_bus::{
+    Bus, PublishError, Receiver, Stats, Status, Streams, Subject, SubscribeError, Subscription,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
 };
 
 use crate::{
-    connection::Outgoing, counters::Counters, error::ConnectError, options::Options, registry::Registry,
+    appends::Append,
+    connection::Outgoing,
+    counters::Counters,
+    error::ConnectError,
+    options::Options,
+    registry::{Registry, deliver},
+    store::Store,
 };
 
 /// A node's connection to a NATS server or cluster. It ends when it is dropped.
@@ -27,6 +35,7 @@ use crate::{
 pub struct Nats {
     pub(crate) shared: Arc<Shared>,
     pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    pub(crate) appends: mpsc::Sender<Append>,
     pub(crate) added: mpsc::UnboundedSender<u64>,
     pub(crate) tasks: Vec<AbortHandle>,
 }
@@ -41,9 +50,13 @@ pub(crate) struct Shared {
     /// The connection, while there is one.
     pub(crate) client: watch::Sender<Option<async_nats::Client>>,
     pub(crate) max_payload: AtomicUsize,
-    /// Bytes of messages that wait to be sent.
-    pub(crate) waiting: AtomicUsize,
-    pub(crate) is_closed: AtomicBool,
+    /// Bytes that wait to be published and to be appended.
+    pub(crate) publishing: AtomicUsize,
+    pub(crate) appending: AtomicUsize,
+    /// Grows with each connection.
+    pub(crate) epoch: AtomicU64,
+    /// The store of the streams, as it was when some connection was new.
+    pub(crate) store: tokio::sync::Mutex<Option<(u64, Store)>>,
 }
 
 impl Nats {
@@ -69,18 +82,18 @@ impl Nats {
     fn try_publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
         let shared = &self.shared;
         shared.admit(payload.len())?;
-        let len = payload.len();
-        if shared.waiting.fetch_add(len, Relaxed) + len > shared.options.queue_bytes.max(len) {
-            shared.waiting.fetch_sub(len, Relaxed);
-            return Err(PublishError::Full);
-        }
-        self.outgoing.try_send(Outgoing { subject: subject.clone(), payload }).map_err(|error| {
-            shared.waiting.fetch_sub(len, Relaxed);
-            match error {
-                mpsc::error::TrySendError::Full(_) => PublishError::Full,
-                mpsc::error::TrySendError::Closed(_) => PublishError::Disconnected,
-            }
-        })
+        let room = Room::take(shared, &shared.publishing, payload.len())?;
+        self.outgoing.try_send(Outgoing { subject: subject.clone(), payload }).map_err(refused)?;
+        room.keep();
+        Ok(())
+    }
+}
+
+/// The reason why a queue did not take something.
+pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
+    match error {
+        mpsc::error::TrySendError::Full(_) => PublishError::Full,
+        mpsc::error::TrySendError::Closed(_) => PublishError::Disconnected,
     }
 }
 
@@ -98,6 +111,39 @@ impl Shared {
     }
 }
 
+/// Bytes of a queue that are given back, unless they are kept.
+pub(crate) struct Room<'a> {
+    waiting: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn take(
+        shared: &Shared,
+        waiting: &'a AtomicUsize,
+        bytes: usize,
+    ) -> Result<Self, PublishError> {
+        let room = Self { waiting, bytes };
+        let before = waiting.fetch_add(bytes, Relaxed);
+        // The largest message fits into a queue that is empty.
+        if before > 0 && before + bytes > shared.options.queue_bytes {
+            Err(PublishError::Full)
+        } else {
+            Ok(room)
+        }
+    }
+
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
 impl Bus for Nats {
     fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
         let result = self.try_publish(subject, payload);
@@ -106,7 +152,9 @@ impl Bus for Nats {
     }
 
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
-        let (id, entry) = self.shared.registry.add(subject, receiver, Arc::clone(&self.shared.counters));
+        let (id, entry, fed) = self.shared.registry.add(subject.as_str().into());
+        let counters = Arc::clone(&self.shared.counters);
+        tokio::spawn(deliver(fed, receiver, counters, Arc::downgrade(&entry)));
         _ = self.added.send(id);
         let mut outcome = entry.outcome.subscribe();
         // A guard without the entry: its task ends with it.
@@ -131,11 +179,14 @@ impl Bus for Nats {
     fn max_payload(&self) -> usize {
         self.shared.max_payload.load(Relaxed)
     }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        self.shared.options.streams.then_some(self)
+    }
 }
 
 impl Drop for Nats {
     fn drop(&mut self) {
-        self.shared.is_closed.store(true, Relaxed);
         self.tasks.iter().for_each(AbortHandle::abort);
         self.shared.client.send_replace(None);
         self.shared.registry.close();
@@ -150,9 +201,9 @@ impl fmt::Debug for Nats {
 }
 
 /// A subscription as long as it is there.
-struct Guard {
-    shared: Arc<Shared>,
-    id: u64,
+pub(crate) struct Guard {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: u64,
 }
 
 impl Drop for Guard {

@@ -38,6 +38,12 @@ pub struct Options {
     pub(crate) queue_messages: usize,
     pub(crate) queue_bytes: usize,
     pub(crate) subscription_messages: usize,
+    pub(crate) streams: bool,
+    pub(crate) stream_name: String,
+    pub(crate) stream_replicas: usize,
+    pub(crate) stream_max_entries: usize,
+    pub(crate) stream_max_bytes: usize,
+    pub(crate) stream_max_age: Duration,
 }
 
 #[derive(Clone)]
@@ -68,6 +74,12 @@ impl Options {
             queue_messages: 8192,
             queue_bytes: 64 << 20,
             subscription_messages: 8192,
+            streams: true,
+            stream_name: "SOCKJS".to_owned(),
+            stream_replicas: 1,
+            stream_max_entries: 65_536,
+            stream_max_bytes: 1 << 30,
+            stream_max_age: Duration::from_secs(7 * 24 * 60 * 60),
         }
     }
 
@@ -175,6 +187,39 @@ impl Options {
         self
     }
 
+    /// Whether the bus has streams, for which the server has to have JetStream. Default: yes. Nothing is made there before
+    /// a stream is used.
+    #[must_use]
+    pub const fn streams(mut self, streams: bool) -> Self {
+        self.streams = streams;
+        self
+    }
+
+    /// The name of the JetStream stream that holds all streams, of letters, digits, `-` and `_`: all nodes of an application
+    /// have the same one, others another one. Default: `SOCKJS`.
+    #[must_use]
+    pub fn stream_name(mut self, name: impl Into<String>) -> Self {
+        self.stream_name = name.into();
+        self
+    }
+
+    /// How many servers of a cluster keep the streams: counts when the JetStream stream is made. Default: 1.
+    #[must_use]
+    pub const fn stream_replicas(mut self, replicas: usize) -> Self {
+        self.stream_replicas = replicas;
+        self
+    }
+
+    /// The limits beyond which no entry is kept, whatever its retention says: entries of one stream, bytes of all streams,
+    /// and the age. They count when the JetStream stream is made. Defaults: 65,536, 1 GiB and 7 days.
+    #[must_use]
+    pub const fn stream_limits(mut self, max_entries: usize, max_bytes: usize, max_age: Duration) -> Self {
+        self.stream_max_entries = max_entries;
+        self.stream_max_bytes = max_bytes;
+        self.stream_max_age = max_age;
+        self
+    }
+
     /// Connects, on the current tokio runtime.
     ///
     /// # Errors
@@ -198,6 +243,13 @@ impl Options {
         let limit = tokio::sync::Semaphore::MAX_PERMITS;
         if self.queue_messages > limit || self.subscription_messages > limit {
             return invalid("a queue that is too long");
+        }
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if self.stream_name.is_empty() || !self.stream_name.bytes().all(is_name) {
+            return invalid("a name of the JetStream stream with other characters");
+        }
+        if [self.stream_max_entries, self.stream_max_bytes, self.stream_replicas].contains(&0) {
+            return invalid("streams without room");
         }
         if self.ping_interval.is_zero() || self.connect_timeout.is_zero() {
             return invalid("a time of zero");

@@ -5,14 +5,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
 };
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
-use sockjs_bus::{Receiver, Subject, SubscribeError};
+use sockjs_bus::{Receiver, SubscribeError};
 use tokio::sync::{mpsc, watch};
 
 use crate::counters::Counters;
@@ -26,50 +26,45 @@ pub(crate) struct Registry {
 struct State {
     subscriptions: HashMap<u64, Arc<Entry>>,
     next_id: u64,
+    is_closed: bool,
 }
 
 /// One subscription.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) subject: Subject,
+    pub(crate) subject: Arc<str>,
     /// What the server sends, of one connection after the other.
     feed: mpsc::UnboundedSender<Subscriber>,
     /// Whether the server has it, or the reason why not.
-    pub(crate) outcome: watch::Sender<Option<Result<(), SubscribeError>>>,
+    pub(crate) outcome: watch::Sender<Outcome>,
     is_ended: AtomicBool,
 }
+
+pub(crate) type Outcome = Option<Result<(), SubscribeError>>;
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a subscription, with the task that calls its receiver.
-    pub(crate) fn add(
-        &self,
-        subject: &Subject,
-        receiver: Receiver,
-        counters: Arc<Counters>,
-    ) -> (u64, Arc<Entry>) {
+    /// Adds a subscription, and where it gets what the server sends.
+    pub(crate) fn add(&self, subject: Arc<str>) -> (u64, Arc<Entry>, mpsc::UnboundedReceiver<Subscriber>) {
         let (feed, fed) = mpsc::unbounded_channel();
         let entry = Arc::new(Entry {
-            subject: subject.clone(),
+            subject,
             feed,
             outcome: watch::Sender::new(None),
             is_ended: AtomicBool::new(false),
         });
-        let id = {
-            let mut state = self.lock();
-            state.next_id += 1;
-            let id = state.next_id;
+        let mut state = self.lock();
+        state.next_id += 1;
+        let id = state.next_id;
+        if state.is_closed {
+            entry.outcome.send_replace(Some(Err(SubscribeError::Closed)));
+        } else {
             state.subscriptions.insert(id, Arc::clone(&entry));
-            id
-        };
-        let weak = Arc::downgrade(&entry);
-        tokio::spawn(deliver(fed, receiver, counters, move || {
-            weak.upgrade().is_some_and(|entry| !entry.is_ended.load(SeqCst))
-        }));
-        (id, entry)
+        }
+        (id, entry, fed)
     }
 
     /// Its task ends, and with it what the server sends.
@@ -90,8 +85,7 @@ impl Registry {
 
     /// The server refuses this subject.
     pub(crate) fn refuse(&self, subject: &str, reason: &str) {
-        let refused: Vec<_> =
-            self.all().into_iter().filter(|entry| entry.subject.as_str() == subject).collect();
+        let refused: Vec<_> = self.all().into_iter().filter(|entry| &*entry.subject == subject).collect();
         for entry in refused {
             entry.outcome.send_replace(Some(Err(SubscribeError::Refused(reason.into()))));
         }
@@ -106,7 +100,11 @@ impl Registry {
 
     /// There will be no connection any more.
     pub(crate) fn close(&self) {
-        let closed = std::mem::take(&mut self.lock().subscriptions);
+        let closed = {
+            let mut state = self.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.subscriptions)
+        };
         for entry in closed.values() {
             entry.is_ended.store(true, SeqCst);
             entry.outcome.send_replace(Some(Err(SubscribeError::Closed)));
@@ -132,11 +130,11 @@ impl Entry {
 }
 
 /// Calls a receiver with what comes, until the subscription is removed.
-async fn deliver(
+pub(crate) async fn deliver(
     mut fed: mpsc::UnboundedReceiver<Subscriber>,
     receiver: Receiver,
     counters: Arc<Counters>,
-    is_there: impl Fn() -> bool,
+    entry: Weak<Entry>,
 ) {
     let mut current: Option<Subscriber> = None;
     loop {
@@ -152,7 +150,7 @@ async fn deliver(
             },
             message = next(&mut current) => message,
         };
-        if !is_there() {
+        if entry.upgrade().is_none_or(|entry| entry.is_ended.load(SeqCst)) {
             return;
         }
         counters.received();
@@ -161,7 +159,7 @@ async fn deliver(
 }
 
 /// The next message, or none until there is another connection.
-async fn next(current: &mut Option<Subscriber>) -> async_nats::Message {
+pub(crate) async fn next(current: &mut Option<Subscriber>) -> async_nats::Message {
     if let Some(subscriber) = current {
         if let Some(message) = subscriber.next().await {
             return message;
