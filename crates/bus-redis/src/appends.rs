@@ -5,10 +5,13 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, poll, stream::FuturesUnordered};
 use redis::Value;
 use sockjs_bus::{Position, Retention, StreamError, Subject};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::unconstrained,
+};
 
 use crate::{
     bus::Shared,
@@ -28,10 +31,21 @@ pub(crate) struct Append {
 /// Commands that are sent before the first is answered.
 const IN_FLIGHT: usize = 64;
 
-pub(crate) async fn append(shared: Arc<Shared>, queue: mpsc::Receiver<Append>) {
-    // One waits for its turn to be sent behind those before it.
-    let entries = stream::unfold(queue, |mut queue| async { Some((queue.recv().await?, queue)) });
-    entries.map(|entry| send(&shared, entry)).buffered(IN_FLIGHT).for_each(|()| async {}).await;
+pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append>) {
+    let mut in_flight = FuturesUnordered::new();
+    loop {
+        let append = tokio::select! {
+            Some(()) = in_flight.next(), if !in_flight.is_empty() => continue,
+            append = queue.recv(), if in_flight.len() < IN_FLIGHT => append,
+        };
+        let Some(append) = append else { return };
+        // At its first turn it takes its place in the library's queue, which is first in, first out. It must have it before
+        // the next one, so it is not to be put off for others that want the thread.
+        let mut one = Box::pin(unconstrained(send(&shared, append)));
+        if poll!(&mut one).is_pending() {
+            in_flight.push(one);
+        }
+    }
 }
 
 async fn send(shared: &Shared, append: Append) {

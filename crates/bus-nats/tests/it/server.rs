@@ -71,6 +71,12 @@ impl Server {
         assert!(status.success());
     }
 
+    /// Deletes the JetStream stream while all are connected.
+    pub(crate) async fn erase(&self) {
+        let client = async_nats::connect(self.url()).await.unwrap();
+        assert!(async_nats::jetstream::new(client).delete_stream("SOCKJS").await.unwrap().success);
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

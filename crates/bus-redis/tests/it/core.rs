@@ -31,7 +31,7 @@ async fn redis_is_a_bus() {
     kit::all(&fixture).await;
 }
 
-fn subject(text: &str) -> Subject {
+pub(crate) fn subject(text: &str) -> Subject {
     Subject::new(text).unwrap()
 }
 
@@ -46,13 +46,13 @@ async fn subscribe(
     (subscription, received)
 }
 
-async fn until(bus: &Redis, is_connected: bool) {
+pub(crate) async fn until(bus: &Redis, is_connected: bool) {
     let mut status = bus.status();
     let wait = status.wait_for(|status| status.is_connected() == is_connected);
     timeout(Duration::from_secs(20), wait).await.expect("the status changes in time").unwrap();
 }
 
-fn quick(server: &Server) -> Options {
+pub(crate) fn quick(server: &Server) -> Options {
     Redis::options(&server.url())
         .ping_interval(Duration::from_millis(300))
         .connect_timeout(Duration::from_millis(500))

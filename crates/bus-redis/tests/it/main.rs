@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 mod core;
+mod rooms;
 mod server;
+mod streams;

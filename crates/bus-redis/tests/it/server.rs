@@ -82,6 +82,13 @@ impl Server {
         assert!(status.success());
     }
 
+    /// Deletes all keys while all are connected.
+    pub(crate) async fn erase(&self) {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
