@@ -90,6 +90,7 @@ impl Nats {
 }
 
 /// The reason why a queue did not take something.
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
     match error {
         mpsc::error::TrySendError::Full(_) => PublishError::Full,

@@ -267,6 +267,11 @@ impl Options {
 
     /// What the library is told.
     pub(crate) async fn library(&self) -> Result<ConnectOptions, ConnectError> {
+        // The library panics where the process has none and several ones are compiled.
+        if async_nats::rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Another thread may have been quicker.
+            _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+        }
         // Connecting again is this crate's: see `connection`.
         let mut options = ConnectOptions::new()
             .max_reconnects(1)

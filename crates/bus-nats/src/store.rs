@@ -147,7 +147,7 @@ impl Store {
         }
         match self.stream.get_raw_message(number).await {
             Ok(message) => Ok(message.subject.as_str() == self.subject(stream)),
-            Err(error) => not_found(error).map(|()| false),
+            Err(error) => not_found(&error).map(|()| false),
         }
     }
 
@@ -155,7 +155,7 @@ impl Store {
     async fn newest(&self, stream: &Subject) -> Result<Option<u64>, StreamError> {
         match self.stream.get_last_raw_message_by_subject(&self.subject(stream)).await {
             Ok(message) => Ok(Some(message.sequence)),
-            Err(error) => not_found(error).map(|()| None),
+            Err(error) => not_found(&error).map(|()| None),
         }
     }
 
@@ -196,7 +196,7 @@ impl Store {
                     entries.push(Raw { number, payload: message.payload, is_mark });
                 }
                 Err(error) => {
-                    not_found(error)?;
+                    not_found(&error)?;
                     return Ok(entries);
                 }
             }
@@ -308,7 +308,7 @@ impl Store {
 }
 
 /// Whether an error says that there is no such entry.
-fn not_found(error: RawMessageError) -> Result<(), StreamError> {
+fn not_found(error: &RawMessageError) -> Result<(), StreamError> {
     match error.kind() {
         LastRawMessageErrorKind::NoMessageFound => Ok(()),
         LastRawMessageErrorKind::JetStream(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {

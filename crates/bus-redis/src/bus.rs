@@ -96,6 +96,7 @@ impl Redis {
 }
 
 /// The reason why a queue did not take something.
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
     match error {
         mpsc::error::TrySendError::Full(_) => PublishError::Full,

@@ -226,6 +226,11 @@ impl Options {
                 ConnectError::Invalid(format!("the file {} cannot be read: {error}", path.display()).into())
             })
         };
+        // The library panics where the process has none and several ones are compiled.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Another thread may have been quicker.
+            _ = rustls::crypto::ring::default_provider().install_default();
+        }
         if self.roots.is_none() && self.client_certificate.is_none() {
             return redis::Client::open(info).map_err(ConnectError::new);
         }
