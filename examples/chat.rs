@@ -1,80 +1,39 @@
-//! A chat room: shared state, and one message to many sessions.
+//! A chat in which whoever speaks waits for those who are slow.
 //!
 //! `cargo run --example chat [IP:PORT]`, then connect any number of clients to `http://127.0.0.1:8081/chat`.
-//! This example has no page: the example `broadcast` has one, for a chat over a channel.
+//! This example has no page: the example `broadcast` has one, for a chat in which nobody waits.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{Router, extract::State, serve::ListenerExt};
-use axum_sockjs::{ConnectionId, Message, SendError, Sender, Session, SockJs};
-use futures_util::future::join_all;
-use tokio::{net::TcpListener, time::timeout};
+use axum_sockjs::{Message, Overflow, Session, SockJs};
+use axum_sockjs_rooms::{JoinError, Member, Rooms};
+use tokio::net::TcpListener;
 
 /// How long the room waits for a client whose queue is full. A burst fills the queue of a healthy one, too, but that
 /// reads on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Everyone in the room.
-#[derive(Clone, Default)]
-struct Room {
-    seats: Arc<Mutex<HashMap<ConnectionId, Sender>>>,
+/// Sends to all; the text is quoted once. Whoever says something waits for those who have no room for it, and who is too
+/// slow to make room has to leave.
+async fn say(room: &Member, message: impl Into<Message>) {
+    room.to_room().overflow(Overflow::Close).send_within(PATIENCE, message).await;
 }
 
-/// A place in the room; given up when dropped.
-struct Seat {
-    room: Room,
-    id: ConnectionId,
-}
-
-impl Room {
-    fn join(&self, sender: Sender) -> Seat {
-        let id = sender.id();
-        self.with_seats(|seats| seats.insert(id, sender));
-        Seat { room: self.clone(), id }
-    }
-
-    /// Sends to all; the text is quoted once. Whoever says something waits for those who have no room for it, and who
-    /// is too slow to make room has to leave.
-    async fn broadcast(&self, message: impl Into<Message>) {
-        let message = message.into();
-        let is_full = |sender: &&Sender| matches!(sender.try_send(message.clone()), Err(SendError::Full(_)));
-        let full: Vec<Sender> = self.with_seats(|seats| seats.values().filter(is_full).cloned().collect());
-        let send_late = async |sender: Sender| {
-            if timeout(PATIENCE, sender.send(message.clone())).await.is_err() {
-                sender.close(4000, "too slow");
-            }
-        };
-        join_all(full.into_iter().map(send_late)).await;
-    }
-
-    fn with_seats<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
-        f(&mut self.seats.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.room.with_seats(|seats| seats.remove(&self.id));
-    }
-}
-
-async fn chat(State(room): State<Room>, mut session: Session) {
-    let seat = room.join(session.sender());
-    room.broadcast(format!("{} has come", seat.id)).await;
+async fn chat(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
+    let room = rooms.join(&session, "chat").await?;
+    say(&room, format!("{} has come", room.id())).await;
     while let Some(message) = session.recv().await {
         if let Some(text) = message.as_str() {
-            room.broadcast(format!("{}: {text}", seat.id)).await;
+            say(&room, format!("{}: {text}", room.id())).await;
         }
     }
-    room.broadcast(format!("{} has left: {}", seat.id, session.closed().await)).await;
+    say(&room, format!("{} has left: {}", room.id(), session.closed().await)).await;
+    Ok(())
 }
 
 fn app() -> Router {
-    Router::new().nest_service("/chat", SockJs::new(chat).with_state(Room::default()))
+    Router::new().nest_service("/chat", SockJs::new(chat).with_state(Rooms::new()))
 }
 
 #[tokio::main]
@@ -129,6 +88,6 @@ mod tests {
         }
         assert_eq!(longest, PATIENCE, "one waits for Bob, and no longer");
         bob.resume_reading();
-        assert_eq!(bob.closed().await.to_string(), r#"4000 "too slow""#);
+        assert_eq!(bob.closed().await.to_string(), r#"1008 "Client too slow""#);
     }
 }

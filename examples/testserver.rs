@@ -20,20 +20,14 @@
 //! | `/forwarded_echo` | the same, and it believes a proxy about that origin |
 //! | `/commands` | `close CODE TEXT` closes so; `name NAME` names the session; `watch` reports every end |
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use axum::{Router, extract::State, routing::get, serve::ListenerExt};
 use axum_sockjs::{
-    ClientScript, CloseReason, ConnectionId, Cookie, Message, Options, Origins, Sender, Session, SockJs,
+    ClientScript, CloseReason, ConnectionId, Cookie, Message, Options, Origins, Session, SockJs,
     SockJsHandle, Transport,
 };
+use axum_sockjs_rooms::{JoinError, Rooms};
 use clap::Parser;
 use tokio::{net::TcpListener, sync::broadcast};
 use tower_http::services::ServeDir;
@@ -56,6 +50,14 @@ struct Args {
     /// The script of sockjs-client, for the iframe pages.
     #[arg(long, value_name = "FILE", value_parser = |file: &str| ClientScript::from_file(file))]
     client: Option<ClientScript>,
+    /// Makes the server a node of a cluster, which the others reach at its address.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "TEXT", requires = "public")]
+    cluster_secret: Option<String>,
+    /// The URL at which clients reach the nodes of the cluster.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "URL", requires = "cluster_secret")]
+    public: Option<String>,
 }
 
 async fn echo(mut session: Session) {
@@ -95,26 +97,13 @@ async fn amplify(mut session: Session) {
     }
 }
 
-/// The sessions of `/broadcast`.
-#[derive(Clone, Default)]
-struct Peers(Arc<Mutex<HashMap<ConnectionId, Sender>>>);
-
-impl Peers {
-    fn with<R>(&self, f: impl FnOnce(&mut HashMap<ConnectionId, Sender>) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-async fn broadcast(State(peers): State<Peers>, mut session: Session) {
-    peers.with(|peers| peers.insert(session.id(), session.sender()));
+async fn broadcast(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
+    let room = rooms.join(&session, "broadcast").await?;
     while let Some(message) = session.recv().await {
-        let all: Vec<Sender> = peers.with(|peers| peers.values().cloned().collect());
-        for peer in all {
-            // Waits for a slow peer rather than lose a message: this is a test.
-            peer.send(message.clone()).await.ok();
-        }
+        // Waits for a slow peer rather than lose a message: this is a test.
+        room.to_room().send_within(Duration::MAX, message).await;
     }
-    peers.with(|peers| peers.remove(&session.id()));
+    Ok(())
 }
 
 async fn stuck(session: Session) {
@@ -176,10 +165,38 @@ fn watch(mut ends: broadcast::Receiver<(ConnectionId, String)>, session: &Sessio
     });
 }
 
-fn app(args: &Args) -> Router {
+/// What makes the server a node, if it is one.
+#[cfg(feature = "cluster")]
+type Node = Option<axum_sockjs::Cluster>;
+#[cfg(not(feature = "cluster"))]
+type Node = ();
+
+#[cfg(feature = "cluster")]
+fn node(args: &Args, addr: SocketAddr) -> std::io::Result<Node> {
+    let (Some(secret), Some(public)) = (&args.cluster_secret, &args.public) else { return Ok(None) };
+    let options = axum_sockjs::ClusterOptions::new(secret, addr).public_url(public);
+    axum_sockjs::Cluster::new(options).map(Some).map_err(std::io::Error::other)
+}
+
+#[cfg(not(feature = "cluster"))]
+#[allow(clippy::unnecessary_wraps, reason = "as with the feature")]
+fn node(_: &Args, _: SocketAddr) -> std::io::Result<Node> {
+    Ok(())
+}
+
+fn app(args: &Args, node: &Node) -> Router {
+    let plain = || {
+        #[cfg(feature = "cluster")]
+        if let Some(node) = node {
+            return Options::new().cluster(node);
+        }
+        #[cfg(not(feature = "cluster"))]
+        let () = node;
+        Options::new()
+    };
     let options = || {
         // Who tests comes from anywhere, and no cookie here lets anyone do anything.
-        let mut options = Options::new().response_limit(args.response_limit).origins(Origins::any());
+        let mut options = plain().response_limit(args.response_limit).origins(Origins::any());
         options = options.max_message_bytes(args.max_message);
         options = options.max_body_bytes((args.max_message + 4).max(1 << 20));
         if let Some(client) = &args.client {
@@ -199,8 +216,8 @@ fn app(args: &Args) -> Router {
         .nest_service("/echo", SockJs::new(echo).options(options()))
         .nest_service("/long_echo", SockJs::new(echo).options(with_long_responses()))
         .nest_service("/late_echo", SockJs::new(late_echo).options(with_long_responses()))
-        .nest_service("/own_echo", SockJs::new(echo))
-        .nest_service("/forwarded_echo", SockJs::new(echo).options(Options::new().trust_forwarded(true)))
+        .nest_service("/own_echo", SockJs::new(echo).options(plain()))
+        .nest_service("/forwarded_echo", SockJs::new(echo).options(plain().trust_forwarded(true)))
         .nest_service("/close", SockJs::new(close).options(options()))
         .nest_service("/disabled_websocket_echo", SockJs::new(echo).options(without_websocket))
         .nest_service(
@@ -209,7 +226,7 @@ fn app(args: &Args) -> Router {
         )
         .nest_service("/ticker", SockJs::new(ticker).options(options()))
         .nest_service("/amplify", SockJs::new(amplify).options(options()))
-        .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Peers::default()))
+        .nest_service("/broadcast", SockJs::new(broadcast).options(options()).with_state(Rooms::new()))
         .nest_service("/full", full)
         .nest_service("/stuck", stuck)
         .route("/refusals", get(async move || refused(&refusals)))
@@ -222,8 +239,9 @@ fn app(args: &Args) -> Router {
 
 async fn serve(args: Args) -> std::io::Result<()> {
     let listener = TcpListener::bind(args.addr).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    let app = app(&args).into_make_service_with_connect_info::<SocketAddr>();
+    let addr = listener.local_addr()?;
+    println!("listening on http://{addr}");
+    let app = app(&args, &node(&args, addr)?).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
@@ -244,7 +262,7 @@ mod tests {
     use super::{Args, Duration, app};
 
     fn service(path: &str) -> TestClient {
-        TestClient::new(app(&Args::parse_from(["testserver"])), path)
+        TestClient::new(app(&Args::parse_from(["testserver"]), &Default::default()), path)
     }
 
     #[tokio::test(start_paused = true)]

@@ -107,6 +107,13 @@ SEEDS = {
         b"\x04\x00a\1b\1receipt\r\1c:d\\\n\1content-length\x015\1\1x\1\0\1\0",
     ],
     "form": ["\0d=%5B%22a%22%5D", "\0a=b&d=%5B%22+%22%5D&c", "\1d=%f", '\2["a"]', "\3d="],
+    "cluster": [
+        bytes([4, 127, 0, 0, 1, 0, 80]) + bytes(8),
+        bytes([6]) + bytes(15) + bytes([1, 0, 80]) + bytes(8),
+        bytes([14, 4, 10, 0, 0, 7, 1, 2]) + b"a.example:8080",
+        bytes([2]) + b"a.example",
+        "~AAAA/000/id/xhr",
+    ],
     "cookie": ["JSESSIONID=abc.node1; b=c", "a=b\nJSESSIONID=", 'JSESSIONID="q"', "XJSESSIONID=a;JSESSIONID2=b"],
     "handshake": ["/a\n" + RFC, "/a\nUpgrade: websocket\nConnection: Upgrade\nHost: a\n" + KEYS, "/a\nUpgrade:websocket"],
     "hixie76": [b"\x00a\xff\x00\xff\xff\x00", b"\x00\xc3\xa9\xff", b"\x80a", b"\x00123456789\xff", b"\x00\xff" * 4],

@@ -54,6 +54,11 @@ def load(filename):
     module.__dict__.update(suite_globals(module.__name__))
     # The path is for tracebacks. dont_inherit: print is not a function there.
     exec(compile(source, path, 'exec', 0, True), module.__dict__)
+    # On a node of a cluster, the sessions are below a segment of the endpoint.
+    below = os.environ.get('SOCKJS_BELOW')
+    if below:
+        for name in [name for name in module.__dict__ if name.endswith('base_url')]:
+            module.__dict__[name] += '/' + below
     return module
 
 

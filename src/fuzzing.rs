@@ -107,6 +107,12 @@ pub fn decode_hixie76(data: &[u8]) {
     }
 }
 
+/// The owner's name in a URL, and what an edge says of a request.
+#[cfg(feature = "cluster")]
+pub fn read_cluster(data: &[u8]) {
+    crate::cluster::any_bytes::check(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +125,8 @@ mod tests {
         ("callback", parse_callback),
         ("form", find_form_payload),
         ("cookie", reflect_cookie),
+        #[cfg(feature = "cluster")]
+        ("cluster", read_cluster),
         #[cfg(feature = "websocket")]
         ("handshake", judge_handshake),
         #[cfg(feature = "websocket")]

@@ -7,6 +7,7 @@
 //! | [`answers`] | the response to each request |
 //! | [`slow`] | slow and dead clients, and those that send too fast: queues, timeouts, heartbeats, rates |
 //! | [`operating`] | shutdown, metrics, many busy or idle sessions, logs |
+//! | [`cluster`] | several nodes behind a balancer: sessions on any of them |
 //! | [`testing`] | tests of a handler without an endpoint, and of an endpoint without a socket |
 
 pub mod mounting {
@@ -41,6 +42,13 @@ pub mod operating {
 
 pub mod testing {
     #![doc = include_str!("docs/testing.md")]
+    #[allow(unused_imports, reason = "for the links")]
+    use crate::*;
+}
+
+pub mod cluster {
+    #![cfg_attr(feature = "cluster", doc = include_str!("docs/cluster.md"))]
+    #![cfg_attr(not(feature = "cluster"), doc = "For the feature `cluster`, which is off.")]
     #[allow(unused_imports, reason = "for the links")]
     use crate::*;
 }

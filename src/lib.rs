@@ -95,11 +95,14 @@
 //!
 //! | feature | default | effect |
 //! |---|---|---|
+//! | `cluster` | no | [sessions on any of several nodes](guide::cluster), without affinity of the balancer |
 //! | `http2` | no | WebSocket over HTTP/2 (RFC 8441), where the server enables extended CONNECT |
 //! | `metrics` | no | [`SockJsHandle::record_metrics`](SockJsHandle#method.record_metrics), for exporters of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod endpoint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -121,6 +124,12 @@ mod util;
 #[doc(inline)]
 pub use sockjs_core::{CloseFrame, InvalidUtf8, LoneSurrogates, Message, Transport, UnknownTransport};
 
+#[cfg(feature = "cluster")]
+pub use self::cluster::{
+    check::CheckError,
+    handle::Cluster,
+    options::{ClusterOptions, InvalidCluster},
+};
 #[doc(hidden)]
 pub use self::endpoint::debug_handler::check as __private;
 #[cfg(feature = "websocket")]

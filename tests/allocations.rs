@@ -9,7 +9,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,7 +17,8 @@ use axum::{
     Router, ServiceExt,
     extract::{Request, State},
 };
-use axum_sockjs::{Options, Sender, Session, SockJs};
+use axum_sockjs::{Options, Session, SockJs};
+use axum_sockjs_rooms::{JoinError, Rooms};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -47,16 +47,12 @@ async fn sink(mut session: Session) {
     while session.recv().await.is_some() {}
 }
 
-/// Everyone who is in the room.
-type Room = Arc<Mutex<Vec<Sender>>>;
-
-async fn broadcast(State(room): State<Room>, mut session: Session) {
-    room.lock().unwrap().push(session.sender());
+async fn broadcast(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
+    let room = rooms.join(&session, "all").await?;
     while let Some(message) = session.recv().await {
-        for sender in room.lock().unwrap().iter() {
-            sender.try_send(message.clone()).ok();
-        }
+        room.send(message);
     }
+    Ok(())
 }
 
 /// A server, and the client's connections to it.
@@ -89,7 +85,7 @@ impl Scene {
             .nest_service("/echo", echo_endpoint())
             .nest_service("/sink", SockJs::new(sink))
             .nest_service("/unasked", SockJs::new(sink).options(Options::new().heartbeat(None)))
-            .nest_service("/broadcast", SockJs::new(broadcast).with_state(Room::default()));
+            .nest_service("/broadcast", SockJs::new(broadcast).with_state(Rooms::new()));
         Self::serving(|listener| axum::serve(listener, app).into_future())
     }
 

@@ -1,33 +1,20 @@
-//! A chat with state: what one session says goes to all, through a channel. The README shows it, and a test starts it.
+//! A chat: what one session says goes to all who are in the room. The README shows it, and a test starts it.
 
 use axum::{BoxError, Router, extract::State};
-use axum_sockjs::{CloseFrame, Message, Session, SockJs};
-use tokio::sync::broadcast;
+use axum_sockjs::{CloseFrame, Overflow, Session, SockJs};
+use axum_sockjs_rooms::Rooms;
 
-#[derive(Clone)]
-struct App {
-    lines: broadcast::Sender<Message>,
-}
-
-async fn chat(State(app): State<App>, mut session: Session) -> Result<(), BoxError> {
-    let mut lines = app.lines.subscribe();
-    loop {
-        tokio::select! {
-            message = session.recv() => {
-                let Some(message) = message else { return Ok(()) };
-                let text = message.as_str().ok_or(CloseFrame::new(1003, "Text only"))?;
-                app.lines.send(format!("{}: {text}", session.transport()).into())?;
-            }
-            line = lines.recv() => {
-                // An error: the client is so slow that lines are lost.
-                let line = line.map_err(|_| CloseFrame::new(4000, "too slow"))?;
-                session.send(line).await?;
-            }
-        }
+async fn chat(State(rooms): State<Rooms>, mut session: Session) -> Result<(), BoxError> {
+    let room = rooms.join(&session, "lobby").await?;
+    while let Some(message) = session.recv().await {
+        let text = message.as_str().ok_or(CloseFrame::new(1003, "Text only"))?;
+        room.send(format!("{}: {text}", session.transport()));
     }
+    Ok(())
 }
 
 pub(crate) fn app() -> Router {
-    let app = App { lines: broadcast::Sender::new(256) };
-    Router::new().merge(SockJs::new(chat).into_router("/chat")).with_state(app)
+    // A client that reads so slowly that it would miss a line has to come back.
+    let rooms: Rooms = Rooms::builder().overflow(Overflow::Close).build();
+    Router::new().merge(SockJs::new(chat).into_router("/chat")).with_state(rooms)
 }

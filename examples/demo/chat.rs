@@ -1,12 +1,8 @@
 //! The two applications of the demo: a room where everybody hears everybody, and an answer to each ping.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use axum::extract::State;
-use axum_sockjs::{ConnectionId, Message, Sender, Session};
+use axum_sockjs::{Message, Session};
+use axum_sockjs_rooms::{JoinError, Rooms};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
@@ -34,45 +30,24 @@ impl From<ToPage<'_>> for Message {
     }
 }
 
-#[derive(Clone, Default)]
-pub(crate) struct Room {
-    people: Arc<Mutex<HashMap<ConnectionId, Sender>>>,
-}
-
-impl Room {
-    /// Changes who is in the room, and says how many there are then.
-    fn change(&self, change: impl FnOnce(&mut HashMap<ConnectionId, Sender>)) -> usize {
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut people);
-        people.len()
-    }
-
-    fn tell(&self, event: ToPage<'_>) {
-        let message = Message::from(event);
-        self.change(|people| {
-            for person in people.values() {
-                // Who reads too slowly misses something.
-                person.try_send(message.clone()).ok();
-            }
-        });
-    }
-}
-
-pub(crate) async fn chat(State(room): State<Room>, mut session: Session) {
-    let connection = session.id();
-    let id = &connection.to_string()[..6];
-    let people = room.change(|people| drop(people.insert(connection, session.sender())));
-    session.send(ToPage::Hello { id, transport: session.transport().name(), people }).await.ok();
-    room.tell(ToPage::Joined { id, people });
+/// Everybody is in one room. Who reads too slowly misses something.
+pub(crate) async fn chat(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
+    let room = rooms.join(&session, "demo").await?;
+    let connection = session.id().to_string();
+    let id = &connection[..6];
+    let hello = ToPage::Hello { id, transport: session.transport().name(), people: room.len() };
+    session.send(hello).await.ok();
+    room.send(ToPage::Joined { id, people: room.len() });
     while let Some(message) = session.recv().await {
         match message.parse_json() {
-            Ok(FromPage::Say { text }) => room.tell(ToPage::Said { from: id, text: &text }),
+            Ok(FromPage::Say { text }) => _ = room.send(ToPage::Said { from: id, text: &text }),
             Ok(FromPage::Ping { at }) => drop(session.send(ToPage::Pong { at }).await),
             Err(_) => {}
         }
     }
-    let people = room.change(|people| drop(people.remove(&connection)));
-    room.tell(ToPage::Left { id, people });
+    room.leave();
+    rooms.send("demo", ToPage::Left { id, people: rooms.len("demo") });
+    Ok(())
 }
 
 pub(crate) async fn ping(mut session: Session) {
@@ -86,14 +61,13 @@ pub(crate) async fn ping(mut session: Session) {
 #[cfg(test)]
 mod tests {
     use axum_sockjs::{SockJs, Transport};
+    use axum_sockjs_rooms::Rooms;
     use serde_json::json;
     use sockjs_client::test::TestClient;
 
-    use super::Room;
-
     #[tokio::test(start_paused = true)]
     async fn everybody_hears_everybody() {
-        let room = TestClient::new(SockJs::new(super::chat).with_state(Room::default()), "/");
+        let room = TestClient::new(SockJs::new(super::chat).with_state(Rooms::new()), "/");
         let mut ada = room.open(Transport::WebSocket).await.unwrap();
         let hello = ada.recv_json().await;
         assert_eq!((&hello["type"], &hello["people"]), (&json!("hello"), &json!(1)));

@@ -30,11 +30,10 @@ use axum::{
     routing::get,
 };
 use axum_sockjs::{ClientScript, Options, Origins, SockJs, SockJsHandle};
+use axum_sockjs_rooms::Rooms;
 use clap::Parser;
 use futures_util::future::join_all;
 use tokio::{net::TcpListener, sync::oneshot};
-
-use self::chat::Room;
 
 const CLIENT_URL: &str = "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js";
 const FURTHER_PORTS: usize = 3;
@@ -115,7 +114,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     // Nobody logs in here, and the page shows every transport, at several ports.
     let options = options.origins(Origins::any());
-    let chat = SockJs::new(chat::chat).options(options.clone()).with_state(Room::default());
+    let chat = SockJs::new(chat::chat).options(options.clone()).with_state(Rooms::new());
     let ping = SockJs::new(chat::ping).options(options);
     let handles = [chat.handle(), ping.handle()];
 

@@ -6,16 +6,17 @@
 mod room;
 
 use axum::{
-    Router,
+    BoxError, Router,
     extract::{Query, State, rejection::QueryRejection},
     response::Html,
     routing::get,
     serve::ListenerExt,
 };
-use axum_sockjs::{Session, SockJs};
-use room::{Room, ToPage};
+use axum_sockjs::{CloseFrame, Message, Session, SockJs};
+use axum_sockjs_rooms::Rooms;
+use room::ToPage;
 use serde::Deserialize;
-use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+use tokio::net::TcpListener;
 
 /// The code of a close that says: come back with a name.
 const NO_NAME: u16 = 4400;
@@ -41,44 +42,36 @@ fn within(text: &str, longest: usize) -> Option<&str> {
     (1..=longest).contains(&text.chars().count()).then_some(text)
 }
 
-async fn tab(visitor: Result<Query<Visitor>, QueryRejection>, State(room): State<Room>, session: Session) {
+async fn tab(
+    visitor: Result<Query<Visitor>, QueryRejection>,
+    State(rooms): State<Rooms>,
+    session: Session,
+) -> Result<(), BoxError> {
     let name = visitor.as_ref().ok().and_then(|visitor| within(&visitor.name, LONGEST_NAME));
-    let Some(name) = name else { return session.close(NO_NAME, "say who you are") };
-    let _there = room.join(name);
+    let name = name.ok_or(CloseFrame::new(NO_NAME, "say who you are"))?;
+    let tab = rooms.enter_as(&session, name)?;
+    let room = tab.join("room").last(usize::MAX).greet(|_| Some(Message::from(&ToPage::Room))).await?;
     let mut session = session.json::<FromPage, ToPage>();
-    let (mut whole, mut news) = room.listen();
+    session.send(&room::all(&room.presence())).await?;
     loop {
-        session.send(&whole).await.ok();
-        // Until the tab has gone, or has missed something.
-        loop {
-            tokio::select! {
-                message = session.recv() => match message {
-                    Ok(Some(FromPage::Say { text })) => {
-                        if let Some(text) = within(&text, LONGEST_LINE) {
-                            room.say(name, text);
-                        }
-                    }
-                    Ok(None) => return,
-                    // A message that is no `FromPage` is ignored; a handler that returns this error ends the session.
-                    Err(_) => {}
-                },
-                next = news.recv() => match next {
-                    // JSON already. Waits while the queue to the client is full.
-                    Ok(next) => _ = session.get_ref().send(next).await,
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return,
-                },
+        match session.recv().await {
+            Ok(Some(FromPage::Say { text })) => {
+                if let Some(text) = within(&text, LONGEST_LINE) {
+                    let (from, text) = (name.to_owned(), text.to_owned());
+                    room.send(&ToPage::Line { from, text });
+                }
             }
+            Ok(None) => return Ok(()),
+            // A message that is no `FromPage` is ignored; a handler that returns this error ends the session.
+            Err(_) => {}
         }
-        // Too slow for a burst: it begins anew, with the last lines.
-        (whole, news) = room.listen();
     }
 }
 
 fn app() -> Router {
     Router::new()
         .route("/", get(Html(include_str!("index.html"))))
-        .nest_service("/room", SockJs::new(tab).with_state(Room::default()))
+        .nest_service("/room", SockJs::new(tab).with_state(room::rooms()))
 }
 
 #[tokio::main]
@@ -93,7 +86,7 @@ async fn main() -> std::io::Result<()> {
 mod tests {
     use axum::Router;
     use axum_sockjs::Transport;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use sockjs_client::test::{TestClient, TestSession};
 
     use super::{NO_NAME, app};
@@ -102,23 +95,36 @@ mod tests {
         TestClient::new(app.clone(), &format!("/room?name={name}")).open(transport).await.unwrap()
     }
 
+    /// What a tab is told of who is there.
+    async fn news(tab: &mut TestSession) -> (Value, Value) {
+        let news = tab.recv_json().await;
+        assert_eq!(news["type"], "users");
+        (news["here"].clone(), news["gone"].clone())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_user_is_there_as_long_as_one_tab_is() {
         let app = app();
         let mut ada = tab_of("Ada", &app, Transport::WebSocket).await;
-        assert_eq!(ada.recv_json().await, json!({ "type": "room", "users": ["Ada"], "lines": [] }));
+        assert_eq!(ada.recv_json().await, json!({ "type": "room" }));
+        // As it comes, and by the news.
+        for _ in 0..2 {
+            assert_eq!(news(&mut ada).await, (json!(["Ada"]), json!([])));
+        }
         let [mut first, second] = [
             tab_of("Bob", &app, Transport::XhrStreaming).await,
             tab_of("Bob", &app, Transport::XhrPolling).await,
         ];
-        assert_eq!(ada.recv_json().await, json!({ "type": "users", "users": ["Ada", "Bob"] }));
+        assert_eq!(news(&mut ada).await, (json!(["Bob"]), json!([])));
         second.abort();
         assert_eq!(first.recv_json().await["type"], "room");
+        assert_eq!(news(&mut first).await, (json!(["Ada", "Bob"]), json!([])));
+        assert_eq!(news(&mut first).await, (json!(["Bob"]), json!([])));
         first.send_json(&json!({ "type": "say", "text": " hello " })).await;
         let line = json!({ "type": "line", "from": "Bob", "text": "hello" });
         assert_eq!((first.recv_json().await, ada.recv_json().await), (line.clone(), line));
         first.abort();
-        assert_eq!(ada.recv_json().await, json!({ "type": "users", "users": ["Ada"] }));
+        assert_eq!(news(&mut ada).await, (json!([]), json!(["Bob"])));
     }
 
     #[tokio::test(start_paused = true)]
@@ -127,9 +133,11 @@ mod tests {
         let mut ada = tab_of("Ada", &app, Transport::WebSocket).await;
         ada.send_json(&json!({ "type": "say", "text": "too early" })).await;
         ada.send("no JSON").await;
+        while ada.recv_json().await["type"] != "line" {}
         let mut bob = tab_of("Bob", &app, Transport::WebSocket).await;
-        let lines = bob.recv_json().await["lines"].clone();
-        assert_eq!(lines, json!([{ "from": "Ada", "text": "too early" }]));
+        assert_eq!(bob.recv_json().await, json!({ "type": "room" }));
+        let line = json!({ "type": "line", "from": "Ada", "text": "too early" });
+        assert_eq!(bob.recv_json().await, line);
     }
 
     #[tokio::test(start_paused = true)]

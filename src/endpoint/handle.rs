@@ -197,6 +197,8 @@ impl SockJsHandle {
         let frame = CloseFrame::new(code, reason);
         tracing::info!(sessions = self.len(), code, "endpoint shuts down");
         self.registry().begin_shutdown(frame);
+        #[cfg(feature = "cluster")]
+        self.sessions.leave_cluster();
         // The report is the same whether or not the wait completed.
         let _ = tokio::time::timeout(grace, self.registry().idle()).await;
         let report = self.registry().end_shutdown();

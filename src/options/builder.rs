@@ -9,6 +9,8 @@ use tracing::Level;
 #[cfg(feature = "websocket")]
 use super::subprotocols::Subprotocols;
 use super::{cookie::Cookie, cors::Cors, peer_key::PeerKey};
+#[cfg(feature = "cluster")]
+use crate::cluster::handle::Cluster;
 use crate::{
     options::transport_set::TransportSet,
     origin::policy::Origins,
@@ -69,6 +71,8 @@ pub struct Options {
     pub(crate) subprotocols: Subprotocols,
     pub(crate) lone_surrogates: LoneSurrogates,
     pub(crate) rates: Rates,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: Option<Cluster>,
 }
 
 impl Default for Options {
@@ -110,6 +114,8 @@ impl Default for Options {
             subprotocols: Subprotocols::None,
             lone_surrogates: LoneSurrogates::Replace,
             rates: Rates::NONE,
+            #[cfg(feature = "cluster")]
+            cluster: None,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The settings of an endpoint. All layers above read them.
 //!
-//! Imports: origin, response, session.
+//! Imports: cluster, origin, response, session.
 
 pub(crate) mod affinity_cookie;
 pub(crate) mod builder;
+#[cfg(feature = "cluster")]
+mod cluster;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 mod derived;

@@ -50,6 +50,8 @@ impl Options {
             #[cfg(feature = "websocket")]
             subprotocols,
             lone_surrogates,
+            #[cfg(feature = "cluster")]
+            cluster,
             rates: Rates { messages: message_rate, bytes: byte_rate, overflow: rate_overflow },
         } = self;
         let bytes = |bytes: &usize| match bytes {
@@ -107,6 +109,8 @@ impl Options {
             ("hixie76", on_or_off(*hixie76).to_owned()),
             #[cfg(feature = "websocket")]
             ("subprotocols", format!("{subprotocols:?}")),
+            #[cfg(feature = "cluster")]
+            ("cluster", cluster.as_ref().map_or("none".to_owned(), |cluster| cluster.address().to_string())),
             ("lone_surrogates", format!("{lone_surrogates:?}")),
             ("message_rate", rate(message_rate)),
             ("byte_rate", rate(byte_rate)),

@@ -46,6 +46,11 @@ pub enum RejectionCause {
     /// The session has as many sending requests in flight as
     /// [`Options::max_pending_sends`](crate::Options::max_pending_sends) allows: 429.
     SendsFull,
+    /// The node of a cluster that has the session does not answer, or is lost: 502, or close frame 1002 to a receiver.
+    OwnerLost,
+    /// As many requests wait for the node that has the session as
+    /// `ClusterOptions::max_connections` allows: 503, or close frame 1013 to a receiver.
+    ForwardsFull,
 }
 
 impl RejectionCause {
@@ -69,6 +74,8 @@ impl RejectionCause {
         Self::SlowBody,
         Self::QueueFull,
         Self::SendsFull,
+        Self::OwnerLost,
+        Self::ForwardsFull,
     ];
 
     /// Returns the name of the cause in logs and metrics.
@@ -93,6 +100,8 @@ impl RejectionCause {
             Self::SlowBody => "slow-body",
             Self::QueueFull => "queue-full",
             Self::SendsFull => "sends-full",
+            Self::OwnerLost => "owner-lost",
+            Self::ForwardsFull => "forwards-full",
         }
     }
 }

@@ -30,10 +30,15 @@ impl InfoPage {
     }
 
     /// Suite: `InfoTest`.
-    pub(crate) fn respond(&self) -> Response {
+    ///
+    /// `base_url` is that of this request, where it depends on the request.
+    pub(crate) fn respond(&self, base_url: Option<&str>) -> Response {
         let entropy = u32::from_be_bytes(random::bytes());
         let content_type = HeaderValue::from_static("application/json; charset=UTF-8");
-        let body = format!("{}{entropy}}}", self.start);
+        let body = match base_url {
+            None => format!("{}{entropy}}}", self.start),
+            Some(url) => format!("{}{entropy},\"base_url\":{}}}", self.start, json!(url)),
+        };
         let mut response = reply::body(StatusCode::OK, content_type, body);
         cache::never(response.headers_mut());
         response

@@ -51,6 +51,12 @@ pub(crate) enum Rejection {
     QueueFull,
     /// The session has reached its limit of sending requests in flight.
     SendsFull,
+    /// The node that has the session is lost.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster has other nodes"))]
+    OwnerLost,
+    /// As many requests wait for the node that has the session as may.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster has other nodes"))]
+    ForwardsFull,
     /// Any cause, sent in a frame of the transport.
     Framed(RejectionCause, Box<Response>),
 }
@@ -75,15 +81,22 @@ impl Rejection {
             Self::SlowBody => RejectionCause::SlowBody,
             Self::QueueFull => RejectionCause::QueueFull,
             Self::SendsFull => RejectionCause::SendsFull,
+            Self::OwnerLost => RejectionCause::OwnerLost,
+            Self::ForwardsFull => RejectionCause::ForwardsFull,
             Self::Framed(cause, _) => *cause,
         }
     }
 
-    /// Whether the endpoint cannot open a session now.
+    /// Whether the endpoint cannot open or serve a session now.
     pub(crate) fn is_overload(&self) -> bool {
         matches!(
             self,
-            Self::SessionsFull | Self::PeerFull | Self::IdentityFull | Self::Shutdown | Self::OpenTimeout
+            Self::SessionsFull
+                | Self::PeerFull
+                | Self::IdentityFull
+                | Self::Shutdown
+                | Self::OpenTimeout
+                | Self::ForwardsFull
         )
     }
 }
@@ -129,6 +142,10 @@ impl IntoResponse for Rejection {
             }
             Self::SendsFull => {
                 try_again_later(StatusCode::TOO_MANY_REQUESTS, "Too many requests send to one session.\n")
+            }
+            Self::OwnerLost => reply::text(StatusCode::BAD_GATEWAY, "The session's node is lost.\n"),
+            Self::ForwardsFull => {
+                try_again_later(StatusCode::SERVICE_UNAVAILABLE, "Too many requests for one node.\n")
             }
             Self::TooLarge(text) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, text),
             // The status that the suite expects for a malformed payload or callback.

@@ -10,7 +10,10 @@ use http::{
     request::Parts,
 };
 use http_body::Body;
+use tower::BoxError;
 
+#[cfg(feature = "cluster")]
+use super::hop::Located;
 use super::{
     endpoint::Endpoint,
     erased::{ErasedHandler, ErasedIdentify},
@@ -86,7 +89,10 @@ impl SharedHeaders {
 
 impl Service {
     /// Answers a request. The future may wait for long, so it is kept small: the state before the wait is boxed.
-    pub(crate) async fn respond<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Response {
+    pub(crate) async fn respond<B>(&self, head: Box<Head>, body: B) -> Response
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let version = head.parts.version;
         let Answer { result, headers } = self.answer(head, body).await;
         let mut response = result.unwrap_or_else(|rejection| self.refuse(rejection));
@@ -107,7 +113,25 @@ impl Service {
         response
     }
 
-    async fn answer<B: Body<Data = Bytes>>(&self, head: Box<Head>, body: B) -> Answer {
+    async fn answer<B>(&self, head: Box<Head>, body: B) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        #[cfg(feature = "cluster")]
+        let head = {
+            let mut head = head;
+            match self.locate(&mut head) {
+                Ok(Located::Target) => head,
+                Ok(Located::Check) => {
+                    discard_body(body).await;
+                    return self.check().into();
+                }
+                Err(rejection) => {
+                    discard_body(body).await;
+                    return Err(rejection).into();
+                }
+            }
+        };
         let target = Target::of(&head, self.options());
         if target
             .as_ref()
@@ -121,7 +145,7 @@ impl Service {
         }
         discard_body(body).await;
         match target {
-            Some(Target::Info) => self.info(&head.parts),
+            Some(Target::Info) => self.info(&head),
             Some(Target::RawWebSocket) => Box::pin(self.raw_websocket(head)).await.into(),
             Some(Target::Greeting) => self.greeting(&head.parts).into(),
             Some(Target::Iframe) => self.iframe(&head.parts).into(),

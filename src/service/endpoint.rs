@@ -8,6 +8,10 @@ use std::{
     },
 };
 
+#[cfg(feature = "cluster")]
+use super::cluster_log::ClusterLog;
+#[cfg(feature = "cluster")]
+use crate::cluster::handle::Cluster;
 use crate::{
     options::builder::Options,
     origin::log::RefusalLog,
@@ -23,6 +27,8 @@ pub(crate) struct Endpoint {
     pub(super) refusal_log: RefusalLog,
     /// Whether the log has reported a session that could not be counted for its peer.
     pub(super) unknown_peer_warning: Once,
+    #[cfg(feature = "cluster")]
+    pub(super) cluster_log: ClusterLog,
 }
 
 /// The sessions of an endpoint, and the number of rejected requests.
@@ -32,15 +38,33 @@ pub(crate) struct Sessions {
     /// The type of the identities, if sessions have one.
     identity_type: Mutex<Option<TypeId>>,
     rejections: [AtomicU64; RejectionCause::ALL.len()],
+    /// The node that a shutdown says goodbye for.
+    #[cfg(feature = "cluster")]
+    cluster: Mutex<Option<Cluster>>,
 }
 
 impl Endpoint {
     pub(crate) fn new(options: Options, sessions: Arc<Sessions>) -> Self {
         let iframe = IframePage::new(options.iframe_client_url());
+        #[cfg(feature = "cluster")]
+        sessions.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&options.cluster);
         let Options { transports, cookie, base_url, .. } = &options;
-        let info = InfoPage::new(transports.has_websocket(), cookie.is_on(), base_url.as_deref());
+        #[cfg(not(feature = "cluster"))]
+        let base_url = base_url.as_ref();
+        #[cfg(feature = "cluster")]
+        let base_url = base_url.as_ref().filter(|_| options.cluster.is_none());
+        let info = InfoPage::new(transports.has_websocket(), cookie.is_on(), base_url.map(String::as_str));
         let (refusal_log, unknown_peer_warning) = (RefusalLog::default(), Once::new());
-        Self { options, iframe, info, sessions, refusal_log, unknown_peer_warning }
+        Self {
+            #[cfg(feature = "cluster")]
+            cluster_log: ClusterLog::new(&options),
+            options,
+            iframe,
+            info,
+            sessions,
+            refusal_log,
+            unknown_peer_warning,
+        }
     }
 
     pub(super) fn registry(&self) -> &Arc<Registry> {
@@ -55,6 +79,15 @@ impl Sessions {
 
     pub(crate) fn identity_type(&self) -> Option<TypeId> {
         *self.identity_type.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the other nodes to end what waits for them here, without a loss.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn leave_cluster(&self) {
+        let cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(cluster) = cluster {
+            cluster.leave();
+        }
     }
 
     pub(super) fn count_rejection(&self, cause: RejectionCause) {

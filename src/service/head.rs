@@ -4,10 +4,17 @@ use axum::extract::OriginalUri;
 use http::{Uri, request::Parts, uri::PathAndQuery};
 use sockjs_core::path::Span;
 
+#[cfg(feature = "cluster")]
+use super::hop::Hop;
+
 /// The head of a request.
 pub(crate) struct Head {
     pub(crate) parts: Parts,
     mount: Mount,
+    /// The length of the segment that names the owner of sessions, `/~TAG`.
+    tag: usize,
+    #[cfg(feature = "cluster")]
+    pub(super) hop: Hop,
 }
 
 /// Where an endpoint is in the URL space.
@@ -24,17 +31,31 @@ pub(crate) enum Mount {
 
 impl Head {
     pub(crate) fn new(parts: Parts, mount: Mount) -> Self {
-        Self { parts, mount }
+        Self {
+            parts,
+            mount,
+            tag: 0,
+            #[cfg(feature = "cluster")]
+            hop: Hop::default(),
+        }
     }
 
     /// The path below the endpoint's prefix; `None` if it cannot be a path of the endpoint.
     pub(crate) fn path(&self) -> Option<&str> {
-        let path = self.parts.uri.path().get(self.prefix()..)?;
-        (!has_doubled_slash(&self.parts, path)).then_some(path)
+        let path = self.parts.uri.path().get(self.mount()..)?;
+        if has_doubled_slash(&self.parts, path) {
+            return None;
+        }
+        path.get(self.tag..)
+    }
+
+    /// The length of what stands before that path: the endpoint's own prefix, and the owner's tag.
+    pub(crate) fn prefix(&self) -> usize {
+        self.mount() + self.tag
     }
 
     /// The length of the endpoint's own prefix in the path.
-    pub(crate) fn prefix(&self) -> usize {
+    pub(super) fn mount(&self) -> usize {
         match self.mount {
             Mount::Prefix(length) => length,
             Mount::Nested | Mount::Route => 0,
@@ -58,6 +79,12 @@ impl Head {
 
     pub(crate) fn redacted(&self) -> Parts {
         Self::new(self.parts.clone(), self.mount).into_redacted()
+    }
+
+    /// Sets the length of the segment with the owner's tag.
+    #[cfg(feature = "cluster")]
+    pub(super) fn set_tag(&mut self, length: usize) {
+        self.tag = length;
     }
 
     /// Whether the endpoint is one URL.

@@ -178,7 +178,7 @@ fn connection(id: ConnectionId, transport: Transport, parts: &Parts, owner: Opti
 }
 
 /// The peer's address, found like axum's extractor does, in tests too.
-fn peer_addr(parts: &Parts) -> Option<SocketAddr> {
+pub(super) fn peer_addr(parts: &Parts) -> Option<SocketAddr> {
     let real = parts.extensions.get().map(|&ConnectInfo(peer)| peer);
     real.or_else(|| parts.extensions.get().map(|&MockConnectInfo(peer)| peer))
 }

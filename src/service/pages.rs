@@ -3,7 +3,10 @@
 use axum::response::Response;
 use http::{Method, StatusCode, request::Parts};
 
-use super::dispatch::{Answer, Service, SharedHeaders};
+use super::{
+    dispatch::{Answer, Service, SharedHeaders},
+    head::Head,
+};
 use crate::{
     options::cors::Cors,
     response::{
@@ -28,11 +31,15 @@ impl Service {
         })
     }
 
-    pub(super) fn info(&self, parts: &Parts) -> Answer {
+    pub(super) fn info(&self, head: &Head) -> Answer {
+        let parts = &head.parts;
         // During a shutdown a client should fail at once, so that it can connect to another server.
         let info = || match self.endpoint.registry().is_shutting_down() {
             true => Err(Rejection::Shutdown),
-            false => Ok(self.endpoint.info.respond()),
+            #[cfg(feature = "cluster")]
+            false => Ok(self.endpoint.info.respond(self.base_url(head).as_deref())),
+            #[cfg(not(feature = "cluster"))]
+            false => Ok(self.endpoint.info.respond(None)),
         };
         let Some(allow_origin) = self.allow_origin(parts) else {
             return page(parts, info).into();

@@ -6,15 +6,21 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
 use http_body::Body;
-use sockjs_core::{Transport, path::Span};
+use sockjs_core::{Transport, close::ANOTHER_CONNECTION, path::Span};
+use tower::BoxError;
 
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
     head::Head,
     pages::preflight,
 };
+#[cfg(feature = "cluster")]
+use super::{
+    forward::{lost, needs_owner, release},
+    hop::Hop,
+};
 use crate::{
-    response::{cors::AllowOrigin, rejection::Rejection},
+    response::{cause::RejectionCause, cors::AllowOrigin, rejection::Rejection},
     session::{
         attachment::Attachment, core::AttachError, owner::Owner, registry::Lookup, send_permit::SendPermit,
         shared::Shared,
@@ -30,7 +36,7 @@ impl Service {
     /// Answers a session URL: checks the method, and adds the headers that all these URLs share.
     pub(super) async fn session_url<B>(&self, route: &Route, id: Span, head: Box<Head>, body: B) -> Answer
     where
-        B: Body<Data = Bytes>,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let mut headers = SharedHeaders {
             uncached: true,
@@ -41,6 +47,10 @@ impl Service {
             headers.allow_origin = headers.allow_origin.map(AllowOrigin::detached);
         }
         if route.serves(&head.parts) {
+            #[cfg(feature = "cluster")]
+            if let (Hop::To(node), true) = (&head.hop, needs_owner(route.action)) {
+                return Box::pin(self.forward(*node, route.action, head, body, headers)).await;
+            }
             let result = self.act(route.action, id, head, body).await;
             return Answer { result, headers };
         }
@@ -66,6 +76,11 @@ impl Service {
         B: Body<Data = Bytes>,
     {
         let options = self.options();
+        #[cfg(feature = "cluster")]
+        if matches!(head.hop, Hop::Lost) && needs_owner(action) {
+            discard_body(body).await;
+            return lost(action, head.parts.uri.query(), Rejection::NoSession);
+        }
         match action {
             Action::Send(sending) => match self.permit_send(id, &head).await {
                 Ok(permit) => {
@@ -81,11 +96,18 @@ impl Service {
                 discard_body(body).await;
                 let receiver = read_query(head.parts.uri.query())
                     .map_err(|invalid| Rejection::Malformed(invalid.text()))?;
+                #[cfg(feature = "cluster")]
+                let release = release(&head.hop);
+                #[cfg(not(feature = "cluster"))]
+                let release = None;
                 match self.attach(receiver.transport, id, head).await {
                     Ok(Some(attachment)) => {
-                        transport::receive::respond(receiver, attachment, options.response_limit).await
+                        transport::receive::respond(receiver, attachment, options.response_limit, release)
+                            .await
                     }
-                    Ok(None) => Err(transport::receive::refuse(receiver)),
+                    Ok(None) => Err({
+                        transport::receive::refuse(receiver, RejectionCause::Busy, ANOTHER_CONNECTION)
+                    }),
                     Err(rejection) if receiver.transport == Transport::EventSource => {
                         Err(transport::eventsource::framed(rejection))
                     }

@@ -229,6 +229,12 @@ impl Registry {
         report
     }
 
+    /// Counts a request for another node, which a shutdown waits for.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn request(&self) -> TaskTrackerToken {
+        self.drain.session()
+    }
+
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.maps().farewell.is_some()
     }

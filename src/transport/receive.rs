@@ -1,14 +1,14 @@
 //! Requests that receive frames: one frame for a poll, many for a stream.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, task::Poll};
 
 use axum::{body::Body, response::Response};
 use http::{HeaderName, HeaderValue, StatusCode};
-use sockjs_core::{Frame, close::ANOTHER_CONNECTION};
+use sockjs_core::{CloseFrame, Frame};
 
 use super::{
-    receiver::Receiver,
-    stream::{Source, StreamBody},
+    receiver::{Receiver, Release},
+    stream::{Source, StreamBody, is_due},
 };
 use crate::{
     response::{cause::RejectionCause, rejection::Rejection, reply},
@@ -26,11 +26,17 @@ pub(crate) async fn respond(
     receiver: Receiver,
     mut attachment: Attachment,
     response_limit: usize,
+    mut release: Option<Release>,
 ) -> Result<Response, Rejection> {
     if receiver.prelude.is_some() {
-        return Ok(stream(receiver, Source::Session(attachment), response_limit));
+        return Ok(stream(receiver, Source::Session(attachment, release), response_limit));
     }
-    let frame = poll_fn(|cx| attachment.poll_frame(response_limit, cx)).await;
+    let frame = poll_fn(|cx| match attachment.poll_frame(response_limit, cx) {
+        // A heartbeat, which means nothing, ends a poll in order.
+        Poll::Pending if is_due(&mut release, cx) => Poll::Ready(Some(Frame::Heartbeat)),
+        frame => frame,
+    })
+    .await;
     attachment.release();
     match frame {
         Some(frame) => Ok(poll(&receiver, &frame)),
@@ -39,14 +45,13 @@ pub(crate) async fn respond(
     }
 }
 
-/// Rejects a second receiver of a session.
-pub(crate) fn refuse(receiver: Receiver) -> Rejection {
-    let frame = Frame::Close(ANOTHER_CONNECTION);
+/// Rejects a receiver with a close frame.
+pub(crate) fn refuse(receiver: Receiver, cause: RejectionCause, frame: CloseFrame) -> Rejection {
     let response = match receiver.prelude {
-        Some(_) => stream(receiver, Source::Refused, 0),
-        None => poll(&receiver, &frame),
+        Some(_) => stream(receiver, Source::Refused(frame), 0),
+        None => poll(&receiver, &Frame::Close(frame)),
     };
-    Rejection::Framed(RejectionCause::Busy, Box::new(response))
+    Rejection::Framed(cause, Box::new(response))
 }
 
 fn poll(receiver: &Receiver, frame: &Frame) -> Response {

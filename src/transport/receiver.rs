@@ -1,5 +1,7 @@
 //! The properties of the receiving transports.
 
+use std::{future::Future, pin::Pin};
+
 use bytes::Bytes;
 use sockjs_core::{Frame, Transport};
 
@@ -11,6 +13,9 @@ pub(crate) struct Receiver {
     pub(crate) prelude: Option<Bytes>,
     pub(crate) framing: Box<dyn Framing>,
 }
+
+/// Completes when a receiver has to end without a loss, for the client to come back with another request.
+pub(crate) type Release = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The framing of a transport.
 pub(crate) trait Framing: Send {

@@ -8,16 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame as BodyFrame};
-use sockjs_core::{Frame, close::ANOTHER_CONNECTION};
+use sockjs_core::{CloseFrame, Frame};
 
-use super::receiver::Receiver;
+use super::receiver::{Receiver, Release};
 use crate::session::attachment::Attachment;
 
 /// The source of the frames.
 pub(super) enum Source {
-    Session(Attachment),
-    /// Another receiver holds the session: this one gets only the close frame 2010.
-    Refused,
+    Session(Attachment, Option<Release>),
+    /// This receiver gets only a close frame.
+    Refused(CloseFrame),
 }
 
 /// A larger frame is sent in chunks of this size, so that the progress of a slow client is visible.
@@ -55,6 +55,15 @@ impl StreamBody {
     }
 }
 
+/// Whether a receiver that has nothing to give now has to end.
+pub(super) fn is_due(release: &mut Option<Release>, cx: &mut Context<'_>) -> bool {
+    let is_due = release.as_mut().is_some_and(|release| release.as_mut().poll(cx).is_ready());
+    if is_due {
+        *release = None;
+    }
+    is_due
+}
+
 impl Body for StreamBody {
     type Data = Bytes;
     type Error = Infallible;
@@ -74,8 +83,16 @@ impl Body for StreamBody {
             Stage::Frames(source) => {
                 if this.rest.is_empty() {
                     let frame = match source {
-                        Source::Session(attachment) => ready!(attachment.poll_frame(this.remaining, cx)),
-                        Source::Refused => Some(Frame::Close(ANOTHER_CONNECTION)),
+                        Source::Session(attachment, release) => {
+                            match attachment.poll_frame(this.remaining, cx) {
+                                Poll::Pending if is_due(release, cx) => {
+                                    attachment.release();
+                                    None
+                                }
+                                frame => ready!(frame),
+                            }
+                        }
+                        Source::Refused(frame) => Some(Frame::Close(frame.clone())),
                     };
                     let Some(frame) = frame else {
                         this.stage = Stage::Done;
@@ -84,7 +101,7 @@ impl Body for StreamBody {
                     this.rest = this.receiver.framing.wrap(&frame);
                     this.remaining = this.remaining.saturating_sub(this.rest.len());
                     this.last = this.remaining == 0 || matches!(frame, Frame::Close(_));
-                } else if let Source::Session(attachment) = source {
+                } else if let Source::Session(attachment, _) = source {
                     attachment.progress();
                 }
                 let chunk = if this.rest.len() <= CHUNK {
@@ -93,7 +110,7 @@ impl Body for StreamBody {
                     this.rest.split_to(CHUNK)
                 };
                 if this.last && this.rest.is_empty() {
-                    if let Source::Session(attachment) = source {
+                    if let Source::Session(attachment, _) = source {
                         attachment.release();
                     }
                     this.stage = Stage::Done;

@@ -14,10 +14,14 @@ function tabsOf(t, example) {
     const accept = (text) => {
       const { type, ...event } = JSON.parse(text);
       const room = rooms.at(-1);
-      if (type === 'line') {
+      if (type === 'room') {
+        rooms.push({ users: [], lines: [] });
+      } else if (type === 'line') {
         room.lines.push(event);
       } else {
-        rooms.push({ ...room, ...event });
+        const users = new Set([...room.users, ...event.here]);
+        event.gone.forEach((name) => users.delete(name));
+        rooms.push({ ...room, users: [...users].sort() });
       }
       return true;
     };
@@ -69,8 +73,8 @@ test('who comes later is shown the last lines, whole and in order', async (t) =>
   await until(ada, 'the last line', ({ lines }) => lines.at(-1)?.text === texts.at(-1));
   for (const transport of TRANSPORTS) {
     const late = await open('Bob', transport);
-    const { lines } = JSON.parse(await late.next('the room'));
-    assert.deepEqual(lines, texts.slice(-50).map((text) => ({ from: 'Ada', text })), late.label);
+    await until(late, 'the last line', ({ lines }) => lines.at(-1)?.text === texts.at(-1));
+    assert.deepEqual(late.room.lines, texts.slice(-50).map((text) => ({ from: 'Ada', text })), late.label);
   }
 });
 

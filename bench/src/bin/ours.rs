@@ -1,8 +1,9 @@
 //! The server under test: this crate as its documentation says to use it, with the default options but for the
 //! number of sessions.
 //!
-//! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true]`: prints its address. `/echo` answers each
-//! message with itself, and `/broadcast` sends each message to all its sessions.
+//! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true] [--rooms true]`: prints its address. `/echo`
+//! answers each message with itself, and `/broadcast` sends each message to all its sessions, from a list written by hand
+//! or, with `--rooms`, by a room of `axum-sockjs-rooms`.
 //!
 //! The endpoints are layers around the router; with `--nested`, they are nested in it. With `--http1`, the server
 //! speaks only HTTP/1.1, while `axum::serve` looks for HTTP/2 first: hyper's read buffer then stays half as large.
@@ -21,7 +22,8 @@ use axum::{
     response::Response,
     serve::ListenerExt,
 };
-use axum_sockjs::{ConnectionId, Options, SendError, Sender, Session, SockJs};
+use axum_sockjs::{ConnectionId, Options, Overflow, SendError, Sender, Session, SockJs};
+use axum_sockjs_rooms::{JoinError, Rooms};
 use clap::{ArgAction::Set, Parser};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -60,6 +62,14 @@ async fn broadcast(State(room): State<Room>, mut session: Session) {
     room.with(|room| room.remove(&session.id()));
 }
 
+async fn broadcast_in_a_room(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
+    let room = rooms.join(&session, "all").await?;
+    while let Some(message) = session.recv().await {
+        room.send(message);
+    }
+    Ok(())
+}
+
 /// How `ours` is to run.
 #[derive(Parser)]
 struct Setup {
@@ -71,6 +81,8 @@ struct Setup {
     http1_only: bool,
     #[arg(long, action = Set, default_value_t = false)]
     nested: bool,
+    #[arg(long, action = Set, default_value_t = false)]
+    rooms: bool,
 }
 
 async fn serve(setup: Setup) -> std::io::Result<()> {
@@ -81,7 +93,12 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         options = options.heartbeat(Duration::from_millis(heartbeat));
     }
     let echo = SockJs::new(echo).options(options.clone());
-    let broadcast = SockJs::new(broadcast).options(options).with_state(Room::default());
+    let broadcast = if setup.rooms {
+        let rooms: Rooms = Rooms::builder().overflow(Overflow::Close).build();
+        SockJs::new(broadcast_in_a_room).options(options).with_state(rooms)
+    } else {
+        SockJs::new(broadcast).options(options).with_state(Room::default())
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
     if setup.nested {

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Server {
     Ours,
+    /// The same, with a room of `axum-sockjs-rooms` in place of the one written by hand.
+    Rooms,
     /// This crate at another commit: the `ours` that the variable `BENCH_BEFORE` names.
     Before,
     /// sockjs-node with faye-websocket.
@@ -34,6 +36,7 @@ impl Server {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Rooms => "rooms",
             Self::Before => "before",
             Self::Node => "node",
             Self::Aiohttp => "aiohttp",
@@ -47,6 +50,7 @@ impl Server {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Ours => "axum-sockjs",
+            Self::Rooms => "axum-sockjs-rooms",
             Self::Before => "before",
             Self::Node => "sockjs-node 0.3.24",
             Self::Aiohttp => "aiohttp sockjs 0.13.0",
@@ -65,7 +69,7 @@ impl Server {
         let bin = |name| own.with_file_name(name);
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let (program, script): (PathBuf, Option<PathBuf>) = match self {
-            Self::Ours => (bin("ours"), None),
+            Self::Ours | Self::Rooms => (bin("ours"), None),
             Self::Before => {
                 let before =
                     std::env::var_os("BENCH_BEFORE").ok_or("BENCH_BEFORE names no `ours` to compare with")?;
@@ -82,6 +86,9 @@ impl Server {
         command.args(script);
         if self == Self::Tcp {
             command.arg("--tcp");
+        }
+        if self == Self::Rooms {
+            command.args(["--rooms", "true"]);
         }
         if workers != 1 {
             command.args(["--workers", &workers.to_string()]);

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     key::{Data, Key},
-    node::{node::Node, room::Room, sending::How},
+    node::{delivery::How, node::Node, room::Room},
     presence::{PresenceChanges, PresenceWatch},
 };
 

@@ -13,7 +13,7 @@ use crate::{
     build_error::BuildError,
     history::History,
     key::{Data, Key},
-    link::link::{Link, Settings},
+    link::{connect::connect, link::Settings},
     node::node::{Config, Node},
     position::Position,
     presence::PresenceChanges,
@@ -27,7 +27,7 @@ use crate::{
 /// | [`max_rooms`](Self::max_rooms) | 100,000 | [`JoinError::TooManyRooms`](crate::JoinError::TooManyRooms), [`Refused::TooManyRooms`](crate::Refused::TooManyRooms) |
 /// | [`max_rooms_per_session`](Self::max_rooms_per_session) | 100 | [`JoinError::TooManyRoomsOfSession`](crate::JoinError::TooManyRoomsOfSession) |
 /// | [`max_members_per_room`](Self::max_members_per_room) | 100,000 | [`JoinError::RoomFull`](crate::JoinError::RoomFull) |
-/// | [`max_history_bytes`](Self::max_history_bytes), of all rooms | 256 MiB | rooms without members are forgotten, then the room's oldest messages: clients that come back for them find their position [gone](crate::Outcome::Gone) |
+/// | [`max_history_bytes`](Self::max_history_bytes), of all rooms | 256 MiB | rooms without members are forgotten, a few with each message, then the room's oldest messages: clients that come back for them find their position [gone](crate::Outcome::Gone) |
 /// | [`history`](Self::history), [`history_of`](Self::history_of) | none | the oldest messages go |
 /// | messages that wait for other calls, in a room with history | 1,024 | [`Refused::Busy`](crate::Refused::Busy) |
 ///
@@ -50,7 +50,7 @@ pub struct Builder<K = String, U = String, D = ()> {
 }
 
 /// Made where the types are known to be fit for other nodes.
-type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Settings, Handle) -> Result<(), InvalidSubject>;
+type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Settings, &Handle) -> Result<(), InvalidSubject>;
 
 impl Rooms {
     /// Creates rooms with strings as keys and users, and default settings. For other types there is
@@ -171,7 +171,7 @@ impl<K, U, D> Builder<K, U, D> {
         }
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let node = Arc::new(Node::new(self.config));
-        connect(&node, settings, runtime).map_err(BuildError::Namespace)?;
+        connect(&node, settings, &runtime).map_err(BuildError::Namespace)?;
         Ok(Rooms::from_node(node))
     }
 }
@@ -203,7 +203,7 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
             dead_after: Duration::from_secs(10),
             max_remote: 1_000_000,
         };
-        self.bus = Some((settings, Link::connect));
+        self.bus = Some((settings, connect));
         self
     }
 

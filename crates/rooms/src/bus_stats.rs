@@ -4,7 +4,7 @@
 
 use sockjs_bus::{PortStats, Status};
 
-/// The numbers of the rooms that concern other nodes: see [`Stats::bus`].
+/// The numbers of the rooms that concern other nodes: see [`Stats::bus`](crate::Stats::bus).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusStats {

@@ -86,3 +86,21 @@ impl HandlerError for JoinError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_session_is_no_fault() {
+        let is_closed = |error: &JoinError| {
+            error
+                .source()
+                .and_then(|source| source.downcast_ref())
+                .is_some_and(|source| matches!(source, SendError::Closed(_)))
+        };
+        assert!(is_closed(&JoinError::Closed) && !JoinError::Closed.is_fault());
+        assert!(!is_closed(&JoinError::Lagged) && !JoinError::Lagged.is_fault());
+        assert!(JoinError::NoHistory.is_fault() && JoinError::TooManyRooms.is_fault());
+    }
+}

@@ -138,8 +138,8 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             }
         }
         let (place, recovery) = if room.room.has_history {
-            let Beginning { start, position } =
-                room.begin(tab.inner(), tab.sender(), since, last.unwrap_or(0))?;
+            let Beginning { start, position, joined } =
+                room.begin(tab.inner(), tab.sender(), &data, since, last.unwrap_or(0), greet.is_some())?;
             let outcome = match since {
                 None => Outcome::New,
                 Some(_) if start.is_gone => Outcome::Gone,
@@ -150,7 +150,10 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             if let Some(greeting) = greet.and_then(|greet| greet(&recovery)) {
                 send(tab.sender(), greeting).await?;
             }
-            let place = recover(&room, &tab, &data, position).await?;
+            let place = match joined {
+                Some(place) => place,
+                None => recover(&room, &tab, &data, position).await?,
+            };
             (place, Some(recovery))
         } else if last.is_some() || since.is_some() {
             return Err(JoinError::NoHistory);

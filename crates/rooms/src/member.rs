@@ -9,10 +9,9 @@ use axum_sockjs::{ConnectionId, Message, Sender};
 use crate::{
     key::{Data, Key},
     node::{
-        delivery::Except,
+        delivery::{Except, How},
         joining::{Place, Target},
         room::Room,
-        sending::How,
     },
     presence::{Members, PresenceWatch, Present, present},
     recovery::Recovery,

@@ -218,4 +218,24 @@ mod tests {
             assert_eq!(name.ends_with("_total"), kind == "counter");
         }
     }
+
+    #[tokio::test]
+    async fn the_numbers_are_recorded() {
+        let rooms = Rooms::new();
+        let (session, _peer) = axum_sockjs::Pair::new().identity("ada".to_owned()).open();
+        let member = rooms.join(&session, "lobby").await.expect("there is room");
+        member.send("hello");
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || rooms.record_metrics("chat"));
+        let text = handle.render();
+        for (name, ..) in METRICS {
+            assert!(text.contains(&format!("{name}{{rooms=\"chat\"}}")), "{name}: {text}");
+        }
+        for line in
+            ["sockjs_rooms_users{rooms=\"chat\"} 1", "sockjs_rooms_deliveries_total{rooms=\"chat\"} 1"]
+        {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
 }

@@ -32,6 +32,7 @@ use crate::{
 
 /// A user in a room, with the tabs that have joined it. A guest is a user of one tab without a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Present<U = String, D = ()> {
     /// The user, or `None` for a guest.
     pub user: Option<U>,
@@ -41,6 +42,7 @@ pub struct Present<U = String, D = ()> {
 
 /// One tab of a user in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PresentTab<D = ()> {
     /// The session; as text with serde.
     #[serde(with = "id")]
@@ -51,6 +53,7 @@ pub struct PresentTab<D = ()> {
 
 /// What has changed of who is in a room: see [`PresenceWatch::next`]. Each user is in one of the lists at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PresenceChanges<U = String, D = ()> {
     /// Users who were not there before.
     pub joined: Vec<Present<U, D>>,
@@ -308,7 +311,8 @@ impl<K: Key, U: Key, D: Data> PresenceWatch<K, U, D> {
             self.changed.changed().await.ok();
             self.is_stale = true;
         }
-        if let Some(not_before) = self.not_before {
+        // A time that has come is not slept for: the clock's next tick would be.
+        if let Some(not_before) = self.not_before.filter(|&at| at > Instant::now()) {
             tokio::time::sleep_until(not_before).await;
         }
         self.changed.borrow_and_update();

@@ -14,7 +14,7 @@ use crate::{
     key::{Data, Key, KeyRef, is_same},
     node::{node::Node, room::Room, tab::User},
     presence::{Members, PresenceWatch, Present, present},
-    sent::Sent,
+    sent::{Closed, Sent},
     stats::Stats,
     tab::Tab,
     to::To,
@@ -132,7 +132,8 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         To::all(&self.node)
     }
 
-    /// Closes all sessions of a user, with a code and a reason: a log-out, for instance. Returns how many were open.
+    /// Closes all known sessions of a user, with a code and a reason: a log-out, for instance. With a
+    /// [bus](crate::Builder::bus), those on other nodes too.
     ///
     /// Each client gets the messages sent before, as with [`Sender::close`](axum_sockjs::Sender::close).
     pub fn close_user<Q: KeyRef<U> + ?Sized>(
@@ -140,13 +141,11 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         user: &Q,
         code: u16,
         reason: impl Into<Cow<'static, str>>,
-    ) -> usize {
+    ) -> Closed {
         let reason = reason.into();
-        let closed = self.user(user).map_or(0, |user| user.close(code, &reason));
-        if let Some(elsewhere) = self.node.elsewhere() {
-            elsewhere.close_user(&user.to_owned(), code, &reason).ok();
-        }
-        closed
+        let elsewhere = self.node.elsewhere();
+        let bus = elsewhere.and_then(|elsewhere| elsewhere.close_user(&user.to_owned(), code, &reason).err());
+        Closed { sessions: self.user(user).map_or(0, |user| user.close(code, &reason)), bus }
     }
 
     /// Returns the sessions of a user, in no particular order; none if the user is not there.

@@ -37,6 +37,16 @@ pub struct Sent {
     pub bus: Option<PublishError>,
 }
 
+/// What has become of the sessions of a user: see [`Rooms::close_user`](crate::Rooms::close_user).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The sessions of this node that were open, and have been closed.
+    pub sessions: usize,
+    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the user's sessions there stay open.
+    pub bus: Option<PublishError>,
+}
+
 /// Why a message was sent to nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

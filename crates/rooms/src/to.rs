@@ -2,19 +2,19 @@
 //!
 //! Imports: as_sender, key, node, sent.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum_sockjs::{ConnectionId, Message, Overflow};
+use tokio::time::Instant;
 
 use crate::{
     as_sender::AsSender,
     key::{Data, Key},
     node::{
-        delivery::Except,
+        delivery::{Except, How},
         joining::{Pin, Target},
         node::Node,
         room::Room,
-        sending::How,
         tab::User,
     },
     sent::{Refused, Sent},
@@ -121,6 +121,45 @@ impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
                 let bus = node.elsewhere().and_then(|elsewhere| elsewhere.send_to_all(&message, &how).err());
                 Sent { bus, ..sent }
             }
+        }
+    }
+}
+
+/// As far as a duration goes that is longer than the clock.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
+    /// Sends the message to a room, and waits for members whose queue is full, all together so long at most. What becomes
+    /// of those that have made no room by then, the [policy](Self::overflow) says: they miss the message, or are closed.
+    ///
+    /// So whoever speaks too fast is slowed down, instead of members that read on being dropped in a burst:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_sockjs::{Overflow, Session};
+    /// use axum_sockjs_rooms::{JoinError, Rooms};
+    ///
+    /// async fn chat(rooms: Rooms, mut session: Session) -> Result<(), JoinError> {
+    ///     let room = rooms.join(&session, "lobby").await?;
+    ///     while let Some(line) = session.recv().await {
+    ///         room.to_room().overflow(Overflow::Close).send_within(Duration::from_secs(5), line).await;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// In a room with history, and to a user or to all, it does not wait, as [`send`](Self::send). Members on other nodes are
+    /// sent the message at once, and are not waited for.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, members with a full queue may miss the message.
+    pub async fn send_within(self, patience: Duration, message: impl Into<Message>) -> Sent {
+        match self {
+            Self { node, whom: Whom::Room(Target::Room(room)), how } => {
+                let end = Instant::now() + patience.min(FAR);
+                node.send_to_room_until(&room, message.into(), how, end).await
+            }
+            at_once => at_once.send(message),
         }
     }
 }

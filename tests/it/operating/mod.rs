@@ -1,5 +1,7 @@
 //! What an operator sees and does.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 #[cfg(feature = "websocket")]
 mod example_layers;
 mod faults;

@@ -171,6 +171,9 @@ async fn refusals_are_counted_by_cause() {
     refusals.causes.push(RejectionCause::SlowBody);
     // Those that take several requests at once are in `policy::limits`.
     refusals.causes.push(RejectionCause::SendsFull);
+    // This endpoint is alone: `operating::cluster::faults`.
+    refusals.causes.push(RejectionCause::OwnerLost);
+    refusals.causes.push(RejectionCause::ForwardsFull);
     // This endpoint's sessions belong to nobody: `policy::identity::refusals_are_counted`.
     refusals.causes.push(RejectionCause::Identity);
     refusals.causes.push(RejectionCause::IdentityFull);

@@ -58,6 +58,14 @@ impl Request {
         if host.is_empty() { self } else { self.header("Host", host) }
     }
 
+    /// The same request below another prefix.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn moved(mut self, from: &str, to: &str) -> Self {
+        let rest = self.target.strip_prefix(from).expect("it begins so");
+        self.target = format!("{to}{rest}");
+        self
+    }
+
     /// A body with `Content-Length`.
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
@@ -141,6 +149,10 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
         let io = within("a connection", TcpStream::connect(addr)).await.expect("the server listens");
+        Self::over(io)
+    }
+
+    pub(crate) fn over(io: TcpStream) -> Self {
         io.set_nodelay(true).expect("a connected socket takes options");
         Self { io, buffer: Vec::new(), taken: 0, label: "no request yet".to_owned() }
     }

@@ -7,6 +7,7 @@
 //! - [`apps`]: the applications that tests talk to;
 //! - [`in_process`]: an endpoint without sockets, and its clients;
 //! - [`pipe`]: an endpoint behind connections in process, whose buffers are small;
+//! - `nodes`: several nodes of a cluster, and a balancer;
 //! - [`log`]: what is logged; [`docs`]: what the documentation says;
 //! - [`suite`], [`urls`], [`origins`], [`mounts`], [`scene`]: what the files of one topic have in common.
 //!
@@ -19,6 +20,8 @@ pub(crate) mod http;
 pub(crate) mod in_process;
 pub(crate) mod log;
 pub(crate) mod mounts;
+#[cfg(feature = "cluster")]
+pub(crate) mod nodes;
 pub(crate) mod origins;
 pub(crate) mod pipe;
 pub(crate) mod scene;

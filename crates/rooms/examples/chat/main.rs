@@ -131,7 +131,7 @@ async fn chat(
 
 /// Closes all tabs of a user.
 async fn log_out(Path(name): Path<String>, State(rooms): State<ChatRooms>) -> String {
-    format!("{} tabs closed", rooms.close_user(&name, 4001, "logged out"))
+    format!("{} tabs closed", rooms.close_user(&name, 4001, "logged out").sessions)
 }
 
 fn app() -> Router {

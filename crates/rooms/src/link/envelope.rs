@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use axum_sockjs::{ConnectionId, Message, Overflow};
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::node::{delivery::Except, sending::How};
+use crate::node::delivery::{Except, How};
 
 const VERSION: u8 = 1;
 

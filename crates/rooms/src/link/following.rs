@@ -14,7 +14,7 @@ use tokio::{sync::watch, task::yield_now, time::sleep};
 use super::envelope::{self, Envelope};
 use crate::{
     key::{Data, Key},
-    node::{node::Node, room::Room, sending::How},
+    node::{delivery::How, node::Node, room::Room},
     position::Position,
 };
 
@@ -38,12 +38,9 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
     pub(super) async fn run(self, last: usize) {
         let Some(streams) = self.bus.streams() else { return };
         loop {
-            let batch = match streams.last(&self.stream, last).await {
-                Ok(batch) => batch,
-                Err(_) => {
-                    sleep(RETRY).await;
-                    continue;
-                }
+            let Ok(batch) = streams.last(&self.stream, last).await else {
+                sleep(RETRY).await;
+                continue;
             };
             let end = batch.end;
             if self.begin(batch).is_none() {

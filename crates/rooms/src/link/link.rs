@@ -1,7 +1,6 @@
 //! What ties a node to the others.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
     pin::{Pin, pin},
@@ -29,7 +28,6 @@ use super::{
     envelope::{self, Envelope},
     following::Follower,
     room_link::{Following, RoomLink},
-    task,
 };
 use crate::{
     bus_stats::BusStats,
@@ -37,10 +35,10 @@ use crate::{
     history::History,
     key::{Data, Key},
     node::{
+        delivery::How,
         elsewhere::Elsewhere,
         node::Node,
         room::Room,
-        sending::How,
         tab::{Tab, User},
     },
     nodes::{
@@ -86,17 +84,17 @@ pub(crate) struct Link<K, U, D> {
 }
 
 impl<K: Key, U: Key, D: Data> Link<K, U, D> {
-    /// Connects a node, and starts the task that tells the others of it.
-    pub(crate) fn connect(
+    /// A node on a bus, which hears nothing of it yet.
+    pub(super) fn new(
         node: &Arc<Node<K, U, D>>,
         settings: Settings,
-        runtime: Handle,
-    ) -> Result<(), InvalidSubject> {
+        runtime: &Handle,
+    ) -> Result<Self, InvalidSubject> {
         let port = Port::new(settings.bus, &settings.namespace)?;
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
         let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
         let cluster = Cluster::new(port.node(), settings.address, timing, bounds, Instant::now().into_std());
-        let link = Arc::new(Self {
+        Ok(Self {
             node: Arc::downgrade(node),
             nodes: port.subject("nodes", b"")?,
             all: port.subject("all", b"")?,
@@ -109,17 +107,18 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             not_kept: Arc::default(),
             histories_lost: Arc::default(),
             too_large: AtomicU64::new(0),
-        });
-        let subscriptions = [
-            link.listen(&link.nodes, |link, delivery| {
+        })
+    }
+
+    /// Subscribes to what all nodes are told.
+    pub(super) fn listen_to_all(self: &Arc<Self>) -> [Subscription; 2] {
+        [
+            self.listen(&self.nodes, |link, delivery| {
                 let Some(message) = wire::decode(delivery.payload) else { return };
                 link.with_cluster(|cluster, now| cluster.receive(delivery.from, message, now));
             }),
-            link.listen(&link.all, |link, delivery| link.receive_all(delivery)),
-        ];
-        runtime.spawn(task::run(Arc::downgrade(&link), Arc::clone(&link.wake), subscriptions));
-        node.set_elsewhere(link);
-        Ok(())
+            self.listen(&self.all, |link, delivery| link.receive_all(delivery)),
+        ]
     }
 
     fn listen(
@@ -164,7 +163,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
                 let Ok(user) = serde_json::from_slice::<U>(&user) else { return };
                 let found = node.users.find(node.users.hash_of(&user), |known| known.user == user);
                 if let Some(found) = found {
-                    found.close(code, &Cow::Owned(reason));
+                    found.close(code, &reason);
                 }
             }
             None => {}
@@ -392,7 +391,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         self.publish(Some(self.all.clone()), message, how)
     }
 
-    fn close_user(&self, user: &U, code: u16, reason: &Cow<'static, str>) -> Result<(), PublishError> {
+    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError> {
         let user = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
         self.port.publish(&self.all, &[&envelope::close(&user, code, reason)])
     }

@@ -17,6 +17,7 @@
 //!
 //! Imports: bus_stats, error, history, key, node, nodes, position.
 
+pub(crate) mod connect;
 mod envelope;
 mod following;
 pub(crate) mod link;

@@ -1,13 +1,13 @@
 //! What a node says to the other nodes, and asks of what is known of them. How is none of its business.
 
-use std::{borrow::Cow, collections::HashSet, pin::Pin, sync::Arc};
+use std::{collections::HashSet, pin::Pin, sync::Arc};
 
 use axum_sockjs::{ConnectionId, Message};
 use sockjs_bus::PublishError;
 
 use super::{
+    delivery::How,
     room::Room,
-    sending::How,
     tab::{Tab, User},
 };
 use crate::{bus_stats::BusStats, error::JoinError, nodes::known::Remotes, position::Position};
@@ -58,7 +58,7 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
 
     fn send_to_all(&self, message: &Message, how: &How) -> Result<(), PublishError>;
 
-    fn close_user(&self, user: &U, code: u16, reason: &Cow<'static, str>) -> Result<(), PublishError>;
+    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError>;
 
     /// The members of a room on other nodes.
     fn members(&self, key: &K) -> Arc<Remotes<U, D>>;

@@ -86,27 +86,30 @@ impl<T> Index<T> {
         }
     }
 
-    /// Finds a value, or inserts a new one.
+    /// Finds a value, or inserts a new one. `admit` is called under the lock, for a value that is about to be inserted.
     pub(crate) fn find_or_insert<E>(
         &self,
         hash: u64,
         is: impl Fn(&T) -> bool,
-        new: impl FnOnce() -> Result<Arc<T>, E>,
+        new: impl FnOnce() -> Arc<T>,
+        admit: impl Fn() -> Result<(), E>,
     ) -> Result<(Arc<T>, bool), E> {
         let mut seen = self.shard(hash).get(&hash).cloned();
         if let Some(value) = find_in(seen.as_ref(), &is) {
             return Ok((value, false));
         }
-        let new = new()?;
+        let new = new();
         loop {
             let now = {
                 let mut shard = self.shard(hash);
                 match (shard.entry(hash), &seen) {
                     (Entry::Vacant(place), _) => {
+                        admit()?;
                         place.insert(Found::One(Arc::clone(&new)));
                         return Ok((new, true));
                     }
                     (Entry::Occupied(mut place), Some(seen)) if place.get().is_same(seen) => {
+                        admit()?;
                         let both = place.get().with(Arc::clone(&new));
                         place.insert(both);
                         return Ok((new, true));
@@ -200,7 +203,9 @@ mod tests {
     use super::*;
 
     fn insert(index: &Index<u8>, hash: u64, value: u8) -> (Arc<u8>, bool) {
-        index.find_or_insert(hash, |other| *other == value, || Ok::<_, Infallible>(Arc::new(value))).unwrap()
+        index
+            .find_or_insert(hash, |other| *other == value, || Arc::new(value), || Ok::<_, Infallible>(()))
+            .unwrap()
     }
 
     #[test]
@@ -227,9 +232,10 @@ mod tests {
         let new = || {
             insert(&index, 7, 2);
             insert(&index, 7, 1);
-            Ok::<_, Infallible>(Arc::new(1))
+            Arc::new(1)
         };
-        let (_, is_new) = index.find_or_insert(7, |other| *other == 1, new).unwrap();
+        let (_, is_new) =
+            index.find_or_insert(7, |other| *other == 1, new, || Ok::<_, Infallible>(())).unwrap();
         assert!(!is_new);
         assert_eq!(index.all().len(), 2);
     }

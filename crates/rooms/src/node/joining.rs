@@ -1,7 +1,6 @@
 //! How sessions join rooms and leave them, and how long a room lives.
 
 use std::{
-    cell::Cell,
     sync::{Arc, MutexGuard, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -77,6 +76,8 @@ pub(crate) struct Beginning {
     pub(crate) start: Start,
     /// As a position.
     pub(crate) position: Position,
+    /// The session is a member, since there is nothing that it has to be sent first.
+    pub(crate) joined: Option<Place>,
 }
 
 impl<K: Key, U, D> Node<K, U, D> {
@@ -120,16 +121,14 @@ impl<K: Key, U, D> Node<K, U, D> {
         self.sweep();
         let hash = self.rooms.hash_of(key);
         loop {
-            let was_created = Cell::new(false);
-            let create = || {
-                let room = self.create(key, hash)?;
-                was_created.set(true);
-                Ok(room)
+            let more = |rooms: usize| (rooms < self.config.max_rooms).then(|| rooms + 1);
+            // Counted when it is inserted: of those who create it at once, one does.
+            let admit = || match self.room_count.fetch_update(Relaxed, Relaxed, more) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(JoinError::TooManyRooms),
             };
-            let (room, is_new) = self.rooms.find_or_insert(hash, |room| room.key == *key, create)?;
-            if was_created.get() && !is_new {
-                self.room_count.fetch_sub(1, Relaxed);
-            }
+            let is_it = |room: &Room<K, U, D>| room.key == *key;
+            let (room, _) = self.rooms.find_or_insert(hash, is_it, || self.create(key, hash), admit)?;
             let is_pinned = {
                 let mut state = room.lock();
                 if !state.removed {
@@ -152,15 +151,12 @@ impl<K: Key, U, D> Node<K, U, D> {
         Pin { node: Arc::clone(self), room: Arc::clone(room) }
     }
 
-    fn create(&self, key: &K, hash: u64) -> Result<Arc<Room<K, U, D>>, JoinError> {
+    fn create(&self, key: &K, hash: u64) -> Arc<Room<K, U, D>> {
         let history = self.history_of(key);
         // Nothing can be numbered without an id that is new.
         let id = || getrandom::u64().expect("the operating system gives random bytes");
         let stream = history.map(|history| Stream::new(history, id()));
-        let key = key.clone();
-        let more = |rooms: usize| (rooms < self.config.max_rooms).then(|| rooms + 1);
-        self.room_count.fetch_update(Relaxed, Relaxed, more).map_err(|_| JoinError::TooManyRooms)?;
-        Ok(Arc::new(Room::new(key, hash, self.next_serial(), stream)))
+        Arc::new(Room::new(key.clone(), hash, self.next_serial(), stream))
     }
 }
 
@@ -196,13 +192,16 @@ impl<K, U, D> Pin<K, U, D> {
         Ok(place)
     }
 
-    /// Finds where a session begins to read.
+    /// Finds where a session begins to read. If there is nothing to read, and nothing else it has to be sent first, it
+    /// becomes a member.
     pub(crate) fn begin(
         &self,
-        tab: &Tab<U>,
+        tab: &Arc<Tab<U>>,
         sender: &Sender,
+        data: &Arc<D>,
         since: Option<Position>,
         last: usize,
+        is_greeted: bool,
     ) -> Result<Beginning, JoinError> {
         let mut discarded = Discarded::new();
         let mut state = self.room.lock();
@@ -212,9 +211,15 @@ impl<K, U, D> Pin<K, U, D> {
         self.node.account(stream, |stream| stream.log.trim(Instant::now(), &mut discarded));
         let start = stream.log.start(since, last);
         let position = stream.log.position(start.cursor);
-        drop(state);
+        let mut joined = None;
+        if start.messages == 0 && !is_greeted {
+            let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
+            joined = Some(self.finish(state, inserted, tab, data)?);
+        } else {
+            drop(state);
+        }
         drop(discarded);
-        Ok(Beginning { start, position })
+        Ok(Beginning { start, position, joined })
     }
 
     /// Reads what comes behind a position. If nothing does, the session becomes a member in the same moment: what is sent
@@ -235,10 +240,6 @@ impl<K, U, D> Pin<K, U, D> {
         let entries = stream.log.read(behind.number(), most).map_err(|Lagged| JoinError::Lagged)?;
         if !entries.is_empty() {
             return Ok(Read::Entries(entries));
-        }
-        if behind.number() < stream.log.head() {
-            // It is too large, or too old, and was forgotten at once.
-            return Err(JoinError::Lagged);
         }
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
         self.finish(state, inserted, tab, data).map(Read::Joined)
@@ -327,28 +328,34 @@ impl<K, U, D> Node<K, U, D> {
 
     /// Forgets a room that nobody needs, or has it forgotten later if it has a history.
     pub(crate) fn retire(&self, room: &Arc<Room<K, U, D>>) {
-        {
+        let watched = {
             let mut state = room.lock();
             if state.removed || state.pins > 0 || !state.members.is_empty() {
                 return;
             }
-            // Nobody watches it either.
-            state.watched = None;
             // Somebody may know a position, also before the first message.
             let was_used = |stream: &Stream<U, D>| stream.log.head() > 0 || state.next_seq > 0;
-            if state.stream.as_deref().is_some_and(was_used) {
+            // A bus keeps it by itself.
+            if self.elsewhere().is_none() && state.stream.as_deref().is_some_and(was_used) {
                 self.becomes_idle(room, &mut state);
                 return;
             }
-            state.removed = true;
-        }
+            self.no_longer_exists(&mut state);
+            state.watched.take()
+        };
+        drop(watched);
         self.forgotten(room);
     }
 
-    /// A room no longer exists.
+    /// Under the lock, so that whoever finds the room so can create another.
+    fn no_longer_exists(&self, state: &mut State<U, D>) {
+        state.removed = true;
+        self.room_count.fetch_sub(1, Relaxed);
+    }
+
+    /// A room that no longer exists is not found.
     fn forgotten(&self, room: &Arc<Room<K, U, D>>) {
         self.rooms.remove(room.hash, room);
-        self.room_count.fetch_sub(1, Relaxed);
         if let Some(elsewhere) = self.elsewhere() {
             elsewhere.vacated(room);
         }
@@ -394,7 +401,7 @@ impl<K, U, D> Node<K, U, D> {
             }
             stream.idle_until = None;
             self.account(stream, |stream| stream.log.forget_all(&mut discarded));
-            state.removed = true;
+            self.no_longer_exists(&mut state);
         }
         drop(discarded);
         self.forgotten(&room);
@@ -421,7 +428,11 @@ impl<K, U, D> Node<K, U, D> {
     /// Keeps the bytes of all histories within their limit: idle rooms go first, then the oldest messages of this room.
     pub(crate) fn limit_history(&self, room: &Room<K, U, D>) {
         let is_over = || self.history_bytes.load(Relaxed) > self.config.max_history_bytes;
-        while is_over() && self.forget_idle(None) {}
+        for _ in 0..SWEEP {
+            if !is_over() || !self.forget_idle(None) {
+                break;
+            }
+        }
         if !is_over() {
             return;
         }

@@ -204,3 +204,85 @@ impl<U, D> Members<U, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+    use std::collections::BTreeSet;
+
+    use axum_sockjs::Pair;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    type Numbers = Members<(), u64>;
+
+    fn numbers(members: &Numbers) -> Vec<(u64, u64)> {
+        members.iter().map(|about| (about.seq, *about.data)).collect()
+    }
+
+    /// What the one has, and the other has not or has otherwise.
+    fn unlike(one: &Numbers, other: &Numbers) -> Vec<u64> {
+        let mut found = Vec::new();
+        one.unlike(other, |about| found.push(about.seq));
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Each step joins some, or removes or changes some from a place on; now and then somebody takes a copy.
+        #[test]
+        fn members_are_a_sorted_list(steps in vec((0..4_u8, 0..200_usize, any::<prop::sample::Index>()), 1..40)) {
+            let (session, _peer) = Pair::new().open();
+            let sender = session.sender();
+            let tab = Arc::new(Tab::new(&sender, None));
+            let mut members = Numbers::default();
+            let mut model: Vec<(u64, u64)> = Vec::new();
+            let mut next = 0;
+            let (mut copy, mut copied) = (members.clone(), model.clone());
+            for (step, many, place) in steps {
+                if step == 0 {
+                    (copy, copied) = (members.clone(), model.clone());
+                }
+                for round in 0..many {
+                    if step < 2 {
+                        let about = About { seq: next, tab: Arc::clone(&tab), data: Arc::new(0) };
+                        members.push(sender.clone(), about);
+                        model.push((next, 0));
+                        next += 1;
+                        continue;
+                    }
+                    if model.is_empty() {
+                        break;
+                    }
+                    let at = (place.index(model.len()) + 3 * round) % model.len();
+                    let seq = model[at].0;
+                    if step == 2 {
+                        model.remove(at);
+                        prop_assert_eq!(members.remove(seq).map(|(_, about)| about.seq), Some(seq));
+                        prop_assert!(members.remove(seq).is_none() && members.data(seq).is_none());
+                    } else {
+                        next += 1;
+                        model[at].1 = next;
+                        members.set_data(seq, Arc::new(next)).unwrap();
+                        prop_assert_eq!(members.data(seq).map(|data| **data), Some(next));
+                    }
+                }
+                prop_assert_eq!(&numbers(&members), &model);
+                prop_assert_eq!(members.len(), model.len());
+                prop_assert_eq!(members.senders().map(<[Sender]>::len).sum::<usize>(), model.len());
+                // Two neighbours are never small together.
+                prop_assert!(members.chunks.len() <= 1 + 4 * model.len() / CHUNK, "{} chunks", members.chunks.len());
+                prop_assert_eq!(&numbers(&copy), &copied, "what was copied stays");
+                let only = |these: &[(u64, u64)], those: &[(u64, u64)]| -> Vec<u64> {
+                    let those: BTreeSet<_> = those.iter().collect();
+                    these.iter().filter(|member| !those.contains(member)).map(|(seq, _)| *seq).collect()
+                };
+                prop_assert_eq!(unlike(&members, &copy), only(&model, &copied));
+                prop_assert_eq!(unlike(&copy, &members), only(&copied, &model));
+            }
+        }
+    }
+}

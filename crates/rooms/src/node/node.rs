@@ -179,10 +179,9 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
     fn attach(&self, sender: &Sender, user: &U) -> Arc<Tab<U>> {
         let hash = self.users.hash_of(user);
         loop {
-            let new = || {
-                Ok::<_, std::convert::Infallible>(Arc::new(User::new(user.clone(), hash, self.next_serial())))
-            };
-            let Ok((entry, _)) = self.users.find_or_insert(hash, |entry| entry.user == *user, new);
+            let new = || Arc::new(User::new(user.clone(), hash, self.next_serial()));
+            let admit = || Ok::<_, std::convert::Infallible>(());
+            let Ok((entry, _)) = self.users.find_or_insert(hash, |entry| entry.user == *user, new, admit);
             let tab = Arc::new(Tab::new(sender, Some(Arc::clone(&entry))));
             let mut to_notify = ToNotify::nobody();
             let was_removed = {

@@ -2,11 +2,15 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use axum_sockjs::{ConnectionId, Message, Overflow};
-use tokio::{runtime::Handle, time::Instant};
+use axum_sockjs::{ConnectionId, Message, Overflow, Sender};
+use tokio::{
+    runtime::Handle,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 
 use super::{
-    delivery::{Except, count, deliver},
+    delivery::{Except, How, count, deliver},
     log::Discarded,
     node::Node,
     room::Room,
@@ -21,15 +25,6 @@ use crate::{
 
 /// As many messages of others a call delivers before a task does it.
 const TURN: usize = 64;
-
-/// How a message is sent, besides what and to whom.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct How {
-    pub(crate) except: Except,
-    pub(crate) overflow: Option<Overflow>,
-    /// It is not kept in the room's history.
-    pub(crate) is_transient: bool,
-}
 
 impl<K: Key, U: Key, D: Data> Node<K, U, D> {
     /// Sends to the members of a room.
@@ -156,7 +151,50 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             return self.send_in_order(room, message, how);
         }
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-        deliver(&room.members(), &message, &how.except, overflow)
+        deliver(&room.members(), &message, &how.except, overflow, |_| {})
+    }
+
+    /// Sends to the members of a room, and waits until the end for those whose queue is full.
+    ///
+    /// In a room with history it does not wait: all that wait for their turn behind this message would.
+    pub(crate) async fn send_to_room_until(
+        self: &Arc<Self>,
+        room: &Arc<Room<K, U, D>>,
+        message: Message,
+        how: How,
+        end: Instant,
+    ) -> Sent {
+        if room.has_history {
+            return self.send_to_room(room, message, how);
+        }
+        let mut full = Vec::new();
+        let keep = |sender: &Sender| full.push(sender.clone());
+        let mut sent = deliver(&room.members(), &message, &how.except, Overflow::Wait, keep);
+        // Those on other nodes do not wait for the slow ones here.
+        let elsewhere = self.elsewhere();
+        sent.bus = elsewhere.and_then(|elsewhere| elsewhere.send_to_room(&room.key, &message, &how).err());
+        let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
+        sent.dropped = 0;
+        let mut waiting = JoinSet::new();
+        for sender in full {
+            let message = message.clone();
+            waiting.spawn(async move {
+                let mut sent = Sent::default();
+                match timeout_at(end, sender.send_with(message.clone(), Overflow::Wait)).await {
+                    Ok(Ok(())) => sent.delivered += 1,
+                    Ok(Err(_)) => sent.gone += 1,
+                    Err(_) => count(&mut sent, &sender, &message, overflow, &mut |_| {}),
+                }
+                sent
+            });
+        }
+        // None of them panics, and they are aborted only with this future.
+        while let Some(Ok(of_one)) = waiting.join_next().await {
+            sent += of_one;
+        }
+        self.counters.message();
+        self.counters.deliveries(&sent);
+        sent
     }
 
     /// Counts a message to a room that does not exist.
@@ -257,7 +295,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             stream.is_delivering = next.is_some();
             next
         }?;
-        Some(deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow))
+        Some(deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {}))
     }
 
     /// Sends to all tabs of a user on this node.
@@ -285,7 +323,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         match tab.sender() {
             Some(sender) => {
                 let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-                count(sent, &sender, message, overflow);
+                count(sent, &sender, message, overflow, &mut |_| {});
             }
             None => sent.gone += 1,
         }

@@ -1,7 +1,6 @@
 //! The sessions that are known, and the users whose tabs they are.
 
 use std::{
-    borrow::Cow,
     collections::HashSet,
     hash::{Hash, Hasher},
     sync::{
@@ -94,10 +93,10 @@ impl<U> User<U> {
     }
 
     /// Closes all sessions of the user on this node. Returns how many were open.
-    pub(crate) fn close(&self, code: u16, reason: &Cow<'static, str>) -> usize {
+    pub(crate) fn close(&self, code: u16, reason: &str) -> usize {
         let tabs = self.tabs();
         let open = tabs.iter().filter_map(|tab| tab.sender()).filter(|sender| !sender.is_closed());
-        open.map(|sender| sender.close(code, reason.clone())).count()
+        open.map(|sender| sender.close(code, reason.to_owned())).count()
     }
 }
 

@@ -242,7 +242,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             return;
         }
         match message {
-            Message::Bye => return self.forget(from),
+            Message::Bye => self.forget(from),
             Message::Want { node } => {
                 if node == self.me {
                     self.owe_snapshot(now);

@@ -1,9 +1,14 @@
 //! What a room has kept, and who comes back for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, OnceLock},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use axum_sockjs::{Message, Pair, Peer};
-use axum_sockjs_rooms::{Builder, History, JoinError, Member, Outcome, Position, Rooms, Sent};
+use axum_sockjs_rooms::{Builder, History, JoinError, Member, Outcome, Position, Refused, Rooms, Sent};
 
 use crate::support::{assert_empty, guest, of, room_for, slow, texts};
 
@@ -267,7 +272,7 @@ async fn rooms_that_are_kept_count_as_rooms() {
     let rooms: Rooms = Rooms::builder().history(History::last(10)).max_rooms(2).build();
     assert!(rooms.send("a", "1").position.is_some() && rooms.send("b", "1").position.is_some());
     let sent = rooms.send("c", "1");
-    assert_eq!(sent.refused, Some(axum_sockjs_rooms::Refused::TooManyRooms));
+    assert_eq!(sent.refused, Some(Refused::TooManyRooms));
     assert_eq!(rooms.stats().refused, 1);
     tokio::time::sleep(Duration::from_secs(301)).await;
     assert!(rooms.send("c", "1").position.is_some());
@@ -386,4 +391,83 @@ async fn a_room_survives_an_encoder_that_panics() {
     assert!(panics.await.is_err());
     assert_eq!(member.send("good").delivered, 1);
     assert_eq!(texts(&mut peer), ["good"]);
+}
+
+/// The call that delivers is given the messages of others, here by the function that it calls. It delivers some of them
+/// itself, and leaves the rest to a task.
+#[tokio::test]
+async fn what_others_send_meanwhile_waits_up_to_a_limit() {
+    const LIMIT: usize = 1024;
+    let of_encoder = Arc::new(OnceLock::<Rooms>::new());
+    let encode = {
+        let rooms = Arc::clone(&of_encoder);
+        move |_, message: &Message| {
+            if message.as_str() == Some("first") {
+                let rooms = rooms.get().unwrap();
+                for number in 0..LIMIT {
+                    let sent = rooms.send("lobby", number.to_string());
+                    assert!(sent.handed_over && sent.delivered == 0 && sent.refused.is_none());
+                }
+                assert_eq!(rooms.send("lobby", "too many").refused, Some(Refused::Busy));
+            }
+            message.clone()
+        }
+    };
+    let rooms: Rooms = Rooms::builder().history(History::last(10)).encode(encode).build();
+    assert!(of_encoder.set(rooms.clone()).is_ok());
+    let (session, mut peer) = guest();
+    let member = rooms.join(&session, "lobby").await.unwrap();
+    let sent = member.send("first");
+    assert_eq!((sent.delivered, sent.handed_over), (1, false));
+    assert!(texts(&mut peer).len() < 100, "nobody delivers for others without end");
+    let mut got = Vec::new();
+    while got.len() < LIMIT - 100 {
+        tokio::task::yield_now().await;
+        got.extend(texts(&mut peer));
+    }
+    let last = member.send("last");
+    while got.last().map(String::as_str) != Some("last") {
+        tokio::task::yield_now().await;
+        got.extend(texts(&mut peer));
+    }
+    assert!(last.delivered == 1 || last.handed_over);
+    let stats = rooms.stats();
+    assert_eq!((stats.sent, stats.delivered, stats.refused), (LIMIT as u64 + 2, LIMIT as u64 + 2, 1));
+}
+
+/// Whoever joins while messages wait for the call that delivers has read them in the history, and does not get them a
+/// second time.
+#[tokio::test]
+async fn who_joins_between_a_message_and_its_delivery_gets_it_once() {
+    struct Late {
+        rooms: Rooms,
+        session: axum_sockjs::Session,
+        member: Mutex<Option<Member>>,
+    }
+    let late = Arc::new(OnceLock::<Late>::new());
+    let encode = {
+        let late = Arc::clone(&late);
+        move |_, message: &Message| {
+            // The first is being delivered.
+            if message.as_str() == Some("first") {
+                let Late { rooms, session, member } = late.get().unwrap();
+                assert!(rooms.send("lobby", "second").handed_over);
+                let joins = pin!(rooms.join(session, "lobby").last(1).into_future());
+                match joins.poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(joined) => *member.lock().unwrap() = Some(joined.unwrap()),
+                    Poll::Pending => panic!("its queue has room"),
+                }
+            }
+            message.clone()
+        }
+    };
+    let rooms: Rooms = Rooms::builder().history(History::last(10)).encode(encode).build();
+    let (early, mut early_hears) = guest();
+    let member = rooms.join(&early, "lobby").await.unwrap();
+    let (session, mut late_hears) = guest();
+    assert!(late.set(Late { rooms: rooms.clone(), session, member: Mutex::default() }).is_ok());
+    assert_eq!(member.send("first").delivered, 1);
+    member.send("third");
+    assert_eq!(texts(&mut early_hears), ["first", "second", "third"]);
+    assert_eq!(texts(&mut late_hears), ["second", "third"]);
 }

@@ -11,9 +11,12 @@ fn configure<K, U, D>(builder: Builder<K, U, D>) -> Builder<K, U, D> {
     builder
 }
 
+mod cluster;
 mod history;
 mod model;
 mod nodes;
 mod presence;
 mod rooms;
+mod sockets;
+mod threads;
 mod users;

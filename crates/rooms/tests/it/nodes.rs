@@ -10,7 +10,7 @@ use sockjs_bus::{
 };
 use tokio::{sync::watch, time::sleep};
 
-use crate::support::{guest, of, texts};
+use crate::support::{guest, of, room_for, slow, texts};
 
 struct Node {
     rooms: Rooms,
@@ -134,7 +134,8 @@ async fn users_and_log_outs_are_those_of_all_nodes() {
         expected.sort_unstable();
         assert_eq!(heard, expected);
     }
-    assert_eq!(nodes[0].rooms.close_user("ada", 4001, "log out"), 1, "those of this node are counted");
+    let closed = nodes[0].rooms.close_user("ada", 4001, "log out");
+    assert_eq!((closed.sessions, closed.bus), (1, None), "those of this node are counted");
     settle().await;
     assert!(here.is_closed() && there.is_closed() && !bob.is_closed());
     assert_eq!(there.close_reason().unwrap().to_string(), here.close_reason().unwrap().to_string());
@@ -226,6 +227,7 @@ async fn without_the_bus_a_node_goes_on_by_itself() {
     assert_eq!((sent.delivered, sent.bus), (1, Some(PublishError::Disconnected)));
     assert_eq!(nodes[0].rooms.send_to_user("bob", "2").bus, Some(PublishError::Disconnected));
     assert_eq!(nodes[0].rooms.send_to_all("3").bus, Some(PublishError::Disconnected));
+    assert_eq!(nodes[0].rooms.close_user("bob", 4001, "log out").bus, Some(PublishError::Disconnected));
     // Whoever joins now does not wait.
     let eve = nodes[0].rooms.join(&eve, "lobby").await.unwrap();
     assert_eq!(eve.send("4").delivered, 2);
@@ -458,6 +460,7 @@ async fn a_history_is_that_of_all_nodes_in_one_order() {
         assert_eq!(member.recovery().unwrap().outcome, Outcome::New);
         assert_eq!(texts(&mut peer), heard[17..]);
     }
+    assert_eq!(late.rooms.stats().rooms, 0, "the bus has it");
     // Transient messages are for those who are there.
     members[0].to_room().transient().send("types");
     settle().await;
@@ -591,4 +594,119 @@ async fn many_come_back_at_once_on_several_nodes() {
     for client in clients {
         assert_eq!(client.await.unwrap(), expected);
     }
+}
+
+/// Threads join, leave and change at once: what other nodes are told last is what is so last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_threads_do_at_once_is_told_in_the_end() {
+    const SESSIONS: usize = 40;
+    const ROUNDS: u8 = 100;
+    let bus = InProcess::new();
+    let nodes = [0, 1].map(|_| Rooms::<u8, String, u8>::builder().bus(Arc::new(bus.connect())).build());
+    let tasks: Vec<_> = (0..SESSIONS)
+        .map(|number| {
+            let rooms = nodes[number % 2].clone();
+            tokio::spawn(async move {
+                let (session, peer) = Pair::new().identity(format!("user {}", number % 7)).open();
+                for round in 0..ROUNDS {
+                    let member = rooms.join_with(&session, round % 3, round).await.unwrap();
+                    let other = rooms.join_with(&session, 3, round).await.unwrap();
+                    // Another thread ends the one while this one begins anew.
+                    let ends = tokio::spawn(async move { drop(member) });
+                    other.set_data(round + 100);
+                    drop(other);
+                    if round % 2 == 0 {
+                        ends.await.unwrap();
+                    } else {
+                        tokio::task::yield_now().await;
+                        while !ends.is_finished() {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+                let member = rooms.join_with(&session, 3, 0).await.unwrap();
+                member.set_data(u8::try_from(number).unwrap());
+                (session, peer, member)
+            })
+        })
+        .collect();
+    let mut kept = Vec::new();
+    for task in tasks {
+        kept.push(task.await.unwrap());
+    }
+    sleep(Duration::from_millis(200)).await;
+    for rooms in &nodes {
+        for key in 0..3 {
+            assert_eq!(rooms.presence(&key), []);
+        }
+        let present = rooms.presence(&3);
+        let mut data: Vec<u8> = present.iter().flat_map(|user| &user.tabs).map(|tab| tab.data).collect();
+        data.sort_unstable();
+        assert_eq!(data, (0..SESSIONS).map(|number| number as u8).collect::<Vec<_>>());
+        assert_eq!((present.len(), rooms.users().len()), (7, 7));
+        assert_eq!(rooms.stats().bus.unwrap().holes, 0);
+    }
+    drop(kept);
+    sleep(Duration::from_millis(200)).await;
+    for rooms in &nodes {
+        assert_eq!((rooms.users().len(), rooms.keys().len()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_slow_members_keeps_nobody_else_waiting() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let (ada, mut ada_hears) = slow("ada", room_for(1));
+    let (bob, mut bob_hears) = guest();
+    let ada = nodes[0].rooms.join(&ada, "lobby").await.unwrap();
+    let _bob = nodes[1].rooms.join(&bob, "lobby").await.unwrap();
+    ada.send("1");
+    let sending = tokio::spawn(async move {
+        let sent = ada.to_room().send_within(Duration::from_secs(60), "2").await;
+        (sent, ada)
+    });
+    settle().await;
+    assert_eq!(texts(&mut bob_hears), ["1", "2"]);
+    assert_eq!(texts(&mut ada_hears), ["1"]);
+    let (sent, _ada) = sending.await.unwrap();
+    assert_eq!((sent.delivered, sent.dropped, sent.bus), (1, 0, None));
+    assert_eq!(texts(&mut ada_hears), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_node_that_dies_is_gone_in_time_everywhere() {
+    const SESSIONS: usize = 10_000;
+    const ROOMS: usize = 1_000;
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let mut kept = Vec::with_capacity(SESSIONS);
+    for number in 0..SESSIONS {
+        let (session, peer) = Pair::new().identity(format!("user {}", number % 3_000)).open();
+        let member = nodes[0].rooms.join(&session, format!("room {}", number % ROOMS)).await.unwrap();
+        kept.push((session, peer, member));
+    }
+    settle().await;
+    // One that was there, and one that gets a snapshot in parts.
+    let late = node(&bus);
+    sleep(Duration::from_secs(1)).await;
+    for rooms in [&nodes[1].rooms, &late.rooms] {
+        assert_eq!((rooms.keys().len(), rooms.users().len()), (ROOMS, 3_000));
+        assert!((0..ROOMS).all(|number| rooms.len(&format!("room {number}")) == SESSIONS / ROOMS));
+        assert_eq!(rooms.stats().bus.unwrap().holes, 0);
+    }
+    nodes[0].connection.disconnect();
+    sleep(Duration::from_secs(10)).await;
+    for rooms in [&nodes[1].rooms, &late.rooms] {
+        assert_eq!((rooms.keys().len(), rooms.users().len()), (0, 0));
+    }
+    nodes[0].connection.reconnect();
+    sleep(Duration::from_secs(4)).await;
+    for rooms in [&nodes[1].rooms, &late.rooms] {
+        assert_eq!((rooms.keys().len(), rooms.users().len()), (ROOMS, 3_000));
+    }
+    // This drops all of them without waiting for the bus.
+    drop(kept);
+    settle().await;
+    assert_eq!(late.rooms.keys().len(), 0);
 }

@@ -1,8 +1,11 @@
 //! Joining, leaving, and messages to rooms.
 
+use std::time::Duration;
+
 use axum_sockjs::{Message, Overflow, Pair, Transport};
 use axum_sockjs_rooms::{JoinError, Rooms, Sent};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::support::{self, assert_empty, guest, of, room_for, slow, texts};
 
@@ -78,6 +81,32 @@ async fn a_slow_member_costs_the_others_nothing() {
     assert_eq!(member.send("9").gone, 0);
     let stats = rooms.stats();
     assert_eq!((stats.sent, stats.delivered, stats.dropped, stats.gone), (9, 14, 1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_speaker_may_wait_for_those_who_are_slow() {
+    let rooms = Rooms::new();
+    let (ada, mut ada_hears) = of("ada");
+    let (bob, mut bob_hears) = slow("bob", room_for(1));
+    let (eve, _eve_hears) = slow("eve", room_for(1));
+    let member = rooms.join(&ada, "lobby").await.unwrap();
+    let stopped = rooms.join(&eve, "lobby").await.unwrap();
+    let reads = rooms.join(&bob, "lobby").await.unwrap();
+    let patience = Duration::from_secs(5);
+    assert_eq!(member.to_room().send_within(patience, "1").await.delivered, 3);
+    let began = Instant::now();
+    let (sent, ()) = tokio::join!(member.to_room().send_within(patience, "2"), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(texts(&mut ada_hears), ["1", "2"], "those with room do not wait");
+        assert_eq!(bob_hears.recv().await.unwrap(), "1");
+        assert_eq!(bob_hears.recv().await.unwrap(), "2");
+        assert_eq!(began.elapsed(), Duration::from_secs(1), "and nobody waits for another");
+    });
+    assert_eq!((sent.delivered, sent.dropped, began.elapsed()), (2, 1, patience));
+    let sent = member.to_room().overflow(Overflow::Close).send_within(patience, "3").await;
+    assert_eq!((sent.delivered, sent.gone), (2, 1));
+    assert!(eve.is_closed());
+    drop((reads, stopped));
 }
 
 #[tokio::test]

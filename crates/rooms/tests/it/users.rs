@@ -38,8 +38,8 @@ async fn a_log_out_closes_all_tabs() {
     let tab = rooms.enter(&second).unwrap();
     let other = rooms.join(&bob, "lobby").await.unwrap();
     rooms.send_to_user("ada", "bye");
-    assert_eq!(rooms.close_user("ada", 4001, "logged out"), 2);
-    assert_eq!(rooms.close_user("ada", 4001, "logged out"), 0);
+    assert_eq!(rooms.close_user("ada", 4001, "logged out").sessions, 2);
+    assert_eq!(rooms.close_user("ada", 4001, "logged out").sessions, 0);
     assert_eq!(texts(&mut first_hears), ["bye"]);
     assert_eq!(first_hears.close_frame().unwrap().code(), 4001);
     assert!(

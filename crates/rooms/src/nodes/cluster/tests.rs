@@ -283,6 +283,7 @@ fn op() -> impl Strategy<Value = Op<u8, u8, u32>> {
 }
 
 /// Sessions of different nodes have different ids.
+#[allow(clippy::needless_pass_by_value, reason = "its callers have made it")]
 fn own(slot: usize, op: Op<u8, u8, u32>) -> Op<u8, u8, u32> {
     let own = |id: TabId| id * SLOTS as u128 + slot as u128;
     match op {

@@ -1,0 +1,194 @@
+//! Forwards a request to the node that has its session.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri,
+    header::{CONNECTION, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+    request, response,
+    uri::PathAndQuery,
+};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{
+    connection::{Connection, Failed},
+    forwarded::{self, FORWARDED, Forwarded},
+    handle::Cluster,
+    node_id::NodeId,
+    owner::{NoAnswer, Owner},
+    relayed::Relayed,
+};
+
+/// An answer of up to this many bytes is read whole before it leaves: its connection is free at once, and head and body
+/// leave together.
+const SMALL: u64 = 64 << 10;
+
+/// The answer of another node.
+pub(crate) enum AnswerBody {
+    Whole(Bytes),
+    Stream(Box<Relayed>),
+}
+
+/// A request that another node has to answer.
+pub(crate) struct ToForward<'a> {
+    pub(crate) parts: request::Parts,
+    pub(crate) body: Body,
+    pub(crate) forwarded: Forwarded,
+    /// The whole path and query as this node got them.
+    pub(crate) target: PathAndQuery,
+    /// The beginning of `target` that is the endpoint's prefix.
+    pub(crate) prefix: &'a str,
+    /// The rest of the path.
+    pub(crate) below: &'a str,
+}
+
+impl Cluster {
+    /// Forwards a request, and returns the head of the answer and its body.
+    ///
+    /// # Cancel safety
+    /// If it is dropped, the connection to the node is closed, as the client's is.
+    pub(crate) async fn forward(
+        &self,
+        node: &NodeId,
+        request: ToForward<'_>,
+    ) -> Result<(response::Parts, AnswerBody), NoAnswer> {
+        let waiting = self.owners().begin(node.address, request.prefix)?;
+        let request = self.outgoing(request);
+        let lost = waiting.0.lost();
+        let mut lost = pin!(lost);
+        let (mut connection, answer) = {
+            let exchange = pin!(self.exchange(&waiting.0, request));
+            or_lost(lost.as_mut(), exchange).await??
+        };
+        waiting.0.heard();
+        let (mut parts, mut body) = answer.into_parts();
+        remove_hop_by_hop(&mut parts.headers);
+        match body.size_hint().exact() {
+            Some(0) => {
+                keep(&waiting.0, connection).await;
+                Ok((parts, AnswerBody::Whole(Bytes::new())))
+            }
+            Some(length) if length <= SMALL => {
+                let whole = {
+                    let whole = pin!(read(&mut connection, &mut body));
+                    or_lost(lost, whole).await??
+                };
+                keep(&waiting.0, connection).await;
+                Ok((parts, AnswerBody::Whole(whole)))
+            }
+            _ => {
+                let lost = waiting.0.lost();
+                Ok((parts, AnswerBody::Stream(Box::new(Relayed::new(connection, body, waiting, lost)))))
+            }
+        }
+    }
+
+    fn outgoing(&self, request: ToForward<'_>) -> Request<Body> {
+        let ToForward { parts, body, forwarded, target, below, .. } = request;
+        let request::Parts { method, uri, mut headers, .. } = parts;
+        remove_hop_by_hop(&mut headers);
+        headers.remove(EXPECT);
+        let context = forwarded::Context { method: &method, path: below, query: uri.query() };
+        headers.insert(FORWARDED, self.owners().writer.write(&forwarded, &context));
+        if !headers.contains_key(HOST) {
+            // HTTP/1.1 asks for one; the authority, which comes first, is in the other header.
+            let host =
+                forwarded.authority.as_ref().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+            headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
+        }
+        let mut outgoing = Request::new(body);
+        *outgoing.method_mut() = method;
+        *outgoing.uri_mut() = Uri::from(target);
+        *outgoing.headers_mut() = headers;
+        outgoing
+    }
+
+    /// Sends a request on a kept connection, or a new one.
+    async fn exchange(
+        &self,
+        owner: &Owner,
+        mut request: Request<Body>,
+    ) -> Result<(Box<Connection>, Response<Incoming>), NoAnswer> {
+        loop {
+            let (mut connection, was_kept) = self.owners().connection(owner).await?;
+            match connection.send(request).await {
+                Ok(answer) => return Ok((connection, answer)),
+                // It was closed at this moment. What has left is not sent again: it may have arrived.
+                Err(Failed::Unsent(unsent)) if was_kept => request = *unsent,
+                Err(Failed::Unsent(_)) => return Err(NoAnswer::Unreachable),
+                Err(Failed::Broken) => return Err(NoAnswer::Broken),
+            }
+        }
+    }
+}
+
+/// The rest of a small answer.
+async fn read(connection: &mut Connection, body: &mut Incoming) -> Result<Bytes, NoAnswer> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(piece) = poll_fn(|cx| connection.poll_body(body, cx)).await {
+        let Ok(data) = piece.map_err(|_| NoAnswer::Broken)?.into_data() else { continue };
+        if first.is_empty() {
+            first = data;
+        } else {
+            if more.is_empty() {
+                more.extend_from_slice(&first);
+            }
+            more.extend_from_slice(&data);
+        }
+    }
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+async fn keep(owner: &Owner, connection: Box<Connection>) {
+    let mut connection = Some(connection);
+    poll_fn(|cx| {
+        if let Some(connection) = connection.take() {
+            owner.keep(connection, cx);
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Waits for `future`, but not for a node that has been given up.
+async fn or_lost<F: Future>(
+    mut lost: Pin<&mut impl Future<Output = ()>>,
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, NoAnswer> {
+    poll_fn(|cx: &mut Context<'_>| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        lost.as_mut().poll(cx).map(|()| Err(NoAnswer::Unreachable))
+    })
+    .await
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Removes the headers that are about one connection ([RFC 9110, section
+/// 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .collect();
+        named.iter().for_each(|name| _ = headers.remove(name));
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}

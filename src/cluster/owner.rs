@@ -1,0 +1,188 @@
+//! Another node, as the one that forwards requests to it sees it.
+
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, futures::OwnedNotified},
+    time::Instant,
+};
+
+use super::connection::Connection;
+
+/// As many connections to one node are kept for later.
+const MAX_IDLE: usize = 64;
+
+/// Another node, while something waits for it or a connection to it is kept.
+pub(super) struct Owner {
+    pub(super) address: SocketAddr,
+    /// Below which prefix it has an endpoint of the cluster.
+    pub(super) prefix: Box<str>,
+    state: Mutex<State>,
+    /// Answers and pieces of them: signs of life.
+    signs: AtomicU64,
+    lost: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    #[allow(clippy::vec_box, reason = "a connection is large, and moves between here and its requests")]
+    idle: Vec<Box<Connection>>,
+    /// Requests that wait for an answer or its end.
+    waiting: usize,
+    /// Since when it does not answer, if it does not.
+    silent_since: Option<Instant>,
+}
+
+/// Why nothing is forwarded to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// It does not answer, or cannot be reached.
+    Unreachable,
+    /// It has been lost before its answer was complete; the request may have arrived.
+    Broken,
+    /// As many requests wait for it as may.
+    Full,
+}
+
+impl Owner {
+    pub(super) fn new(address: SocketAddr, prefix: &str) -> Self {
+        let (state, signs, lost) = Default::default();
+        Self { address, prefix: prefix.into(), state, signs, lost }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request.
+    pub(super) fn begin(self: &Arc<Self>, max: usize) -> Result<Waiting, NoAnswer> {
+        let mut state = self.state();
+        if state.silent_since.is_some() {
+            return Err(NoAnswer::Unreachable);
+        }
+        if state.waiting >= max {
+            return Err(NoAnswer::Full);
+        }
+        state.waiting += 1;
+        Ok(Waiting(Arc::clone(self)))
+    }
+
+    /// A connection that is kept and still good.
+    pub(super) async fn kept(&self) -> Option<Box<Connection>> {
+        loop {
+            // A connection is dropped, and polled, under no lock.
+            let mut connection = self.state().idle.pop()?;
+            let is_ready = poll_fn(|cx| Poll::Ready(connection.is_ready(cx))).await;
+            if is_ready {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose answer is complete.
+    pub(super) fn keep(&self, mut connection: Box<Connection>, cx: &mut Context<'_>) {
+        if !connection.is_ready(cx) {
+            return;
+        }
+        connection.idle_since = Instant::now();
+        let mut state = self.state();
+        if state.idle.len() < MAX_IDLE {
+            state.idle.push(connection);
+        } else {
+            drop(state);
+            drop(connection);
+        }
+    }
+
+    pub(super) fn heard(&self) {
+        self.signs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn signs(&self) -> u64 {
+        self.signs.load(Ordering::Relaxed)
+    }
+
+    /// Completes when the node has been given up.
+    pub(super) fn lost(&self) -> OwnedNotified {
+        Arc::clone(&self.lost).notified_owned()
+    }
+
+    /// Gives up all that waits for the node; what comes next is refused at once.
+    pub(super) fn give_up(&self) {
+        let (waiting, idle) = {
+            let mut state = self.state();
+            if state.silent_since.is_none() {
+                state.silent_since = Some(Instant::now());
+            }
+            (state.waiting, std::mem::take(&mut state.idle))
+        };
+        drop(idle);
+        tracing::warn!(node = %self.address, waiting, "a node of the cluster does not answer");
+        self.lost.notify_waiters();
+    }
+
+    /// The node has answered.
+    pub(super) fn is_back(&self) {
+        let was_silent = self.state().silent_since.take();
+        if was_silent.is_some() {
+            tracing::info!(node = %self.address, "a node of the cluster answers again");
+        }
+    }
+
+    /// Whether it is to be asked whether it lives.
+    pub(super) fn is_in_doubt(&self, signs_before: u64) -> bool {
+        let state = self.state();
+        state.silent_since.is_some() || state.waiting > 0 && self.signs() == signs_before
+    }
+
+    /// Forgets connections that are closed or have been idle for too long.
+    pub(super) fn sweep(&self, idle_timeout: Duration) {
+        let idle = std::mem::take(&mut self.state().idle);
+        if idle.is_empty() {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let good = idle.into_iter().filter_map(|mut connection| {
+            let is_good = connection.idle_since.elapsed() < idle_timeout && connection.is_ready(&mut cx);
+            is_good.then_some(connection)
+        });
+        let mut good: Vec<_> = good.collect();
+        let mut state = self.state();
+        // The latest are last, and used first.
+        good.append(&mut state.idle);
+        let oldest = good.len().saturating_sub(MAX_IDLE);
+        state.idle = good.split_off(oldest);
+        drop(state);
+        drop(good);
+    }
+
+    /// Whether nothing waits for it and nothing is kept.
+    pub(super) fn is_unused(&self, silence: Duration) -> bool {
+        let state = self.state();
+        state.waiting == 0
+            && state.idle.is_empty()
+            && state.silent_since.is_none_or(|since| since.elapsed() > silence)
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.state().waiting > 0
+    }
+}
+
+/// A request that waits for a node, until it is dropped.
+pub(super) struct Waiting(pub(super) Arc<Owner>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}

@@ -1,0 +1,234 @@
+//! An endpoint that is one of several nodes: whose session a request is for, and what the edge and the owner of a
+//! forwarded one do.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, OriginalUri, connect_info::MockConnectInfo},
+    response::Response,
+};
+use bytes::Bytes;
+use http::{
+    StatusCode, Uri,
+    request::Parts,
+    uri::{PathAndQuery, Scheme},
+};
+use sockjs_core::{
+    Frame,
+    close::{INTERRUPTED, TRY_AGAIN_LATER},
+};
+use tower::BoxError;
+
+use super::{
+    dispatch::{Answer, Service, SharedHeaders},
+    head::Head,
+    hop::{Forwarder, Hop, Located},
+    open::peer_addr,
+};
+use crate::{
+    cluster::{
+        forward::{AnswerBody, ToForward},
+        forwarded::{Context, FORWARDED, Forwarded},
+        handle::Place,
+        node_id::NodeId,
+        owner::NoAnswer,
+        tag::{self, CHECK_PATH, MARK},
+    },
+    response::{rejection::Rejection, reply},
+    transport::{receive, receiver::Release, route::Action},
+};
+
+/// What waits at the owner for an edge that shuts down ends after this long, so that the client comes back elsewhere.
+const LEAVING_WAIT: Duration = Duration::from_secs(1);
+
+impl Service {
+    /// Finds out how a request has come and where its session is, and takes over what an edge says of it.
+    pub(super) fn locate(&self, head: &mut Head) -> Result<Located, Rejection> {
+        let Some(cluster) = &self.options().cluster else { return Ok(Located::Target) };
+        if head.is_route() {
+            return Ok(Located::Target);
+        }
+        let header = head.parts.headers.remove(FORWARDED);
+        let Some(below) = head.parts.uri.path().get(head.mount()..) else { return Ok(Located::Target) };
+        let from = match header {
+            None => None,
+            Some(header) => {
+                let context =
+                    Context { method: &head.parts.method, path: below, query: head.parts.uri.query() };
+                let read = cluster.read_forwarded(&header, &context);
+                Some(read.ok_or_else(|| {
+                    self.endpoint.cluster_log.forged(peer_addr(&head.parts));
+                    Rejection::NotFound
+                })?)
+            }
+        };
+        if below == CHECK_PATH {
+            let Some((edge, forwarded)) = from else { return Err(Rejection::NotFound) };
+            if forwarded.leaving {
+                edge.leave();
+            }
+            return Ok(Located::Check);
+        }
+        let place = match tag::of_path(below) {
+            None => None,
+            Some(tag) => {
+                let place = cluster.place(tag).ok_or(Rejection::NotFound)?;
+                Some((place, "/".len() + MARK.len_utf8() + tag.len()))
+            }
+        };
+        let place = place.map(|(place, length)| {
+            head.set_tag(length);
+            place
+        });
+        head.hop = match (place, &from) {
+            (Some(Place::Lost), _) => Hop::Lost,
+            (Some(Place::Elsewhere(node)), Some((edge, _))) => {
+                // A second hop could become a circle.
+                self.endpoint.cluster_log.misdirected(node.address, edge.node.address, cluster.address());
+                Hop::Lost
+            }
+            (Some(Place::Elsewhere(node)), None) => Hop::To(node),
+            (_, Some((edge, forwarded))) => {
+                Hop::From(Forwarder { edge: edge.clone(), is_leaving: forwarded.leaving })
+            }
+            (_, None) => Hop::Direct,
+        };
+        if let Some((_, forwarded)) = from {
+            restore(&mut head.parts, forwarded);
+        }
+        Ok(Located::Target)
+    }
+
+    /// The answer to a node that asks whether this is one: its tag, which has its address.
+    pub(super) fn check(&self) -> Result<Response, Rejection> {
+        let cluster = self.options().cluster.as_ref().ok_or(Rejection::NotFound)?;
+        Ok(reply::body(StatusCode::OK, reply::TEXT, cluster.tag().to_owned()))
+    }
+
+    /// Forwards a request for a session to the node that has it. `headers` are those of the answer if that fails.
+    pub(super) async fn forward<B>(
+        &self,
+        node: NodeId,
+        action: Action,
+        head: Box<Head>,
+        body: B,
+        headers: SharedHeaders,
+    ) -> Answer
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let Some(cluster) = &self.options().cluster else { return Err(Rejection::NotFound).into() };
+        let registry = self.endpoint.registry();
+        // A shutdown waits until the answer has left.
+        let in_flight = registry.request();
+        let mount = head.mount();
+        let Head { parts, .. } = *head;
+        let (target, prefix) = target(&parts, mount);
+        let (prefix, below) = target.path().split_at(prefix);
+        let forwarded = Forwarded {
+            client: peer_addr(&parts),
+            scheme: parts.uri.scheme().cloned(),
+            authority: parts.uri.authority().cloned(),
+            leaving: registry.is_shutting_down(),
+        };
+        let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
+        let request = ToForward { parts, body, forwarded, target: target.clone(), prefix, below };
+        match cluster.forward(&node, request).await {
+            Ok((parts, AnswerBody::Whole(bytes))) => {
+                Ok(Response::from_parts(parts, Body::from(bytes))).into()
+            }
+            Ok((parts, AnswerBody::Stream(mut stream))) => {
+                if parts.status == StatusCode::OK {
+                    if let Some(frame) = farewell(action, target.query()) {
+                        stream.set_farewell(frame);
+                    }
+                }
+                stream.hold(in_flight);
+                Ok(Response::from_parts(parts, Body::new(stream))).into()
+            }
+            Err(why) => {
+                let rejection = match why {
+                    NoAnswer::Full => Rejection::ForwardsFull,
+                    NoAnswer::Unreachable | NoAnswer::Broken => Rejection::OwnerLost,
+                };
+                Answer { result: lost(action, target.query(), rejection), headers }
+            }
+        }
+    }
+}
+
+/// Whether only the node that has the session can serve an action: a WebSocket is a session of its own.
+pub(super) fn needs_owner(action: Action) -> bool {
+    match action {
+        Action::Receive(_) | Action::Send(_) => true,
+        #[cfg(feature = "websocket")]
+        Action::WebSocket => false,
+    }
+}
+
+/// The whole path and query of a request, and the length of the endpoint's prefix in it: what the owner's router is to
+/// get, as this node's has got it.
+fn target(parts: &Parts, mount: usize) -> (PathAndQuery, usize) {
+    let below = parts.uri.path().get(mount..).unwrap_or_default();
+    let original = parts.extensions.get::<OriginalUri>().map(|OriginalUri(original)| original);
+    let whole = original.filter(|original| original.path().ends_with(below)).unwrap_or(&parts.uri);
+    let target = whole.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let prefix = target.path().len().saturating_sub(below.len());
+    (target, prefix)
+}
+
+/// The answer where the owner of a session is lost: to a receiver, a close frame, which ends every client at once. (A
+/// status other than 200 has some clients try again without end, among them EventSource under Node, and an iframe of
+/// HtmlFile.)
+pub(super) fn lost(action: Action, query: Option<&str>, rejection: Rejection) -> Result<Response, Rejection> {
+    let Action::Receive(read_query) = action else { return Err(rejection) };
+    let receiver = read_query(query).map_err(|invalid| Rejection::Malformed(invalid.text()))?;
+    let frame = if rejection.is_overload() { TRY_AGAIN_LATER } else { INTERRUPTED };
+    Err(receive::refuse(receiver, rejection.cause(), frame))
+}
+
+/// What a stream ends with if the owner is lost meanwhile.
+fn farewell(action: Action, query: Option<&str>) -> Option<Bytes> {
+    let Action::Receive(read_query) = action else { return None };
+    Some(read_query(query).ok()?.framing.wrap(&Frame::Close(INTERRUPTED)))
+}
+
+/// When a receiver that another node has forwarded has to end, without a loss.
+pub(super) fn release(hop: &Hop) -> Option<Release> {
+    match hop {
+        Hop::From(Forwarder { is_leaving: true, .. }) => Some(Box::pin(tokio::time::sleep(LEAVING_WAIT))),
+        Hop::From(Forwarder { edge, .. }) => Some(Box::pin(edge.leaves())),
+        Hop::Direct | Hop::To(_) | Hop::Lost => None,
+    }
+}
+
+/// Restores what the owner would know of a request if the client had come to it.
+fn restore(parts: &mut Parts, forwarded: Forwarded) {
+    let Forwarded { client, scheme, authority, leaving: _ } = forwarded;
+    match client {
+        Some(client) => _ = parts.extensions.insert(ConnectInfo(client)),
+        // The edge's own address would be wrong.
+        None => {
+            parts.extensions.remove::<ConnectInfo<SocketAddr>>();
+            parts.extensions.remove::<MockConnectInfo<SocketAddr>>();
+        }
+    }
+    if authority.is_none() {
+        return;
+    }
+    let absolute = |uri: &Uri| {
+        let mut uri = uri.clone().into_parts();
+        uri.scheme = Some(scheme.clone().unwrap_or(Scheme::HTTP));
+        uri.authority.clone_from(&authority);
+        Uri::from_parts(uri).ok()
+    };
+    if let Some(uri) = absolute(&parts.uri) {
+        parts.uri = uri;
+    }
+    if let Some(OriginalUri(uri)) = parts.extensions.get_mut::<OriginalUri>() {
+        if let Some(whole) = absolute(uri) {
+            *uri = whole;
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How a request has come to the endpoint of a node, and where it has to go.
+
+use std::sync::Arc;
+
+use crate::cluster::{edges::Edge, node_id::NodeId};
+
+/// How a request has come to the endpoint of a node, and where it has to go.
+#[derive(Default)]
+pub(crate) enum Hop {
+    /// From the client, for this node.
+    #[default]
+    Direct,
+    /// From the client, for another node.
+    To(NodeId),
+    /// For a node that no longer exists, or that another one takes this one for.
+    Lost,
+    /// From another node, for this one.
+    From(Forwarder),
+}
+
+/// The node that has forwarded a request.
+pub(crate) struct Forwarder {
+    pub(super) edge: Arc<Edge>,
+    /// Whether it shuts down.
+    pub(super) is_leaving: bool,
+}
+
+/// What a request is, before its target is known.
+pub(super) enum Located {
+    /// A request for a target below the endpoint.
+    Target,
+    /// A node asks whether this is one of its cluster.
+    Check,
+}

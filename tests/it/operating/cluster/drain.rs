@@ -1,0 +1,93 @@
+//! A node that shuts down while it forwards.
+
+use std::time::Duration;
+
+use axum_sockjs::CloseFrame;
+
+use super::{below, echoing, next, receive, send};
+use crate::support::{
+    client::{Frame, Kind, http_ways, on_each},
+    fresh_id, until, within,
+};
+
+#[tokio::test]
+async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
+    on_each(http_ways(), async |way| {
+        let nodes = echoing();
+        let [owner, edge, other] = &nodes;
+        let path = owner.path().await;
+        let id = fresh_id();
+        let (frame, mut connection) = receive(edge, &path, way, &id).await;
+        assert_eq!(frame, Frame::Open);
+        if way.kind == Kind::Poll {
+            connection = edge.server.connect().await;
+            connection.send(&below(&path, way.receiving(&id))).await;
+            until("a waiting poll", || owner.is_waited_for()).await;
+        }
+        let handle = edge.handle.clone();
+        let shutdown =
+            tokio::spawn(async move { handle.shutdown(4001, "restarting", Duration::from_secs(10)).await });
+        // What waits is ended in order, and the client comes back by another node.
+        match way.kind {
+            Kind::Poll => assert_eq!(way.read(connection.answer("POST").await.text()), Frame::Heartbeat),
+            _ => assert_eq!(within("the end", connection.chunk()).await, b""),
+        }
+        let report = within("the shutdown", shutdown).await.unwrap();
+        assert_eq!((report.closed, report.lost), (0, 0));
+        assert_eq!(edge.server.get("/app/info").await.status, 503);
+        // A balancer may not know yet.
+        assert!(send(edge, &path, way, &id, "[\"a\"]").await.0 < 300);
+        let (frame, mut connection) = receive(edge, &path, way, &id).await;
+        assert_eq!(frame, Frame::messages(&["a"]));
+        if way.kind == Kind::Stream {
+            // A stream there lasts a moment only.
+            assert_eq!(within("the end", connection.chunk()).await, b"");
+        }
+        let (frame, mut connection) = match way.kind {
+            Kind::Poll => (receive(edge, &path, way, &id).await.0, edge.server.connect().await),
+            // Its first frame is the next message.
+            _ => {
+                assert!(send(other, &path, way, &id, "[\"b\"]").await.0 < 300);
+                receive(other, &path, way, &id).await
+            }
+        };
+        if way.kind == Kind::Poll {
+            // A poll there lasts a moment only.
+            assert_eq!(frame, Frame::Heartbeat);
+            assert!(send(other, &path, way, &id, "[\"b\"]").await.0 < 300);
+            assert_eq!(receive(other, &path, way, &id).await.0, Frame::messages(&["b"]));
+        } else {
+            assert_eq!(frame, Frame::messages(&["b"]));
+            assert!(send(edge, &path, way, &id, "[\"c\"]").await.0 < 300);
+            assert_eq!(next(&mut connection, way).await, Frame::messages(&["c"]));
+        }
+        assert_eq!(owner.handle.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_owner_that_shuts_down_tells_its_clients_through_any_node() {
+    on_each(http_ways(), async |way| {
+        let nodes = echoing();
+        let [owner, edge, _] = &nodes;
+        let path = owner.path().await;
+        let id = fresh_id();
+        let (_, mut connection) = receive(edge, &path, way, &id).await;
+        let handle = owner.handle.clone();
+        let shutdown =
+            tokio::spawn(async move { handle.shutdown(4001, "restarting", Duration::from_secs(10)).await });
+        let frame = match way.kind {
+            Kind::Poll => receive(edge, &path, way, &id).await.0,
+            _ => next(&mut connection, way).await,
+        };
+        assert_eq!(frame, Frame::Close(4001, "restarting".to_owned()));
+        let report = within("the shutdown", shutdown).await.unwrap();
+        assert_eq!((report.closed, report.lost), (1, 0));
+        // A new session of its is refused, and the client asks `/info` again.
+        let answer = edge.server.ask(&below(&path, way.receiving(&fresh_id()))).await;
+        let told = CloseFrame::new(1013, "Try again later");
+        assert!(answer.status == 503 || answer.text().contains(told.reason()), "{answer}");
+    })
+    .await;
+}

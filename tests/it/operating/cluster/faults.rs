@@ -1,0 +1,223 @@
+//! Nodes that vanish, stop, or come back.
+
+use std::time::Instant;
+
+use axum_sockjs::{CloseReason, Options, RejectionCause, Session, SockJs, Transport};
+use tokio::sync::mpsc;
+
+use super::{GIVEN_UP, below, echoing, next, plan, receive, send};
+use crate::support::{
+    apps::{echo, open_to_all},
+    client::{Frame, Kind, http_ways, on_each},
+    fresh_id,
+    nodes::{Plan, SOON},
+    until, within,
+};
+
+fn interrupted() -> Frame {
+    Frame::Close(1002, "Connection interrupted".to_owned())
+}
+
+#[tokio::test]
+async fn a_killed_owner_is_lost_at_once() {
+    on_each(http_ways(), async |way| {
+        let [owner, edge, other] = echoing();
+        let path = owner.path().await;
+        let id = fresh_id();
+        let (frame, mut connection) = receive(&edge, &path, way, &id).await;
+        assert_eq!(frame, Frame::Open);
+        if way.kind == Kind::Poll {
+            connection = edge.server.connect().await;
+            connection.send(&below(&path, way.receiving(&id))).await;
+            until("a waiting poll", || owner.is_waited_for()).await;
+        }
+        owner.kill();
+        let began = Instant::now();
+        // What waits ends with a close frame.
+        let frame = match way.kind {
+            Kind::Poll => way.read(connection.answer("POST").await.text()),
+            _ => next(&mut connection, way).await,
+        };
+        assert_eq!(frame, interrupted());
+        // What comes later too, and a message is refused.
+        for node in [&edge, &other] {
+            assert_eq!(receive(node, &path, way, &id).await.0, interrupted());
+            let (status, text) = send(node, &path, way, &id, "[\"a\"]").await;
+            assert_eq!((status, &*text), (502, "The session's node is lost.\n"));
+            assert!(node.handle.stats().rejected[&RejectionCause::OwnerLost] >= 2);
+            assert!(node.handle.is_empty());
+        }
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_owner_that_restarts_has_lost_its_sessions() {
+    on_each(http_ways(), async |way| {
+        let [owner, edge, other] = echoing();
+        let (path, addr) = (owner.path().await, owner.addr());
+        let id = fresh_id();
+        assert_eq!(receive(&edge, &path, way, &id).await.0, Frame::Open);
+        owner.kill();
+        let owner = plan(echo).at(addr).start();
+        for node in [&edge, &other, &owner] {
+            // Never a second open frame.
+            assert_eq!(receive(node, &path, way, &id).await.0, interrupted());
+            assert_eq!(send(node, &path, way, &id, "[\"a\"]").await.0, 404);
+        }
+        assert!(owner.handle.is_empty());
+        let (frame, _connection) = receive(&edge, &owner.path().await, way, &id).await;
+        assert_eq!(frame, Frame::Open);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_edge_is_a_lost_connection() {
+    let (sender, mut ends) = mpsc::unbounded_channel();
+    let report = move |session: Session| {
+        let sender = sender.clone();
+        async move { drop(sender.send(session.closed().await)) }
+    };
+    let plan = Plan::new(move |options: Options| SockJs::new(report.clone()).options(open_to_all(options)));
+    let owner = plan.start();
+    let path = owner.path().await;
+    for way in http_ways() {
+        let edge = plan.start();
+        let id = fresh_id();
+        let (_, _stream) = receive(&edge, &path, way, &id).await;
+        let mut poll = edge.server.connect().await;
+        if way.kind == Kind::Poll {
+            poll.send(&below(&path, way.receiving(&id))).await;
+            until("a poll that waits at the owner", || owner.is_waited_for()).await;
+        }
+        edge.kill();
+        let end = within("the end", ends.recv()).await;
+        assert_eq!(end, Some(CloseReason::ConnectionLost), "{}", way.transport);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_is_lost_to_the_owner() {
+    let nodes = echoing();
+    let path = nodes[0].path().await;
+    for way in http_ways().filter(|way| way.kind == Kind::Stream) {
+        let (_, stream) = receive(&nodes[1], &path, way, &fresh_id()).await;
+        assert_eq!(nodes[0].handle.len(), 1);
+        stream.abort();
+        until("no session", || nodes[0].handle.is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
+    let nodes = echoing();
+    let [owner, edge, other] = &nodes;
+    let (path, others) = (owner.path().await, other.path().await);
+    on_each(http_ways(), async |way| {
+        let id = fresh_id();
+        let (frame, mut connection) = receive(edge, &path, way, &id).await;
+        assert_eq!(frame, Frame::Open);
+        let go_on = owner.stop().await;
+        let began = Instant::now();
+        if way.kind == Kind::Poll {
+            connection = edge.server.connect().await;
+            connection.send(&below(&path, way.receiving(&id))).await;
+        }
+        let mut sending = edge.server.connect().await;
+        sending.send(&below(&path, way.sending(&id, "[\"a\"]"))).await;
+        // Meanwhile others are served.
+        let other_id = fresh_id();
+        let (frame, _other) = receive(edge, &others, way, &other_id).await;
+        assert_eq!(frame, Frame::Open);
+        assert!(send(edge, &others, way, &other_id, "[\"a\"]").await.0 < 300);
+        assert!(began.elapsed() < SOON);
+        let frame = match way.kind {
+            Kind::Poll => way.read(connection.answer("POST").await.text()),
+            _ => next(&mut connection, way).await,
+        };
+        assert_eq!(frame, interrupted());
+        assert_eq!(sending.answer("POST").await.status, 502);
+        assert!(began.elapsed() < GIVEN_UP, "{:?}", began.elapsed());
+        // From now on at once.
+        let began = Instant::now();
+        assert_eq!(receive(edge, &path, way, &id).await.0, interrupted());
+        assert_eq!(send(edge, &path, way, &id, "[\"a\"]").await.0, 502);
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        drop(go_on);
+        // It is served again as soon as it has answered.
+        within("a node that is back", async {
+            loop {
+                if receive(edge, &path, way, &fresh_id()).await.0 == Frame::Open {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        owner.handle.close_all(3000, "next");
+        other.handle.close_all(3000, "next");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_owner_to_which_no_connection_comes_about_is_lost_within_a_second() {
+    let edge = plan(echo).start();
+    // A full backlog: no connection is refused, and none comes about.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(std::time::Duration::from_millis(200), tokio::net::TcpStream::connect(address))
+            .await
+    {
+        filling.push(stream);
+    }
+    let options = axum_sockjs::ClusterOptions::new(crate::support::nodes::SECRET, address);
+    let unreachable = axum_sockjs::Cluster::new(options.public_url("http://public.example")).unwrap();
+    let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&unreachable)));
+    let there =
+        crate::support::server::Server::start(axum::Router::new().nest_service("/app", endpoint)).await;
+    let info = there.get("/app/info").await;
+    let url = info.text().split("\"base_url\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let path = url.strip_prefix("http://public.example").unwrap();
+    on_each(http_ways(), async |way| {
+        let began = Instant::now();
+        assert_eq!(receive(&edge, path, way, "id").await.0, interrupted());
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        let began = Instant::now();
+        assert_eq!(send(&edge, path, way, "id", "[\"a\"]").await.0, 502);
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn as_many_requests_wait_for_a_node_as_may() {
+    let plan = plan(echo).cluster(|options| options.public_url("http://public.example").max_connections(2));
+    let (owner, edge) = (plan.start(), plan.start());
+    let path = owner.path().await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrStreaming).unwrap();
+    let first = receive(&edge, &path, way, &fresh_id()).await;
+    let second = receive(&edge, &path, way, &fresh_id()).await;
+    assert_eq!(owner.handle.len(), 2);
+    on_each(http_ways(), async |way| {
+        let (frame, _) = receive(&edge, &path, way, "id").await;
+        assert_eq!(frame, Frame::Close(1013, "Try again later".to_owned()));
+        let (status, text) = send(&edge, &path, way, "id", "[]").await;
+        assert_eq!((status, &*text), (503, "Too many requests for one node.\n"));
+    })
+    .await;
+    drop((first, second));
+    until("no session", || owner.handle.is_empty()).await;
+    within("room", async {
+        while receive(&edge, &path, way, &fresh_id()).await.0 != Frame::Open {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
