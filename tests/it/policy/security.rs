@@ -560,7 +560,8 @@ async fn arrays_of_messages_answer_no_request_that_another_site_can_make() {
     .await;
 }
 
-/// A few more than there were when this was written, all features on (a quarter of them for `cluster` alone): many more are a decision, no accident.
+/// A few more than there were when this was written, all features on (a quarter of them for `cluster` alone): many more
+/// are a decision, no accident.
 const MAX_CRATES: usize = 98;
 
 #[test]
