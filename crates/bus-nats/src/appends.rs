@@ -1,6 +1,6 @@
 //! Entries on their way to the server, in the order of the calls.
 //!
-//! Imports: nats, store.
+//! Imports: shared, store.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use sockjs_bus::{Position, Retention, StreamError, Subject};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{nats::Shared, store::Store};
+use crate::{shared::Shared, store::Store};
 
 /// An entry that waits to be appended.
 #[derive(Debug)]

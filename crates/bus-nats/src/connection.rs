@@ -3,7 +3,7 @@
 //! The library could connect again by itself, but waits without an end for a server that accepts a connection and says
 //! nothing, and asks for no sign of life while much is published. So each connection of the library is used once.
 //!
-//! Imports: appends, counters, error, nats, options, registry.
+//! Imports: appends, counters, error, options, registry, shared.
 
 use std::{
     future::pending,
@@ -17,27 +17,21 @@ use std::{
 use async_nats::{Client, Event, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sockjs_bus::{Status, Subject};
+use sockjs_bus::Status;
 use tokio::{
     sync::{Notify, mpsc, watch},
+    task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    appends,
+    appends::{self, Append},
     counters::Counters,
     error::ConnectError,
-    nats::{Nats, Shared},
     options::Options,
     registry::{Entry, Registry},
+    shared::{Outgoing, Shared},
 };
-
-/// A message that waits to be sent.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) subject: Subject,
-    pub(crate) payload: Bytes,
-}
 
 /// The most bytes of a message, until a server says it.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
@@ -57,7 +51,16 @@ struct Link {
 /// The connection is lost.
 struct Lost;
 
-pub(crate) async fn start(options: Options) -> Result<Nats, ConnectError> {
+/// What has been started.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    pub(crate) appends: mpsc::Sender<Append>,
+    pub(crate) added: mpsc::UnboundedSender<u64>,
+    pub(crate) tasks: Vec<AbortHandle>,
+}
+
+pub(crate) async fn start(options: Options) -> Result<Running, ConnectError> {
     let status = Status::Reconnecting { since: std::time::Instant::now() };
     let (outgoing, queue) = mpsc::channel(options.queue_messages);
     let (appends, appended) = mpsc::channel(options.queue_messages);
@@ -87,7 +90,7 @@ pub(crate) async fn start(options: Options) -> Result<Nats, ConnectError> {
         tokio::spawn(appends::append(Arc::clone(&shared), appended)).abort_handle(),
         tokio::spawn(keep(Arc::clone(&shared), first, additions)).abort_handle(),
     ];
-    Ok(Nats { shared, outgoing, appends, added, tasks })
+    Ok(Running { shared, outgoing, appends, added, tasks })
 }
 
 /// Connects once, and makes sure that the server answers.

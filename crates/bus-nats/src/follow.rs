@@ -4,7 +4,7 @@
 //! number knows whether the next one that comes is the next one of the stream, and reads the stream only where it is not:
 //! at first, after a lost connection, and after a loss.
 //!
-//! Imports: nats, registry, store.
+//! Imports: registry, shared, store.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    nats::{Guard, Shared},
     registry::{Outcome, next},
+    shared::{Guard, Shared},
     store::{Raw, Store, is_mark},
 };
 

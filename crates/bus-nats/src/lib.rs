@@ -9,6 +9,7 @@ mod follow;
 mod nats;
 mod options;
 mod registry;
+mod shared;
 mod store;
 mod streams;
 

@@ -1,13 +1,10 @@
 //! The bus itself.
 //!
-//! Imports: appends, connection, counters, error, options, registry, store.
+//! Imports: appends, connection, error, options, registry, shared.
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -21,12 +18,11 @@ use tokio::{
 
 use crate::{
     appends::Append,
-    connection::Outgoing,
-    counters::Counters,
+    connection::{self, Running},
     error::ConnectError,
     options::Options,
-    registry::{Registry, deliver},
-    store::Store,
+    registry::deliver,
+    shared::{Guard, Outgoing, Room, Shared, refused},
 };
 
 /// A node's connection to a NATS server or cluster. It ends when it is dropped.
@@ -34,29 +30,27 @@ use crate::{
 /// Its tasks run on the tokio runtime on which it was made.
 pub struct Nats {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Sender<Outgoing>,
     pub(crate) appends: mpsc::Sender<Append>,
     pub(crate) added: mpsc::UnboundedSender<u64>,
-    pub(crate) tasks: Vec<AbortHandle>,
+    tasks: Vec<AbortHandle>,
 }
 
-/// What its tasks know as well.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) options: Options,
-    pub(crate) registry: Registry,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: watch::Sender<Status>,
-    /// The connection, while there is one.
-    pub(crate) client: watch::Sender<Option<async_nats::Client>>,
-    pub(crate) max_payload: AtomicUsize,
-    /// Bytes that wait to be published and to be appended.
-    pub(crate) publishing: AtomicUsize,
-    pub(crate) appending: AtomicUsize,
-    /// Grows with each connection.
-    pub(crate) epoch: AtomicU64,
-    /// The store of the streams, as it was when some connection was new.
-    pub(crate) store: tokio::sync::Mutex<Option<(u64, Store)>>,
+impl Options {
+    /// Connects, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If an option or address is invalid, and, unless [told not to wait](Self::wait_for_server), if no server lets it in.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped: nothing stays.
+    pub async fn connect(self) -> Result<Nats, ConnectError> {
+        self.validate()?;
+        let Running { shared, outgoing, appends, added, tasks } = connection::start(self).await?;
+        Ok(Nats { shared, outgoing, appends, added, tasks })
+    }
 }
 
 impl Nats {
@@ -86,62 +80,6 @@ impl Nats {
         self.outgoing.try_send(Outgoing { subject: subject.clone(), payload }).map_err(refused)?;
         room.keep();
         Ok(())
-    }
-}
-
-/// The reason why a queue did not take something.
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
-    match error {
-        mpsc::error::TrySendError::Full(_) => PublishError::Full,
-        mpsc::error::TrySendError::Closed(_) => PublishError::Disconnected,
-    }
-}
-
-impl Shared {
-    /// Whether a message of this length can be taken now.
-    pub(crate) fn admit(&self, len: usize) -> Result<(), PublishError> {
-        let max = self.max_payload.load(Relaxed);
-        if len > max {
-            Err(PublishError::TooLarge { max })
-        } else if !self.status.borrow().is_connected() {
-            Err(PublishError::Disconnected)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-/// Bytes of a queue that are given back, unless they are kept.
-pub(crate) struct Room<'a> {
-    waiting: &'a AtomicUsize,
-    bytes: usize,
-}
-
-impl<'a> Room<'a> {
-    pub(crate) fn take(
-        shared: &Shared,
-        waiting: &'a AtomicUsize,
-        bytes: usize,
-    ) -> Result<Self, PublishError> {
-        let room = Self { waiting, bytes };
-        let before = waiting.fetch_add(bytes, Relaxed);
-        // The largest message fits into a queue that is empty.
-        if before > 0 && before + bytes > shared.options.queue_bytes {
-            Err(PublishError::Full)
-        } else {
-            Ok(room)
-        }
-    }
-
-    pub(crate) fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -198,17 +136,5 @@ impl Drop for Nats {
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nats").field("status", &*self.shared.status.borrow()).finish_non_exhaustive()
-    }
-}
-
-/// A subscription as long as it is there.
-pub(crate) struct Guard {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) id: u64,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.shared.registry.remove(self.id);
     }
 }

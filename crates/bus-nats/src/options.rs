@@ -1,12 +1,12 @@
 //! How to connect.
 //!
-//! Imports: connection, error, nats.
+//! Imports: error.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::{ConnectOptions, ServerAddr};
 
-use crate::{connection, error::ConnectError, nats::Nats};
+use crate::error::ConnectError;
 
 /// What a connection needs, with a method for each option.
 ///
@@ -220,21 +220,7 @@ impl Options {
         self
     }
 
-    /// Connects, on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If an option or address is invalid, and, unless [told not to wait](Self::wait_for_server), if no server lets it in.
-    ///
-    /// # Cancel safety
-    ///
-    /// The future can be dropped: nothing stays.
-    pub async fn connect(self) -> Result<Nats, ConnectError> {
-        self.validate()?;
-        connection::start(self).await
-    }
-
-    fn validate(&self) -> Result<(), ConnectError> {
+    pub(crate) fn validate(&self) -> Result<(), ConnectError> {
         let invalid = |what: &str| Err(ConnectError::Invalid(what.into()));
         self.addresses()?;
         if self.queue_messages == 0 || self.subscription_messages == 0 {

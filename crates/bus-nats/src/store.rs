@@ -5,12 +5,9 @@
 //! dropped from its beginning. So that each position has an entry, a stream without entries gets an empty one, a mark,
 //! when somebody asks where it ends.
 //!
-//! Imports: nats, options.
+//! Imports: options.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Client, HeaderMap,
@@ -27,7 +24,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject};
 
-use crate::{nats::Shared, options::Options};
+use crate::options::Options;
 
 /// The header of a mark.
 const MARK: &str = "Sockjs-Mark";
@@ -61,30 +58,8 @@ pub(crate) struct RawBatch {
     pub(crate) end: u64,
 }
 
-impl Shared {
-    /// The store, as it is now. It is made if it is not there.
-    pub(crate) async fn store(&self) -> Result<Store, StreamError> {
-        let client = self.client.borrow().clone().ok_or(StreamError::Disconnected)?;
-        let mut known = self.store.lock().await;
-        let epoch = self.epoch.load(Relaxed);
-        if let Some((of, store)) = &*known {
-            if *of == epoch {
-                return Ok(store.clone());
-            }
-        }
-        let store = Store::open(client, &self.options).await?;
-        *known = Some((epoch, store.clone()));
-        Ok(store)
-    }
-
-    /// The store has to be looked at again.
-    pub(crate) async fn forget_store(&self) {
-        *self.store.lock().await = None;
-    }
-}
-
 impl Store {
-    async fn open(client: Client, options: &Options) -> Result<Self, StreamError> {
+    pub(crate) async fn open(client: Client, options: &Options) -> Result<Self, StreamError> {
         let mut context = jetstream::new(client);
         context.set_timeout(options.connect_timeout);
         let name = &options.stream_name;

@@ -1,6 +1,6 @@
 //! Streams of the server.
 //!
-//! Imports: appends, follow, nats, store.
+//! Imports: appends, follow, nats, shared, store.
 
 use std::sync::Arc;
 
@@ -8,56 +8,15 @@ use bytes::Bytes;
 use sockjs_bus::{
     Batch, BoxFuture, Follow, Position, PublishError, Retention, StreamError, Streams, Subject,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 use crate::{
     appends::Append,
     follow::Follower,
-    nats::{Nats, Room, Shared, refused},
-    store::{RawBatch, Store},
+    nats::Nats,
+    shared::{Room, refused},
+    store::Store,
 };
-
-impl Shared {
-    /// Reads from the store, as long as it is the same connection.
-    pub(crate) async fn reading<T>(
-        &self,
-        read: impl AsyncFnOnce(&Store) -> Result<T, StreamError>,
-    ) -> Result<(Store, T), StreamError> {
-        let mut connection = self.client.subscribe();
-        if connection.borrow_and_update().is_none() {
-            return Err(StreamError::Disconnected);
-        }
-        let work = async {
-            let store = self.store().await?;
-            let read = read(&store).await?;
-            Ok((store, read))
-        };
-        let outcome = tokio::select! {
-            biased;
-            outcome = timeout(self.options.connect_timeout * 4, work) => outcome.unwrap_or(Err(StreamError::Disconnected)),
-            _ = connection.changed() => return Err(StreamError::Disconnected),
-        };
-        if outcome.is_err() {
-            // It may be no more: the next one looks.
-            self.forget_store().await;
-        }
-        outcome
-    }
-
-    pub(crate) async fn read(
-        &self,
-        stream: &Subject,
-        after: Position,
-        max: usize,
-    ) -> Result<(Store, RawBatch), StreamError> {
-        let once = || self.reading(async |store: &Store| store.read(stream, after, max).await);
-        match once().await {
-            // Perhaps of a store that is no more, and the position is of the new one.
-            Err(StreamError::Gone) => once().await,
-            other => other,
-        }
-    }
-}
 
 impl Streams for Nats {
     fn append(

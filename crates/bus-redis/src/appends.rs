@@ -1,6 +1,6 @@
 //! Entries on their way to the server, in the order of the calls.
 //!
-//! Imports: bus, scripts, streams.
+//! Imports: scripts, shared, store.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    bus::Shared,
     scripts,
-    streams::{Names, failed, new_id, position},
+    shared::Shared,
+    store::{Names, failed, new_id, position},
 };
 
 /// An entry that waits to be appended.

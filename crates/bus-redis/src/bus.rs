@@ -1,17 +1,10 @@
 //! The bus itself.
 //!
-//! Imports: appends, connection, counters, error, options, registry.
+//! Imports: appends, connection, error, options, registry, shared.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use redis::aio::MultiplexedConnection;
 use sockjs_bus::{
     Bus, PublishError, Receiver, Stats, Status, Streams, Subject, SubscribeError, Subscription,
 };
@@ -22,11 +15,11 @@ use tokio::{
 
 use crate::{
     appends::Append,
-    connection::Outgoing,
-    counters::Counters,
+    connection::{self, Running},
     error::ConnectError,
     options::Options,
-    registry::{Entry, Registry, deliver},
+    registry::deliver,
+    shared::{Outgoing, Room, Shared, refused},
 };
 
 /// A node's connection to a Redis or Valkey server. It ends when it is dropped.
@@ -34,34 +27,27 @@ use crate::{
 /// Its tasks run on the tokio runtime on which it was made.
 pub struct Redis {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Sender<Outgoing>,
     pub(crate) appends: mpsc::Sender<Append>,
-    pub(crate) tasks: Vec<AbortHandle>,
+    tasks: Vec<AbortHandle>,
 }
 
-/// What its tasks know as well.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) options: Options,
-    pub(crate) registry: Registry,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: watch::Sender<Status>,
-    /// The connections, while there are some.
-    pub(crate) connections: watch::Sender<Option<Connections>>,
-    /// Topics to which somebody has begun or ceased to subscribe.
-    pub(crate) changes: mpsc::UnboundedSender<Arc<str>>,
-    /// Bytes that wait to be published and to be appended.
-    pub(crate) publishing: AtomicUsize,
-    pub(crate) appending: AtomicUsize,
-}
-
-/// What one life of the link to the server consists of.
-#[derive(Debug, Clone)]
-pub(crate) struct Connections {
-    /// For messages, in both directions.
-    pub(crate) messages: MultiplexedConnection,
-    /// For streams: the server limits how much may wait for one that has subscribed.
-    pub(crate) commands: MultiplexedConnection,
+impl Options {
+    /// Connects, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If an option or address is invalid, and, unless [told not to wait](Self::wait_for_server), if the server does not
+    /// let it in.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped: nothing stays.
+    pub async fn connect(self) -> Result<Redis, ConnectError> {
+        self.validate()?;
+        let Running { shared, outgoing, appends, tasks } = connection::start(self).await?;
+        Ok(Redis { shared, outgoing, appends, tasks })
+    }
 }
 
 impl Redis {
@@ -92,74 +78,6 @@ impl Redis {
         self.outgoing.try_send(outgoing).map_err(refused)?;
         room.keep();
         Ok(())
-    }
-}
-
-/// The reason why a queue did not take something.
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
-    match error {
-        mpsc::error::TrySendError::Full(_) => PublishError::Full,
-        mpsc::error::TrySendError::Closed(_) => PublishError::Disconnected,
-    }
-}
-
-impl Shared {
-    /// Whether a message of this length can be taken now.
-    pub(crate) fn admit(&self, len: usize) -> Result<(), PublishError> {
-        let max = self.options.max_payload;
-        if len > max {
-            Err(PublishError::TooLarge { max })
-        } else if !self.status.borrow().is_connected() {
-            Err(PublishError::Disconnected)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Subscribes to a topic: see [`Registry::add`].
-    pub(crate) fn subscribe(
-        self: &Arc<Self>,
-        topic: Arc<str>,
-        capacity: usize,
-        counters: Option<Arc<Counters>>,
-    ) -> (Subscribed, mpsc::Receiver<Bytes>) {
-        let (entry, queued) = self.registry.add(&topic, capacity, counters);
-        _ = self.changes.send(Arc::clone(&topic));
-        (Subscribed { shared: Arc::clone(self), topic, entry }, queued)
-    }
-}
-
-/// Bytes of a queue that are given back, unless they are kept.
-pub(crate) struct Room<'a> {
-    waiting: &'a AtomicUsize,
-    bytes: usize,
-}
-
-impl<'a> Room<'a> {
-    pub(crate) fn take(
-        shared: &Shared,
-        waiting: &'a AtomicUsize,
-        bytes: usize,
-    ) -> Result<Self, PublishError> {
-        let room = Self { waiting, bytes };
-        let before = waiting.fetch_add(bytes, Relaxed);
-        // The largest message fits into a queue that is empty.
-        if before > 0 && before + bytes > shared.options.queue_bytes {
-            Err(PublishError::Full)
-        } else {
-            Ok(room)
-        }
-    }
-
-    pub(crate) fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -215,19 +133,5 @@ impl Drop for Redis {
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("status", &*self.shared.status.borrow()).finish_non_exhaustive()
-    }
-}
-
-/// A subscription as long as it is there.
-pub(crate) struct Subscribed {
-    shared: Arc<Shared>,
-    topic: Arc<str>,
-    pub(crate) entry: Arc<Entry>,
-}
-
-impl Drop for Subscribed {
-    fn drop(&mut self) {
-        self.shared.registry.remove(&self.topic, &self.entry);
-        _ = self.shared.changes.send(Arc::clone(&self.topic));
     }
 }

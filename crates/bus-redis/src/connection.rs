@@ -1,6 +1,6 @@
 //! The life of a connection: made, kept, lost, made again.
 //!
-//! Imports: appends, bus, error, options, registry.
+//! Imports: appends, error, options, registry, shared.
 
 use std::{
     collections::HashSet,
@@ -11,29 +11,22 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, aio::MultiplexedConnection};
-use sockjs_bus::{Status, Subject, SubscribeError};
+use sockjs_bus::{Status, SubscribeError};
 use tokio::{
     sync::{Notify, mpsc, watch},
+    task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    appends,
-    bus::{Connections, Redis, Shared},
+    appends::{self, Append},
     error::ConnectError,
     options::Options,
     registry::Registry,
+    shared::{Connections, Outgoing, Shared},
 };
-
-/// A message that waits to be sent.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) subject: Subject,
-    pub(crate) payload: Bytes,
-}
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// Commands that are sent before the first is answered.
@@ -54,7 +47,15 @@ struct Link {
 /// The connection is lost.
 struct Lost;
 
-pub(crate) async fn start(options: Options) -> Result<Redis, ConnectError> {
+/// What has been started.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    pub(crate) appends: mpsc::Sender<Append>,
+    pub(crate) tasks: Vec<AbortHandle>,
+}
+
+pub(crate) async fn start(options: Options) -> Result<Running, ConnectError> {
     let status = Status::Reconnecting { since: std::time::Instant::now() };
     let (outgoing, queue) = mpsc::channel(options.queue_messages);
     let (appends, appended) = mpsc::channel(options.queue_messages);
@@ -82,7 +83,7 @@ pub(crate) async fn start(options: Options) -> Result<Redis, ConnectError> {
         tokio::spawn(appends::append(Arc::clone(&shared), appended)).abort_handle(),
         tokio::spawn(keep(Arc::clone(&shared), first, changed)).abort_handle(),
     ];
-    Ok(Redis { shared, outgoing, appends, tasks })
+    Ok(Running { shared, outgoing, appends, tasks })
 }
 
 /// Connects once.

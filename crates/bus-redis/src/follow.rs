@@ -4,7 +4,7 @@
 //! some place knows whether the next one that comes is the next one of the stream, and reads the stream only where it is
 //! not: at first, after a lost connection, and after a loss.
 //!
-//! Imports: bus, registry, streams.
+//! Imports: registry, shared, store.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -16,9 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    bus::{Shared, Subscribed},
     registry::Outcome,
-    streams::{follow_subject, parse_place},
+    shared::{Shared, Subscribed},
+    store::{follow_subject, parse_place},
 };
 
 /// One who follows a stream.

@@ -10,6 +10,8 @@ mod follow;
 mod options;
 mod registry;
 mod scripts;
+mod shared;
+mod store;
 mod streams;
 
 pub use self::{bus::Redis, error::ConnectError, options::Options};

@@ -1,12 +1,12 @@
 //! How to connect.
 //!
-//! Imports: bus, connection, error.
+//! Imports: error.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
-use crate::{bus::Redis, connection, error::ConnectError};
+use crate::error::ConnectError;
 
 /// What a connection needs, with a method for each option.
 ///
@@ -167,22 +167,7 @@ impl Options {
         self
     }
 
-    /// Connects, on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If an option or address is invalid, and, unless [told not to wait](Self::wait_for_server), if the server does not
-    /// let it in.
-    ///
-    /// # Cancel safety
-    ///
-    /// The future can be dropped: nothing stays.
-    pub async fn connect(self) -> Result<Redis, ConnectError> {
-        self.validate()?;
-        connection::start(self).await
-    }
-
-    fn validate(&self) -> Result<(), ConnectError> {
+    pub(crate) fn validate(&self) -> Result<(), ConnectError> {
         let invalid = |what: &str| Err(ConnectError::Invalid(what.into()));
         let limit = tokio::sync::Semaphore::MAX_PERMITS;
         if [self.queue_messages, self.subscription_messages]
