@@ -236,8 +236,9 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
         self
     }
 
-    /// Sets how many sessions and memberships of other nodes are known here, 1,000,000 by default. Further ones are not
-    /// seen, which is [counted](crate::BusStats::unknown_members); messages reach them all the same.
+    /// Sets how many sessions and memberships of other nodes are known here, 1,000,000 by default, and so that
+    /// their users, keys and data have 512 bytes each on average, and 1 MiB together in any case. Further ones are not
+    /// seen, which is [counted](crate::BusStats::unknown_members), until there is room; messages reach them all the same.
     pub fn max_remote_members(mut self, members: usize) -> Self {
         if let Some((settings, _)) = &mut self.bus {
             settings.max_remote = members;

@@ -22,6 +22,6 @@ pub struct BusStats {
     pub holes: u64,
     /// Nodes that have fallen silent.
     pub dead: u64,
-    /// Members of other nodes that are not known here: beyond the bounds, or too large for the bus.
+    /// Operations on members that did not get through: beyond the bounds, too large for the bus, or not to be read.
     pub unknown_members: u64,
 }

@@ -1,6 +1,11 @@
 //! The task that tells the other nodes what this one has.
 
-use std::sync::{Arc, Weak, atomic::Ordering::Relaxed};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    task::Poll,
+};
 
 use sockjs_bus::Subscription;
 use tokio::{
@@ -21,16 +26,41 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
     wake: Arc<Notify>,
     mut subscriptions: [Subscription; 2],
 ) {
-    for subscription in &mut subscriptions {
-        // Without it this node does not hear the others, who hear it all the same: the numbers show it.
-        subscription.ready().await.ok();
-    }
+    let listening = async {
+        for subscription in &mut subscriptions {
+            // Without it this node does not hear the others, who hear it all the same: the numbers show it.
+            subscription.ready().await.ok();
+        }
+    };
+    let mut listening = pin!(listening);
+    let mut hears = false;
     loop {
-        let Some(link) = link.upgrade() else { return };
-        let due = link.turn().await;
-        drop(link);
-        timeout_at(due, wake.notified()).await.ok();
+        let Some(there) = link.upgrade() else { return };
+        let due = there.turn().await;
+        drop(there);
+        let woken = timeout_at(due, wake.notified());
+        if hears {
+            woken.await.ok();
+        } else if first(listening.as_mut(), woken).await {
+            hears = true;
+            let Some(link) = link.upgrade() else { return };
+            // Not before: the others answer at once.
+            link.cluster().greet();
+        }
     }
+}
+
+/// Whether the first of two futures has completed when one of them has.
+async fn first(mut one: Pin<&mut impl Future>, other: impl Future) -> bool {
+    let mut other = pin!(other);
+    poll_fn(|cx| {
+        if one.as_mut().poll(cx).is_ready() {
+            Poll::Ready(true)
+        } else {
+            other.as_mut().poll(cx).map(|_| false)
+        }
+    })
+    .await
 }
 
 impl<K: Key, U: Key, D: Data> Link<K, U, D> {

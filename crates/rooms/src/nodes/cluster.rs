@@ -15,17 +15,19 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
-    mem,
+    iter, mem,
     time::{Duration, Instant},
 };
 
 use sockjs_bus::NodeId;
 
 use super::{
+    counts::ClusterCounts,
     known::{Known, Touched},
+    peer::{Partial, Peer},
     places::{Places, Token},
-    protocol::{Message, Op, Part, Record, TabId},
-    replica::{Change, Replica},
+    protocol::{Message, Op, Part, Received, Record, TabId},
+    replica::{Change, Replica, Size},
 };
 
 /// The times of a cluster, which all nodes should have alike.
@@ -43,9 +45,15 @@ impl Timing {
         self.dead_after / 4
     }
 
-    /// How long a snapshot is waited for until it is asked for again.
+    /// How long a snapshot is waited for until it is asked for again, the first time.
     fn retry(self) -> Duration {
         self.dead_after / 8
+    }
+
+    /// The same, after it has been asked for some times. All know the truth when a node would be dead, if nothing is
+    /// lost meanwhile.
+    fn max_retry(self) -> Duration {
+        self.dead_after / 2
     }
 
     /// All who ask within this time get one snapshot.
@@ -62,8 +70,23 @@ pub(crate) struct Bounds {
     pub(crate) entries: usize,
 }
 
+impl Bounds {
+    fn size(self) -> Size {
+        let bytes = self.entries.saturating_mul(ENTRY_BYTES).max(MIN_BYTES);
+        Size { entries: self.entries, bytes }
+    }
+}
+
+/// So many bytes of JSON may entries have on average.
+const ENTRY_BYTES: usize = 512;
+/// All of them may have as many, however few they may be.
+const MIN_BYTES: usize = 1 << 20;
+
 /// Operations that are sent without waiting for more.
 const MAX_PENDING: usize = 256;
+
+/// So many messages wait to be sent. What does not fit is in a snapshot.
+const MAX_OUTBOX: usize = 64;
 
 /// An own session.
 #[derive(Debug)]
@@ -99,7 +122,9 @@ pub(crate) struct Cluster<K, U, D> {
     pending: Vec<Op<K, U, D>>,
     peers: HashMap<NodeId, Peer<K, U, D>>,
     /// Of all peers' replicas together.
-    entries: usize,
+    held: Size,
+    /// Of all snapshots of which parts have come.
+    arriving: Size,
     known: Known<K, U, D>,
     outbox: Vec<Message<K, U, D>>,
     counts: ClusterCounts,
@@ -110,40 +135,8 @@ pub(crate) struct Cluster<K, U, D> {
     last_tick: Instant,
 }
 
-#[derive(Debug)]
-struct Peer<K, U, D> {
-    replica: Replica<K, U, D>,
-    version: u64,
-    address: Option<String>,
-    heard: Instant,
-    /// When a snapshot is asked for again, if the replica is behind.
-    behind: Option<Instant>,
-    partial: Option<Partial<K, U, D>>,
-}
-
-/// The parts of a snapshot that have come.
-#[derive(Debug)]
-struct Partial<K, U, D> {
-    version: u64,
-    next: u32,
-    replica: Replica<K, U, D>,
-}
-
-/// What has been seen of other nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ClusterCounts {
-    /// How often operations of a node were missing.
-    pub(crate) holes: u64,
-    /// Nodes that have fallen silent.
-    pub(crate) dead: u64,
-    /// Snapshots that were sent.
-    pub(crate) snapshots: u64,
-    /// What was beyond a bound and is not known.
-    pub(crate) refused: u64,
-}
-
 impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
-    /// A node that has just started. It tells the others, and asks them for what they have.
+    /// A node that has just started. It says so when it is told to [greet](Self::greet) the others.
     pub(crate) fn new(
         me: NodeId,
         address: Option<String>,
@@ -153,7 +146,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     ) -> Self {
         Self {
             me,
-            address: address.clone(),
+            address,
             timing,
             bounds,
             own: Replica::default(),
@@ -161,9 +154,10 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             version: 0,
             pending: Vec::new(),
             peers: HashMap::new(),
-            entries: 0,
+            held: Size::default(),
+            arriving: Size::default(),
             known: Known::default(),
-            outbox: vec![Message::Hello { version: 0, address }],
+            outbox: Vec::new(),
             counts: ClusterCounts::default(),
             beat_at: now + timing.beat(),
             flush_at: None,
@@ -171,6 +165,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             last_snapshot: None,
             last_tick: now,
         }
+    }
+
+    /// The others can be heard from now on: they are asked for what they have.
+    pub(crate) fn greet(&mut self) {
+        // Behind what is waiting, which would seem to be missing otherwise.
+        self.flush();
+        let (version, address) = (self.version, self.address.clone());
+        self.outbox.push(Message::Hello { version, address });
     }
 
     /// An own session is known. Like what follows, it may be told late or more than once.
@@ -226,10 +228,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     fn operate(&mut self, op: Op<K, U, D>, now: Instant) -> Garbage<K, U, D> {
         let mut changes = Vec::new();
         self.version += 1;
-        self.own.apply(op.clone(), self.version, &mut changes);
+        self.own.apply(op.clone(), self.version, 0, &mut changes);
         self.pending.push(op);
         if self.pending.len() >= MAX_PENDING {
-            self.flush();
+            if self.outbox.len() < MAX_OUTBOX {
+                self.flush();
+            } else {
+                self.collapse(now);
+            }
         } else {
             self.flush_at.get_or_insert(now + self.timing.batch);
         }
@@ -237,10 +243,13 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     }
 
     /// A message of another node has come.
-    pub(crate) fn receive(&mut self, from: NodeId, message: Message<K, U, D>, now: Instant) {
+    pub(crate) fn receive(&mut self, from: NodeId, received: impl Into<Received<K, U, D>>, now: Instant) {
         if from == self.me {
             return;
         }
+        let Received { message, sizes, unreadable } = received.into();
+        let sizes = sizes.into_iter().chain(iter::repeat(0));
+        self.counts.refused += unreadable;
         match message {
             Message::Bye => self.forget(from),
             Message::Want { node } => {
@@ -271,12 +280,12 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             }
             Message::Delta { version, ops } => {
                 if self.heard(from, now).is_some() {
-                    self.receive_delta(from, version, ops, now);
+                    self.receive_delta(from, version, ops.into_iter().zip(sizes), now);
                 }
             }
             Message::Snapshot { version, part, records } => {
                 if self.heard(from, now).is_some() {
-                    self.receive_snapshot(from, version, part, records);
+                    self.receive_snapshot(from, version, part, records.into_iter().zip(sizes), now);
                 }
             }
         }
@@ -288,14 +297,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             self.counts.refused += 1;
             return None;
         }
-        let peer = self.peers.entry(from).or_insert_with(|| Peer {
-            replica: Replica::default(),
-            version: 0,
-            address: None,
-            heard: now,
-            behind: None,
-            partial: None,
-        });
+        let patience = self.timing.retry();
+        let peer = self.peers.entry(from).or_insert_with(|| Peer::new(now, patience));
         peer.heard = now;
         Some(peer)
     }
@@ -307,63 +310,71 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         if peer.version == version || peer.behind.is_some() {
             return;
         }
-        peer.behind = Some(now + self.timing.retry());
+        peer.wait(now, self.timing.max_retry());
         self.counts.holes += u64::from(peer.version > 0);
-        self.outbox.push(Message::Want { node: from });
+        // Otherwise it is asked the next time.
+        if self.outbox.len() < MAX_OUTBOX {
+            self.outbox.push(Message::Want { node: from });
+        }
     }
 
-    fn receive_delta(&mut self, from: NodeId, version: u64, ops: Vec<Op<K, U, D>>, now: Instant) {
+    fn receive_delta(
+        &mut self,
+        from: NodeId,
+        version: u64,
+        ops: impl Iterator<Item = (Op<K, U, D>, usize)>,
+        now: Instant,
+    ) {
         self.compare(from, version, now);
         let Some(peer) = self.peers.get_mut(&from) else { return };
         // Of a replica that is behind, a snapshot that has yet to be sent has these too.
         if peer.version != version {
             return;
         }
+        let (max, others) = (self.bounds.size(), self.held.without(peer.replica.size()));
         let mut changes = Vec::new();
-        for op in ops {
-            peer.version = peer.version.saturating_add(1);
-            let before = peer.replica.len();
-            if self.entries >= self.bounds.entries && matches!(op, Op::Enter(..) | Op::Join(..)) {
-                self.counts.refused += 1;
-                continue;
-            }
-            peer.replica.apply(op, peer.version, &mut changes);
-            self.entries = self.entries + peer.replica.len() - before;
+        let refused = peer.operate(ops, (others.and(self.arriving), max), &mut changes);
+        if refused > 0 {
+            self.counts.refused += refused;
+            peer.refused.get_or_insert(now + self.timing.dead_after);
         }
+        self.held = others.and(peer.replica.size());
         self.known.index(from, changes);
     }
 
-    fn receive_snapshot(&mut self, from: NodeId, version: u64, part: Part, records: Vec<Record<K, U, D>>) {
+    fn receive_snapshot(
+        &mut self,
+        from: NodeId,
+        version: u64,
+        part: Part,
+        records: impl Iterator<Item = (Record<K, U, D>, usize)>,
+        now: Instant,
+    ) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         // Others have asked for it.
         if peer.behind.is_none() && peer.version == version {
             return;
         }
-        let partial = match peer.partial.take() {
-            _ if part.index == 0 => Partial { version, next: 0, replica: Replica::default() },
-            Some(partial) if partial.version == version && partial.next == part.index => partial,
-            // One is missing: it is asked for again.
-            _ => return,
-        };
-        let mut partial = Partial { next: partial.next.saturating_add(1), ..partial };
-        let others = self.entries - peer.replica.len();
-        let mut ignored = Vec::new();
-        for record in records {
-            if others + partial.replica.len() < self.bounds.entries {
-                partial.replica.apply(record.op, record.revision, &mut ignored);
-            } else {
-                self.counts.refused += 1;
-            }
-        }
+        let (partial, size) = peer.take_partial();
+        self.arriving = self.arriving.without(size);
+        // One is missing: it is asked for again.
+        let Some(mut partial) = Partial::of(partial, version, part.index) else { return };
+        let (max, others) = (self.bounds.size(), self.held.without(peer.replica.size()));
+        self.counts.refused += partial.add(records, (others.and(self.arriving), max));
         if !part.is_last {
+            self.arriving = self.arriving.and(partial.replica.size());
             peer.partial = Some(partial);
+            // The next parts are on their way.
+            peer.behind = peer.behind.max(Some(now + self.timing.retry()));
             return;
         }
         let mut changes = Vec::new();
-        self.entries = others + partial.replica.len();
+        self.held = others.and(partial.replica.size());
         peer.replica.replace(partial.replica, &mut changes);
         peer.version = version;
         peer.behind = None;
+        peer.patience = self.timing.retry();
+        peer.refused = partial.was_refused.then(|| now + self.timing.dead_after);
         self.known.index(from, changes);
     }
 
@@ -371,7 +382,8 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     fn forget(&mut self, node: NodeId) {
         let Some(mut peer) = self.peers.remove(&node) else { return };
         let mut changes = Vec::new();
-        self.entries -= peer.replica.len();
+        self.held = self.held.without(peer.replica.size());
+        self.arriving = self.arriving.without(peer.take_partial().1);
         peer.replica.clear(&mut changes);
         self.known.index(node, changes);
     }
@@ -391,6 +403,14 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         }
     }
 
+    /// Nobody takes what is to be sent: the others miss it, and get a snapshot instead.
+    fn collapse(&mut self, now: Instant) {
+        self.flush_at = None;
+        self.pending.clear();
+        self.outbox.retain(|message| !matches!(message, Message::Delta { .. }));
+        self.owe_snapshot(now);
+    }
+
     /// Does what is due. It may be called earlier or later than [`next_due`](Self::next_due) says.
     pub(crate) fn tick(&mut self, now: Instant) {
         // Who has been asleep itself has heard nobody, which says nothing of them.
@@ -403,9 +423,13 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         let dead: Vec<_> = dead.map(|(&node, _)| node).collect();
         self.counts.dead += dead.len() as u64;
         dead.into_iter().for_each(|node| self.forget(node));
+        // Well below the bound, so that there is room for what has been refused.
+        let has_room = self.held.and(self.held.third()).fits(self.bounds.size()) && self.bounds.entries > 0;
         for (&node, peer) in &mut self.peers {
-            if peer.behind.is_some_and(|again| again <= now) {
-                peer.behind = Some(now + self.timing.retry());
+            if peer.is_due(has_room, now) {
+                peer.refused = None;
+                self.arriving = self.arriving.without(peer.take_partial().1);
+                peer.wait(now, self.timing.max_retry());
                 self.outbox.push(Message::Want { node });
             }
         }

@@ -6,7 +6,9 @@
 //! Imports: nothing.
 
 pub(crate) mod cluster;
+mod counts;
 pub(crate) mod known;
+mod peer;
 pub(crate) mod places;
 pub(crate) mod protocol;
 pub(crate) mod replica;

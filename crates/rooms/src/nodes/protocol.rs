@@ -24,9 +24,30 @@ pub(crate) enum Op<K, U, D> {
     /// A session is no longer a member of a room.
     #[serde(rename = "l")]
     Leave(TabId, K),
-    /// In place of one that is too large for the bus, or has no serialized form.
+    /// In place of one that is too large for the bus, has no serialized form, or cannot be read.
     #[serde(rename = "n")]
     Nothing,
+}
+
+impl<K, U, D> Op<K, U, D> {
+    /// What takes away all that this one would have changed.
+    pub(crate) fn withdrawn<V, E>(self) -> Op<K, V, E> {
+        match self {
+            Self::Enter(id, _) | Self::Exit(id) => Op::Exit(id),
+            Self::Join(id, room, _) | Self::Leave(id, room) => Op::Leave(id, room),
+            Self::Nothing => Op::Nothing,
+        }
+    }
+
+    pub(crate) fn as_ref(&self) -> Op<&K, &U, &D> {
+        match self {
+            Self::Enter(id, user) => Op::Enter(*id, user.as_ref()),
+            Self::Exit(id) => Op::Exit(*id),
+            Self::Join(id, room, data) => Op::Join(*id, room, data),
+            Self::Leave(id, room) => Op::Leave(*id, room),
+            Self::Nothing => Op::Nothing,
+        }
+    }
 }
 
 /// An operation with its number, the first being 1.
@@ -62,4 +83,21 @@ pub(crate) struct Part {
 impl Part {
     /// All at once.
     pub(crate) const WHOLE: Self = Self { index: 0, is_last: true };
+}
+
+/// A message of another node.
+#[derive(Debug)]
+pub(crate) struct Received<K, U, D> {
+    pub(crate) message: Message<K, U, D>,
+    /// How many bytes the JSON of each item in it has.
+    pub(crate) sizes: Vec<usize>,
+    /// How many operations in it could not be read.
+    pub(crate) unreadable: u64,
+}
+
+#[cfg(test)]
+impl<K, U, D> From<Message<K, U, D>> for Received<K, U, D> {
+    fn from(message: Message<K, U, D>) -> Self {
+        Self { message, sizes: Vec::new(), unreadable: 0 }
+    }
 }

@@ -8,7 +8,45 @@ use super::protocol::{Op, Record, TabId};
 #[derive(Debug)]
 pub(crate) struct Replica<K, U, D> {
     tabs: HashMap<TabId, Tab<K, U, D>>,
-    len: usize,
+    size: Size,
+}
+
+/// How much it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Size {
+    /// Sessions and memberships.
+    pub(crate) entries: usize,
+    /// Of their JSON.
+    pub(crate) bytes: usize,
+}
+
+impl Size {
+    const fn one(bytes: usize) -> Self {
+        Self { entries: 1, bytes }
+    }
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            entries: self.entries.saturating_add(other.entries),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self {
+            entries: self.entries.saturating_sub(other.entries),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
+    /// Rounded up.
+    pub(crate) const fn third(self) -> Self {
+        Self { entries: self.entries.div_ceil(3), bytes: self.bytes.div_ceil(3) }
+    }
+
+    pub(crate) const fn fits(self, max: Self) -> bool {
+        self.entries <= max.entries && self.bytes <= max.bytes
+    }
 }
 
 #[derive(Debug)]
@@ -16,7 +54,15 @@ struct Tab<K, U, D> {
     user: Option<Arc<U>>,
     /// The number of the operation that has made it known.
     revision: u64,
+    bytes: usize,
     rooms: HashMap<Arc<K>, Membership<D>>,
+}
+
+impl<K, U, D> Tab<K, U, D> {
+    fn size(&self) -> Size {
+        let rooms = self.rooms.values().map(|membership| Size::one(membership.bytes));
+        rooms.fold(Size::one(self.bytes), Size::and)
+    }
 }
 
 #[derive(Debug)]
@@ -24,6 +70,7 @@ struct Membership<D> {
     data: Arc<D>,
     /// The number of the operation that has changed it last.
     revision: u64,
+    bytes: usize,
 }
 
 /// What has changed.
@@ -52,28 +99,57 @@ pub(crate) enum Change<K, U, D> {
 
 impl<K, U, D> Default for Replica<K, U, D> {
     fn default() -> Self {
-        Self { tabs: HashMap::new(), len: 0 }
+        Self { tabs: HashMap::new(), size: Size::default() }
     }
 }
 
 impl<K: Clone + Eq + Hash, U: Clone + Eq, D: Clone> Replica<K, U, D> {
-    /// How many sessions and memberships there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// How much there is.
+    pub(crate) fn size(&self) -> Size {
+        self.size
     }
 
-    /// Applies the operation with a number, and says what has changed.
+    /// Applies an operation of so many bytes if there is room beside the others, and otherwise withdraws what it would
+    /// have changed. Returns whether it has been applied.
+    pub(crate) fn admit(
+        &mut self,
+        Record { revision, op }: Record<K, U, D>,
+        bytes: usize,
+        (others, max): (Size, Size),
+        changes: &mut Vec<Change<K, U, D>>,
+    ) -> bool {
+        let (old, new) = match &op {
+            Op::Enter(id, _) => (self.tabs.get(id).map(Tab::size), Size::one(bytes)),
+            Op::Join(id, room, _) => match self.tabs.get(id) {
+                Some(tab) => (tab.rooms.get(room).map(|old| Size::one(old.bytes)), Size::one(bytes)),
+                None => return true,
+            },
+            Op::Exit(_) | Op::Leave(..) | Op::Nothing => (None, Size::default()),
+        };
+        let after = others.and(self.size).without(old.unwrap_or_default()).and(new);
+        let fits = new == Size::default() || after.fits(max);
+        self.apply(if fits { op } else { op.withdrawn() }, revision, bytes, changes);
+        fits
+    }
+
+    /// Applies the operation with a number, whose JSON has so many bytes, and says what has changed.
     ///
     /// A session that is not known has no rooms, and leaves none: such an operation does nothing.
-    pub(crate) fn apply(&mut self, op: Op<K, U, D>, revision: u64, changes: &mut Vec<Change<K, U, D>>) {
+    pub(crate) fn apply(
+        &mut self,
+        op: Op<K, U, D>,
+        revision: u64,
+        bytes: usize,
+        changes: &mut Vec<Change<K, U, D>>,
+    ) {
         match op {
             Op::Nothing => {}
             Op::Enter(id, user) => {
                 self.exit(id, changes);
                 let user = user.map(Arc::new);
                 changes.push(Change::Entered { id, user: user.clone() });
-                self.tabs.insert(id, Tab { user, revision, rooms: HashMap::new() });
-                self.len += 1;
+                self.tabs.insert(id, Tab { user, revision, bytes, rooms: HashMap::new() });
+                self.size = self.size.and(Size::one(bytes));
             }
             Op::Exit(id) => self.exit(id, changes),
             Op::Join(id, room, data) => {
@@ -83,14 +159,18 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq, D: Clone> Replica<K, U, D> {
                     .rooms
                     .get_key_value(&room)
                     .map_or_else(|| Arc::new(room), |(known, _)| Arc::clone(known));
-                let (user, membership) = (tab.user.clone(), Membership { data: Arc::clone(&data), revision });
-                self.len += usize::from(tab.rooms.insert(Arc::clone(&room), membership).is_none());
+                let (user, membership) =
+                    (tab.user.clone(), Membership { data: Arc::clone(&data), revision, bytes });
+                if let Some(old) = tab.rooms.insert(Arc::clone(&room), membership) {
+                    self.size = self.size.without(Size::one(old.bytes));
+                }
+                self.size = self.size.and(Size::one(bytes));
                 changes.push(Change::Joined { room, id, user, data });
             }
             Op::Leave(id, room) => {
                 let removed = self.tabs.get_mut(&id).and_then(|tab| tab.rooms.remove_entry(&room));
-                if let Some((room, _)) = removed {
-                    self.len -= 1;
+                if let Some((room, old)) = removed {
+                    self.size = self.size.without(Size::one(old.bytes));
                     changes.push(Change::Left { room, id });
                 }
             }
@@ -99,7 +179,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq, D: Clone> Replica<K, U, D> {
 
     fn exit(&mut self, id: TabId, changes: &mut Vec<Change<K, U, D>>) {
         let Some(tab) = self.tabs.remove(&id) else { return };
-        self.len -= 1 + tab.rooms.len();
+        self.size = self.size.without(tab.size());
         changes.extend(tab.rooms.into_keys().map(|room| Change::Left { room, id }));
         changes.push(Change::Exited { id, user: tab.user });
     }
@@ -137,7 +217,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq, D: Clone> Replica<K, U, D> {
 
     /// The operations that make an empty replica equal to this one.
     pub(crate) fn records(&self) -> Vec<Record<K, U, D>> {
-        let mut records = Vec::with_capacity(self.len);
+        let mut records = Vec::with_capacity(self.size.entries);
         for (&id, tab) in &self.tabs {
             let op = Op::Enter(id, tab.user.as_deref().cloned());
             records.push(Record { revision: tab.revision, op });

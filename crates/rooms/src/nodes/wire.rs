@@ -9,13 +9,17 @@
 //! | each item | in a snapshot 8 bytes for its revision; 4 bytes for its length, and JSON |
 //!
 //! Numbers are big-endian. An unknown version or kind is not read: nodes of different versions see no members of each
-//! other, and no more.
+//! other, and no more. An item whose JSON cannot be read says so of itself alone: its client or another version of the
+//! application may have made what is not read here, such as data that are nested too deeply.
 
 use bytes::{Buf, BufMut, Bytes};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use sockjs_bus::NodeId;
 
-use super::protocol::{Message, Op, Part, Record};
+use super::protocol::{Message, Op, Part, Received, Record};
 
 const VERSION: u8 = 1;
 
@@ -26,12 +30,18 @@ const WANT: u8 = b'W';
 const DELTA: u8 = b'D';
 const SNAPSHOT: u8 = b'S';
 
+/// The most bytes of a node's address.
+const MAX_ADDRESS: usize = 256;
+
 const LAST: u32 = 1 << 31;
 
 /// The most bytes that are not of items: the two first, a version, a part.
 const HEAD: usize = 2 + 8 + 4;
 /// The most bytes that an item has beside its JSON.
 const ITEM: usize = 8 + 4;
+
+/// [`Op::Nothing`].
+const NOTHING: &[u8] = br#""n""#;
 
 /// [`Message::Bye`], for those who have no time.
 pub(crate) const fn bye() -> [u8; 2] {
@@ -45,7 +55,7 @@ pub(crate) const fn max_op(max: usize) -> usize {
 
 /// Writes a message as one or several of up to `max` bytes each, to be sent one after the other.
 ///
-/// What does not fit into one is left out: an operation becomes [`Op::Nothing`], and a record has none. The second
+/// What does not fit into one is left out: an operation is withdrawn, and a record has none. The second
 /// number returned says how many these are.
 pub(crate) fn encode<K: Serialize, U: Serialize, D: Serialize>(
     message: &Message<K, U, D>,
@@ -56,7 +66,8 @@ pub(crate) fn encode<K: Serialize, U: Serialize, D: Serialize>(
         Message::Hello { version, address } | Message::Beat { version, address } => {
             one.put_u8(if matches!(message, Message::Hello { .. }) { HELLO } else { BEAT });
             one.put_u64(*version);
-            let address = address.as_deref().filter(|address| address.len() <= max.saturating_sub(HEAD));
+            let fits = |address: &&str| address.len() <= max.saturating_sub(HEAD).min(MAX_ADDRESS);
+            let address = address.as_deref().filter(fits);
             one.put_slice(address.unwrap_or_default().as_bytes());
         }
         Message::Bye => one.put_u8(BYE),
@@ -80,7 +91,9 @@ fn encode_delta<K: Serialize, U: Serialize, D: Serialize>(
     for (op, version) in ops.iter().zip(version..) {
         let json = json(op, max).unwrap_or_else(|| {
             left_out += 1;
-            serde_json::to_vec(&Op::<(), (), ()>::Nothing).unwrap_or_default()
+            // So that nobody is left with data that are no longer so.
+            let withdrawn = json(&op.as_ref().withdrawn::<(), ()>(), max);
+            withdrawn.unwrap_or_else(|| NOTHING.to_vec())
         });
         let last = match all.last_mut() {
             Some(last) if last.len() + ITEM + json.len() <= max => last,
@@ -141,7 +154,10 @@ fn put_json(to: &mut Vec<u8>, json: &[u8]) {
 }
 
 /// Reads a message. `None` if it is none.
-pub(crate) fn decode<K, U, D>(mut bytes: Bytes) -> Option<Message<K, U, D>>
+///
+/// An operation that cannot be read takes away what it would have changed, as far as that can be read, and otherwise
+/// becomes [`Op::Nothing`]. A record that cannot be read is left out.
+pub(crate) fn decode<K, U, D>(mut bytes: Bytes) -> Option<Received<K, U, D>>
 where
     K: DeserializeOwned,
     U: DeserializeOwned,
@@ -150,9 +166,13 @@ where
     if bytes.try_get_u8().ok()? != VERSION {
         return None;
     }
+    let (mut unreadable, mut sizes) = (0, Vec::new());
     let message = match bytes.try_get_u8().ok()? {
         kind @ (HELLO | BEAT) => {
             let version = bytes.try_get_u64().ok()?;
+            if bytes.len() > MAX_ADDRESS {
+                return None;
+            }
             let address = String::from_utf8(bytes.split_off(0).into()).ok()?;
             let address = (!address.is_empty()).then_some(address);
             if kind == HELLO {
@@ -170,7 +190,12 @@ where
             let version = bytes.try_get_u64().ok()?;
             let mut ops = Vec::new();
             while !bytes.is_empty() {
-                ops.push(get_json(&mut bytes)?);
+                let json = get_json(&mut bytes)?;
+                sizes.push(json.len());
+                ops.push(serde_json::from_slice(&json).unwrap_or_else(|_| {
+                    unreadable += 1;
+                    in_place_of(&json)
+                }));
             }
             Message::Delta { version, ops }
         }
@@ -181,18 +206,31 @@ where
             let mut records = Vec::new();
             while !bytes.is_empty() {
                 let revision = bytes.try_get_u64().ok()?;
-                records.push(Record { revision, op: get_json(&mut bytes)? });
+                let json = get_json(&mut bytes)?;
+                match serde_json::from_slice(&json) {
+                    Ok(op) => {
+                        sizes.push(json.len());
+                        records.push(Record { revision, op });
+                    }
+                    Err(_) => unreadable += 1,
+                }
             }
             Message::Snapshot { version, part, records }
         }
         _ => return None,
     };
-    bytes.is_empty().then_some(message)
+    bytes.is_empty().then_some(Received { message, sizes, unreadable })
 }
 
-fn get_json<T: DeserializeOwned>(bytes: &mut Bytes) -> Option<T> {
+fn get_json(bytes: &mut Bytes) -> Option<Bytes> {
     let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
-    (len <= bytes.len()).then(|| serde_json::from_slice(&bytes.split_to(len)).ok())?
+    (len <= bytes.len()).then(|| bytes.split_to(len))
+}
+
+/// What is done instead of an operation that cannot be read: nobody is left with a user or data that are no longer so.
+fn in_place_of<K: DeserializeOwned, U, D>(json: &[u8]) -> Op<K, U, D> {
+    let op = serde_json::from_slice::<Op<K, IgnoredAny, IgnoredAny>>(json);
+    op.map_or(Op::Nothing, Op::withdrawn)
 }
 
 #[cfg(test)]
@@ -200,6 +238,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
     use proptest::{collection::vec, prelude::*};
+    use serde_json::Value;
 
     use super::*;
 
@@ -216,7 +255,7 @@ mod tests {
     }
 
     fn read(written: Vec<Vec<u8>>) -> Vec<Text> {
-        written.into_iter().map(|one| decode(one.into()).unwrap()).collect()
+        written.into_iter().map(|one| decode(one.into()).unwrap().message).collect()
     }
 
     #[test]
@@ -237,6 +276,17 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_bounded() {
+        let hello = |len| Text::Hello { version: 1, address: Some("a".repeat(len)) };
+        assert_eq!(read(encode(&hello(256), 1000).0), [hello(256)]);
+        let none = Text::Hello { version: 1, address: None };
+        assert_eq!(read(encode(&hello(257), 1000).0), [none], "it is told without one");
+        let mut written = encode(&hello(256), 1000).0.remove(0);
+        written.push(b'a');
+        assert!(decode::<String, u32, String>(written.into()).is_none());
+    }
+
+    #[test]
     fn what_is_too_large_is_left_out_and_the_numbers_stay() {
         let join = |data: &str| Op::<String, u32, String>::Join(1, "r".to_owned(), data.to_owned());
         let ops = vec![join("a"), join(&"b".repeat(100)), join("c")];
@@ -250,9 +300,42 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(found, [ops[0].clone(), Op::Nothing, ops[2].clone()]);
+        assert_eq!(found, [ops[0].clone(), Op::Leave(1, "r".to_owned()), ops[2].clone()]);
+        // Nor do its others fit.
+        let all = Text::Delta { version: 0, ops: vec![Op::Join(1, "r".repeat(100), String::new())] };
+        let (written, 1) = encode(&all, 100) else { panic!("one") };
+        assert_eq!(read(written), [Text::Delta { version: 0, ops: vec![Op::Nothing] }]);
         let (_, left_out) = encode(&Text::Snapshot { version: 3, part: Part::WHOLE, records }, 100);
         assert_eq!(left_out, 1);
+    }
+
+    /// As deep as a client's message may be.
+    fn deep() -> Value {
+        (0..126).fold(Value::Array(Vec::new()), |inner, _| Value::Array(vec![inner]))
+    }
+
+    #[test]
+    fn what_cannot_be_read_hides_nothing_else() {
+        type Op = super::Op<String, u32, Value>;
+        assert!(serde_json::from_str::<Value>(&deep().to_string()).is_ok());
+        let join = |id, data| Op::Join(id, "r".to_owned(), data);
+        let ops = vec![Op::Enter(1, None), join(1, deep()), join(2, 7.into())];
+        let records = ops.iter().cloned().zip(1..).map(|(op, revision)| Record { revision, op }).collect();
+        let read = |message| {
+            let (written, 0) = encode(&message, 10_000) else { panic!("{message:?}") };
+            decode::<String, u32, Value>(written[0].clone().into()).unwrap()
+        };
+        let delta = read(Message::Delta { version: 0, ops: ops.clone() });
+        let Message::Delta { ops: found, .. } = delta.message else { panic!("{delta:?}") };
+        assert_eq!(found, [ops[0].clone(), Op::Leave(1, "r".to_owned()), ops[2].clone()]);
+        let snapshot = read(Message::Snapshot { version: 3, part: Part::WHOLE, records });
+        let Message::Snapshot { records, .. } = snapshot.message else { panic!("{snapshot:?}") };
+        assert_eq!(records.iter().map(|record| record.revision).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((delta.unreadable, snapshot.unreadable), (1, 1));
+        let of_others = |json: &[u8]| in_place_of::<u8, u32, Value>(json);
+        assert_eq!(of_others(br#"{"e":[7,"a name"]}"#), super::Op::Exit(7));
+        assert_eq!(of_others(br#"{"j":[7,"a key",1]}"#), super::Op::Nothing);
+        assert_eq!(of_others(br#"{"a later one":[7]}"#), super::Op::Nothing);
     }
 
     proptest! {

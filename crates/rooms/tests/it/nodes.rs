@@ -710,3 +710,59 @@ async fn a_large_node_that_dies_is_gone_in_time_everywhere() {
     settle().await;
     assert_eq!(late.rooms.keys().len(), 0);
 }
+
+/// Data as deep as a client may send them are too deep for what stands around them between nodes.
+#[tokio::test(start_paused = true)]
+async fn data_that_other_nodes_cannot_read_hide_only_their_member() {
+    type Deep = Rooms<String, String, serde_json::Value>;
+    let bus = InProcess::new();
+    let nodes = [0, 1].map(|_| Deep::builder().bus(Arc::new(bus.connect())).build());
+    let deep: serde_json::Value =
+        serde_json::from_str(&format!("{}{}", "[".repeat(127), "]".repeat(127))).unwrap();
+    let (ada, _ada_hears) = of("ada");
+    let (bob, _bob_hears) = of("bob");
+    let ada = nodes[0].join_with(&ada, "lobby", 1.into()).await.unwrap();
+    let _bob = nodes[0].join_with(&bob, "lobby", 2.into()).await.unwrap();
+    settle().await;
+    assert_eq!(nodes[1].len("lobby"), 2);
+    ada.set_data(deep);
+    settle().await;
+    let seen =
+        |node: &Deep| node.presence("lobby").into_iter().filter_map(|one| one.user).collect::<Vec<_>>();
+    assert_eq!(seen(&nodes[1]), ["bob"], "not with data that are no longer hers");
+    // One that reads it from a snapshot.
+    let late = Deep::builder().bus(Arc::new(bus.connect())).build();
+    sleep(Duration::from_secs(60)).await;
+    for node in [&nodes[1], &late] {
+        assert_eq!(seen(node), ["bob"]);
+        let stats = node.stats().bus.unwrap();
+        assert!((1..=2).contains(&stats.unknown_members) && stats.holes == 0, "{stats:?}");
+    }
+    ada.set_data(3.into());
+    settle().await;
+    assert_eq!((nodes[1].len("lobby"), late.len("lobby")), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_while_the_bus_is_away_keeps_nothing_for_it() {
+    let bus = InProcess::new();
+    let there = node(&bus);
+    let (ada, _ada_hears) = of("ada");
+    let _ada = there.rooms.join(&ada, "lobby").await.unwrap();
+    let late = node(&bus);
+    late.connection.disconnect();
+    let (bob, _bob_hears) = of("bob");
+    let _bob = late.rooms.join(&bob, "lobby").await.unwrap();
+    for _ in 0..100 {
+        let (eve, _eve_hears) = of("eve");
+        drop(late.rooms.join(&eve, "lobby").await.unwrap());
+        settle().await;
+    }
+    let refused = late.connection.stats().disconnected;
+    assert!(refused >= 100, "what nobody can be told does not wait: {refused}");
+    late.connection.reconnect();
+    settle().await;
+    assert_eq!(who(&late.rooms, "lobby"), [named("ada", 1), named("bob", 1)], "it asks at once");
+    settle().await;
+    assert_eq!(who(&there.rooms, "lobby"), [named("ada", 1), named("bob", 1)]);
+}

@@ -118,7 +118,8 @@ impl World {
     fn start(&mut self, slot: usize) {
         self.boots += 1;
         let id = NodeId::from_bytes([self.boots; 16]);
-        let node = Cluster::new(id, Some(format!("10.0.0.{slot}")), TIMING, BOUNDS, self.now);
+        let mut node = Cluster::new(id, Some(format!("10.0.0.{slot}")), TIMING, BOUNDS, self.now);
+        node.greet();
         self.slots[slot] =
             Some(Slot { id, node, truth: Truth::new(), seen: BTreeMap::new(), is_asleep: false });
         self.send(slot);
@@ -254,7 +255,9 @@ impl World {
                 assert_eq!(slot.seen.get(&of).unwrap_or(&nothing), &expected, "changes of {of:?} at {at}");
             }
             let entries = others().flat_map(|other| other.truth.values()).map(|(_, rooms)| 1 + rooms.len());
-            assert_eq!(slot.node.entries, entries.sum::<usize>());
+            assert_eq!(slot.node.held.entries, entries.sum::<usize>());
+            let bytes = slot.node.peers.values().map(|peer| peer.replica.size().bytes);
+            assert_eq!((slot.node.held.bytes, slot.node.arriving), (bytes.sum(), Size::default()));
         }
     }
 }
@@ -462,6 +465,50 @@ fn a_snapshot_without_one_of_its_parts_is_none() {
 }
 
 #[test]
+fn a_snapshot_that_never_comes_is_asked_for_ever_more_rarely() {
+    let start = Instant::now();
+    let mut node = Node::new(NodeId::from_bytes([0; 16]), None, TIMING, BOUNDS, start);
+    let from = NodeId::from_bytes([1; 16]);
+    let mut asked = Vec::new();
+    for tick in 0..400 {
+        let now = start + tick * Duration::from_millis(100);
+        node.receive(from, Message::Beat { version: 9, address: None }, now);
+        node.tick(now);
+        if node.take_outbox().contains(&Message::Want { node: from }) {
+            asked.push(tick);
+        }
+    }
+    assert_eq!(asked[..5], [0, 13, 38, 88, 138]);
+    assert!(asked.windows(2).skip(2).all(|pair| pair[1] - pair[0] == 50), "{asked:?}");
+    // One that comes ends it, and the next time begins anew.
+    let now = start + Duration::from_secs(40);
+    let whole = |version| Message::Snapshot { version, part: Part::WHOLE, records: Vec::new() };
+    node.receive(from, whole(9), now);
+    node.receive(from, Message::Beat { version: 10, address: None }, now);
+    assert_eq!(node.take_outbox(), [Message::Want { node: from }]);
+    node.tick(now + TIMING.retry());
+    assert!(node.take_outbox().contains(&Message::Want { node: from }));
+}
+
+#[test]
+fn what_nobody_takes_is_bounded_and_told_as_a_snapshot() {
+    let mut world = World::new(1);
+    world.advance(Duration::from_secs(1));
+    let now = world.now;
+    let at = world.slots[0].as_mut().unwrap();
+    at.node.enter(Own { id: 4, tab: 0, user: None }, now);
+    let held = |node: &Node| node.outbox.len() * MAX_PENDING + node.pending.len();
+    for data in 0..100_000 {
+        at.node.operate(Op::Join(4, 1, data), now);
+        assert!(held(&at.node) <= (MAX_OUTBOX + 1) * MAX_PENDING);
+    }
+    at.truth.insert(4, (None, BTreeMap::from([(1, 99_999)])));
+    world.send(0);
+    world.advance(Duration::from_secs(2));
+    world.check();
+}
+
+#[test]
 fn who_has_been_asleep_does_not_take_the_others_for_dead() {
     let mut world = World::new(1);
     enter_and_join(&mut world, 0);
@@ -488,10 +535,94 @@ fn what_others_say_is_bounded() {
         let ops = (20..40).map(|id| Op::Enter(id, None)).collect();
         node.receive(from, Message::Delta { version: u64::MAX, ops }, now);
     }
-    assert_eq!((node.nodes(), node.entries), (3, 10));
+    assert_eq!((node.nodes(), node.held.entries), (3, 10));
     assert!(node.counts().refused > 100);
     node.tick(now + Duration::from_secs(3));
     node.tick(now + Duration::from_secs(6));
     node.tick(now + Duration::from_secs(10));
-    assert_eq!((node.nodes(), node.entries), (0, 0));
+    assert_eq!((node.nodes(), node.held.entries), (0, 0));
+}
+
+fn bounded(entries: usize, now: Instant) -> Node {
+    Node::new(NodeId::from_bytes([0; 16]), None, TIMING, Bounds { nodes: 100, entries }, now)
+}
+
+fn delta(version: u64, ops: Vec<Op<u8, u8, u32>>) -> Message<u8, u8, u32> {
+    Message::Delta { version, ops }
+}
+
+#[test]
+fn snapshots_that_never_end_are_bounded_together() {
+    let now = Instant::now();
+    let mut node = bounded(10, now);
+    for peer in 1..50 {
+        let from = NodeId::from_bytes([peer; 16]);
+        let records = (0..9).map(|id| Record { revision: 1, op: Op::Enter(id, None) }).collect();
+        let part = Part { index: 0, is_last: false };
+        node.receive(from, Message::Snapshot { version: 9, part, records }, now);
+    }
+    assert_eq!((node.arriving.entries, node.held.entries), (10, 0));
+    node.tick(now + TIMING.retry());
+    assert_eq!(node.arriving, Size::default(), "nobody goes on");
+}
+
+#[test]
+fn what_others_say_is_bounded_in_bytes() {
+    let now = Instant::now();
+    let mut node = bounded(10, now);
+    let from = NodeId::from_bytes([1; 16]);
+    let large = |version, ops: Vec<Op<u8, u8, u32>>| Received {
+        sizes: vec![MIN_BYTES / 2; ops.len()],
+        message: delta(version, ops),
+        unreadable: 0,
+    };
+    node.receive(from, large(0, vec![Op::Enter(1, None), Op::Enter(2, None), Op::Enter(3, Some(1))]), now);
+    assert_eq!((node.held, node.counts().refused), (Size { entries: 2, bytes: MIN_BYTES }, 1));
+    node.receive(from, large(3, vec![Op::Exit(1), Op::Enter(3, Some(1))]), now);
+    assert_eq!((node.held.entries, node.known().tabs_of(&1).count()), (2, 1));
+}
+
+#[test]
+fn what_is_known_changes_also_at_the_bound() {
+    let now = Instant::now();
+    let mut node = bounded(3, now);
+    let from = NodeId::from_bytes([1; 16]);
+    let data = |node: &Node| {
+        let members = node.known().members(&1).unwrap_or_default();
+        members.values().map(|member| *member.data).collect::<Vec<_>>()
+    };
+    node.receive(from, delta(0, vec![Op::Enter(1, Some(1)), Op::Enter(2, None), Op::Join(1, 1, 7)]), now);
+    node.receive(from, delta(3, vec![Op::Join(1, 1, 8), Op::Join(2, 1, 9)]), now);
+    assert_eq!((data(&node), node.counts().refused), (vec![8], 1));
+    node.receive(from, delta(5, vec![Op::Enter(1, Some(2))]), now);
+    assert_eq!((node.known().tabs_of(&1).count(), node.known().tabs_of(&2).count()), (0, 1));
+    // Larger ones do not fit: those that were there are no longer so.
+    node.receive(from, delta(6, vec![Op::Join(1, 1, 1)]), now);
+    let message = delta(7, vec![Op::Join(1, 1, 2)]);
+    node.receive(from, Received { message, sizes: vec![MIN_BYTES + 1], unreadable: 0 }, now);
+    assert_eq!((data(&node), node.held.entries), (vec![], 2));
+}
+
+#[test]
+fn what_was_refused_is_asked_for_once_there_is_room() {
+    let start = Instant::now();
+    let mut node = bounded(8, start);
+    let [full, refused] = [1, 2].map(|peer| NodeId::from_bytes([peer; 16]));
+    node.receive(full, delta(0, (0..8).map(|id| Op::Enter(id, None)).collect()), start);
+    node.receive(refused, delta(0, vec![Op::Enter(9, Some(1))]), start);
+    let wants = |node: &mut Node, millis| {
+        let now = start + Duration::from_millis(millis);
+        node.heard(full, now);
+        node.heard(refused, now);
+        node.tick(now);
+        node.take_outbox().contains(&Message::Want { node: refused })
+    };
+    assert!(!wants(&mut node, 4_000) && !wants(&mut node, 8_000) && !wants(&mut node, 12_000), "it is full");
+    node.receive(full, Message::Bye, start);
+    assert!(wants(&mut node, 12_001) && !wants(&mut node, 12_002));
+    let records = vec![Record { revision: 1, op: Op::Enter(9, Some(1)) }];
+    let now = start + Duration::from_millis(12_100);
+    node.receive(refused, Message::Snapshot { version: 1, part: Part::WHOLE, records }, now);
+    assert_eq!(node.known().tabs_of(&1).count(), 1);
+    assert!(!wants(&mut node, 16_000) && !wants(&mut node, 20_000) && !wants(&mut node, 24_000));
 }
