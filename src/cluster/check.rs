@@ -5,11 +5,8 @@ use std::{fmt, io, net::SocketAddr, pin::pin};
 use http::StatusCode;
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{connection::Connection, forwarded::Forwarded, handle::Cluster};
+use super::{connection::Connection, forwarded::Forwarded, handle::Cluster, owners::MAX_ANSWER};
 use crate::util::timeout::timeout;
-
-/// The longest answer of a node: its tag.
-const MAX_ANSWER: usize = 256;
 
 impl Cluster {
     /// Checks that this node reaches another at its internal address, that there is an endpoint of the same cluster below

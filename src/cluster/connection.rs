@@ -1,7 +1,7 @@
 //! A kept connection to another node, driven by whoever uses it: no task of its own, and nothing to hand over.
 
 use std::{
-    future::poll_fn,
+    future::{Future as _, poll_fn},
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -25,6 +25,13 @@ use crate::util::timeout::timeout;
 /// What is read ahead of a client that does not read, in bytes.
 const READ_BUFFER: usize = 16 << 10;
 
+/// After this long a connection that has not come about is tried once more: the system itself repeats its first packet
+/// only after a second.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// As many attempts run side by side.
+const ATTEMPTS: usize = 3;
+
 /// A kept connection to another node. It is kept in a box, since it is large and moves often.
 pub(super) struct Connection {
     requests: SendRequest<Body>,
@@ -42,9 +49,54 @@ pub(super) enum Failed {
     Broken,
 }
 
+/// Whether an error says something about the other node. Others have their cause here: no file descriptor, no port, no
+/// memory.
+pub(super) fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        ConnectionRefused
+            | ConnectionReset
+            | ConnectionAborted
+            | HostUnreachable
+            | NetworkUnreachable
+            | TimedOut
+    )
+}
+
+/// Connects, with further attempts beside the first if its packet or the answer seems to be lost.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut attempts = vec![Box::pin(TcpStream::connect(address))];
+    loop {
+        let mut again = pin!(tokio::time::sleep(AGAIN));
+        let connected = poll_fn(|cx| {
+            let mut n = 0;
+            while n < attempts.len() {
+                match attempts[n].as_mut().poll(cx) {
+                    // The others may still succeed where this one lacked something here.
+                    Poll::Ready(Err(error)) if attempts.len() > 1 && !is_of_the_peer(&error) => {
+                        drop(attempts.swap_remove(n));
+                    }
+                    Poll::Ready(connected) => return Poll::Ready(Some(connected)),
+                    Poll::Pending => n += 1,
+                }
+            }
+            again.as_mut().poll(cx).map(|()| None)
+        });
+        if let Some(connected) = connected.await {
+            return connected;
+        }
+        if attempts.len() < ATTEMPTS {
+            attempts.push(Box::pin(TcpStream::connect(address)));
+        }
+    }
+}
+
 impl Connection {
     pub(super) async fn open(address: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let stream = timeout(limit, Box::pin(TcpStream::connect(address))).await??;
+        let stream = timeout(limit, Box::pin(connect(address))).await??;
         // Small requests would wait for the acknowledgement of the former one.
         stream.set_nodelay(true)?;
         let mut builder = http1::Builder::new();
@@ -93,5 +145,55 @@ impl Connection {
         self.drive(cx);
         let piece = ready!(Pin::new(body).poll_frame(cx));
         Poll::Ready(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        net::{TcpListener, TcpSocket},
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_here_says_nothing_of_the_other_node() {
+        // EMFILE, ENFILE, and a kind that has a name.
+        for error in [io::Error::from_raw_os_error(24), io::Error::from_raw_os_error(23)] {
+            assert!(!is_of_the_peer(&error), "{error}");
+        }
+        assert!(!is_of_the_peer(&io::ErrorKind::AddrNotAvailable.into()));
+        assert!(!is_of_the_peer(&io::ErrorKind::OutOfMemory.into()));
+        assert!(is_of_the_peer(&io::ErrorKind::ConnectionRefused.into()));
+        assert!(is_of_the_peer(&io::ErrorKind::TimedOut.into()));
+    }
+
+    /// A listener whose backlog is full: the system drops the first packets of further connections.
+    async fn full() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut filling = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            filling.push(stream.unwrap());
+        }
+        (listener, filling)
+    }
+
+    #[tokio::test]
+    async fn a_lost_first_packet_is_repeated_within_the_time() {
+        let (listener, filling) = full().await;
+        let address = listener.local_addr().unwrap();
+        let room = async {
+            sleep(Duration::from_millis(50)).await;
+            for _ in &filling {
+                listener.accept().await.unwrap();
+            }
+        };
+        let limit = Duration::from_millis(800);
+        let (opened, ()) = tokio::join!(Connection::open(address, limit), room);
+        assert!(opened.is_ok(), "{:?}", opened.err());
     }
 }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, Uri,
-    header::{CONNECTION, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, COOKIE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
     request, response,
     uri::PathAndQuery,
 };
@@ -22,7 +22,7 @@ use super::{
     forwarded::{self, FORWARDED, Forwarded},
     handle::Cluster,
     node_id::NodeId,
-    owner::{NoAnswer, Owner},
+    owner::{NoAnswer, Owner, Waiting},
     relayed::Relayed,
 };
 
@@ -50,17 +50,34 @@ pub(crate) struct ToForward<'a> {
 }
 
 impl Cluster {
-    /// Forwards a request, and returns the head of the answer and its body.
+    /// Forwards a request, and returns the head of the answer and its body, or why there is none and the request's body if
+    /// nothing of it has left. `is_leaving` says whether this node shuts down.
     ///
     /// # Cancel safety
     /// If it is dropped, the connection to the node is closed, as the client's is.
     pub(crate) async fn forward(
         &self,
         node: &NodeId,
-        request: ToForward<'_>,
+        mut request: ToForward<'_>,
+        is_leaving: impl FnOnce() -> bool,
+    ) -> Result<(response::Parts, AnswerBody), (NoAnswer, Option<Body>)> {
+        let waiting = match self.owners().begin(node.address, request.prefix) {
+            Ok(waiting) => waiting,
+            Err(why) => return Err((why, Some(request.body))),
+        };
+        // After it is counted: either this sees the shutdown, or the shutdown sees this.
+        request.forwarded.leaving = is_leaving();
+        let mut unsent = Some(self.outgoing(request));
+        let answer = self.answer(waiting, &mut unsent).await;
+        answer.map_err(|why| (why, unsent.map(Request::into_body)))
+    }
+
+    /// Takes the request when it leaves.
+    async fn answer(
+        &self,
+        waiting: Waiting,
+        request: &mut Option<Request<Body>>,
     ) -> Result<(response::Parts, AnswerBody), NoAnswer> {
-        let waiting = self.owners().begin(node.address, request.prefix)?;
-        let request = self.outgoing(request);
         let lost = waiting.0.lost();
         let mut lost = pin!(lost);
         let (mut connection, answer) = {
@@ -95,6 +112,7 @@ impl Cluster {
         let request::Parts { method, uri, mut headers, .. } = parts;
         remove_hop_by_hop(&mut headers);
         headers.remove(EXPECT);
+        join_cookies(&mut headers);
         let context = forwarded::Context { method: &method, path: below, query: uri.query() };
         headers.insert(FORWARDED, self.owners().writer.write(&forwarded, &context));
         if !headers.contains_key(HOST) {
@@ -114,15 +132,20 @@ impl Cluster {
     async fn exchange(
         &self,
         owner: &Owner,
-        mut request: Request<Body>,
+        request: &mut Option<Request<Body>>,
     ) -> Result<(Box<Connection>, Response<Incoming>), NoAnswer> {
         loop {
             let (mut connection, was_kept) = self.owners().connection(owner).await?;
-            match connection.send(request).await {
+            let Some(leaving) = request.take() else { return Err(NoAnswer::Broken) };
+            match connection.send(leaving).await {
                 Ok(answer) => return Ok((connection, answer)),
                 // It was closed at this moment. What has left is not sent again: it may have arrived.
-                Err(Failed::Unsent(unsent)) if was_kept => request = *unsent,
-                Err(Failed::Unsent(_)) => return Err(NoAnswer::Unreachable),
+                Err(Failed::Unsent(unsent)) => {
+                    *request = Some(*unsent);
+                    if !was_kept {
+                        return Err(NoAnswer::Unreachable);
+                    }
+                }
                 Err(Failed::Broken) => return Err(NoAnswer::Broken),
             }
         }
@@ -172,6 +195,17 @@ async fn or_lost<F: Future>(
     .await
 }
 
+/// Joins the fields into which HTTP/2 may split the cookies ([RFC 9113, section
+/// 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)).
+fn join_cookies(headers: &mut HeaderMap) {
+    let fields: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if fields.len() > 1 {
+        let mut joined = HeaderValue::from_bytes(&fields.join(&b"; "[..])).expect("it has fields and spaces");
+        joined.set_sensitive(true);
+        headers.insert(COOKIE, joined);
+    }
+}
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -190,5 +224,23 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_cookies_are_one_field_again() {
+        let mut headers = HeaderMap::new();
+        join_cookies(&mut headers);
+        assert!(headers.is_empty());
+        for cookie in ["a=1", "b=2; c=3", "d=4"] {
+            headers.append(COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        let fields: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(fields, ["a=1; b=2; c=3; d=4"]);
     }
 }

@@ -158,11 +158,7 @@ impl Cluster {
     pub(crate) fn leave(&self) {
         for owner in self.owners().waited_for() {
             let owners = Arc::clone(self.owners());
-            tokio::spawn(async move {
-                let leaving = Forwarded { leaving: true, ..Forwarded::default() };
-                // If it does not come through, what waits ends as when this node is lost.
-                owners.probe(&owner, &leaving).await.ok();
-            });
+            tokio::spawn(async move { owners.leave(&owner).await });
         }
     }
 }

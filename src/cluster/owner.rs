@@ -77,12 +77,14 @@ impl Owner {
     }
 
     /// A connection that is kept and still good.
-    pub(super) async fn kept(&self) -> Option<Box<Connection>> {
+    pub(super) async fn kept(&self, idle_timeout: Duration) -> Option<Box<Connection>> {
         loop {
             // A connection is dropped, and polled, under no lock.
             let mut connection = self.state().idle.pop()?;
+            // The one who sweeps comes each second, and may be late.
+            let is_young = connection.idle_since.elapsed() < idle_timeout;
             let is_ready = poll_fn(|cx| Poll::Ready(connection.is_ready(cx))).await;
-            if is_ready {
+            if is_young && is_ready {
                 return Some(connection);
             }
         }

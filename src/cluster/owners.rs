@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
+    io,
     net::SocketAddr,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -9,12 +11,12 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{HeaderValue, Method, Request, Response, Uri, header::HOST};
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header::HOST};
 use tokio::time::sleep;
 
 use super::{
-    connection::Connection,
+    connection::{Connection, is_of_the_peer},
     forwarded::{Context, FORWARDED, Forwarded, Writer},
     owner::{NoAnswer, Owner, Waiting},
     tag::CHECK_PATH,
@@ -28,6 +30,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// A node that does not answer is asked again for this long, and what is for it is refused at once. Then a request tries
 /// anew.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// As often a node is told that this one shuts down, once a second.
+const MAX_LEAVES: usize = 30;
+
+/// The longest answer of a node: its tag.
+pub(super) const MAX_ANSWER: usize = 256;
 
 /// The nodes to which this one forwards requests.
 pub(super) struct Owners {
@@ -86,7 +94,7 @@ impl Owners {
 
     /// A connection to an owner, and whether it was kept.
     pub(super) async fn connection(&self, owner: &Owner) -> Result<(Box<Connection>, bool), NoAnswer> {
-        if let Some(kept) = owner.kept().await {
+        if let Some(kept) = owner.kept(self.times.idle).await {
             return Ok((kept, true));
         }
         let opened = Box::pin(Connection::open(owner.address, self.times.connect)).await;
@@ -109,39 +117,198 @@ impl Owners {
         request
     }
 
-    /// Asks a node for any answer.
-    pub(super) async fn probe(&self, owner: &Owner, forwarded: &Forwarded) -> Result<(), NoAnswer> {
-        let asked = pin!(async {
-            let (mut connection, _) = self.connection(owner).await?;
-            let request = self.check(owner.address, &owner.prefix, forwarded);
-            let answer: Response<Incoming> =
-                connection.send(request).await.map_err(|_| NoAnswer::Unreachable)?;
-            // The connection is not kept: reading the rest is not worth it.
-            drop(answer);
-            Ok(())
+    /// Asks a node whether it lives: any answer says so. A connection is kept for the next time.
+    pub(super) async fn probe(
+        &self,
+        owner: &Owner,
+        forwarded: &Forwarded,
+        kept: &mut Option<Box<Connection>>,
+    ) -> Probed {
+        let attempts = pin!(async {
+            if let Some(connection) = kept.take() {
+                // It may close at this moment, or lead nowhere, while the node lives.
+                let asked = pin!(self.ask(owner, connection, forwarded));
+                if let Ok(Some(answered)) = timeout(self.times.answer / 2, asked).await {
+                    return answered.keep(kept);
+                }
+            }
+            for _ in 0..2 {
+                let limit = self.times.connect.min(self.times.answer / 2);
+                let connection = match Connection::open(owner.address, limit).await {
+                    Ok(connection) => Box::new(connection),
+                    Err(error) if !is_of_the_peer(&error) => {
+                        tracing::debug!(node = %owner.address, %error, "a node of the cluster cannot be asked");
+                        return Probed::Unknown;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Probed::Silent,
+                    Err(_) => continue,
+                };
+                if let Some(answered) = self.ask(owner, connection, forwarded).await {
+                    return answered.keep(kept);
+                }
+            }
+            Probed::Silent
         });
-        timeout(self.times.answer, asked).await.unwrap_or(Err(NoAnswer::Unreachable))
+        timeout(self.times.answer, attempts).await.unwrap_or(Probed::Silent)
+    }
+
+    /// Asks on one connection. `None` without an answer.
+    async fn ask(
+        &self,
+        owner: &Owner,
+        mut connection: Box<Connection>,
+        forwarded: &Forwarded,
+    ) -> Option<Answered> {
+        let request = self.check(owner.address, &owner.prefix, forwarded);
+        let answer = connection.send(request).await.ok()?;
+        let is_ok = answer.status() == StatusCode::OK;
+        let mut body = answer.into_body();
+        // A longer answer is none of a node, and not worth being read.
+        let mut length = 0;
+        while let Some(piece) = poll_fn(|cx| connection.poll_body(&mut body, cx)).await {
+            let Ok(piece) = piece else { return Some(Answered { is_ok, connection: None }) };
+            length += piece.data_ref().map_or(0, Bytes::len);
+            if length > MAX_ANSWER {
+                return Some(Answered { is_ok: false, connection: None });
+            }
+        }
+        Some(Answered { is_ok, connection: Some(connection) })
+    }
+
+    /// Says to a node that this one shuts down, each second until nothing waits for it.
+    pub(super) async fn leave(&self, owner: &Owner) {
+        let leaving = Forwarded { leaving: true, ..Forwarded::default() };
+        let mut kept = None;
+        let mut is_reported = false;
+        for _ in 0..MAX_LEAVES {
+            match self.probe(owner, &leaving, &mut kept).await {
+                // A request may still be on its way there, whose waiting is not known yet.
+                Probed::Answered { is_ok: true } => {}
+                _ if is_reported => {}
+                probed => {
+                    is_reported = true;
+                    tracing::warn!(
+                        node = %owner.address, ?probed,
+                        "a node of the cluster does not take note that this one shuts down; `PREFIX/~` must reach \
+                         its endpoint"
+                    );
+                }
+            }
+            sleep(TICK).await;
+            if !owner.is_waited_for() {
+                return;
+            }
+        }
+    }
+}
+
+/// What a node is known to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probed {
+    /// It has answered, and as a node does if `is_ok`.
+    Answered { is_ok: bool },
+    /// It does not answer.
+    Silent,
+    /// It could not be asked, and the cause is here.
+    Unknown,
+}
+
+/// One answer.
+struct Answered {
+    is_ok: bool,
+    connection: Option<Box<Connection>>,
+}
+
+impl Answered {
+    fn keep(self, kept: &mut Option<Box<Connection>>) -> Probed {
+        *kept = self.connection;
+        Probed::Answered { is_ok: self.is_ok }
     }
 }
 
 /// Looks after an owner until nothing needs it.
 async fn look_after(owners: Weak<Owners>, owner: Arc<Owner>) {
     let mut signs = owner.signs();
+    let mut kept = None;
     loop {
         sleep(TICK).await;
         let Some(owners) = owners.upgrade() else { return };
         owner.sweep(owners.times.idle);
         if owner.is_in_doubt(signs) {
-            match owners.probe(&owner, &Forwarded::default()).await {
-                Ok(()) => owner.is_back(),
+            match owners.probe(&owner, &Forwarded::default(), &mut kept).await {
+                Probed::Answered { .. } => owner.is_back(),
+                // What lacks here must not end what waits.
+                Probed::Unknown => {}
                 // Something may have come meanwhile: the node is busy, but it lives.
-                Err(_) if owner.signs() != signs => {}
-                Err(_) => owner.give_up(),
+                Probed::Silent if owner.signs() != signs => {}
+                Probed::Silent => owner.give_up(),
             }
         }
         signs = owner.signs();
         if owners.forget(&owner) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::{super::node_id::NodeId, super::secret::Secret, *};
+
+    fn owners() -> Owners {
+        let node = NodeId { address: ([127, 0, 0, 1], 1).into(), boot: 1 };
+        let writer = Writer::new(node, Secret::new(b"a secret").forwarded_by(&node));
+        let times = Times {
+            connect: Duration::from_millis(800),
+            answer: Duration::from_secs(2),
+            idle: Duration::from_secs(5),
+        };
+        Owners::new(writer, times, 10)
+    }
+
+    /// Answers `answers` requests on one connection, and closes it with or without having read one more.
+    async fn serve(listener: &TcpListener, answers: usize) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = [0; 4096];
+        for _ in 0..answers {
+            assert!(stream.read(&mut buffer).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx").await.unwrap();
+        }
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_closes_a_connection_is_asked_on_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owners = owners();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        let nodes = tokio::spawn(async move {
+            // Closed amid the first request; one answered, then closed amid the next; answered.
+            for answers in [0, 1, 1] {
+                serve(&listener, answers).await;
+            }
+        });
+        let mut kept = None;
+        for _ in 0..2 {
+            let probed = owners.probe(&owner, &Forwarded::default(), &mut kept).await;
+            assert_eq!(probed, Probed::Answered { is_ok: true });
+            assert!(kept.is_some(), "the connection is used again");
+        }
+        drop(kept);
+        nodes.abort();
+    }
+
+    #[tokio::test]
+    async fn a_node_that_refuses_is_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        drop(listener);
+        let probed = owners().probe(&owner, &Forwarded::default(), &mut None).await;
+        assert_eq!(probed, Probed::Silent);
     }
 }

@@ -36,7 +36,7 @@ impl Options {
     /// - a [`max_body_bytes`](Self::max_body_bytes) that does not exceed
     ///   [`max_message_bytes`](Self::max_message_bytes) by 4: a body has `["` and `"]` around a message;
     /// - a [`base_url`](Self::base_url) that is neither an absolute `http` or `https` URL nor a path that begins with
-    ///   `/`.
+    ///   one `/`: what begins with two has a host.
     ///
     /// ```
     /// use axum_sockjs::Options;
@@ -75,8 +75,8 @@ impl Options {
                 "`max_body_bytes` must exceed `max_message_bytes` by 4, since a body has `[\"` and `\"]` around the message",
             ),
             (
-                self.base_url.as_deref().is_some_and(|url| !is_http_url(url) && !url.starts_with('/')),
-                "the `base_url` is neither an absolute `http` or `https` URL nor a path that begins with `/`",
+                self.base_url.as_deref().is_some_and(|url| !is_http_url(url) && !is_path(url)),
+                "the `base_url` is neither an absolute `http` or `https` URL nor a path that begins with one `/`",
             ),
         ];
         match problems.into_iter().find(|(is_wrong, _)| *is_wrong) {
@@ -84,6 +84,10 @@ impl Options {
             None => Ok(()),
         }
     }
+}
+
+fn is_path(url: &str) -> bool {
+    url.starts_with('/') && !url.starts_with("//")
 }
 
 fn is_http_url(url: &str) -> bool {
@@ -112,6 +116,7 @@ mod tests {
             (Options::new().max_pending_sends(0), "`max_pending_sends`"),
             (Options::new().max_body_bytes(1003).max_message_bytes(1000), "`max_body_bytes`"),
             (Options::new().base_url(""), "`base_url`"),
+            (Options::new().base_url("//cdn.example/x"), "`base_url`"),
             (Options::new().base_url("chat.example.com/sockjs"), "`base_url`"),
             (Options::new().base_url("ftp://chat.example.com"), "`base_url`"),
         ] {

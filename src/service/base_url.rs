@@ -25,22 +25,26 @@ impl Service {
             Some(url) => Some(url.to_owned()),
             None => public().map(|origin| origin + prefix(parts, head.mount())),
         };
-        let Some(mut url) = url else {
+        let Some(url) = url else {
             self.endpoint.cluster_log.unknown_url();
             return None;
         };
-        url.truncate(url.trim_end_matches('/').len());
-        url.push('/');
-        url.push(MARK);
-        url.push_str(cluster.tag());
         // The client uses this URL in place of its own, whose query the application's extractors need.
-        let query = parts.uri.query().map_or("", without_time);
-        if !query.is_empty() {
-            url.push('?');
-            url.push_str(query);
-        }
-        Some(url)
+        Some(tagged(&url, cluster.tag(), parts.uri.query().map_or("", without_time)))
     }
+}
+
+/// A URL with a tag behind its path, and with `query` in addition to its own.
+fn tagged(url: &str, tag: &str, query: &str) -> String {
+    let (path, own) = url.split_once('?').unwrap_or((url, ""));
+    let mut tagged = format!("{}/{MARK}{tag}", path.trim_end_matches('/'));
+    for (mark, query) in [('?', own), (if own.is_empty() { '?' } else { '&' }, query)] {
+        if !query.is_empty() {
+            tagged.push(mark);
+            tagged.push_str(query);
+        }
+    }
+    tagged
 }
 
 /// An origin as the client needs it: absolute, and of HTTP.
@@ -81,6 +85,19 @@ fn without_time(query: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_belongs_to_the_path() {
+        for (url, query, with_tag) in [
+            ("https://a.example/x", "", "https://a.example/x/~tag"),
+            ("https://a.example/x/", "token=a", "https://a.example/x/~tag?token=a"),
+            ("https://a.example/x?b=c", "", "https://a.example/x/~tag?b=c"),
+            ("https://a.example/x/?b=c", "token=a", "https://a.example/x/~tag?b=c&token=a"),
+            ("https://a.example?", "token=a", "https://a.example/~tag?token=a"),
+        ] {
+            assert_eq!(tagged(url, "tag", query), with_tag, "{url}");
+        }
+    }
 
     #[test]
     fn only_the_clients_own_time_is_removed() {

@@ -37,10 +37,12 @@ use crate::{
     },
     response::{rejection::Rejection, reply},
     transport::{receive, receiver::Release, route::Action},
+    util::body::discard_body,
 };
 
-/// What waits at the owner for an edge that shuts down ends after this long, so that the client comes back elsewhere.
-const LEAVING_WAIT: Duration = Duration::from_secs(1);
+/// What waits at the owner for an edge that shuts down ends after this long, so that the client comes back elsewhere. It
+/// is a small part of the second that a server usually has left for the last bytes.
+const LEAVING_WAIT: Duration = Duration::from_millis(150);
 
 impl Service {
     /// Finds out how a request has come and where its session is, and takes over what an edge says of it.
@@ -130,11 +132,12 @@ impl Service {
             client: peer_addr(&parts),
             scheme: parts.uri.scheme().cloned(),
             authority: parts.uri.authority().cloned(),
-            leaving: registry.is_shutting_down(),
+            // It is asked once the request is counted.
+            leaving: false,
         };
         let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
         let request = ToForward { parts, body, forwarded, target: target.clone(), prefix, below };
-        match cluster.forward(&node, request).await {
+        match cluster.forward(&node, request, || registry.is_shutting_down()).await {
             Ok((parts, AnswerBody::Whole(bytes))) => {
                 Ok(Response::from_parts(parts, Body::from(bytes))).into()
             }
@@ -147,7 +150,10 @@ impl Service {
                 stream.hold(in_flight);
                 Ok(Response::from_parts(parts, Body::new(stream))).into()
             }
-            Err(why) => {
+            Err((why, unsent)) => {
+                if let Some(body) = unsent {
+                    discard_body(body).await;
+                }
                 let rejection = match why {
                     NoAnswer::Full => Rejection::ForwardsFull,
                     NoAnswer::Unreachable | NoAnswer::Broken => Rejection::OwnerLost,
@@ -197,8 +203,10 @@ fn farewell(action: Action, query: Option<&str>) -> Option<Bytes> {
 /// When a receiver that another node has forwarded has to end, without a loss.
 pub(super) fn release(hop: &Hop) -> Option<Release> {
     match hop {
-        Hop::From(Forwarder { is_leaving: true, .. }) => Some(Box::pin(tokio::time::sleep(LEAVING_WAIT))),
-        Hop::From(Forwarder { edge, .. }) => Some(Box::pin(edge.leaves())),
+        Hop::From(Forwarder { edge, is_leaving }) => match edge.leaves() {
+            Some(leaves) if !is_leaving => Some(Box::pin(leaves)),
+            _ => Some(Box::pin(tokio::time::sleep(LEAVING_WAIT))),
+        },
         Hop::Direct | Hop::To(_) | Hop::Lost => None,
     }
 }

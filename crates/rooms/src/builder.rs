@@ -115,7 +115,8 @@ impl<K, U, D> Builder<K, U, D> {
 
     /// Sets what is sent of a message that is kept, so that a client gets its position. Without, it is sent as it is.
     ///
-    /// The function is called once for each message, not for each member. If it panics, so does the call that sends.
+    /// The function is called once for each message, not for each member. If it panics, so does the call that sends,
+    /// and the message is left out. Over a bus no call is there to panic: [`Stats::panics`](crate::Stats::panics) counts it.
     pub fn encode(mut self, encode: impl Fn(Position, &Message) -> Message + Send + Sync + 'static) -> Self {
         self.config.encode = Some(Box::new(encode));
         self

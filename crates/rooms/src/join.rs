@@ -4,9 +4,10 @@
 
 use std::{
     fmt,
-    future::{Future, IntoFuture},
-    pin::Pin,
+    future::{Future, IntoFuture, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
 };
 
 use axum_sockjs::{Message, Overflow, SendError, Sender};
@@ -132,10 +133,14 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
         let slot = Slot::reserve(&tab, node.config.max_rooms_per_session)?;
         let room = node.pin(&key)?;
         if let Some(elsewhere) = node.elsewhere() {
-            elsewhere.attach(&room.room).await?;
-            if let Some(since) = since {
-                elsewhere.reach_back(&room.room, since).await;
-            }
+            let attached = async {
+                elsewhere.attach(&room.room).await?;
+                if let Some(since) = since {
+                    elsewhere.reach(&room.room, since).await;
+                }
+                Ok(())
+            };
+            unless_closed(tab.sender(), attached).await?;
         }
         let (place, recovery) = if room.room.has_history {
             let Beginning { start, position, joined } =
@@ -167,6 +172,19 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
         }
         Ok(member)
     }
+}
+
+/// Waits for the bus as long as the session is there.
+async fn unless_closed(
+    sender: &Sender,
+    future: impl Future<Output = Result<(), JoinError>>,
+) -> Result<(), JoinError> {
+    let (mut future, mut closed) = (pin!(future), pin!(sender.closed()));
+    poll_fn(|cx| match closed.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(Err(JoinError::Closed)),
+        Poll::Pending => future.as_mut().poll(cx),
+    })
+    .await
 }
 
 /// Sends what is behind a position, until the session has all and is a member.

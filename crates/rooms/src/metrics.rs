@@ -88,6 +88,13 @@ const METRICS: &[(&str, Kind, Unit, Read, &str)] = &[
         "Clients that have come back too late.",
     ),
     (
+        "sockjs_rooms_panics_total",
+        Counter,
+        Unit::Count,
+        |stats| stats.panics,
+        "Panics of the application's code that were caught.",
+    ),
+    (
         "sockjs_rooms_bus_connected",
         Gauge,
         Unit::Count,
@@ -175,6 +182,7 @@ impl<K, U, D> Rooms<K, U, D> {
     /// | `sockjs_rooms_refused_total` | counter | Messages that were sent to nobody. |
     /// | `sockjs_rooms_recovered_total` | counter | Clients that have got all that they had missed. |
     /// | `sockjs_rooms_positions_gone_total` | counter | Clients that have come back too late. |
+    /// | `sockjs_rooms_panics_total` | counter | Panics of the application's code that were caught. |
     /// | `sockjs_rooms_bus_connected` | gauge | Whether the bus reaches other nodes. |
     /// | `sockjs_rooms_nodes` | gauge | Other nodes that are known. |
     /// | `sockjs_rooms_nodes_dead_total` | counter | Nodes that have fallen silent. |

@@ -43,6 +43,10 @@ pub struct Stats {
     pub recovered: u64,
     /// Positions with which clients have come back too late.
     pub positions_gone: u64,
+    /// Panics of code of the application that were caught, since no call of the application's was there to get them: of
+    /// [`Builder::encode`](crate::Builder::encode) for a message of others, and of traits of keys, users and data that
+    /// come from other nodes. What was to be done has been left out, and is logged as an error.
+    pub panics: u64,
 }
 
 impl Stats {
@@ -65,6 +69,7 @@ impl Stats {
             refused: counters.refused.load(Relaxed),
             recovered: counters.recovered.load(Relaxed),
             positions_gone: counters.positions_gone.load(Relaxed),
+            panics: counters.panics(),
         }
     }
 }

@@ -51,7 +51,7 @@ fn bytes_per_membership(rooms_of_each: usize, user_tabs: Option<usize>) -> f64 {
 
 #[test]
 fn a_membership_is_small() {
-    for (rooms_of_each, user_tabs, most) in [(1, None, 150.0), (1, Some(2), 245.0), (10, None, 80.0)] {
+    for (rooms_of_each, user_tabs, most) in [(1, None, 175.0), (1, Some(2), 265.0), (10, None, 80.0)] {
         let each = bytes_per_membership(rooms_of_each, user_tabs);
         assert!(each < most, "{each} bytes");
     }

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,8 +16,7 @@ use std::{
 use axum_sockjs::{ConnectionId, Message};
 use serde::Serialize;
 use sockjs_bus::{
-    Batch, Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, StreamId, Subject,
-    Subscription,
+    Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, Subject, Subscription,
 };
 use tokio::{
     runtime::Handle,
@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     envelope::{self, Envelope},
     following::Follower,
-    room_link::{Following, RoomLink},
+    room_link::{Following, Progress, RoomLink},
 };
 use crate::{
     bus_stats::BusStats,
@@ -127,9 +127,26 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         receive: impl Fn(&Self, Delivery) + Send + Sync + 'static,
     ) -> Subscription {
         let link = Arc::downgrade(self);
-        self.port.subscribe(subject, move |delivery| {
+        self.hear(subject, move |_, delivery| {
             if let Some(link) = link.upgrade() {
                 receive(&link, delivery);
+            }
+        })
+    }
+
+    /// Subscribes to a subject, whatever becomes of a single message.
+    fn hear(
+        &self,
+        subject: &Subject,
+        receive: impl Fn(&Arc<Node<K, U, D>>, Delivery) + Send + Sync + 'static,
+    ) -> Subscription {
+        let node = self.node.clone();
+        self.port.subscribe(subject, move |delivery| {
+            let Some(node) = node.upgrade() else { return };
+            // The traits of keys, users and data are the application's, and the task is the bus's.
+            if catch_unwind(AssertUnwindSafe(|| receive(&node, delivery))).is_err() {
+                node.counters
+                    .panicked("a message of another node was left out: the application's code panicked");
             }
         })
     }
@@ -180,7 +197,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     }
 
     /// What a room has on the bus, which is there from then on.
-    fn room_link(&self, room: &Arc<Room<K, U, D>>) -> Option<Arc<OnceLock<RoomLink>>> {
+    pub(super) fn room_link(&self, room: &Arc<Room<K, U, D>>) -> Option<Arc<OnceLock<RoomLink>>> {
         let subject = self.subject("room", &room.key)?;
         let link = Arc::clone(lock(&self.rooms).entry(room.serial).or_default());
         // Once: of two subscriptions each would deliver.
@@ -189,9 +206,9 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     }
 
     fn link_room(&self, room: &Arc<Room<K, U, D>>, subject: Subject) -> RoomLink {
-        let (node, at) = (self.node.clone(), Arc::downgrade(room));
-        let subscription = self.port.subscribe(&subject, move |delivery| {
-            let (Some(node), Some(room)) = (node.upgrade(), at.upgrade()) else { return };
+        let at = Arc::downgrade(room);
+        let subscription = self.hear(&subject, move |node, delivery| {
+            let Some(room) = at.upgrade() else { return };
             if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
                 // Otherwise it is in the history, from where it comes.
                 if !room.has_history || how.is_transient {
@@ -200,48 +217,20 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             }
         });
         let following = room.has_history.then(|| {
-            let (ready, is_ready) = watch::channel(false);
+            let (progress, seen) = watch::channel(Progress::Pending);
             let follower = Follower {
                 node: self.node.clone(),
                 room: Arc::downgrade(room),
                 bus: Arc::clone(self.port.bus()),
                 stream: subject,
-                ready,
+                progress,
                 lost: Arc::clone(&self.histories_lost),
             };
             let history = self.node.upgrade().and_then(|node| node.history_of(&room.key));
             let last = history.map_or(0, History::max_kept);
-            Following { is_ready, task: self.runtime.spawn(follower.run(last)).abort_handle() }
+            Following { progress: seen, task: self.runtime.spawn(follower.run(last)).abort_handle() }
         });
         RoomLink { subscription: sync::Mutex::new(subscription), following }
-    }
-
-    async fn wait_for(&self, room: &RoomLink) -> Result<(), JoinError> {
-        let is_subscribed = async { room.subscription.lock().await.ready().await };
-        // While the bus is away, those who are here have each other.
-        if self.while_connected(is_subscribed).await.is_some_and(|subscribed| subscribed.is_err()) {
-            return Err(JoinError::Unavailable);
-        }
-        let Some(following) = &room.following else { return Ok(()) };
-        let mut is_ready = following.is_ready.clone();
-        let has_history = *is_ready.borrow()
-            || self
-                .while_connected(is_ready.wait_for(|is_ready| *is_ready))
-                .await
-                .is_some_and(|ready| ready.is_ok());
-        if has_history { Ok(()) } else { Err(JoinError::Unavailable) }
-    }
-
-    /// `None` if the bus is not connected, or no longer.
-    async fn while_connected<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut status = self.port.bus().status();
-        let lost = status.wait_for(|status| !status.is_connected());
-        let (mut future, mut lost) = (pin!(future), pin!(lost));
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => lost.as_mut().poll(cx).map(|_| None),
-        })
-        .await
     }
 
     fn own<'a>(tab: &'a Tab<U>) -> Own<'a, U> {
@@ -268,11 +257,11 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
 
     fn online(&self, user: &Arc<User<U>>) {
         let Some(subject) = self.subject("user", &user.user) else { return };
-        let (node, of) = (self.node.clone(), Arc::downgrade(user));
+        let of = Arc::downgrade(user);
         let subscribed = Arc::clone(lock(&self.users).entry(user.serial).or_default());
         subscribed.get_or_init(|| {
-            self.port.subscribe(&subject, move |delivery| {
-                let (Some(node), Some(user)) = (node.upgrade(), of.upgrade()) else { return };
+            self.hear(&subject, move |node, delivery| {
+                let Some(user) = of.upgrade() else { return };
                 if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
                     node.send_to_user(Some(&user), &message, &how);
                 }
@@ -327,26 +316,12 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         })
     }
 
-    fn reach_back<'a>(
+    fn reach<'a>(
         &'a self,
-        room: &'a Room<K, U, D>,
+        room: &'a Arc<Room<K, U, D>>,
         position: Position,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async move {
-            let is_older = room.lock().stream.as_ref().is_some_and(|stream| stream.log.is_older(position));
-            let (true, Some(streams), Some(stream)) =
-                (is_older, self.port.streams(), self.subject("room", &room.key))
-            else {
-                return;
-            };
-            let after =
-                sockjs_bus::Position { stream: StreamId(position.stream()), number: position.number() };
-            let read = self.while_connected(streams.read(&stream, after, 1)).await;
-            let Some(Ok(Batch { entries, .. })) = read else { return };
-            if let (Some(first), Some(stream)) = (entries.first(), &mut room.lock().stream) {
-                stream.log.reach_back(position, first.position.number);
-            }
-        })
+        Box::pin(self.reach_position(room, position))
     }
 
     fn send_to_room(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError> {

@@ -23,3 +23,4 @@ mod following;
 pub(crate) mod link;
 mod room_link;
 mod task;
+mod waiting;

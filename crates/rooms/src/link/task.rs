@@ -2,9 +2,11 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
     task::Poll,
+    time::Duration,
 };
 
 use sockjs_bus::Subscription;
@@ -36,7 +38,12 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
     let mut hears = false;
     loop {
         let Some(there) = link.upgrade() else { return };
-        let due = there.turn().await;
+        let due = unless_it_panics(there.turn()).await.unwrap_or_else(|| {
+            if let Some(node) = there.node.upgrade() {
+                node.counters.panicked("the other nodes are told later: the application's code panicked");
+            }
+            Instant::now() + RETRY
+        });
         drop(there);
         let woken = timeout_at(due, wake.notified());
         if hears {
@@ -48,6 +55,19 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
             link.cluster().greet();
         }
     }
+}
+
+/// How long it takes until what has panicked is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// `None` if it panics: the traits of keys, users and data are the application's.
+async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Whether the first of two futures has completed when one of them has.

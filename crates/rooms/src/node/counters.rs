@@ -21,11 +21,22 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) recovered: AtomicU64,
     pub(crate) positions_gone: AtomicU64,
+    panics: AtomicU64,
 }
 
 impl Counters {
     pub(crate) fn message(&self) {
         self.sent.fetch_add(1, Relaxed);
+    }
+
+    /// Code of the application has panicked where no caller of the application's gets it.
+    pub(crate) fn panicked(&self, what: &str) {
+        self.panics.fetch_add(1, Relaxed);
+        tracing::error!("{what}");
+    }
+
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Relaxed)
     }
 
     pub(crate) fn recovery(&self, recovery: &Recovery) {

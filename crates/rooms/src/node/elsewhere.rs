@@ -42,10 +42,11 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
         room: &'a Arc<Room<K, U, D>>,
     ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>>;
 
-    /// Asks the bus whether a position that is older than what this node has of a room's history is the one before it.
-    fn reach_back<'a>(
+    /// Asks the bus about a position that is none of those that this node has of a room's history. If it is the one
+    /// before them, it is known from then on; if this node is behind, it waits for a short time.
+    fn reach<'a>(
         &'a self,
-        room: &'a Room<K, U, D>,
+        room: &'a Arc<Room<K, U, D>>,
         position: Position,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 

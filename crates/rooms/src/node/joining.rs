@@ -168,6 +168,7 @@ impl<K, U, D> Pin<K, U, D> {
         sender: &Sender,
         data: &Arc<D>,
     ) -> Result<Place, JoinError> {
+        check_open(sender)?;
         let mut state = self.room.lock();
         let inserted = self.node.insert(&self.room, &mut state, tab, sender, data);
         self.finish(state, inserted, tab, data)
@@ -203,10 +204,11 @@ impl<K, U, D> Pin<K, U, D> {
         last: usize,
         is_greeted: bool,
     ) -> Result<Beginning, JoinError> {
+        check_open(sender)?;
         let mut discarded = Discarded::new();
         let mut state = self.room.lock();
         // Now rather than after everything was sent; it is checked again then.
-        self.node.check(&state, tab, sender)?;
+        self.node.check(&self.room, &state, tab)?;
         let stream = state.stream.as_mut().ok_or(JoinError::NoHistory)?;
         self.node.account(stream, |stream| stream.log.trim(Instant::now(), &mut discarded));
         let start = stream.log.start(since, last);
@@ -232,6 +234,7 @@ impl<K, U, D> Pin<K, U, D> {
         sender: &Sender,
         data: &Arc<D>,
     ) -> Result<Read, JoinError> {
+        check_open(sender)?;
         let mut state = self.room.lock();
         let stream = state.stream.as_ref().ok_or(JoinError::NoHistory)?;
         if stream.log.stream() != behind.stream() {
@@ -246,6 +249,11 @@ impl<K, U, D> Pin<K, U, D> {
     }
 }
 
+/// A session may have ended while it waited.
+fn check_open(sender: &Sender) -> Result<(), JoinError> {
+    if sender.is_closed() { Err(JoinError::Closed) } else { Ok(()) }
+}
+
 pub(crate) fn tell(watched: Option<watch::Sender<()>>) {
     if let Some(watched) = watched {
         watched.send_replace(());
@@ -253,12 +261,11 @@ pub(crate) fn tell(watched: Option<watch::Sender<()>>) {
 }
 
 impl<K, U, D> Node<K, U, D> {
-    fn check(&self, state: &State<U, D>, tab: &Tab<U>, sender: &Sender) -> Result<(), JoinError> {
+    fn check(&self, room: &Room<K, U, D>, state: &State<U, D>, tab: &Tab<U>) -> Result<(), JoinError> {
         if state.members.len() >= self.config.max_members_per_room {
             return Err(JoinError::RoomFull);
         }
-        // A session that is in no other room need not be looked for.
-        if tab.rooms() > 1 && state.members.contains(sender) {
+        if tab.is_in(room.serial) {
             return Err(JoinError::AlreadyJoined);
         }
         Ok(())
@@ -272,12 +279,13 @@ impl<K, U, D> Node<K, U, D> {
         sender: &Sender,
         data: &Arc<D>,
     ) -> Result<(Place, ToNotify<K, U, D>), JoinError> {
-        self.check(state, tab, sender)?;
+        self.check(room, state, tab)?;
         let seq = state.next_seq;
         state.next_seq += 1;
         let about = About { seq, tab: Arc::clone(tab), data: Arc::clone(data) };
         let is_first = state.members.is_empty();
         Arc::make_mut(&mut state.members).push(sender.clone(), about);
+        tab.has_joined(room.serial);
         self.counters.memberships.fetch_add(1, Relaxed);
         let to_notify = if is_first {
             self.counters.occupied.fetch_add(1, Relaxed);
@@ -294,7 +302,8 @@ impl<K, U, D> Node<K, U, D> {
         let (removed, watched) = {
             let mut state = room.lock();
             let removed = Arc::make_mut(&mut state.members).remove(place.seq);
-            if removed.is_some() {
+            if let Some((_, about)) = &removed {
+                about.tab.has_left(room.serial);
                 self.counters.memberships.fetch_sub(1, Relaxed);
                 if state.members.is_empty() {
                     self.counters.occupied.fetch_sub(1, Relaxed);
@@ -328,6 +337,7 @@ impl<K, U, D> Node<K, U, D> {
 
     /// Forgets a room that nobody needs, or has it forgotten later if it has a history.
     pub(crate) fn retire(&self, room: &Arc<Room<K, U, D>>) {
+        let mut discarded = Discarded::new();
         let watched = {
             let mut state = room.lock();
             if state.removed || state.pins > 0 || !state.members.is_empty() {
@@ -340,10 +350,13 @@ impl<K, U, D> Node<K, U, D> {
                 self.becomes_idle(room, &mut state);
                 return;
             }
+            if let Some(stream) = &mut state.stream {
+                self.account(stream, |stream| stream.log.forget_all(&mut discarded));
+            }
             self.no_longer_exists(&mut state);
             state.watched.take()
         };
-        drop(watched);
+        drop((watched, discarded));
         self.forgotten(room);
     }
 

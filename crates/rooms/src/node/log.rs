@@ -46,6 +46,8 @@ pub(crate) struct Log {
     stream: u64,
     /// The number of the last entry that is not there any more, or before the first.
     dropped: u64,
+    /// Up to this number nothing comes behind the last entry.
+    end: u64,
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
 }
@@ -67,7 +69,7 @@ pub(crate) struct Lagged;
 
 impl Log {
     pub(crate) fn new(settings: History, stream: u64) -> Self {
-        Self { settings, stream, dropped: 0, entries: VecDeque::new(), bytes: 0 }
+        Self { settings, stream, dropped: 0, end: 0, entries: VecDeque::new(), bytes: 0 }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -112,6 +114,7 @@ impl Log {
         self.forget_all(discarded);
         self.stream = behind.stream();
         self.dropped = behind.number();
+        self.end = behind.number();
     }
 
     /// Takes a position for known behind which the first entry is this one, if it is the first that is kept.
@@ -120,6 +123,18 @@ impl Log {
         if is_first && position.stream() == self.stream {
             self.dropped = self.dropped.min(position.number());
         }
+    }
+
+    /// Takes a position for known behind the last entry, since nothing stands between the two.
+    pub(crate) fn reach_ahead(&mut self, position: Position) {
+        if position.stream() == self.stream {
+            self.end = self.end.max(position.number());
+        }
+    }
+
+    /// Whether a position is of this stream, and newer than what is known.
+    pub(crate) fn is_newer(&self, position: Position) -> bool {
+        position.stream() == self.stream && position.number() > self.head().max(self.end)
     }
 
     /// Whether a position is of this stream, and older than what is known.
@@ -158,9 +173,9 @@ impl Log {
 
     /// Finds where a member starts who has a position, or wants the last messages.
     pub(crate) fn start(&self, since: Option<Position>, last: usize) -> Start {
-        let head = self.head();
         let known = since.filter(|position| {
-            position.stream() == self.stream && (self.dropped..=head).contains(&position.number())
+            let (number, end) = (position.number(), self.head().max(self.end));
+            position.stream() == self.stream && (self.dropped..=end).contains(&number)
         });
         match known {
             Some(position) => {
@@ -233,6 +248,23 @@ mod tests {
         assert_eq!((discarded.len(), log.head(), log.bytes()), (3, 5, 0));
         log.append("x".repeat(1000).into(), Instant::now(), &mut discarded);
         assert_eq!((discarded.len(), log.head(), log.bytes()), (4, 6, 0), "too large to be kept");
+    }
+
+    #[test]
+    fn a_position_ahead_is_known_once_nothing_stands_before_it() {
+        let mut log = log(History::last(3), 5);
+        let at = |number| Position::new(7, number);
+        assert!(log.is_newer(at(8)) && !log.is_newer(at(5)) && !log.is_newer(Position::new(6, 8)));
+        log.reach_ahead(Position::new(6, 8));
+        assert!(log.is_newer(at(8)));
+        log.reach_ahead(at(8));
+        let start = |log: &Log, number| log.start(Some(at(number)), 0);
+        assert_eq!(start(&log, 8), Start { cursor: 8, messages: 0, is_gone: false });
+        assert!(start(&log, 9).is_gone && !log.is_newer(at(7)));
+        log.append_at(at(9), "9".into(), Instant::now(), &mut Vec::new());
+        assert_eq!(start(&log, 8), Start { cursor: 8, messages: 1, is_gone: false });
+        log.restart(Position::new(7, 6), &mut Vec::new());
+        assert!(start(&log, 8).is_gone && log.is_newer(at(8)));
     }
 
     #[test]

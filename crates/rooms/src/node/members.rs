@@ -112,10 +112,6 @@ impl<U, D> Members<U, D> {
         self.chunks.iter().flat_map(|chunk| &chunk.about)
     }
 
-    pub(crate) fn contains(&self, sender: &Sender) -> bool {
-        self.senders().any(|senders| senders.contains(sender))
-    }
-
     /// Adds a member; its number must be higher than all others.
     pub(crate) fn push(&mut self, sender: Sender, about: About<U, D>) {
         self.len += 1;

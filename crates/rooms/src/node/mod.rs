@@ -6,7 +6,7 @@
 //!
 //! # Locks
 //!
-//! Those of an index, of a room, of a user, and of the events: held for a few assignments, in this order. Nothing
+//! Those of an index, of a room, of a tab, of a user, and of the events: held for a few assignments, in this order. Nothing
 //! waits, is woken, or is dropped under them that may be the application's, and no code of the application runs there:
 //! not even `Eq` and `Hash` of its keys.
 //!

@@ -1,6 +1,11 @@
 //! Messages to a room, to a user, and to all.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    thread,
+};
 
 use axum_sockjs::{ConnectionId, Message, Overflow, Sender};
 use tokio::{
@@ -12,9 +17,10 @@ use tokio::{
 use super::{
     delivery::{Except, How, count, deliver},
     log::Discarded,
+    members::Members,
     node::Node,
     room::Room,
-    stream::{MAX_OUTGOING, Outgoing, What},
+    stream::{Outgoing, What},
     tab::{Tab, User},
 };
 use crate::{
@@ -80,6 +86,10 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Close);
         let before = {
             let mut state = room.lock();
+            // Whoever follows the history learns a little later that the room has gone.
+            if state.removed {
+                return;
+            }
             let to = Arc::clone(&state.members);
             let Some(stream) = &mut state.stream else { return };
             let now = Instant::now();
@@ -94,11 +104,28 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         self.limit_history(room);
         if let Some(before) = before {
             let sent = self.deliver_all(room, before);
-            self.counters.deliveries(&sent);
+            self.delivered(sent);
         }
     }
 
-    /// Begins the history of a room anew behind a position, with these messages, which members have got or do not get.
+    /// Is ready when [`deliver_kept`](Self::deliver_kept) finds room for a message. One task of each room waits so.
+    pub(crate) fn poll_room_for_kept(&self, room: &Room<K, U, D>, cx: &Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let before = {
+            let mut state = room.lock();
+            let Some(stream) = &mut state.stream else { return Poll::Ready(()) };
+            // If nobody delivers, the one who waits has to.
+            if stream.has_room() || !stream.is_delivering {
+                return Poll::Ready(());
+            }
+            stream.waits.replace(waker)
+        };
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Begins the history of a room anew behind a position, with these messages. Those who have become members meanwhile,
+    /// as the old one said, are closed: they do not get what is missing between the two.
     pub(crate) fn restart_history(
         &self,
         room: &Room<K, U, D>,
@@ -106,8 +133,12 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         messages: Vec<(Position, Message)>,
     ) {
         let mut discarded = Discarded::new();
-        {
+        let members = {
             let mut state = room.lock();
+            if state.removed {
+                return;
+            }
+            let members = Arc::clone(&state.members);
             let Some(stream) = &mut state.stream else { return };
             let now = Instant::now();
             self.account(stream, |stream| {
@@ -116,16 +147,16 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
                     stream.log.append_at(position, message, now, &mut discarded);
                 }
             });
-        }
+            members
+        };
         drop(discarded);
         self.limit_history(room);
+        close(&members);
     }
 
     /// Closes the sessions of a room's members, since they have missed messages that are lost.
     pub(crate) fn close_members(&self, room: &Room<K, U, D>) {
-        for sender in room.members().senders().flatten() {
-            sender.close(1013, "Messages were lost");
-        }
+        close(&room.members());
     }
 
     /// Delivers a message that another node has sent to a room.
@@ -217,7 +248,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let to = Arc::clone(&state.members);
         let is_idle = state.members.is_empty() && state.pins == 0;
         let Some(stream) = &mut state.stream else { return Sent::default() };
-        if stream.outgoing.len() >= MAX_OUTGOING {
+        if !stream.has_room() {
             drop(state);
             return self.refuse(Refused::Busy);
         }
@@ -242,29 +273,27 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         if is_delivering {
             return Sent { position, handed_over: true, ..Sent::default() };
         }
-        let sent = self.deliver_all(room, before);
-        Sent { position, ..sent }
+        match self.deliver_all(room, before) {
+            Ok(sent) => Sent { position, ..sent },
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// Delivers what is outgoing. Returns what has become of the message that stood behind `before` others.
-    fn deliver_all(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, before: usize) -> Sent {
-        let delivering = Delivering(room);
-        let mut own = Sent::default();
+    fn deliver_all(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, before: usize) -> thread::Result<Sent> {
+        let mut own = Ok(Sent::default());
         for number in 0.. {
-            let Some(sent) = self.deliver_next(room) else {
-                std::mem::forget(delivering);
-                break;
-            };
+            let Some(sent) = self.deliver_next(room) else { break };
             if number == before {
                 own = sent;
             } else {
-                self.counters.deliveries(&sent);
+                self.delivered(sent);
             }
             // Others may go on sending without end.
             if number >= before + TURN {
                 if let Ok(runtime) = Handle::try_current() {
-                    std::mem::forget(delivering);
-                    runtime.spawn(Arc::clone(self).keep_delivering(Arc::clone(room)));
+                    let delivering = Delivering { room: Arc::clone(room), is_over: false };
+                    runtime.spawn(Arc::clone(self).keep_delivering(delivering));
                     break;
                 }
             }
@@ -272,30 +301,45 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         own
     }
 
-    async fn keep_delivering(self: Arc<Self>, room: Arc<Room<K, U, D>>) {
-        let delivering = Delivering(&room);
+    async fn keep_delivering(self: Arc<Self>, mut delivering: Delivering<K, U, D>) {
         loop {
             for _ in 0..TURN {
-                let Some(sent) = self.deliver_next(&room) else {
-                    std::mem::forget(delivering);
+                let Some(sent) = self.deliver_next(&delivering.room) else {
+                    delivering.is_over = true;
                     return;
                 };
-                self.counters.deliveries(&sent);
+                self.delivered(sent);
             }
             tokio::task::yield_now().await;
         }
     }
 
     /// Delivers one message. If there is none, this call no longer delivers.
-    fn deliver_next(&self, room: &Room<K, U, D>) -> Option<Sent> {
-        let next = {
+    fn deliver_next(&self, room: &Room<K, U, D>) -> Option<thread::Result<Sent>> {
+        let (next, waits) = {
             let mut state = room.lock();
             let stream = state.stream.as_mut()?;
             let next = stream.outgoing.pop_front();
             stream.is_delivering = next.is_some();
-            next
-        }?;
-        Some(deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {}))
+            let waits = if stream.has_room() { stream.waits.take() } else { None };
+            (next, waits)
+        };
+        if let Some(waits) = waits {
+            waits.wake();
+        }
+        let next = next?;
+        // A function of the application that panics takes down its own message, and not those of others.
+        Some(catch_unwind(AssertUnwindSafe(|| {
+            deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {})
+        })))
+    }
+
+    /// Counts what has become of a message whose sender is not here.
+    fn delivered(&self, sent: thread::Result<Sent>) {
+        match sent {
+            Ok(sent) => self.counters.deliveries(&sent),
+            Err(_) => self.counters.panicked("a message was left out: the application's function panicked"),
+        }
     }
 
     /// Sends to all tabs of a user on this node.
@@ -330,6 +374,12 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
     }
 }
 
+fn close<U, D>(members: &Members<U, D>) {
+    for sender in members.senders().flatten() {
+        sender.close(1013, "Messages were lost");
+    }
+}
+
 impl Except {
     fn is(&self, id: ConnectionId) -> bool {
         match self {
@@ -340,13 +390,113 @@ impl Except {
     }
 }
 
-/// The right to deliver. It ends when a function of the application panics: the next call then goes on.
-struct Delivering<'a, K, U, D>(&'a Room<K, U, D>);
+/// The right to deliver, of a task. If the task is dropped, the next call goes on.
+struct Delivering<K, U, D> {
+    room: Arc<Room<K, U, D>>,
+    /// Another call may deliver.
+    is_over: bool,
+}
 
-impl<K, U, D> Drop for Delivering<'_, K, U, D> {
+impl<K, U, D> Drop for Delivering<K, U, D> {
     fn drop(&mut self) {
-        if let Some(stream) = &mut self.0.lock().stream {
-            stream.is_delivering = false;
+        if self.is_over {
+            return;
         }
+        let waits = self.room.lock().stream.as_mut().and_then(|stream| {
+            stream.is_delivering = false;
+            stream.waits.take()
+        });
+        if let Some(waits) = waits {
+            waits.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+    use super::*;
+    use crate::{
+        history::History,
+        node::{
+            node::Config,
+            stream::{MAX_OUTGOING, Stream},
+        },
+    };
+
+    fn node() -> Arc<Node<String, String, ()>> {
+        Arc::new(Node::new(Config {
+            overflow: None,
+            history: Some(Box::new(|_| Some(History::last(9)))),
+            encode: None,
+            on_join: None,
+            max_rooms: 9,
+            max_rooms_per_session: 9,
+            max_members_per_room: 9,
+            max_history_bytes: 1 << 20,
+        }))
+    }
+
+    /// Another call delivers, and is slow.
+    #[tokio::test]
+    async fn whoever_follows_a_history_waits_for_the_call_that_delivers() {
+        let node = node();
+        let pin = node.pin(&"lobby".to_owned()).unwrap();
+        let room = &pin.room;
+        let stream = |act: &dyn Fn(&mut Stream<String, ()>)| act(room.lock().stream.as_mut().unwrap());
+        let has_room = || std::future::poll_fn(|cx| node.poll_room_for_kept(room, cx));
+        stream(&|stream| stream.is_delivering = true);
+        let mut number = 0;
+        while let Poll::Ready(()) = poll_once(has_room()).await {
+            number += 1;
+            assert!(number <= MAX_OUTGOING as u64);
+            node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        }
+        assert_eq!(number, MAX_OUTGOING as u64);
+        let of_task = (Arc::clone(&node), Arc::clone(room));
+        let waiting =
+            tokio::spawn(std::future::poll_fn(move |cx| of_task.0.poll_room_for_kept(&of_task.1, cx)));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        assert!(node.deliver_next(room).is_some());
+        waiting.await.unwrap();
+        // That call ends without having delivered all.
+        number += 1;
+        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        assert!(poll_once(has_room()).await.is_pending());
+        drop(Delivering { room: Arc::clone(room), is_over: false });
+        assert!(poll_once(has_room()).await.is_ready());
+        number += 1;
+        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        while room.lock().stream.as_ref().unwrap().is_delivering {
+            tokio::task::yield_now().await;
+        }
+        stream(&|stream| assert!(stream.outgoing.is_empty()));
+    }
+
+    /// What a future says now.
+    async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+    }
+
+    #[test]
+    fn a_room_that_has_gone_keeps_nothing_that_comes_late() {
+        let node = node();
+        let key = "lobby".to_owned();
+        let pin = node.pin(&key).unwrap();
+        let room = Arc::clone(&pin.room);
+        let at = |number| Position::new(7, number);
+        node.restart_history(&room, at(0), vec![(at(1), "1".into())]);
+        node.deliver_kept(&room, at(2), "2".into(), How::default());
+        assert_ne!(node.history_bytes.load(Relaxed), 0);
+        // As over a bus, where the room is not kept for its history.
+        node.restart_history(&room, at(0), Vec::new());
+        drop(pin);
+        assert!(room.lock().removed);
+        node.restart_history(&room, at(2), vec![(at(3), "3".into())]);
+        node.deliver_kept(&room, at(4), "4".into(), How::default());
+        assert_eq!(node.history_bytes.load(Relaxed), 0);
     }
 }

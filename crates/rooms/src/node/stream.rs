@@ -4,7 +4,7 @@
 //! messages. A message has the members of the moment at which it was numbered: whoever joins later has read it in the
 //! log.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 use axum_sockjs::{Message, Overflow};
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ pub(crate) struct Stream<U, D> {
     pub(crate) outgoing: VecDeque<Outgoing<U, D>>,
     /// Whether a call delivers what is outgoing.
     pub(crate) is_delivering: bool,
+    /// Whoever follows a shared history waits until less is outgoing.
+    pub(crate) waits: Option<Waker>,
     /// When a room that nobody needs is forgotten.
     pub(crate) idle_until: Option<Instant>,
 }
@@ -31,7 +33,12 @@ pub(crate) struct Stream<U, D> {
 impl<U, D> Stream<U, D> {
     pub(crate) fn new(settings: History, stream: u64) -> Self {
         let log = Log::new(settings, stream);
-        Self { log, outgoing: VecDeque::new(), is_delivering: false, idle_until: None }
+        Self { log, outgoing: VecDeque::new(), is_delivering: false, waits: None, idle_until: None }
+    }
+
+    /// Whether another message may wait for the call that delivers.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outgoing.len() < MAX_OUTGOING
     }
 }
 

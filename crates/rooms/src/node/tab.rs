@@ -19,15 +19,62 @@ pub(crate) struct Tab<U> {
     pub(crate) user: Option<Arc<User<U>>>,
     /// The guards of the application's: what keeps the tab known.
     handles: AtomicU32,
-    /// The rooms that it is in.
+    /// How many rooms it is in, or about to join.
     rooms: AtomicU32,
+    joined: Mutex<Joined>,
+}
+
+/// The serial numbers of the rooms that a session is in. Most are in one, and it takes nothing more.
+#[derive(Debug, Default)]
+enum Joined {
+    #[default]
+    Nothing,
+    One(u64),
+    #[allow(clippy::box_collection, reason = "for the sake of the size of those that are in one")]
+    More(Box<Vec<u64>>),
+}
+
+impl Joined {
+    fn serials(&self) -> &[u64] {
+        match self {
+            Self::Nothing => &[],
+            Self::One(serial) => std::slice::from_ref(serial),
+            Self::More(serials) => serials,
+        }
+    }
+
+    fn add(&mut self, serial: u64) {
+        match self {
+            Self::Nothing => *self = Self::One(serial),
+            Self::One(first) => *self = Self::More(Box::new(vec![*first, serial])),
+            Self::More(serials) => {
+                if serials.len() == serials.capacity() {
+                    serials.reserve_exact(2 + serials.len() / 4);
+                }
+                serials.push(serial);
+            }
+        }
+    }
+
+    fn remove(&mut self, serial: u64) {
+        if let Self::More(serials) = self {
+            if let Some(at) = serials.iter().position(|other| *other == serial) {
+                serials.swap_remove(at);
+            }
+            if let [last] = serials[..] {
+                *self = Self::One(last);
+            }
+        } else if self.serials() == [serial] {
+            *self = Self::Nothing;
+        }
+    }
 }
 
 impl<U> Tab<U> {
     /// With one handle.
     pub(crate) fn new(sender: &Sender, user: Option<Arc<User<U>>>) -> Self {
         let (handles, rooms) = (AtomicU32::new(1), AtomicU32::new(0));
-        Self { id: sender.id(), sender: sender.downgrade(), user, handles, rooms }
+        Self { id: sender.id(), sender: sender.downgrade(), user, handles, rooms, joined: Mutex::default() }
     }
 
     /// Distinguishes it from the other tabs of its session, as long as it is there.
@@ -55,12 +102,25 @@ impl<U> Tab<U> {
         self.rooms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    pub(crate) fn rooms(&self) -> u32 {
-        self.rooms.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn release_room(&self) {
         self.rooms.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn joined(&self) -> MutexGuard<'_, Joined> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is in the room with this serial number. This and what follows are called under the room's lock.
+    pub(crate) fn is_in(&self, room: u64) -> bool {
+        self.joined().serials().contains(&room)
+    }
+
+    pub(crate) fn has_joined(&self, room: u64) {
+        self.joined().add(room);
+    }
+
+    pub(crate) fn has_left(&self, room: u64) {
+        self.joined().remove(room);
     }
 }
 
@@ -190,6 +250,34 @@ impl<U> Tabs<U> {
                 shard.iter().map(|tab| Arc::clone(&tab.0)).collect()
             };
             tabs.iter().for_each(|tab| each(tab));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_in_the_rooms_that_it_has_not_left() {
+        let mut joined = Joined::default();
+        let mut model = HashSet::new();
+        // Up, partly down, and up again; each of them in another order.
+        for (from, to, is_joining) in
+            [(0, 10, true), (3, 9, false), (20, 25, true), (0, 30, false), (7, 9, true)]
+        {
+            for serial in from..to {
+                let serial = serial * 7 % 31;
+                if is_joining {
+                    joined.add(serial);
+                    model.insert(serial);
+                } else {
+                    joined.remove(serial);
+                    model.remove(&serial);
+                }
+                assert_eq!(joined.serials().len(), model.len());
+                assert_eq!(joined.serials().iter().copied().collect::<HashSet<_>>(), model);
+            }
         }
     }
 }

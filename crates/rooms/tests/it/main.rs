@@ -13,6 +13,7 @@ fn configure<K, U, D>(builder: Builder<K, U, D>) -> Builder<K, U, D> {
 
 mod cluster;
 mod history;
+mod link;
 mod model;
 mod nodes;
 mod presence;

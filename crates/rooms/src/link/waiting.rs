@@ -1,0 +1,133 @@
+//! What whoever joins waits for.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use sockjs_bus::{Batch, Position as Place, StreamId};
+use tokio::{sync::watch, time::timeout};
+
+use super::{
+    link::Link,
+    room_link::{Progress, RoomLink},
+};
+use crate::{
+    error::JoinError,
+    key::{Data, Key},
+    node::room::Room,
+    position::Position,
+};
+
+/// Whoever comes from a node that is ahead of this one waits no longer.
+const BEHIND: Duration = Duration::from_secs(2);
+
+impl<K: Key, U: Key, D: Data> Link<K, U, D> {
+    /// Waits until messages reach a room, and its history is there.
+    pub(super) async fn wait_for(&self, room: &RoomLink) -> Result<(), JoinError> {
+        let is_subscribed = async { room.subscription.lock().await.ready().await };
+        // While the bus is away, those who are here have each other.
+        if self.while_connected(is_subscribed).await.is_some_and(|subscribed| subscribed.is_err()) {
+            return Err(JoinError::Unavailable);
+        }
+        let Some(following) = &room.following else { return Ok(()) };
+        let mut progress = following.progress.clone();
+        if progress.has_changed().is_err() {
+            // Nobody follows it any more.
+            return Err(JoinError::Unavailable);
+        }
+        let now = *progress.borrow();
+        let now = match now {
+            Progress::Pending => {
+                self.while_connected(next(&mut progress, |now| now != Progress::Pending)).await.flatten()
+            }
+            now => Some(now),
+        };
+        match now {
+            Some(Progress::Ready(_)) => Ok(()),
+            _ => Err(JoinError::Unavailable),
+        }
+    }
+
+    /// `None` if the bus is not connected, or no longer.
+    async fn while_connected<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut status = self.port.bus().status();
+        let lost = status.wait_for(|status| !status.is_connected());
+        let (mut future, mut lost) = (pin!(future), pin!(lost));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => lost.as_mut().poll(cx).map(|_| None),
+        })
+        .await
+    }
+
+    /// Asks the bus about a position that is not one of those that are known here.
+    pub(super) async fn reach_position(&self, room: &Arc<Room<K, U, D>>, position: Position) {
+        let (is_older, is_newer) = match &room.lock().stream {
+            Some(stream) => (stream.log.is_older(position), stream.log.is_newer(position)),
+            None => return,
+        };
+        if is_older {
+            self.reach_back(room, position).await;
+        } else if is_newer {
+            timeout(BEHIND, self.reach_ahead(room, position)).await.ok();
+        }
+    }
+
+    async fn reach_back(&self, room: &Room<K, U, D>, position: Position) {
+        let after = Place { stream: StreamId(position.stream()), number: position.number() };
+        let Some(Batch { entries, .. }) = self.read_one(room, after).await else { return };
+        if let (Some(first), Some(stream)) = (entries.first(), &mut room.lock().stream) {
+            stream.log.reach_back(position, first.position.number);
+        }
+    }
+
+    /// Waits until this node has what stands before a position, if there ever was such a position.
+    async fn reach_ahead(&self, room: &Arc<Room<K, U, D>>, position: Position) {
+        let Some(link) = self.room_link(room) else { return };
+        let Some(following) = link.get().and_then(|link| link.following.as_ref()) else { return };
+        let mut progress = following.progress.clone();
+        let number = match &room.lock().stream {
+            Some(stream) => stream.log.head(),
+            None => return,
+        };
+        let mut after = Place { stream: StreamId(position.stream()), number };
+        loop {
+            let Some(Batch { entries, end }) = self.read_one(room, after).await else { return };
+            if end.stream != after.stream || end.number < position.number() {
+                // Nobody has given it.
+                return;
+            }
+            match entries.first() {
+                Some(next) if next.position.number <= position.number() => after = next.position,
+                // What is appended from now on comes behind it.
+                _ => break,
+            }
+            let has_come = |progress| match progress {
+                Progress::Ready(at) => at.stream != after.stream || at.number >= after.number,
+                Progress::Pending | Progress::Refused => true,
+            };
+            let now = self.while_connected(next(&mut progress, has_come)).await.flatten();
+            if !matches!(now, Some(Progress::Ready(at)) if at.stream == after.stream) {
+                return;
+            }
+        }
+        if let Some(stream) = &mut room.lock().stream {
+            stream.log.reach_ahead(position);
+        }
+    }
+
+    /// The entry behind a position of a room's history.
+    async fn read_one(&self, room: &Room<K, U, D>, after: Place) -> Option<Batch> {
+        let (streams, stream) = (self.port.streams()?, self.subject("room", &room.key)?);
+        self.while_connected(streams.read(&stream, after, 1)).await?.ok()
+    }
+}
+
+/// The first progress for which something is true, or `None` when nobody makes any more.
+async fn next(seen: &mut watch::Receiver<Progress>, is_it: impl Fn(Progress) -> bool) -> Option<Progress> {
+    seen.wait_for(|progress| is_it(*progress)).await.ok().map(|progress| *progress)
+}
