@@ -64,6 +64,8 @@ pub async fn all(fixture: &dyn Fixture) {
         appending_keeps_the_order_of_calls(fixture).await;
         what_is_dropped_is_gone(fixture).await;
         the_end_is_not_gone(fixture).await;
+        nothing_is_dropped_too_early(fixture).await;
+        a_stream_goes_on_after_it_was_idle(fixture).await;
         following_can_be_interrupted(fixture).await;
         an_outage_leaves_no_hole_in_a_stream(fixture).await;
     }
@@ -347,7 +349,7 @@ pub async fn what_is_dropped_is_gone(fixture: &dyn Fixture) {
 pub async fn the_end_is_not_gone(fixture: &dyn Fixture) {
     let bus = fixture.connect().await;
     let name = subject("end");
-    let retention = Retention { max_entries: 100, max_age: Some(Duration::from_secs(1)) };
+    let retention = Retention { max_age: Some(Duration::from_secs(1)), ..keep(100) };
     for round in ["1", "2"] {
         append(&bus, &name, round.to_owned(), retention).await;
         tokio::time::sleep(Duration::from_millis(2100)).await;
@@ -356,6 +358,43 @@ pub async fn the_end_is_not_gone(fixture: &dyn Fixture) {
         append(&bus, &name, format!("{round} new"), retention).await;
         assert_eq!(entry(follow.as_mut()).await.payload, format!("{round} new"), "what comes after the end");
     }
+}
+
+/// What is within the bytes of a stream is kept, and the newest entry also beyond; those that are kept are the newest.
+pub async fn nothing_is_dropped_too_early(fixture: &dyn Fixture) {
+    let bus = fixture.connect().await;
+    let name = subject("bytes");
+    let retention = Retention { max_bytes: 1000, ..keep(100) };
+    let texts: Vec<_> = (100..150).map(|number| number.to_string().repeat(100 / 3)).collect();
+    for (index, text) in texts.iter().enumerate() {
+        append(&bus, &name, text.clone(), retention).await;
+        let found = payloads(&streams(&bus).last(&name, 100).await.expect("the last ones").entries);
+        assert!(found.len() >= 10.min(index + 1), "entries within the bytes are kept: {}", found.len());
+        assert!(texts[..=index].ends_with(&found), "those that are kept are the newest");
+    }
+    let large = "x".repeat(2000);
+    append(&bus, &name, large.clone(), retention).await;
+    let newest = streams(&bus).last(&name, 1).await.expect("the newest one").entries;
+    assert_eq!(payloads(&newest), [large], "the newest entry is kept, however large it is");
+}
+
+/// A stream to which is appended is not idle. One that was has all of its entries or none, and goes on.
+pub async fn a_stream_goes_on_after_it_was_idle(fixture: &dyn Fixture) {
+    let bus = fixture.connect().await;
+    let name = subject("idle");
+    let retention = Retention { idle: Some(Duration::from_secs(2)), ..keep(100) };
+    for text in ["1", "2", "3"] {
+        append(&bus, &name, text.to_owned(), retention).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let batch = streams(&bus).last(&name, 100).await.expect("the last ones");
+    assert_eq!(payloads(&batch.entries), ["1", "2", "3"], "a stream that is not idle");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let batch = streams(&bus).last(&name, 100).await.expect("the last ones");
+    assert!([0, 3].contains(&batch.entries.len()), "all or none: {:?}", batch.entries);
+    let mut follow = streams(&bus).follow(&name, batch.end);
+    append(&bus, &name, "4".to_owned(), retention).await;
+    assert_eq!(entry(follow.as_mut()).await.payload, "4", "what comes after the end");
 }
 
 /// A future of [`Follow::next`] that is dropped takes no entry with it.
@@ -448,7 +487,7 @@ fn streams(bus: &Arc<dyn Bus>) -> &dyn Streams {
 }
 
 const fn keep(max_entries: usize) -> Retention {
-    Retention { max_entries, max_age: None }
+    Retention::entries(max_entries)
 }
 
 async fn append(bus: &Arc<dyn Bus>, name: &Subject, text: String, retention: Retention) -> Position {

@@ -70,15 +70,36 @@ pub struct Batch {
     pub end: Position,
 }
 
-/// How long entries are kept. An engine may keep them longer.
+/// How long entries are kept.
 ///
 /// Nodes should agree: what the one that appends says counts for the whole stream.
+///
+/// # How exact an engine is
+///
+/// An engine may keep more than it is told, and longer, but within some bound: it may drop in steps, round times up to
+/// the next of a few, and count bytes of its own or as entries of a typical length. It drops nothing earlier, the oldest
+/// entries first, and of an idle stream all at once. The newest entry stays until it is too old, or the stream is idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// How many entries are kept; 0 counts as 1.
     pub max_entries: usize,
+    /// How many bytes of payload are kept, but for the newest entry, which may be larger alone. So much is what
+    /// [`last`](Streams::last) reads at once.
+    pub max_bytes: usize,
     /// The time after which an entry is dropped; `None` keeps it until there are too many.
     pub max_age: Option<Duration>,
+    /// The time after which a stream goes with all of its entries, if nobody has appended to it or followed it meanwhile;
+    /// `None` keeps it. A driver of an engine that does not see who follows counts from the last entry (NATS: an age;
+    /// Redis: `PEXPIRE` with each entry), and may renew it for those who follow over it.
+    pub idle: Option<Duration>,
+}
+
+impl Retention {
+    /// Keeps this many entries, however large and old they are.
+    #[must_use]
+    pub const fn entries(max_entries: usize) -> Self {
+        Self { max_entries, max_bytes: usize::MAX, max_age: None, idle: None }
+    }
 }
 
 /// Streams of an engine: each node appends to them, and each reads the same entries in the same order.

@@ -31,6 +31,9 @@ const MESSAGES: usize = 1_000;
 /// The least that a bus keeps.
 const MIN_MESSAGES: usize = 1_024;
 const MIN_AGE: Duration = Duration::from_secs(60);
+const MIN_BYTES: usize = 256 << 10;
+/// A bus may not know that a room has members, who are silent.
+const MIN_IDLE: Duration = Duration::from_secs(60 * 60);
 const BYTES: usize = 1 << 20;
 const KEEP: Duration = Duration::from_secs(5 * 60);
 
@@ -44,7 +47,9 @@ impl History {
     pub(crate) fn retention(self) -> Retention {
         Retention {
             max_entries: self.messages.max(MIN_MESSAGES),
+            max_bytes: self.bytes.max(MIN_BYTES),
             max_age: self.age.map(|age| age.max(MIN_AGE)),
+            idle: Some(self.keep.max(MIN_IDLE)),
         }
     }
 
@@ -82,8 +87,27 @@ impl History {
 
     /// Keeps the history of a room that has no members for this time, 5 minutes by default. The time counts from the
     /// last leave, or from a message that is sent later.
+    ///
+    /// On a bus it is kept for an hour at least. An engine that does not know who has members may forget it as long after
+    /// the last message.
     pub fn keep(mut self, time: Duration) -> Self {
         self.keep = time;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_is_told_all_bounds() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let history = History::last(2_000).max_bytes(1 << 22).max_age(day).keep(day);
+        let bounds =
+            Retention { max_entries: 2_000, max_bytes: 1 << 22, max_age: Some(day), idle: Some(day) };
+        assert_eq!(history.retention(), bounds);
+        let least = History::last(0).max_bytes(0).keep(Duration::ZERO).retention();
+        assert_eq!((least.max_bytes, least.idle), (MIN_BYTES, Some(MIN_IDLE)));
     }
 }

@@ -6,6 +6,7 @@ use std::{
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -33,12 +34,17 @@ struct State {
     forgotten: u64,
     /// How many streams there have to be before those are looked for that can be forgotten.
     sweep_at: usize,
+    swept: Instant,
 }
 
 #[derive(Debug)]
 struct Log {
     entries: VecDeque<Stored>,
+    /// Of their payloads.
+    bytes: usize,
     retention: Retention,
+    /// When it was appended to or followed last.
+    used: Instant,
     /// The greatest number that is not kept any more.
     dropped: u64,
     /// The number of the last entry, for those who follow.
@@ -53,6 +59,8 @@ struct Stored {
 }
 
 const MIN_SWEEP: usize = 64;
+/// Whatever is used no longer stays for so long, if others are used.
+const SWEEP: Duration = Duration::from_secs(60);
 
 impl Logs {
     pub(super) fn new() -> Self {
@@ -69,8 +77,9 @@ impl Logs {
             let mut state = self.lock();
             state.last_number += 1;
             let number = state.last_number;
-            let log = state.log(stream);
+            let log = state.log(stream, now);
             log.retention = retention;
+            log.bytes = log.bytes.saturating_add(payload.len());
             log.entries.push_back(Stored { number, at: now, payload });
             let dropped = log.expire(now);
             let end = log.end.clone();
@@ -110,7 +119,20 @@ impl Logs {
 
     /// Where a stream ends, now and at each change. It is closed when the streams are lost.
     fn watch(&self, stream: &Subject) -> watch::Receiver<u64> {
-        self.lock().log(stream).end.subscribe()
+        let now = Instant::now();
+        let (end, _swept) = {
+            let mut state = self.lock();
+            let end = state.log(stream, now).end.subscribe();
+            (end, state.sweep(now))
+        };
+        end
+    }
+
+    /// Somebody follows a stream no longer.
+    fn unfollow(&self, stream: &Subject) {
+        if let Some(log) = self.lock().logs.get_mut(stream) {
+            log.used = Instant::now();
+        }
     }
 }
 
@@ -122,29 +144,37 @@ impl State {
             logs: HashMap::new(),
             forgotten: 0,
             sweep_at: MIN_SWEEP,
+            swept: Instant::now(),
         }
     }
 
-    fn log(&mut self, stream: &Subject) -> &mut Log {
+    /// A stream that is used now.
+    fn log(&mut self, stream: &Subject, now: Instant) -> &mut Log {
         let dropped = self.forgotten;
-        self.logs.entry(stream.clone()).or_insert_with(|| Log {
+        let log = self.logs.entry(stream.clone()).or_insert_with(|| Log {
             entries: VecDeque::new(),
-            retention: Retention { max_entries: usize::MAX, max_age: None },
+            bytes: 0,
+            retention: Retention::entries(usize::MAX),
+            used: now,
             dropped,
             end: watch::Sender::new(dropped),
-        })
+        });
+        log.used = now;
+        log
     }
 
     fn expire(&mut self, stream: &Subject) -> Vec<Bytes> {
         self.logs.get_mut(stream).map(|log| log.expire(Instant::now())).unwrap_or_default()
     }
 
-    /// Forgets the streams that have no entries any more, when there are twice as many as there were then.
+    /// Forgets the streams that have no entries any more, when there are twice as many as there were then, or after a
+    /// while.
     fn sweep(&mut self, now: Instant) -> Vec<Bytes> {
         let mut dropped = Vec::new();
-        if self.logs.len() < self.sweep_at {
+        if self.logs.len() < self.sweep_at && now.duration_since(self.swept) < SWEEP {
             return dropped;
         }
+        self.swept = now;
         let forgotten = &mut self.forgotten;
         self.logs.retain(|_, log| {
             dropped.extend(log.expire(now));
@@ -198,12 +228,16 @@ impl Log {
     /// Drops what is kept no longer. Its bytes may have an owner of the application's, and are dropped after the lock.
     fn expire(&mut self, now: Instant) -> Vec<Bytes> {
         let mut dropped = Vec::new();
+        let is_over = |since, max: Option<Duration>| max.is_some_and(|max| now.duration_since(since) >= max);
+        let is_idle = self.end.receiver_count() == 0 && is_over(self.used, self.retention.idle);
         while let Some(first) = self.entries.front() {
-            let is_old = self.retention.max_age.is_some_and(|age| now.duration_since(first.at) >= age);
-            if !is_old && self.entries.len() <= self.retention.max_entries.max(1) {
+            let is_too_much = self.entries.len() > self.retention.max_entries.max(1)
+                || (self.bytes > self.retention.max_bytes && self.entries.len() > 1);
+            if !is_idle && !is_too_much && !is_over(first.at, self.retention.max_age) {
                 break;
             }
             self.dropped = first.number;
+            self.bytes = self.bytes.saturating_sub(first.payload.len());
             dropped.extend(self.entries.pop_front().map(|stored| stored.payload));
         }
         dropped
@@ -229,6 +263,12 @@ impl Follow for Follower {
             }
             outcome
         })
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.logs.unfollow(&self.stream);
     }
 }
 
@@ -270,8 +310,6 @@ async fn either(one: impl Future, other: impl Future) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         bus::Bus,
@@ -279,7 +317,8 @@ mod tests {
         streams::{StreamError::Gone, Streams},
     };
 
-    const MINUTE: Retention = Retention { max_entries: 3, max_age: Some(Duration::from_secs(60)) };
+    const MINUTE: Retention = Retention { max_age: Some(Duration::from_secs(60)), ..Retention::entries(3) };
+    const IDLE: Retention = Retention { idle: Some(Duration::from_secs(300)), ..Retention::entries(100) };
 
     fn name(text: &str) -> Subject {
         Subject::new(text).unwrap()
@@ -311,6 +350,62 @@ mod tests {
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(logs.read(&stream, at(4), 9).unwrap(), Batch { entries: Vec::new(), end: at(4) });
         assert!(matches!(logs.read(&stream, at(5), 9), Err(Gone)), "a position that was never given");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_go_by_their_bytes_but_for_the_newest() {
+        let logs = Logs::new();
+        let stream = name("a");
+        let retention = Retention { max_bytes: 10, ..Retention::entries(100) };
+        for len in [4, 3, 3, 1] {
+            logs.append(&stream, vec![0; len].into(), retention);
+        }
+        assert_eq!(numbers(&logs.last(&stream, 9)), [2, 3, 4]);
+        logs.append(&stream, vec![0; 99].into(), retention);
+        assert_eq!(numbers(&logs.last(&stream, 9)), [5]);
+        logs.append(&stream, vec![0; 10].into(), retention);
+        assert_eq!(numbers(&logs.last(&stream, 9)), [6]);
+        assert_eq!(logs.lock().logs[&stream].bytes, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_stream_goes_unless_somebody_follows_it() {
+        let logs = Arc::new(Logs::new());
+        let (idle, followed) = (name("idle"), name("followed"));
+        let first = logs.append(&idle, Bytes::new(), IDLE);
+        let after = logs.append(&followed, Bytes::new(), IDLE);
+        let (_connected, status) = watch::channel(Status::Connected);
+        let follow =
+            Follower { logs: Arc::clone(&logs), status, stream: followed.clone(), after, failed: None };
+        let following = tokio::spawn(async move {
+            let mut follow = follow;
+            follow.next().await
+        });
+        tokio::time::sleep(Duration::from_secs(299)).await;
+        assert_eq!(numbers(&logs.last(&idle, 9)), [1]);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // Any other one that is used.
+        logs.append(&name("other"), Bytes::new(), IDLE);
+        assert!(!logs.lock().logs.contains_key(&idle), "it takes no room");
+        assert_eq!(numbers(&logs.last(&idle, 9)), [0; 0]);
+        assert!(matches!(logs.read(&idle, Position { number: 0, ..first }, 9), Err(Gone)));
+        assert_eq!(numbers(&logs.last(&followed, 9)), [2]);
+        following.abort();
+        assert!(following.await.unwrap_err().is_cancelled());
+        tokio::time::advance(Duration::from_secs(299)).await;
+        assert_eq!(numbers(&logs.last(&followed, 9)), [2], "the time counts from then");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(numbers(&logs.last(&followed, 9)), [0; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_were_only_followed_are_forgotten() {
+        let logs = Logs::new();
+        for number in 0..1000 {
+            drop(logs.watch(&name(&number.to_string())));
+        }
+        let kept = logs.lock().logs.len();
+        assert!(kept <= MIN_SWEEP, "{kept} streams are kept");
     }
 
     #[tokio::test(start_paused = true)]
