@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     scripts,
     shared::Shared,
-    store::{Names, failed, new_id, position},
+    store::{Names, RENEWAL, count, failed, milliseconds, new_id, position},
 };
 
 /// An entry that waits to be appended.
@@ -56,16 +56,20 @@ async fn send(shared: &Shared, append: Append) {
     let result = match current {
         Some(mut current) => {
             let names = Names::new(&shared.options.prefix, &stream);
-            let age =
-                retention.max_age.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX).max(1));
-            // Redis and Lua count exactly up to this.
-            let age = age.min(1 << 50);
-            let idle = u64::try_from(shared.options.idle_expiry.as_millis()).unwrap_or(u64::MAX).min(1 << 50);
-            let expiry = if age == 0 { 0 } else { idle.max(age * 2) };
+            let age = retention.max_age.map_or(0, |age| milliseconds(age).max(1));
+            let expiry = match retention.idle {
+                Some(idle) => milliseconds(idle.saturating_add(RENEWAL)),
+                None if age == 0 => 0,
+                None => milliseconds(shared.options.idle_expiry).max(age * 2),
+            };
+            let max_bytes = match retention.max_bytes {
+                usize::MAX => 0,
+                bytes => count(bytes.max(1)),
+            };
             let mut command = redis::cmd("EVAL");
             command.arg(scripts::APPEND).arg(2).arg(&names.stream).arg(&names.hash);
             command.arg(new_id()).arg(&payload[..]).arg(retention.max_entries.max(1)).arg(age);
-            command.arg(expiry).arg(&names.channel);
+            command.arg(expiry).arg(&names.channel).arg(max_bytes);
             drop(payload);
             tokio::select! {
                 biased;

@@ -160,7 +160,8 @@ impl Options {
     }
 
     /// How long a stream whose entries have an age is kept at least after it was last used, by whoever follows it or reads
-    /// or appends. Then its key is gone, and the next entry begins another life of it. Default: one day.
+    /// or appends, unless [`Retention::idle`](sockjs_bus::Retention::idle) says it. Then its key is gone, and the next entry
+    /// begins another life of it. Default: one day.
     #[must_use]
     pub const fn idle_expiry(mut self, time: Duration) -> Self {
         self.idle_expiry = time;

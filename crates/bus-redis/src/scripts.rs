@@ -1,7 +1,9 @@
 //! What the server runs at once, so that nothing comes in between.
 //!
-//! A stream is two keys: the stream itself, and a hash beside it with its id (`i`), the last entry that was dropped (`d`)
-//! and the newest one (`e`). If they do not fit together, something has been lost, and a new life begins.
+//! A stream is two keys: the stream itself, and a hash beside it with its id (`i`), the last entry that was dropped (`d`),
+//! the newest one (`e`), when both expire (`x`), and how many bytes all entries had together (`n`). If they do not fit
+//! together, something has been lost, and a new life begins. An entry has its payload (`p`), and how many bytes all those
+//! before it had (`b`): so what is kept is known from the oldest one that is.
 //!
 //! Imports: nothing.
 
@@ -20,12 +22,12 @@ local function before(a, b)
   local bm, bn = split(b)
   return am < bm or (am == bm and an < bn)
 end
-local life = redis.call('HMGET', hash, 'i', 'd', 'e')
+local life = redis.call('HMGET', hash, 'i', 'd', 'e', 'x', 'n')
 local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 local is_whole = life[1] and (newest and newest[1] == life[3] or not newest and life[2] == life[3])
 if not is_whole then
   redis.call('DEL', stream, hash)
-  life = {ARGV[1], '0-0', '0-0'}
+  life = {ARGV[1], '0-0', '0-0', false, false}
   redis.call('HSET', hash, 'i', life[1], 'd', life[2], 'e', life[3])
 end
 local function expire(ms)
@@ -39,6 +41,7 @@ local function expire(ms)
 end
 local function touch(ms)
   local left = redis.call('PTTL', hash)
+  ms = life[4] or ms
   if not is_whole or (left >= 0 and left < tonumber(ms)) then expire(ms) end
 end
 ",
@@ -48,10 +51,12 @@ end
 }
 
 /// `ARGV`: a new id, the payload, how many entries and milliseconds are kept (0 is no limit), when the keys expire (0 is
-/// never), the channel of those who follow. Answers the id and the entry's place.
+/// never), the channel of those who follow, how many bytes are kept (0 is no limit). Answers the id and the entry's place.
 pub(crate) const APPEND: &str = script!(
     r"
-local entry = redis.call('XADD', stream, '*', 'p', ARGV[2])
+local bytes = tonumber(life[5] or 0)
+local entry = redis.call('XADD', stream, '*', 'p', ARGV[2], 'b', string.format('%.0f', bytes))
+bytes = bytes + #ARGV[2]
 local dropped = life[2]
 if ARGV[4] ~= '0' then
   local now = redis.call('TIME')
@@ -72,7 +77,20 @@ if over > 0 then
   dropped = old[#old][1]
   redis.call('XTRIM', stream, 'MAXLEN', length - over)
 end
-redis.call('HSET', hash, 'd', dropped, 'e', entry)
+if ARGV[7] ~= '0' then
+  local from = '-'
+  for _ = 1, 256 do
+    local old = redis.call('XRANGE', stream, from, '+', 'COUNT', 1)[1]
+    if not old or old[1] == entry or bytes - old[2][4] <= tonumber(ARGV[7]) then break end
+    dropped = old[1]
+    from = '(' .. dropped
+  end
+  if from ~= '-' then
+    local ms, number = split(dropped)
+    redis.call('XTRIM', stream, 'MINID', string.format('%.0f-%.0f', ms, number + 1))
+  end
+end
+redis.call('HSET', hash, 'd', dropped, 'e', entry, 'x', ARGV[5], 'n', string.format('%.0f', bytes))
 expire(ARGV[5])
 redis.call('PUBLISH', ARGV[6], table.concat({life[1], life[3], entry, ARGV[2]}, ' '))
 return {life[1], entry}

@@ -2,12 +2,15 @@
 //!
 //! Imports: scripts, shared.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, RedisError, Value};
 use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject};
 
 use crate::{scripts, shared::Shared};
+
+/// How much longer than it was told a stream stays that nobody uses, so that whoever follows it has the time to use it.
+pub(crate) const RENEWAL: Duration = Duration::from_secs(120);
 
 /// What a stream is called at the server.
 pub(crate) struct Names {
@@ -83,7 +86,7 @@ impl Shared {
         let current = connections.borrow_and_update().clone();
         let Some(mut current) = current else { return Err(StreamError::Disconnected) };
         let names = Names::new(&self.options.prefix, stream);
-        let idle = u64::try_from(self.options.idle_expiry.as_millis()).unwrap_or(u64::MAX).min(1 << 50);
+        let idle = milliseconds(self.options.idle_expiry);
         let mut command = redis::cmd("EVAL");
         command.arg(script).arg(2).arg(&names.stream).arg(&names.hash).arg(new_id()).arg(idle);
         arguments(&mut command);
@@ -116,9 +119,13 @@ impl Shared {
     }
 }
 
-/// The server counts in signed numbers.
-fn count(max: usize) -> u64 {
+/// The server counts in signed numbers, and its scripts exactly up to more than this.
+pub(crate) fn count(max: usize) -> u64 {
     u64::try_from(max).unwrap_or(u64::MAX).min(1 << 50)
+}
+
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1 << 50)
 }
 
 /// What the scripts that read answer.
@@ -142,7 +149,7 @@ fn entry(value: Value, stream: StreamId) -> Option<Entry> {
     let [Value::BulkString(place), Value::Array(fields)] = <[Value; 2]>::try_from(parts).ok()? else {
         return None;
     };
-    let [_, Value::BulkString(payload)] = <[Value; 2]>::try_from(fields).ok()? else { return None };
+    let Some(Value::BulkString(payload)) = fields.into_iter().nth(1) else { return None };
     Some(Entry { position: Position { stream, number: parse_place(&place)? }, payload: payload.into() })
 }
 

@@ -11,7 +11,7 @@ use crate::{
     server::Server,
 };
 
-const KEEP: Retention = Retention { max_entries: 10_000, max_age: None };
+const KEEP: Retention = Retention::entries(10_000);
 
 async fn append(bus: &Nats, stream: &Subject, text: &str) -> Position {
     let appended = bus.append(stream, text.to_owned().into(), KEEP);

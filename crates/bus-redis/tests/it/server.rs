@@ -84,9 +84,32 @@ impl Server {
 
     /// Deletes all keys while all are connected.
     pub(crate) async fn erase(&self) {
+        redis::cmd("FLUSHALL").exec_async(&mut self.connection().await).await.unwrap();
+    }
+
+    /// In how many milliseconds each key expires; -1 is never.
+    pub(crate) async fn expiries(&self) -> Vec<i64> {
+        let mut connection = self.connection().await;
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+        let mut left = Vec::new();
+        for key in keys {
+            left.push(redis::cmd("PTTL").arg(key).query_async(&mut connection).await.unwrap());
+        }
+        left
+    }
+
+    /// All keys expire in so many milliseconds.
+    pub(crate) async fn expire_in(&self, ms: u64) {
+        let mut connection = self.connection().await;
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+        for key in keys {
+            redis::cmd("PEXPIRE").arg(key).arg(ms).exec_async(&mut connection).await.unwrap();
+        }
+    }
+
+    async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
     }
 
     pub(crate) fn port(&self) -> u16 {
