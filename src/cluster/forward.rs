@@ -66,9 +66,10 @@ impl Cluster {
             Err(why) => return Err((why, Some(request.body))),
         };
         // After it is counted: either this sees the shutdown, or the shutdown sees this.
+        let prefix = request.prefix;
         request.forwarded.leaving = is_leaving();
         let mut unsent = Some(self.outgoing(request));
-        let answer = self.answer(waiting, &mut unsent).await;
+        let answer = self.answer(waiting, prefix, &mut unsent).await;
         answer.map_err(|why| (why, unsent.map(Request::into_body)))
     }
 
@@ -76,12 +77,13 @@ impl Cluster {
     async fn answer(
         &self,
         waiting: Waiting,
+        prefix: &str,
         request: &mut Option<Request<Body>>,
     ) -> Result<(response::Parts, AnswerBody), NoAnswer> {
         let lost = waiting.0.lost();
         let mut lost = pin!(lost);
         let (mut connection, answer) = {
-            let exchange = pin!(self.exchange(&waiting.0, request));
+            let exchange = pin!(self.exchange(&waiting.0, prefix, request));
             or_lost(lost.as_mut(), exchange).await??
         };
         waiting.0.heard();
@@ -132,10 +134,11 @@ impl Cluster {
     async fn exchange(
         &self,
         owner: &Owner,
+        prefix: &str,
         request: &mut Option<Request<Body>>,
     ) -> Result<(Box<Connection>, Response<Incoming>), NoAnswer> {
         loop {
-            let (mut connection, was_kept) = self.owners().connection(owner).await?;
+            let (mut connection, was_kept) = self.owners().connection(owner, prefix).await?;
             let Some(leaving) = request.take() else { return Err(NoAnswer::Broken) };
             match connection.send(leaving).await {
                 Ok(answer) => return Ok((connection, answer)),

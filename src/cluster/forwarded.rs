@@ -89,7 +89,12 @@ pub(crate) struct Context<'a> {
     pub(crate) query: Option<&'a str>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// What proves to the writer of a header that a node has read it. No request has such a path.
+    pub(super) fn proof(header: &'a HeaderValue) -> Option<Self> {
+        Some(Self { method: &Method::GET, path: header.to_str().ok()?, query: None })
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let (method, query) = (self.method.as_str(), self.query.unwrap_or_default());
         let mut bytes = Vec::with_capacity(method.len() + self.path.len() + query.len() + 2);

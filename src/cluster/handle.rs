@@ -30,7 +30,7 @@ pub struct Cluster(Arc<Node>);
 
 struct Node {
     /// The first one seals.
-    secrets: Vec<Secret>,
+    secrets: Arc<[Secret]>,
     id: NodeId,
     tag: Box<str>,
     /// The tags of other nodes that have been read.
@@ -86,11 +86,16 @@ impl Cluster {
             ))?),
             None => None,
         };
-        let secrets: Vec<_> = texts.map(|text| Secret::new(text.as_bytes())).collect();
+        let secrets: Arc<[_]> = texts.map(|text| Secret::new(text.as_bytes())).collect();
         let id = NodeId { address: reachable(address)?, boot: u64::from_be_bytes(random::bytes()) };
         let tag = tag::seal(&secrets[0].tags, &id).into();
         let writer = Writer::new(id, secrets[0].forwarded_by(&id));
-        let owners = Arc::new(Owners::new(writer, Times { connect, answer, idle }, max_connections));
+        let owners = Arc::new(Owners::new(
+            writer,
+            Arc::clone(&secrets),
+            Times { connect, answer, idle },
+            max_connections,
+        ));
         let (tags, edges) = Default::default();
         Ok(Self(Arc::new(Node { secrets, id, tag, tags, edges, owners, public_url })))
     }
@@ -152,6 +157,11 @@ impl Cluster {
         context: &Context<'_>,
     ) -> Option<(Arc<Edge>, Forwarded)> {
         self.0.edges.read(&self.0.secrets, value, context)
+    }
+
+    /// What proves to another node that this one has read its header, and so knows the secret.
+    pub(crate) fn prove(&self, header: &HeaderValue) -> Option<HeaderValue> {
+        Some(self.owners().writer.write(&Forwarded::default(), &Context::proof(header)?))
     }
 
     /// Asks the nodes for which this one waits to end that, without a loss: this one shuts down.

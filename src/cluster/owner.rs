@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -25,7 +25,11 @@ const MAX_IDLE: usize = 64;
 pub(super) struct Owner {
     pub(super) address: SocketAddr,
     /// Below which prefix it has an endpoint of the cluster.
-    pub(super) prefix: Box<str>,
+    prefix: Box<str>,
+    /// One below which it has shown that it is a node.
+    proven_prefix: OnceLock<Box<str>>,
+    /// Whether the log has reported that something else answers there.
+    pub(super) stranger: Once,
     state: Mutex<State>,
     /// Answers and pieces of them: signs of life.
     signs: AtomicU64,
@@ -55,8 +59,18 @@ pub(crate) enum NoAnswer {
 
 impl Owner {
     pub(super) fn new(address: SocketAddr, prefix: &str) -> Self {
-        let (state, signs, lost) = Default::default();
-        Self { address, prefix: prefix.into(), state, signs, lost }
+        let (proven_prefix, state, signs, lost) = Default::default();
+        Self { address, prefix: prefix.into(), proven_prefix, stranger: Once::new(), state, signs, lost }
+    }
+
+    /// Where to ask it for itself. A client may have chosen the first one.
+    pub(super) fn prefix(&self) -> &str {
+        self.proven_prefix.get().unwrap_or(&self.prefix)
+    }
+
+    /// It has shown below this prefix that it is a node.
+    pub(super) fn is_proven(&self, prefix: &str) {
+        self.proven_prefix.get_or_init(|| prefix.into());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

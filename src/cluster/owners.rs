@@ -12,13 +12,14 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header::HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header::HOST};
 use tokio::time::sleep;
 
 use super::{
     connection::{Connection, is_of_the_peer},
-    forwarded::{Context, FORWARDED, Forwarded, Writer},
+    forwarded::{Context, FORWARDED, Forwarded, Sealed, Writer},
     owner::{NoAnswer, Owner, Waiting},
+    secret::Secret,
     tag::CHECK_PATH,
 };
 use crate::util::timeout::timeout;
@@ -40,6 +41,7 @@ pub(super) const MAX_ANSWER: usize = 256;
 /// The nodes to which this one forwards requests.
 pub(super) struct Owners {
     pub(super) writer: Writer,
+    secrets: Arc<[Secret]>,
     pub(super) times: Times,
     pub(super) max_connections: usize,
     nodes: Mutex<HashMap<SocketAddr, Arc<Owner>>>,
@@ -54,8 +56,8 @@ pub(super) struct Times {
 }
 
 impl Owners {
-    pub(super) fn new(writer: Writer, times: Times, max_connections: usize) -> Self {
-        Self { writer, times, max_connections, nodes: Mutex::default() }
+    pub(super) fn new(writer: Writer, secrets: Arc<[Secret]>, times: Times, max_connections: usize) -> Self {
+        Self { writer, secrets, times, max_connections, nodes: Mutex::default() }
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Owner>>> {
@@ -92,16 +94,41 @@ impl Owners {
         is_unused
     }
 
-    /// A connection to an owner, and whether it was kept.
-    pub(super) async fn connection(&self, owner: &Owner) -> Result<(Box<Connection>, bool), NoAnswer> {
+    /// A connection to an owner, and whether it was kept. What a new one leads to has proven that it is a node, since a tag
+    /// says only where one has been.
+    pub(super) async fn connection(
+        &self,
+        owner: &Owner,
+        prefix: &str,
+    ) -> Result<(Box<Connection>, bool), NoAnswer> {
         if let Some(kept) = owner.kept(self.times.idle).await {
             return Ok((kept, true));
         }
         let opened = Box::pin(Connection::open(owner.address, self.times.connect)).await;
-        opened.map(|connection| (Box::new(connection), false)).map_err(|error| {
+        let connection = opened.map_err(|error| {
             tracing::debug!(node = %owner.address, %error, "a node of the cluster cannot be reached");
             NoAnswer::Unreachable
-        })
+        })?;
+        let forwarded = Forwarded::default();
+        let asked = Box::pin(self.ask(owner, prefix, Box::new(connection), &forwarded));
+        match timeout(self.times.answer, asked).await {
+            Ok(Some(Answered { is_ok: true, connection: Some(connection) })) => {
+                owner.heard();
+                owner.is_proven(prefix);
+                Ok((connection, false))
+            }
+            Ok(Some(_)) => {
+                owner.stranger.call_once(|| {
+                    tracing::warn!(
+                        node = %owner.address, prefix,
+                        "what answers at a node's address has not proven to be one: another process has it, or a \
+                         layer refuses `PREFIX/~`"
+                    );
+                });
+                Err(NoAnswer::Unreachable)
+            }
+            Ok(None) | Err(_) => Err(NoAnswer::Unreachable),
+        }
     }
 
     /// A request to a node itself: whether it is one, and what `forwarded` says.
@@ -127,7 +154,7 @@ impl Owners {
         let attempts = pin!(async {
             if let Some(connection) = kept.take() {
                 // It may close at this moment, or lead nowhere, while the node lives.
-                let asked = pin!(self.ask(owner, connection, forwarded));
+                let asked = pin!(self.ask(owner, owner.prefix(), connection, forwarded));
                 if let Ok(Some(answered)) = timeout(self.times.answer / 2, asked).await {
                     return answered.keep(kept);
                 }
@@ -143,7 +170,7 @@ impl Owners {
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Probed::Silent,
                     Err(_) => continue,
                 };
-                if let Some(answered) = self.ask(owner, connection, forwarded).await {
+                if let Some(answered) = self.ask(owner, owner.prefix(), connection, forwarded).await {
                     return answered.keep(kept);
                 }
             }
@@ -152,16 +179,26 @@ impl Owners {
         timeout(self.times.answer, attempts).await.unwrap_or(Probed::Silent)
     }
 
+    /// Whether an answer shows that the one who gave it has read this header, and so knows the secret. An address may be
+    /// that of something else by now, which must get no request of a client.
+    fn is_proven(&self, header: &HeaderValue, answer: &HeaderMap) -> bool {
+        let proof = answer.get(FORWARDED).and_then(Sealed::parse);
+        let (Some(proof), Some(context)) = (proof, Context::proof(header)) else { return false };
+        self.secrets.iter().any(|secret| proof.open(&secret.forwarded_by(&proof.node), &context).is_some())
+    }
+
     /// Asks on one connection. `None` without an answer.
     async fn ask(
         &self,
         owner: &Owner,
+        prefix: &str,
         mut connection: Box<Connection>,
         forwarded: &Forwarded,
     ) -> Option<Answered> {
-        let request = self.check(owner.address, &owner.prefix, forwarded);
+        let request = self.check(owner.address, prefix, forwarded);
+        let header = request.headers()[FORWARDED].clone();
         let answer = connection.send(request).await.ok()?;
-        let is_ok = answer.status() == StatusCode::OK;
+        let is_ok = answer.status() == StatusCode::OK && self.is_proven(&header, answer.headers());
         let mut body = answer.into_body();
         // A longer answer is none of a node, and not worth being read.
         let mut length = 0;
@@ -258,17 +295,18 @@ mod tests {
         net::TcpListener,
     };
 
-    use super::{super::node_id::NodeId, super::secret::Secret, *};
+    use super::{super::node_id::NodeId, *};
 
     fn owners() -> Owners {
+        let secrets: Arc<[_]> = [Secret::new(b"a secret")].into();
         let node = NodeId { address: ([127, 0, 0, 1], 1).into(), boot: 1 };
-        let writer = Writer::new(node, Secret::new(b"a secret").forwarded_by(&node));
+        let writer = Writer::new(node, secrets[0].forwarded_by(&node));
         let times = Times {
             connect: Duration::from_millis(800),
             answer: Duration::from_secs(2),
             idle: Duration::from_secs(5),
         };
-        Owners::new(writer, times, 10)
+        Owners::new(writer, secrets, times, 10)
     }
 
     /// Answers `answers` requests on one connection, and closes it with or without having read one more.
@@ -296,7 +334,7 @@ mod tests {
         let mut kept = None;
         for _ in 0..2 {
             let probed = owners.probe(&owner, &Forwarded::default(), &mut kept).await;
-            assert_eq!(probed, Probed::Answered { is_ok: true });
+            assert_eq!(probed, Probed::Answered { is_ok: false }, "it lives, but proves nothing");
             assert!(kept.is_some(), "the connection is used again");
         }
         drop(kept);
@@ -310,5 +348,32 @@ mod tests {
         drop(listener);
         let probed = owners().probe(&owner, &Forwarded::default(), &mut None).await;
         assert_eq!(probed, Probed::Silent);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_prove_to_be_a_node_gets_no_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owners = owners();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        let stranger = tokio::spawn(async move { serve(&listener, 1).await });
+        assert!(matches!(owners.connection(&owner, "/app").await, Err(NoAnswer::Unreachable)));
+        // It has got nothing more.
+        assert!(stranger.await.is_err());
+    }
+
+    #[test]
+    fn a_proof_is_for_one_header() {
+        let owners = owners();
+        let header = |path| {
+            let context = Context { method: &Method::GET, path, query: None };
+            owners.writer.write(&Forwarded::default(), &context)
+        };
+        let (first, second) = (header("/~"), header("/~"));
+        let proof = owners.writer.write(&Forwarded::default(), &Context::proof(&first).unwrap());
+        let answer = |value| HeaderMap::from_iter([(FORWARDED, value)]);
+        assert!(owners.is_proven(&first, &answer(proof.clone())));
+        assert!(!owners.is_proven(&second, &answer(proof)));
+        assert!(!owners.is_proven(&first, &answer(first.clone())), "an echo proves nothing");
+        assert!(!owners.is_proven(&first, &HeaderMap::new()));
     }
 }

@@ -122,9 +122,9 @@ impl Service {
             let mut head = head;
             match self.locate(&mut head) {
                 Ok(Located::Target) => head,
-                Ok(Located::Check) => {
+                Ok(Located::Check(header)) => {
                     discard_body(body).await;
-                    return self.check().into();
+                    return self.check(&header).into();
                 }
                 Err(rejection) => {
                     discard_body(body).await;

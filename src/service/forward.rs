@@ -10,12 +10,13 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{
-    StatusCode, Uri,
+    HeaderValue, StatusCode, Uri,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH},
     request::Parts,
     uri::{PathAndQuery, Scheme},
 };
 use sockjs_core::{
-    Frame,
+    Frame, Transport,
     close::{INTERRUPTED, TRY_AGAIN_LATER},
 };
 use tower::BoxError;
@@ -33,6 +34,7 @@ use crate::{
         handle::Place,
         node_id::NodeId,
         owner::NoAnswer,
+        relayed::Farewell,
         tag::{self, CHECK_PATH, MARK},
     },
     response::{rejection::Rejection, reply},
@@ -53,12 +55,12 @@ impl Service {
         }
         let header = head.parts.headers.remove(FORWARDED);
         let Some(below) = head.parts.uri.path().get(head.mount()..) else { return Ok(Located::Target) };
-        let from = match header {
+        let from = match &header {
             None => None,
             Some(header) => {
                 let context =
                     Context { method: &head.parts.method, path: below, query: head.parts.uri.query() };
-                let read = cluster.read_forwarded(&header, &context);
+                let read = cluster.read_forwarded(header, &context);
                 Some(read.ok_or_else(|| {
                     self.endpoint.cluster_log.forged(peer_addr(&head.parts));
                     Rejection::NotFound
@@ -66,11 +68,13 @@ impl Service {
             }
         };
         if below == CHECK_PATH {
-            let Some((edge, forwarded)) = from else { return Err(Rejection::NotFound) };
+            let (Some((edge, forwarded)), Some(header)) = (from, header) else {
+                return Err(Rejection::NotFound);
+            };
             if forwarded.leaving {
                 edge.leave();
             }
-            return Ok(Located::Check);
+            return Ok(Located::Check(header));
         }
         let place = match tag::of_path(below) {
             None => None,
@@ -102,10 +106,13 @@ impl Service {
         Ok(Located::Target)
     }
 
-    /// The answer to a node that asks whether this is one: its tag, which has its address.
-    pub(super) fn check(&self) -> Result<Response, Rejection> {
+    /// The answer to a node that asks whether this is one: its tag, which has its address, and a proof.
+    pub(super) fn check(&self, header: &HeaderValue) -> Result<Response, Rejection> {
         let cluster = self.options().cluster.as_ref().ok_or(Rejection::NotFound)?;
-        Ok(reply::body(StatusCode::OK, reply::TEXT, cluster.tag().to_owned()))
+        let proof = cluster.prove(header).ok_or(Rejection::NotFound)?;
+        let mut response = reply::body(StatusCode::OK, reply::TEXT, cluster.tag().to_owned());
+        response.headers_mut().insert(FORWARDED, proof);
+        Ok(response)
     }
 
     /// Forwards a request for a session to the node that has it. `headers` are those of the answer if that fails.
@@ -142,9 +149,12 @@ impl Service {
                 Ok(Response::from_parts(parts, Body::from(bytes))).into()
             }
             Ok((parts, AnswerBody::Stream(mut stream))) => {
-                if parts.status == StatusCode::OK {
-                    if let Some(frame) = farewell(action, target.query()) {
-                        stream.set_farewell(frame);
+                // Nothing can be appended to what a layer has compressed, or to a body of a known length.
+                let is_plain =
+                    ![CONTENT_ENCODING, CONTENT_LENGTH].iter().any(|name| parts.headers.contains_key(name));
+                if parts.status == StatusCode::OK && is_plain {
+                    if let Some(farewell) = farewell(action, target.query()) {
+                        stream.set_farewell(farewell);
                     }
                 }
                 stream.hold(in_flight);
@@ -195,9 +205,17 @@ pub(super) fn lost(action: Action, query: Option<&str>, rejection: Rejection) ->
 }
 
 /// What a stream ends with if the owner is lost meanwhile.
-fn farewell(action: Action, query: Option<&str>) -> Option<Bytes> {
+fn farewell(action: Action, query: Option<&str>) -> Option<Farewell> {
     let Action::Receive(read_query) = action else { return None };
-    Some(read_query(query).ok()?.framing.wrap(&Frame::Close(INTERRUPTED)))
+    let receiver = read_query(query).ok()?;
+    let terminator: &[u8] = match receiver.transport {
+        Transport::EventSource => b"\r\n\r\n",
+        Transport::HtmlFile => b"</script>\r\n",
+        _ => b"\n",
+    };
+    let frame = receiver.framing.wrap(&Frame::Close(INTERRUPTED));
+    let prelude = receiver.prelude.map_or(0, |prelude| prelude.len() as u64);
+    Some(Farewell { frame, prelude, terminator })
 }
 
 /// When a receiver that another node has forwarded has to end, without a loss.

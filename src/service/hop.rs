@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::cluster::{edges::Edge, node_id::NodeId};
 
 /// How a request has come to the endpoint of a node, and where it has to go.
@@ -29,6 +31,6 @@ pub(crate) struct Forwarder {
 pub(super) enum Located {
     /// A request for a target below the endpoint.
     Target,
-    /// A node asks whether this is one of its cluster.
-    Check,
+    /// A node asks whether this is one of its cluster, with this header.
+    Check(HeaderValue),
 }

@@ -23,18 +23,21 @@
 //!
 //! Imports: bus, random, status, streams, subject.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
+use self::inbox::{Inbox, limited};
 use crate::{
-    bus::{Bus, PublishError, Subscription},
+    bus::{Bus, PublishError},
     random,
     status::Status,
     streams::{BoxFuture, Entry, Follow, Position, Retention, StreamError, StreamId, Streams},
     subject::Subject,
 };
+
+mod inbox;
 
 /// How the kit comes to connections of a driver.
 pub trait Fixture: Send + Sync {
@@ -442,36 +445,6 @@ pub async fn an_outage_leaves_no_hole_in_a_stream(fixture: &dyn Fixture) {
     }
 }
 
-/// What a subscription has received.
-struct Inbox {
-    received: mpsc::UnboundedReceiver<Bytes>,
-    subscription: Option<Subscription>,
-}
-
-impl Inbox {
-    async fn new(bus: &Arc<dyn Bus>, subject: &Subject) -> Self {
-        let (sender, received) = mpsc::unbounded_channel();
-        let mut subscription = bus.subscribe(subject, Arc::new(move |payload| _ = sender.send(payload)));
-        limited("a subscription is ready", subscription.ready()).await.expect("a subscription");
-        Self { received, subscription: Some(subscription) }
-    }
-
-    async fn next(&mut self) -> Bytes {
-        limited("a message arrives", self.received.recv()).await.expect("a subscription that is there")
-    }
-
-    async fn expect<const N: usize>(&mut self, payloads: [impl Into<Bytes>; N]) {
-        for payload in payloads {
-            assert_eq!(self.next().await, payload.into(), "the next message of a subscription");
-        }
-    }
-
-    async fn expect_nothing(&mut self) {
-        let more = timeout(Duration::from_millis(50), self.received.recv()).await;
-        assert!(!matches!(more, Ok(Some(_))), "a message that was not expected: {more:?}");
-    }
-}
-
 fn subject(name: &str) -> Subject {
     let number = u64::from_be_bytes(random::bytes());
     Subject::new(&format!("kit.{name}.{number:016x}")).expect("a subject")
@@ -506,9 +479,4 @@ fn payloads(entries: &[Entry]) -> Vec<String> {
 async fn status(bus: &Arc<dyn Bus>, is_expected: impl Fn(Status) -> bool) {
     let mut status = bus.status();
     limited("the status changes", status.wait_for(|&status| is_expected(status))).await.expect("a bus");
-}
-
-/// The outcome, or a panic if it takes too long.
-async fn limited<T: Debug>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future).await.unwrap_or_else(|_| panic!("this takes too long: {what}"))
 }

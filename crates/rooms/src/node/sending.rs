@@ -104,7 +104,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         self.limit_history(room);
         if let Some(before) = before {
             let sent = self.deliver_all(room, before);
-            self.delivered(sent);
+            self.delivered(&sent);
         }
     }
 
@@ -287,7 +287,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             if number == before {
                 own = sent;
             } else {
-                self.delivered(sent);
+                self.delivered(&sent);
             }
             // Others may go on sending without end.
             if number >= before + TURN {
@@ -308,7 +308,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
                     delivering.is_over = true;
                     return;
                 };
-                self.delivered(sent);
+                self.delivered(&sent);
             }
             tokio::task::yield_now().await;
         }
@@ -335,9 +335,9 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
     }
 
     /// Counts what has become of a message whose sender is not here.
-    fn delivered(&self, sent: thread::Result<Sent>) {
+    fn delivered(&self, sent: &thread::Result<Sent>) {
         match sent {
-            Ok(sent) => self.counters.deliveries(&sent),
+            Ok(sent) => self.counters.deliveries(sent),
             Err(_) => self.counters.panicked("a message was left out: the application's function panicked"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum_sockjs::CloseFrame;
+use axum_sockjs::{CloseFrame, Transport};
 
 use super::{below, echoing, next, receive, send};
 use crate::support::{
@@ -64,6 +64,32 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
         assert_eq!(owner.handle.len(), 1);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_goodbye_overtakes_a_poll_and_still_ends_it() {
+    let nodes = echoing();
+    let [owner, edge, other] = &nodes;
+    let path = owner.path().await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let id = fresh_id();
+    assert_eq!(receive(edge, &path, way, &id).await.0, Frame::Open);
+    // Its body is not complete, so that it does not wait for a frame yet.
+    let poll = below(&path, way.receiving(&id)).body("body").to_bytes();
+    let (most, last) = poll.split_at(poll.len() - 1);
+    let mut connection = edge.server.connect().await;
+    connection.write(most).await;
+    until("a poll at the owner", || owner.is_waited_for()).await;
+    let handle = edge.handle.clone();
+    let shutdown =
+        tokio::spawn(async move { handle.shutdown(4001, "restarting", Duration::from_secs(10)).await });
+    // The goodbye has no body, and arrives first.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    connection.write(last).await;
+    assert_eq!(way.read(connection.answer("POST").await.text()), Frame::Heartbeat);
+    assert_eq!(within("the shutdown", shutdown).await.unwrap().lost, 0);
+    assert!(send(other, &path, way, &id, "[\"a\"]").await.0 < 300);
+    assert_eq!(receive(other, &path, way, &id).await.0, Frame::messages(&["a"]));
 }
 
 #[tokio::test]
