@@ -190,6 +190,17 @@ fn arrows_point_down_in_the_bus() {
 }
 
 #[test]
+fn arrows_point_down_in_the_drivers_of_the_bus() {
+    for driver in ["crates/bus-nats", "crates/bus-redis"] {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join(driver);
+        if package.is_dir() {
+            let complaints = check(&source(&package));
+            assert!(complaints.is_empty(), "\n{driver}\n{}\n", complaints.join("\n"));
+        }
+    }
+}
+
+#[test]
 fn arrows_point_down_in_the_rooms() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/rooms");
     if package.is_dir() {

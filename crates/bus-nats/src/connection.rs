@@ -1,0 +1,267 @@
+//! The life of a connection: made, kept, lost, made again.
+//!
+//! The library could connect again by itself, but waits without an end for a server that accepts a connection and says
+//! nothing, and asks for no sign of life while much is published. So each connection of the library is used once.
+//!
+//! Imports: appends, counters, error, options, registry, shared.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_nats::{Client, Event, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use sockjs_bus::Status;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    appends::{self, Append},
+    counters::Counters,
+    error::ConnectError,
+    options::Options,
+    registry::{Entry, Registry},
+    shared::{Outgoing, Shared},
+};
+
+/// The most bytes of a message, until a server says it.
+const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+
+/// One connection of the library.
+struct Link {
+    client: Client,
+    /// Signalled when it is lost.
+    lost: Arc<Notify>,
+    /// A subscription to a subject of its own, by which the server shows that it has done all that came before.
+    echo: Subscriber,
+    echo_subject: String,
+    echoes: u64,
+}
+
+/// The connection is lost.
+struct Lost;
+
+/// What has been started.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    pub(crate) appends: mpsc::Sender<Append>,
+    pub(crate) added: mpsc::UnboundedSender<u64>,
+    pub(crate) tasks: Vec<AbortHandle>,
+}
+
+pub(crate) async fn start(options: Options) -> Result<Running, ConnectError> {
+    let status = Status::Reconnecting { since: std::time::Instant::now() };
+    let (outgoing, queue) = mpsc::channel(options.queue_messages);
+    let (appends, appended) = mpsc::channel(options.queue_messages);
+    let (added, additions) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared {
+        options,
+        registry: Registry::default(),
+        counters: Arc::new(Counters::default()),
+        status: watch::Sender::new(status),
+        client: watch::Sender::new(None),
+        max_payload: AtomicUsize::new(DEFAULT_MAX_PAYLOAD),
+        publishing: AtomicUsize::new(0),
+        appending: AtomicUsize::new(0),
+        epoch: AtomicU64::new(0),
+        store: tokio::sync::Mutex::new(None),
+    });
+    let first = if shared.options.wait_for_server {
+        let link = connect(&shared).await?;
+        shared.client.send_replace(Some(link.client.clone()));
+        shared.status.send_replace(Status::Connected);
+        Some(link)
+    } else {
+        None
+    };
+    let tasks = vec![
+        tokio::spawn(publish(Arc::clone(&shared), queue)).abort_handle(),
+        tokio::spawn(appends::append(Arc::clone(&shared), appended)).abort_handle(),
+        tokio::spawn(keep(Arc::clone(&shared), first, additions)).abort_handle(),
+    ];
+    Ok(Running { shared, outgoing, appends, added, tasks })
+}
+
+/// Connects once, and makes sure that the server answers.
+async fn connect(shared: &Arc<Shared>) -> Result<Link, ConnectError> {
+    let time = shared.options.connect_timeout;
+    let lost = Arc::new(Notify::new());
+    let attempt = async {
+        let options = shared.options.library().await?;
+        let told = Arc::clone(&lost);
+        let weak = Arc::downgrade(shared);
+        let options = options.event_callback(move |event| {
+            match event {
+                Event::Disconnected | Event::Closed => told.notify_one(),
+                Event::SlowConsumer(_) => {
+                    if let Some(shared) = weak.upgrade() {
+                        shared.counters.overflowed();
+                    }
+                }
+                Event::ServerError(error) => {
+                    let text = error.to_string();
+                    if let (Some(subject), Some(shared)) = (refused_subject(&text), weak.upgrade()) {
+                        shared.registry.refuse(subject, &text);
+                    }
+                }
+                _ => {}
+            }
+            std::future::ready(())
+        });
+        let client = options.connect(shared.options.addresses()?).await.map_err(ConnectError::new)?;
+        let echo_subject = client.new_inbox();
+        let unreachable = |error: async_nats::SubscribeError| ConnectError::Unreachable(Arc::new(error));
+        let echo = client.subscribe(echo_subject.clone()).await.map_err(unreachable)?;
+        let mut link = Link { client, lost: Arc::clone(&lost), echo, echo_subject, echoes: 0 };
+        link.round_trip().await.map_err(|Lost| ConnectError::TimedOut)?;
+        Ok(link)
+    };
+    let link = timeout(time, attempt).await.map_err(|_| ConnectError::TimedOut)??;
+    shared.max_payload.store(link.client.server_info().max_payload, Relaxed);
+    Ok(link)
+}
+
+/// The subject of a subscription that the server's words refuse.
+fn refused_subject(text: &str) -> Option<&str> {
+    let lower = "permissions violation for subscription to ";
+    let at = text.to_ascii_lowercase().find(lower)?;
+    text[at + lower.len()..].split('"').nth(1)
+}
+
+impl Link {
+    /// Waits until the server has done all that it was asked for.
+    async fn round_trip(&mut self) -> Result<(), Lost> {
+        self.echoes += 1;
+        let number = self.echoes.to_be_bytes();
+        let payload = Bytes::copy_from_slice(&number);
+        self.client.publish(self.echo_subject.clone(), payload).await.map_err(|_| Lost)?;
+        while let Some(message) = self.echo.next().await {
+            if message.payload[..] == number {
+                return Ok(());
+            }
+        }
+        Err(Lost)
+    }
+
+    /// Subscribes, and waits until the server has it.
+    async fn subscribe(&mut self, entries: Vec<Arc<Entry>>) -> Result<(), Lost> {
+        for entry in &entries {
+            let subscriber = self.client.subscribe(entry.subject.to_string()).await.map_err(|_| Lost)?;
+            entry.feed(subscriber);
+        }
+        self.round_trip().await?;
+        entries.iter().for_each(|entry| entry.confirm());
+        Ok(())
+    }
+
+    /// Serves new subscriptions, and asks for signs of life, until the connection is lost.
+    async fn run(
+        &mut self,
+        registry: &Registry,
+        additions: &mut mpsc::UnboundedReceiver<u64>,
+        ping_interval: Duration,
+    ) -> Lost {
+        let lost = Arc::clone(&self.lost);
+        let work = async {
+            loop {
+                let mut ids = Vec::new();
+                let entries = match timeout(ping_interval, additions.recv_many(&mut ids, 1024)).await {
+                    // The bus is dropped, and with it this task.
+                    Ok(0) => pending().await,
+                    Ok(_) => ids.into_iter().filter_map(|id| registry.get(id)).collect(),
+                    Err(_) => Vec::new(),
+                };
+                if !matches!(timeout(ping_interval, self.subscribe(entries)).await, Ok(Ok(()))) {
+                    return Lost;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = lost.notified() => Lost,
+            lost = work => lost,
+        }
+    }
+}
+
+/// Keeps a connection, one after the other.
+async fn keep(shared: Arc<Shared>, first: Option<Link>, mut additions: mpsc::UnboundedReceiver<u64>) {
+    let mut link = first;
+    let mut is_first = link.is_none();
+    let options = &shared.options;
+    loop {
+        if let Some(mut link) = link.take() {
+            let Lost = link.run(&shared.registry, &mut additions, options.ping_interval).await;
+            let since = std::time::Instant::now();
+            shared.status.send_replace(Status::Reconnecting { since });
+            shared.client.send_replace(None);
+            shared.registry.disconnected();
+        }
+        let mut delay = FIRST_DELAY.min(options.max_reconnect_delay);
+        let mut new = loop {
+            sleep(delay.mul_f64(random())).await;
+            if let Ok(link) = connect(&shared).await {
+                break link;
+            }
+            delay = (delay * 2).min(options.max_reconnect_delay);
+        };
+        // Those that were added meanwhile are among all.
+        while additions.try_recv().is_ok() {}
+        let time = options.connect_timeout;
+        let lost = Arc::clone(&new.lost);
+        let subscribed = tokio::select! {
+            biased;
+            () = lost.notified() => false,
+            done = timeout(time, new.subscribe(shared.registry.all())) => matches!(done, Ok(Ok(()))),
+        };
+        if subscribed {
+            if !std::mem::take(&mut is_first) {
+                shared.counters.reconnected();
+            }
+            shared.epoch.fetch_add(1, Relaxed);
+            shared.client.send_replace(Some(new.client.clone()));
+            shared.status.send_replace(Status::Connected);
+            link = Some(new);
+        }
+    }
+}
+
+/// A number from 0.5 to 1, so that the nodes do not all come back at once.
+fn random() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(Instant::now());
+    0.5 + (random >> 12) as f64 / (1_u64 << 53) as f64
+}
+
+/// Hands over to the library what waits to be sent.
+async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
+    let mut client = shared.client.subscribe();
+    while let Some(Outgoing { subject, payload }) = queue.recv().await {
+        let len = payload.len();
+        let current = client.borrow_and_update().clone();
+        let is_sent = match current {
+            Some(current) => tokio::select! {
+                biased;
+                sent = current.publish(subject.to_string(), payload) => sent.is_ok(),
+                // It would wait for a server that is away.
+                _ = client.changed() => false,
+            },
+            None => false,
+        };
+        shared.publishing.fetch_sub(len, Relaxed);
+        if !is_sent {
+            shared.counters.lost(1);
+        }
+    }
+}

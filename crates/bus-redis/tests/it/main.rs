@@ -1,0 +1,8 @@
+//! The driver with a real server: `redis-server` of the search path.
+
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+mod core;
+mod rooms;
+mod server;
+mod streams;

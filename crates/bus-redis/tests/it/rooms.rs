@@ -1,0 +1,90 @@
+//! Rooms of two nodes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum_sockjs::{Pair, Peer, Session};
+use axum_sockjs_rooms::{History, Outcome, Rooms};
+use sockjs_bus_redis::Redis;
+
+use crate::server::Server;
+
+async fn rooms(server: &Server, history: Option<History>) -> Rooms {
+    let builder = Rooms::builder().bus(Arc::new(Redis::connect(&server.url()).await.unwrap()));
+    match history {
+        Some(history) => builder.history(history).build(),
+        None => builder.build(),
+    }
+}
+
+fn of(user: &str) -> (Session, Peer) {
+    Pair::new().identity(user.to_owned()).open()
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "this takes too long: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn expect(peer: &mut Peer, texts: &[&str]) {
+    let mut heard = Vec::new();
+    until("messages arrive", || {
+        heard.extend(
+            std::iter::from_fn(|| peer.try_recv()).map(|message| message.as_str().unwrap().to_owned()),
+        );
+        heard.len() >= texts.len()
+    })
+    .await;
+    assert_eq!(heard, texts);
+}
+
+#[tokio::test]
+async fn rooms_and_users_are_those_of_both_nodes() {
+    let server = Server::start(&[]);
+    let (here, there) = (rooms(&server, None).await, rooms(&server, None).await);
+    let ((ada, mut ada_hears), (bob, mut bob_hears)) = (of("ada"), of("bob"));
+    let member = here.join(&ada, "lobby").await.unwrap();
+    let other = there.join(&bob, "lobby").await.unwrap();
+    for node in [&here, &there] {
+        until("both are present", || node.presence("lobby").len() == 2).await;
+    }
+    member.send("one");
+    expect(&mut bob_hears, &["one"]).await;
+    expect(&mut ada_hears, &["one"]).await;
+    until("the user is known", || here.users().len() == 2).await;
+    here.send_to_user("bob", "two");
+    expect(&mut bob_hears, &["two"]).await;
+    drop(other);
+    until("one has left", || here.presence("lobby").len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_history_is_that_of_both_nodes() {
+    let server = Server::start(&[]);
+    let history = || Some(History::last(100));
+    let (here, there) = (rooms(&server, history()).await, rooms(&server, history()).await);
+    let ((ada, mut ada_hears), (bob, mut bob_hears)) = (of("ada"), of("bob"));
+    let member = here.join(&ada, "lobby").await.unwrap();
+    let start = member.recovery().unwrap().position;
+    for text in ["1", "2", "3"] {
+        there.send("lobby", text);
+    }
+    expect(&mut ada_hears, &["1", "2", "3"]).await;
+    let other = there.join(&bob, "lobby").since(start).await.unwrap();
+    assert_eq!(other.recovery().unwrap().outcome, Outcome::Whole);
+    expect(&mut bob_hears, &["1", "2", "3"]).await;
+    // It is that of the server, and not of a node.
+    drop((member, other, here, there));
+    server.kill();
+    server.run();
+    let late = rooms(&server, history()).await;
+    let (eve, mut eve_hears) = of("eve");
+    let member = late.join(&eve, "lobby").since(start).await.unwrap();
+    assert_eq!(member.recovery().unwrap().outcome, Outcome::Whole);
+    expect(&mut eve_hears, &["1", "2", "3"]).await;
+}
