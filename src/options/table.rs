@@ -155,10 +155,11 @@ mod tests {
         for row in &real {
             assert!(documented.contains(row), "missing or wrong in docs/options.md: {row:?}");
         }
-        let of_websockets = 2 * usize::from(cfg!(not(feature = "websocket")));
+        let of_features =
+            2 * usize::from(cfg!(not(feature = "websocket"))) + usize::from(cfg!(not(feature = "cluster")));
         assert_eq!(
             documented.len(),
-            real.len() + of_websockets,
+            real.len() + of_features,
             "docs/options.md lists an option that does not exist"
         );
     }
