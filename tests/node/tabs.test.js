@@ -49,6 +49,8 @@ test('a user is there as long as one tab is', async (t) => {
   say(tabs.at(-1), ' from one tab ');
   for (const peer of [bob, ...tabs]) {
     await until(peer, 'the line', ({ lines }) => lines.length === 1);
+    // What is told together may come later than a line.
+    await untilUsersAre(peer, 'Ada', 'Bob');
     assert.deepEqual(peer.room.lines, [{ from: 'Ada', text: 'from one tab' }], peer.label);
   }
   const changes = () => bob.received.filter((text) => JSON.parse(text).type === 'users').length;
