@@ -87,7 +87,8 @@ impl ClusterOptions {
     }
 
     /// Sets how long a connection to another node may take. It should stay below a second, so that clients of a lost
-    /// node learn of it within one.
+    /// node learn of it within one. The first packet may be lost, and an operating system repeats it after a second only:
+    /// a second attempt begins after a quarter of a second, and a third after half of one.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self

@@ -209,7 +209,8 @@ impl Options {
         self
     }
 
-    /// Directs clients to another URL for the transports, through `/info`: an absolute URL or a path.
+    /// Directs clients to another URL for the transports, through `/info`: an absolute URL or a path, which begins with
+    /// one `/`.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self

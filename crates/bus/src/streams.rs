@@ -13,8 +13,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One life of a stream. A stream that lost its entries, as with an engine that starts empty, has another id.
 ///
-/// NATS: the time at which the JetStream stream was made. Redis: a random number that is stored beside the stream, and
-/// is lost together with it.
+/// NATS: a random number in the subjects of the JetStream stream. Redis: one that is stored beside the stream. Both are
+/// lost together with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StreamId(pub u64);
 
