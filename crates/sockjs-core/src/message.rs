@@ -207,7 +207,7 @@ impl Message {
         let (start, end) = (before.line(), after.line());
         let (start, end) = (&start[..start.len() - LINE_END.len()], &end[LINE_START.len()..]);
         // A number or a name, for which the machinery of quoting takes more time than all the rest.
-        let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         let quotes = "\"\"".len();
         let length = if is_word { text.len() } else { quoted_len(text) - quotes };
         let mut line = Vec::with_capacity(start.len() + length + end.len());

@@ -1,13 +1,17 @@
 //! A message on its way to subscribers.
 //!
 //! Everything that all subscribers get alike, which is all but the subscription and the number, is encoded once: for
-//! each version if a header needs escapes, and once for all versions otherwise.
+//! each version if a header needs escapes, and once for all versions otherwise. Whole frames are shared by those whose
+//! subscriptions have the same name, as those of a page on many screens have.
 //!
 //! Imports: nothing.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        LazyLock, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use axum_sockjs::Message as Piece;
@@ -56,11 +60,42 @@ pub struct Message {
     is_text: bool,
     /// Whether a connection that carries binary data carries the message so.
     is_binary: bool,
-    /// Whether somebody has got it. Most messages have one subscriber, for whom no end is kept.
+    /// Whether somebody has got it. Most messages have one subscriber, for whom nothing is kept.
     was_delivered: AtomicBool,
+    encoded: OnceLock<Box<Encoded>>,
+}
+
+/// What several subscribers get alike.
+#[derive(Debug)]
+struct Encoded {
+    /// The `message-id` of all who need none of their own.
+    id: u64,
     tails: [OnceLock<Piece>; 3],
     /// For connections that carry text, where that is something else.
     text_tails: [OnceLock<Piece>; 3],
+    frames: [OnceLock<SharedFrame>; MAX_SHARED_FRAMES],
+}
+
+/// A frame for all whose frames begin alike.
+#[derive(Debug)]
+struct SharedFrame {
+    start: Piece,
+    version: Version,
+    carriage: Carriage,
+    frame: Piece,
+}
+
+/// Of how many beginnings the frames are kept: two carriages, and pages that have some subscriptions each.
+const MAX_SHARED_FRAMES: usize = 8;
+
+impl Encoded {
+    fn new() -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // A count would tell each client how many messages others have been sent.
+        let id = KEY.hash_one(NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { id, tails: Default::default(), text_tails: Default::default(), frames: Default::default() }
+    }
 }
 
 impl Message {
@@ -92,8 +127,7 @@ impl Message {
             is_text,
             is_binary: is_stream || !is_text,
             was_delivered: AtomicBool::new(false),
-            tails: Default::default(),
-            text_tails: Default::default(),
+            encoded: OnceLock::new(),
         }
     }
 
@@ -149,27 +183,50 @@ impl Message {
             is_text: self.is_text,
             is_binary: self.is_binary,
             was_delivered: AtomicBool::new(false),
-            tails: Default::default(),
-            text_tails: Default::default(),
+            encoded: OnceLock::new(),
         }
     }
 
     /// Drops what has been encoded, of a message that is kept after its delivery.
     pub(crate) fn forget_encoded(&mut self) {
-        self.tails = Default::default();
-        self.text_tails = Default::default();
+        self.encoded = OnceLock::new();
     }
 
     #[cfg(test)]
     pub(crate) fn is_encoded(&self) -> bool {
-        self.tails.iter().chain(&self.text_tails).any(|tail| tail.get().is_some())
+        self.encoded.get().is_some()
+    }
+
+    fn encoded(&self) -> &Encoded {
+        self.encoded.get_or_init(|| Box::new(Encoded::new()))
+    }
+
+    /// The frame of all subscriptions that need nothing of their own but their beginning, `start`.
+    pub(crate) fn shared_frame(&self, start: &Piece, version: Version, carriage: Carriage) -> Piece {
+        let encoded = self.encoded();
+        let make = || {
+            let is_framed = carriage == Carriage::Text;
+            let mut digits = [0; 20];
+            let id = decimal(encoded.id, &mut digits);
+            let frame = Piece::between(start, id, self.tail(version, carriage), is_framed);
+            SharedFrame { start: start.clone(), version, carriage, frame }
+        };
+        for slot in &encoded.frames {
+            let shared = slot.get_or_init(make);
+            let is_alike = shared.version == version && shared.carriage == carriage;
+            if is_alike && shared.start.as_bytes() == start.as_bytes() {
+                return shared.frame.clone();
+            }
+        }
+        make().frame
     }
 
     /// The end of the frame that all subscribers get alike, from the end of the line with the message's number on.
     pub(crate) fn tail(&self, version: Version, carriage: Carriage) -> &Piece {
         let slot = if self.is_plain { 0 } else { version as usize };
         let differs = carriage == Carriage::Text && self.is_binary;
-        let tails = if differs { &self.text_tails } else { &self.tails };
+        let encoded = self.encoded();
+        let tails = if differs { &encoded.text_tails } else { &encoded.tails };
         tails[slot].get_or_init(|| self.encode_tail(version, differs))
     }
 
@@ -241,15 +298,21 @@ impl Message {
 }
 
 /// Writes a number without the formatting machinery, which takes more time than the rest of a frame.
-pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &str {
+fn decimal(number: u64, digits: &mut [u8; 20]) -> &str {
+    let start = write_decimal(number, digits);
+    // They are ASCII.
+    std::str::from_utf8(&digits[start..]).unwrap_or_default()
+}
+
+/// Writes a number to the end of `digits`, which has room for it, and returns where it starts.
+pub(crate) fn write_decimal(mut number: u64, digits: &mut [u8]) -> usize {
     let mut start = digits.len();
     while start == digits.len() || number > 0 {
         start -= 1;
         digits[start] = b'0' + (number % 10) as u8;
         number /= 10;
     }
-    // They are ASCII.
-    std::str::from_utf8(&digits[start..]).unwrap_or_default()
+    start
 }
 
 #[cfg(test)]
@@ -295,6 +358,46 @@ mod tests {
         {
             assert_eq!(tail(&message, version, Carriage::Any).1, format!("{head}{line}\n\n\0"), "{version}");
         }
+    }
+
+    /// A page on many screens has the same names for its subscriptions on each.
+    #[test]
+    fn frames_that_begin_alike_are_shared() {
+        let message = message(&[("a", "b:c")], b"body");
+        let frame = |start: &str, version, carriage| {
+            message.shared_frame(&Piece::from_raw_text(start), version, carriage)
+        };
+        let at = |piece: &Piece| piece.as_bytes().as_ptr();
+        let (one, same) =
+            (frame("x:1 ", Version::V1_2, Carriage::Any), frame("x:1 ", Version::V1_2, Carriage::Any));
+        assert_eq!(at(&one), at(&same));
+        let rest = one.as_str().unwrap().strip_prefix("x:1 ").unwrap().to_owned();
+        let (id, tail) = rest.split_once('\n').unwrap();
+        assert!(id.parse::<u64>().is_ok(), "{id}");
+        assert_eq!(tail, "destination:/topic/a\ncontent-length:4\na:b\\cc\n\nbody\0");
+        for (start, version, carriage) in [
+            ("x:2 ", Version::V1_2, Carriage::Any),
+            ("x:1 ", Version::V1_0, Carriage::Any),
+            ("x:1 ", Version::V1_2, Carriage::Text),
+        ] {
+            let other = frame(start, version, carriage);
+            assert_ne!(at(&one), at(&other));
+            let expected = if version == Version::V1_0 { rest.replace("\\c", ":") } else { rest.clone() };
+            assert_eq!(other, format!("{start}{expected}"));
+        }
+        // The last of these find no place, and are made each time.
+        for number in 0..2 * MAX_SHARED_FRAMES {
+            let start = format!("x:{number} ");
+            assert_eq!(frame(&start, Version::V1_2, Carriage::Any), format!("{start}{rest}"));
+        }
+        assert_eq!(at(&one), at(&frame("x:1 ", Version::V1_2, Carriage::Any)));
+    }
+
+    #[test]
+    fn ids_do_not_tell_how_many_messages_there_are() {
+        let ids = std::collections::HashSet::from([(); 100].map(|()| Encoded::new().id));
+        assert_eq!(ids.len(), 100);
+        assert!(ids.iter().all(|id| !ids.contains(&(id + 1))));
     }
 
     #[test]

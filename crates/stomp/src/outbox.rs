@@ -118,6 +118,16 @@ impl Subscriber {
     }
 }
 
+/// What the frame of a message is made of.
+enum Form<'a> {
+    /// Nobody has got the message yet: its body.
+    First(&'a str),
+    /// Others get the same frame.
+    Shared(Piece),
+    /// Others get the same end of it.
+    Own(&'a Piece),
+}
+
 /// What waits to be written to a client.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -182,13 +192,19 @@ impl Outbox {
         if state.end.is_some() {
             return Delivered::Gone;
         }
-        let first_body = message.first_body(self.carriage);
-        let tail_len = match first_body {
-            Some(_) => message.tail_len(),
-            None => message.tail(self.version, self.carriage).len(),
+        let form = match (message.first_body(self.carriage), subscription.shared_start()) {
+            (Some(body), _) => Form::First(body),
+            (None, Some(start)) if matches!(kind, Kind::Topic(_)) => {
+                Form::Shared(message.shared_frame(start, self.version, self.carriage))
+            }
+            (None, _) => Form::Own(message.tail(self.version, self.carriage)),
         };
         // What is longer than the whole bound passes alone.
-        let length = subscription.head_len() + tail_len;
+        let length = match &form {
+            Form::First(_) => subscription.head_len() + message.tail_len(),
+            Form::Shared(frame) => frame.len(),
+            Form::Own(tail) => subscription.head_len() + tail.len(),
+        };
         let key = match kind {
             Kind::Topic(Overflow::KeepNewest) => {
                 // A copy: it may be a part of a large buffer.
@@ -218,12 +234,10 @@ impl Outbox {
         }
         state.traffic.delivered += 1;
         let id = subscription.next_id();
-        let piece = match first_body {
-            Some(body) => subscription.whole_frame(id, is_redelivered, message, body, self.version),
-            None => {
-                let tail = message.tail(self.version, self.carriage);
-                subscription.frame(id, is_redelivered, tail, self.carriage)
-            }
+        let piece = match form {
+            Form::First(body) => subscription.whole_frame(id, is_redelivered, message, body, self.version),
+            Form::Shared(frame) => frame,
+            Form::Own(tail) => subscription.frame(id, is_redelivered, tail, self.carriage),
         };
         let entry = Entry { piece, kind, id: Some(id), key };
         match older {

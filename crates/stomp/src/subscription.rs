@@ -13,7 +13,7 @@ use axum_sockjs::Message as Piece;
 use bytestring::ByteString;
 use stomp_codec::{Headers, Version, write_header};
 
-use crate::message::{Carriage, Message, decimal};
+use crate::message::{Carriage, Message, write_decimal};
 
 /// How a client acknowledges messages: the `ack` header of its `SUBSCRIBE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -52,15 +52,30 @@ impl fmt::Display for UnknownAckMode {
 
 impl std::error::Error for UnknownAckMode {}
 
-/// Names a message on the connection that it was delivered on: the `message-id` and `ack` headers.
+/// Names a message on the connection that it was delivered on: the `ack` header, and the `message-id`.
 ///
-/// The text is two numbers, such as `3-17`, since clients do not always resolve escapes.
+/// The text is two numbers, such as `3-17`, since clients do not always resolve escapes. A message that several
+/// subscriptions in `auto` mode get from a topic may have one `message-id` for all of them instead, which is one number: so
+/// they can be sent the same frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId {
     /// The [number](Subscription::serial) of the subscription in its session, from 0.
     pub subscription: u32,
     /// The number of the message in its subscription, from 1.
     pub number: u64,
+}
+
+impl MessageId {
+    /// Calls `make` with the text, which is written without the formatting machinery.
+    fn with_text<T>(self, make: impl FnOnce(&str) -> T) -> T {
+        // Digits of a `u32`, a hyphen, and digits of a `u64`.
+        let mut text = [0; 10 + 1 + 20];
+        let hyphen = write_decimal(self.number, &mut text) - 1;
+        text[hyphen] = b'-';
+        let start = write_decimal(self.subscription.into(), &mut text[..hyphen]);
+        // It is ASCII.
+        make(std::str::from_utf8(&text[start..]).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for MessageId {
@@ -103,7 +118,7 @@ pub struct Subscription {
     headers: Headers,
     ack: AckMode,
     prefetch: NonZero<usize>,
-    /// The beginning of each of its frames, up to the number of the message.
+    /// The beginning of each of its frames, up to the `message-id`.
     start: Piece,
     delivered: AtomicU64,
 }
@@ -122,7 +137,7 @@ impl Subscription {
         if let Some(id) = headers.get("id") {
             write_header(&mut start, Some(version), "subscription", id);
         }
-        start.push_str(&format!("message-id:{serial}-"));
+        start.push_str("message-id:");
         Self {
             serial,
             destination,
@@ -182,9 +197,15 @@ impl Subscription {
         MessageId { subscription: self.serial, number }
     }
 
-    /// About how long the beginning of a frame is: the numbers of the message are left out.
+    /// About how long the beginning of a frame is: the number of the message is left out.
     pub(crate) fn head_len(&self) -> usize {
-        self.start.len()
+        let digits = self.serial.checked_ilog10().unwrap_or(0) as usize + 1;
+        self.start.len() + digits + "-".len()
+    }
+
+    /// The beginning of each of its frames, up to the `message-id`, if its frames need nothing else of their own.
+    pub(crate) fn shared_start(&self) -> Option<&Piece> {
+        (self.ack == AckMode::Auto).then_some(&self.start)
     }
 
     /// A frame of a message: what only this subscription gets, and the end that all get alike.
@@ -222,14 +243,12 @@ impl Subscription {
 
     /// Calls `make` with what stands between the beginning of a frame and the end that all get alike.
     fn with_own(&self, id: MessageId, is_redelivered: bool, make: impl FnOnce(&str) -> Piece) -> Piece {
-        let mut digits = [0; 20];
-        let number = decimal(id.number, &mut digits);
         if self.ack == AckMode::Auto && !is_redelivered {
-            return make(number);
+            return id.with_text(make);
         }
         let ack = if self.ack == AckMode::Auto { String::new() } else { format!("\nack:{id}") };
         let redelivered = if is_redelivered { "\nredelivered:true" } else { "" };
-        make(&format!("{number}{ack}{redelivered}"))
+        make(&format!("{id}{ack}{redelivered}"))
     }
 }
 
@@ -282,6 +301,9 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         for text in ["", "3", "3-", "-17", "3-+17", "03-17", "3-017", "3-17 ", "4294967296-1"] {
             assert!(text.parse::<MessageId>().is_err(), "{text:?}");
+        }
+        for id in [id, MessageId { subscription: u32::MAX, number: u64::MAX }] {
+            id.with_text(|text| assert_eq!(text, id.to_string()));
         }
     }
 }

@@ -314,10 +314,18 @@ impl Core {
     fn settle(&mut self, frame: &Frame, settlement: Settlement) -> Result<Action, Refusal> {
         let header = if self.version == Version::V1_2 { "id" } else { "message-id" };
         let id = frame.headers.get(header).ok_or_else(|| missing(header))?;
+        let subscription = match self.version {
+            Version::V1_1 => {
+                Some(frame.headers.get_shared("subscription").ok_or_else(|| missing("subscription"))?)
+            }
+            _ => None,
+        };
+        // The name of a message that several have got, in `auto` mode: some pages acknowledge those too.
+        if id.parse::<u64>().is_ok() {
+            return Ok(Action::Nothing);
+        }
         let id: MessageId = id.parse().map_err(|_| never_delivered())?;
-        if self.version == Version::V1_1 {
-            let subscription =
-                frame.headers.get_shared("subscription").ok_or_else(|| missing("subscription"))?;
+        if let Some(subscription) = subscription {
             // One that has ended may have been any.
             let serial = self.serials.get(&Name::Id(subscription.clone()));
             if serial.is_some_and(|serial| *serial != id.subscription)

@@ -60,6 +60,29 @@ async fn a_message_goes_straight_to_a_connection_that_has_room() {
 }
 
 #[tokio::test]
+async fn subscribers_who_need_nothing_of_their_own_share_a_frame() {
+    let message = message("/topic/a", "x");
+    let frame = |ack| {
+        let (outbox, link) = outbox(1, 1000, Overflow::Close);
+        let prefetch = NonZero::new(1).unwrap();
+        let headers = Headers::from_iter([("id", "s")]);
+        let subscription = Subscription::new(0, Version::V1_2, "/topic/**".into(), headers, ack, prefetch);
+        Subscriber::new(outbox).deliver(&subscription, &message);
+        link.taken().remove(0)
+    };
+    // The first may be the only one, and what a client acknowledges has a name of its own.
+    let frames = [AckMode::Auto, AckMode::Auto, AckMode::Client, AckMode::Auto].map(frame);
+    assert!(frames[0].contains("\nmessage-id:0-1\ndestination"), "{frames:?}");
+    assert!(frames[2].contains("\nmessage-id:0-1\nack:0-1\ndestination"), "{frames:?}");
+    assert_eq!(frames[1], frames[3]);
+    assert_eq!(
+        frames[1].split_once("\ndestination").unwrap().1,
+        frames[0].split_once("\ndestination").unwrap().1
+    );
+    assert!(!frames[1].contains("0-1"), "{frames:?}");
+}
+
+#[tokio::test]
 async fn a_session_whose_client_is_too_slow_is_closed() {
     let (outbox, link) = outbox(0, 170, Overflow::Close);
     let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
@@ -333,15 +356,15 @@ fn frame_len(subscription: &Subscription, message: &Message) -> usize {
 
 #[tokio::test]
 async fn the_bound_may_be_reached() {
-    let message = message("/topic/a", "x");
-    let length = frame_len(&subscription(0), &message);
+    let length = frame_len(&subscription(0), &message("/topic/a", "x"));
     for (overflow, results) in
         [(Overflow::DropNewest, [true, true, false]), (Overflow::DropOldest, [true, true, true])]
     {
         // The digits of its number are not counted of the one that is to be added.
         let (outbox, _link) = outbox(0, 2 * length - 1, overflow);
         let (subscriber, subscription) = (Subscriber::new(outbox.clone()), subscription(0));
-        let deliver = || matches!(subscriber.deliver(&subscription, &message), Delivered::Queued(_));
+        let deliver =
+            || matches!(subscriber.deliver(&subscription, &message("/topic/a", "x")), Delivered::Queued(_));
         assert_eq!([deliver(), deliver(), deliver()], results, "{overflow:?}");
         let state = outbox.lock();
         assert_eq!((state.entries.len(), state.traffic.dropped), (2, 1));

@@ -143,7 +143,7 @@ impl MemoryBrokerBuilder {
 
     /// How many bytes the messages of a queue take, with those that are not acknowledged. Default: 16 MiB.
     ///
-    /// A message counts with its destination, headers and body, and what keeping it takes besides: 640 bytes, and 64 for
+    /// A message counts with its destination, headers and body, and what keeping it takes besides: 400 bytes, and 64 for
     /// each header. One beyond the limit is refused with
     /// [`BrokerError::LimitExceeded`](crate::broker::BrokerError::LimitExceeded).
     pub fn max_queue_bytes(mut self, bytes: usize) -> Self {

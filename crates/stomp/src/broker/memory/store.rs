@@ -8,7 +8,7 @@ use std::sync::{
 use crate::message::Message;
 
 /// What is counted for a message beside its text, and for each of its headers: about what keeping it takes.
-const PER_MESSAGE: usize = 640;
+const PER_MESSAGE: usize = 400;
 const PER_HEADER: usize = 64;
 
 /// Counts what all queues keep, up to a bound.

@@ -189,7 +189,7 @@ fn limits_are_named() {
         .max_queues(2)
         .max_queue_messages(2)
         .max_queue_bytes(2000)
-        .max_total_queue_bytes(3000)
+        .max_total_queue_bytes(2200)
         .build();
     let mut client = Client::fast(&broker);
     let mut subscribe = |destination: &str| {

@@ -230,6 +230,8 @@ fn an_ack_is_for_what_was_delivered() {
             let refusal = ack(&mut core, never).expect_err("refused");
             assert_eq!(refusal.message, "unknown message", "{version} {never}");
         }
+        // It was delivered in `auto` mode.
+        assert!(matches!(ack(&mut core, "17").expect("accepted")[..], [Action::Nothing]));
         action(&mut core, Command::Unsubscribe, &[("id", "a")]);
         // It was given back.
         assert!(matches!(ack(&mut core, "0-2").expect("accepted")[..], [Action::Nothing]));
