@@ -260,7 +260,10 @@ impl Message {
     /// [`write_tail`](Self::write_tail).
     pub(crate) fn first_body(&self, carriage: Carriage) -> Option<&str> {
         let is_as_it_is = self.is_text && (carriage == Carriage::Text || !self.is_binary);
-        if !is_as_it_is || self.was_delivered.swap(true, Ordering::Relaxed) {
+        // A look is cheaper than a change, and enough for all but the first.
+        let was_delivered =
+            || self.was_delivered.load(Ordering::Relaxed) || self.was_delivered.swap(true, Ordering::Relaxed);
+        if !is_as_it_is || was_delivered() {
             return None;
         }
         std::str::from_utf8(&self.body).ok()
