@@ -204,8 +204,10 @@ impl Subscription {
     }
 
     /// The beginning of each of its frames, up to the `message-id`, if its frames need nothing else of their own.
+    ///
+    /// Clients of STOMP 1.0 may have several subscriptions without a name, whose frames nothing else tells apart.
     pub(crate) fn shared_start(&self) -> Option<&Piece> {
-        (self.ack == AckMode::Auto).then_some(&self.start)
+        (self.ack == AckMode::Auto && self.id().is_some()).then_some(&self.start)
     }
 
     /// A frame of a message: what only this subscription gets, and the end that all get alike.
@@ -293,6 +295,14 @@ mod tests {
         let prefetch = NonZero::new(1).unwrap();
         let old = Subscription::new(0, Version::V1_0, "/a".into(), Headers::new(), AckMode::Auto, prefetch);
         assert_eq!(next(&old, false), "MESSAGE\nmessage-id:0-1\n");
+        assert!(old.shared_start().is_none());
+    }
+
+    #[test]
+    fn frames_are_shared_by_subscriptions_with_a_name_that_need_no_acknowledgement() {
+        let start = |ack| subscription("a", ack).shared_start().map(|start| start.as_str().unwrap().to_owned());
+        assert_eq!(start(AckMode::Auto).as_deref(), Some("MESSAGE\nsubscription:a\nmessage-id:"));
+        assert_eq!([AckMode::Client, AckMode::ClientIndividual].map(start), [None, None]);
     }
 
     #[test]

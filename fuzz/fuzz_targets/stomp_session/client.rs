@@ -62,8 +62,11 @@ pub struct Client {
     is_over: bool,
     is_at_end: bool,
     messages: BTreeSet<MessageId>,
-    /// Of each subscription and destination the number of the last message.
-    last: BTreeMap<(u32, String), u64>,
+    /// The frames that others may have got as they are: the subscription and the id.
+    shared: BTreeSet<(String, u64)>,
+    /// Of each subscription, which has a number here if it is not called anything, and destination the number of the last
+    /// message.
+    last: BTreeMap<(String, Option<u32>, String), u64>,
     /// What it may acknowledge: the subscription and the id.
     pub read: Vec<(String, String)>,
     /// Where it may reply to.
@@ -96,6 +99,7 @@ impl Client {
             is_over: false,
             is_at_end: false,
             messages: BTreeSet::new(),
+            shared: BTreeSet::new(),
             last: BTreeMap::new(),
             read: Vec::new(),
             reply_to: None,
@@ -317,25 +321,32 @@ impl Client {
 
     fn check_message(&mut self, frame: &Frame) {
         let header = |name: &str| frame.headers.get(name);
-        let id: MessageId = header("message-id").and_then(|id| id.parse().ok()).expect("a message-id");
+        let text = header("message-id").expect("a message-id");
+        let id: Option<MessageId> = text.parse().ok();
         let destination = header("destination").expect("a destination");
-        assert!(self.messages.insert(id), "{id} comes twice: {frame:?}");
         assert_eq!(header("content-length"), Some(&*frame.body.len().to_string()), "{frame:?}");
         for name in ["receipt", "transaction", "login", "passcode", "host", "accept-version"] {
             assert_eq!(header(name), None, "{frame:?}");
         }
-        assert!(header("ack").is_none_or(|ack| ack == id.to_string()));
+        assert!(header("ack").is_none_or(|ack| ack == text && id.is_some()));
         let session = self.session.clone().expect("connected before");
         let name = header("subscription").unwrap_or_default();
         assert!(header("subscription").is_some() || self.version == Version::V1_0);
         let named = self.named.get_mut(name).unwrap_or_else(|| panic!("{name:?} is not subscribed"));
         assert!(named.begun > named.ended, "{name:?} has ended before {frame:?}");
-        assert!(!named.closed.contains(&id.subscription), "{name:?} has ended before {frame:?}");
-        named.serials.insert(id.subscription);
+        if let Some(id) = id {
+            assert!(self.messages.insert(id), "{id} comes twice: {frame:?}");
+            assert!(!named.closed.contains(&id.subscription), "{name:?} has ended before {frame:?}");
+            named.serials.insert(id.subscription);
+        } else {
+            let id = text.parse().expect("a message-id");
+            assert!(header("subscription").is_some(), "nothing tells the subscription: {frame:?}");
+            assert!(self.shared.insert((name.to_owned(), id)), "{id} comes twice: {frame:?}");
+        }
         let wildcards = ['*', '?', '{'];
         let fits = |subscribed: &String| is_same(subscribed, destination) || subscribed.contains(wildcards);
         assert!(named.destinations.iter().any(fits), "{:?}: {frame:?}", named.destinations);
-        self.read.push((name.to_owned(), id.to_string()));
+        self.read.push((name.to_owned(), text.to_owned()));
         if let Some(reply_to) = header("reply-to") {
             self.reply_to = Some(reply_to.to_owned());
         }
@@ -347,7 +358,8 @@ impl Client {
         let number = header(NUMBER).and_then(|number| number.parse().ok()).expect("a number");
         let is_redelivered = header("redelivered") == Some("true");
         let target = self.ledger.read(&session, id, number, is_redelivered);
-        let last = self.last.insert((id.subscription, destination.to_owned()), number);
+        let serial = id.map(|id| id.subscription).filter(|_| name.is_empty());
+        let last = self.last.insert((name.to_owned(), serial, destination.to_owned()), number);
         match target {
             Target::Destination(sent_to) => {
                 assert!(is_same(&sent_to, destination), "{sent_to:?} {frame:?}");

@@ -208,8 +208,9 @@ impl Ledger {
         state.release(session, |_| true, None);
     }
 
-    /// A client has read a message. Returns its target.
-    pub fn read(&self, session: &str, id: MessageId, number: u64, is_redelivered: bool) -> Target {
+    /// A client has read a message. Returns its target. Several clients may have got the same frame, which has no `id` of
+    /// theirs, but not one of a queue.
+    pub fn read(&self, session: &str, id: Option<MessageId>, number: u64, is_redelivered: bool) -> Target {
         let mut state = self.lock();
         let State { entries, sessions, .. } = &mut *state;
         let entry = entries.get_mut(&number).expect("it was published");
@@ -218,6 +219,7 @@ impl Ledger {
             assert!(!is_redelivered);
             return entry.target.clone();
         }
+        let id = id.unwrap_or_else(|| panic!("{number} of a queue has the id of a topic's: {entry:?}"));
         let of_session = sessions.get_mut(session).expect("it has subscribed");
         let is_closed = of_session.is_closed;
         let member = of_session.members.get_mut(&id.subscription).expect("it has subscribed");

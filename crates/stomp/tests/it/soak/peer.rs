@@ -231,9 +231,9 @@ impl Peer {
         }
         // It may have been on its way when the subscription ended.
         let Some(subscription) = self.subscriptions.get(id) else { return };
-        let message_id: MessageId = header("message-id").parse().expect("an id as they are made");
         if destination.starts_with(QUEUE) || destination.starts_with(AUTO) {
             assert_eq!(destination, subscription.destination);
+            let message_id: MessageId = header("message-id").parse().expect("an id as they are made");
             let redelivered = header("redelivered") == "true";
             let number = number(&frame.body).unwrap_or_else(|| panic!("a body is not whole: {frame:?}"));
             add(&numbers.queue_messages);
