@@ -254,6 +254,8 @@ struct Witness {
     /// The last times of these events.
     detached_at: Instant,
     got_on_at: Instant,
+    /// Since when the peer could have answered a ping, if it has sent nothing since.
+    asked_at: Option<Instant>,
     frame_at: Instant,
     heard_at: Instant,
     /// Whether the receiver has found no frame since it took its last one.
@@ -291,6 +293,7 @@ impl Witness {
             pending_at_shutdown: false,
             detached_at: now,
             got_on_at: now,
+            asked_at: None,
             frame_at: now,
             heard_at: now,
             at_rest: false,
@@ -376,19 +379,22 @@ impl Witness {
             }
             Op::Progress { back } => {
                 self.of_receiver(id(back), |core, id| core.progress(id, now), false);
-                self.got_on_at = if self.attached == Some(id(back)) { now } else { self.got_on_at };
+                if self.attached == Some(id(back)) {
+                    self.get_on();
+                }
             }
             #[cfg(feature = "websocket")]
             Op::Block { back, blocked } => {
                 self.of_receiver(id(back), |core, id| core.set_blocked(id, blocked, now), false);
                 if self.attached == Some(id(back)) && self.blocked != blocked {
-                    (self.blocked, self.got_on_at) = (blocked, now);
+                    self.blocked = blocked;
+                    self.get_on();
                 }
             }
             #[cfg(feature = "websocket")]
             Op::Hear => {
                 self.core.heard();
-                self.heard_at = now;
+                self.hear();
             }
             #[cfg(feature = "websocket")]
             Op::Unfinished(message) => self.core.set_unfinished(message, now),
@@ -457,6 +463,17 @@ impl Witness {
                 assert!(self.armed.is_none_or(|armed| armed > now), "the driver would spin");
             }
         }
+    }
+
+    /// The connection has accepted bytes, or is blocked no longer.
+    fn get_on(&mut self) {
+        self.got_on_at = self.now;
+        self.asked_at = self.asked_at.map(|_| self.now);
+    }
+
+    fn hear(&mut self) {
+        self.heard_at = self.now;
+        self.asked_at = None;
     }
 
     fn attach(&mut self) {
@@ -530,7 +547,10 @@ impl Witness {
                 assert_eq!(*close, expected);
                 self.close_delivered |= self.resumes();
             }
-            Frame::Heartbeat => assert!(!had_ended && self.to_client.is_empty()),
+            Frame::Heartbeat => {
+                assert!(!had_ended && self.to_client.is_empty());
+                self.asked_at.get_or_insert(now);
+            }
         }
         if !matches!(frame, Frame::Close(_)) {
             self.frame_at = now;
@@ -553,7 +573,7 @@ impl Witness {
         let result = self.core.accept(&mut batch, || now);
         if fits && !is_in_time && !had_ended && !texts.is_empty() {
             assert_eq!(batch.len(), texts.len(), "whole or not at all");
-            self.heard_at = now;
+            self.hear();
             self.check_too_fast(result);
             return;
         }
@@ -563,7 +583,7 @@ impl Witness {
         } else if texts.is_empty() {
             assert_eq!(result, Ok(()));
         } else {
-            self.heard_at = self.now;
+            self.hear();
             assert_eq!(result, if fits { Ok(()) } else { Err(Refused::Full) });
             assert_eq!(batch.len(), if fits { 0 } else { texts.len() }, "whole or not at all");
             let is_counted = fits && self.resumes();
@@ -601,7 +621,7 @@ impl Witness {
         let mut batch = vec![Message::from(&text)];
         let (now, rates) = (self.now, self.settings.rates);
         let result = self.core.accept_promised(&mut batch, room, || now);
-        self.heard_at = now;
+        self.hear();
         let is_paid = rates.overflow == RateOverflow::Wait;
         if !is_paid && !self.past.allows(&rates, now) {
             self.check_too_fast(result);
@@ -815,7 +835,7 @@ impl Witness {
                 }
                 Some(CloseReason::PongTimeout) => {
                     let Kind::Socket { pong_timeout, .. } = kind else { panic!("nobody was asked") };
-                    let quiet = since(self.heard_at).min(since(self.got_on_at));
+                    let quiet = since(self.asked_at.expect("nobody was asked"));
                     assert!(!self.blocked && quiet >= pong_timeout.unwrap_or(for_ever));
                 }
                 Some(CloseReason::ProtocolError(frame)) => assert_eq!(*frame, MESSAGE_TOO_SLOW),
