@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Level, Span};
 
+#[cfg(feature = "websocket")]
+use super::handler_waker::HandlerWaker;
 use super::{
     close_reason::CloseReason,
     connection::Connection,
@@ -26,6 +28,7 @@ use super::{
     registry::Registered,
     session::Session,
 };
+
 /// The timer is reset only if the deadline has moved later by more than this, or has moved earlier.
 const REARM_THRESHOLD: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,9 @@ pub(crate) struct Driver {
     span: Span,
     registered: Option<Registered>,
     handler: Handler,
+    /// Of a handler that shares its task with a socket.
+    #[cfg(feature = "websocket")]
+    waker: Option<HandlerWaker>,
     /// The number of accepted batches that the handler has been polled with.
     attended: Accepted,
     sleep: Pin<Box<Sleep>>,
@@ -77,9 +83,34 @@ impl Driver {
             span,
             registered: Some(registered),
             handler,
+            #[cfg(feature = "websocket")]
+            waker: None,
             attended: Accepted::default(),
             sleep,
             _permit: permit,
+        }
+    }
+
+    /// From now on, [`poll`](Self::poll) is called only between [`begin_turn`](Self::begin_turn) and
+    /// [`end_turn`](Self::end_turn), and polls the handler only when it was woken.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn in_turns(mut self) -> Self {
+        self.waker = Some(HandlerWaker::new());
+        self
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn begin_turn(&mut self, cx: &Context<'_>) {
+        if let Some(waker) = &mut self.waker {
+            waker.begin_turn(cx);
+        }
+    }
+
+    /// Wakes the task if the handler has to be polled again.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn end_turn(&self) {
+        if let Some(waker) = &self.waker {
+            waker.end_turn();
         }
     }
 
@@ -152,7 +183,13 @@ impl Driver {
         let _entered = self.span.enter();
         // A handler need not be an async function: a call of it may panic, too.
         match catch_unwind(AssertUnwindSafe(|| opened.run(session))) {
-            Ok(future) => self.handler = Handler::Running { future, _count: count },
+            Ok(future) => {
+                self.handler = Handler::Running { future, _count: count };
+                #[cfg(feature = "websocket")]
+                if let Some(waker) = &self.waker {
+                    waker.set_due();
+                }
+            }
             Err(panic) => {
                 self.log_panic(panic.as_ref());
                 self.end(INTERNAL_ERROR);
@@ -160,11 +197,19 @@ impl Driver {
         }
     }
 
-    fn poll_handler(&mut self, cx: &mut Context<'_>) {
+    fn poll_handler(&mut self, cx: &Context<'_>) {
         let Handler::Running { future: handler, .. } = &mut self.handler else { return };
+        let waker = cx.waker();
+        #[cfg(feature = "websocket")]
+        let waker = match &self.waker {
+            Some(own) if own.take_due() => own.waker(),
+            Some(_) => return,
+            None => waker,
+        };
+        let mut cx = Context::from_waker(waker);
         let _entered = self.span.enter();
         // The panic is caught here, and the future is dropped without another poll, so no code sees a broken invariant.
-        let end = match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+        let end = match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut cx))) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(())) => NORMAL,
             Err(panic) => {

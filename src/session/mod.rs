@@ -14,6 +14,8 @@ pub(crate) mod drain;
 pub(crate) mod driver;
 pub(crate) mod fallible;
 pub(crate) mod handler_error;
+#[cfg(feature = "websocket")]
+mod handler_waker;
 pub(crate) mod json_error;
 pub(crate) mod json_sender;
 pub(crate) mod json_session;

@@ -178,15 +178,11 @@ impl Shared {
         })
     }
 
-    /// Clears the wakers of the caller's own task, so that the task's own events do not wake it again. The task is
-    /// about to poll for frames and to run the application, and each poll that finds nothing sets its waker again.
+    /// Clears the waker for frames of the caller's own task, so that the task's own events do not wake it again. The task
+    /// is about to poll for frames, which sets the waker again if there are none.
     #[cfg(feature = "websocket")]
     pub(super) fn disarm(&self, waker: &Waker) {
-        let _dropped_after_the_lock = {
-            let mut state = self.lock();
-            let own = |set: &mut Option<Waker>| set.take_if(|set| set.will_wake(waker));
-            (own(&mut state.frame), own(&mut state.message))
-        };
+        let _dropped_after_the_lock = self.lock().frame.take_if(|set| set.will_wake(waker));
     }
 
     pub(super) fn progress(&self, id: ReceiverId) {

@@ -171,24 +171,13 @@ impl<S: MessageStream> Socket<S> {
             blocked: false,
             asked: false,
         };
-        Self { transport, limits, driver, link: Some(link) }
+        Self { transport, limits, driver: driver.in_turns(), link: Some(link) }
     }
 
-    /// Runs `step` on the connection, if there is one. At the connection's end the session ends too.
-    fn with_link(&mut self, step: impl FnOnce(&mut Link<S>) -> Result<(), Done>) {
-        if let Some(Err(Done)) = self.link.as_mut().map(step) {
-            self.link = None;
-        }
-    }
-}
-
-impl<S: MessageStream> Future for Socket<S> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let Self { transport, limits, .. } = *this;
-        this.with_link(|link| {
+    /// One turn of the task.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { transport, limits, .. } = *self;
+        self.with_link(|link| {
             link.stream.io().begin_turn();
             // The steps below see each other's effects without waking this task again.
             link.attachment.disarm(cx.waker());
@@ -207,26 +196,44 @@ impl<S: MessageStream> Future for Socket<S> {
             link.note_unfinished();
             Ok(())
         });
-        let may_start = !matches!(&this.link, Some(Link { stage: Stage::Opening, .. }));
-        let finished = this.driver.poll(may_start, cx);
-        if this.driver.is_gone() {
-            this.link = None;
+        let may_start = !matches!(&self.link, Some(Link { stage: Stage::Opening, .. }));
+        let finished = self.driver.poll(may_start, cx);
+        if self.driver.is_gone() {
+            self.link = None;
         }
         // Messages that the handler has just sent leave in this poll.
-        this.with_link(|link| {
+        self.with_link(|link| {
             let was_closing = link.is_closing();
             link.poll_write(transport, limits, cx)?;
             link.note_unfinished();
             if was_closing { Ok(()) } else { link.poll_discard(cx) }
         });
-        if let Some(link) = this.link.take_if(|link| link.should_shrink()) {
-            this.link = link.shrink();
+        if let Some(link) = self.link.take_if(|link| link.should_shrink()) {
+            self.link = link.shrink();
             cx.waker().wake_by_ref();
         }
-        if this.link.is_none() && finished.is_pending() {
+        if self.link.is_none() && finished.is_pending() {
             // The connection may have ended just now: the driver must see it.
-            return this.driver.poll(true, cx);
+            return self.driver.poll(true, cx);
         }
+        finished
+    }
+
+    /// Runs `step` on the connection, if there is one. At the connection's end the session ends too.
+    fn with_link(&mut self, step: impl FnOnce(&mut Link<S>) -> Result<(), Done>) {
+        if let Some(Err(Done)) = self.link.as_mut().map(step) {
+            self.link = None;
+        }
+    }
+}
+
+impl<S: MessageStream> Future for Socket<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.driver.begin_turn(cx);
+        let finished = self.turn(cx);
+        self.driver.end_turn();
         finished
     }
 }
