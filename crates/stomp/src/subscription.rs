@@ -300,7 +300,8 @@ mod tests {
 
     #[test]
     fn frames_are_shared_by_subscriptions_with_a_name_that_need_no_acknowledgement() {
-        let start = |ack| subscription("a", ack).shared_start().map(|start| start.as_str().unwrap().to_owned());
+        let start =
+            |ack| subscription("a", ack).shared_start().map(|start| start.as_str().unwrap().to_owned());
         assert_eq!(start(AckMode::Auto).as_deref(), Some("MESSAGE\nsubscription:a\nmessage-id:"));
         assert_eq!([AckMode::Client, AckMode::ClientIndividual].map(start), [None, None]);
     }

@@ -4,8 +4,13 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     fmt::Debug,
+    future::poll_fn,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
@@ -24,7 +29,7 @@ use tower::Service;
 
 use crate::support::{
     apps::open_to_all,
-    in_process::{Client, Stage, expect_message, none, transports},
+    in_process::{Client, Endpoint, Stage, expect_message, none, transports},
 };
 
 #[derive(Debug, Clone)]
@@ -149,6 +154,42 @@ async fn closures_are_handlers_and_may_capture() {
     let asynchronous = SockJs::new(async |session: Session| session.send("hello").await.unwrap());
     let app = Router::new().nest_service("/app", asynchronous);
     expect_message(&app, "/app", "hello").await;
+}
+
+/// A handler that waits for much would look at all of it for each message that leaves.
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_polled_only_when_it_was_woken() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let count = || polls.swap(0, Ordering::Relaxed);
+    for transport in transports() {
+        let polls = polls.clone();
+        let echo = move |mut session: Session| async move {
+            let mut echo = pin!(async {
+                while let Some(message) = session.recv().await {
+                    session.send(message).await.ok();
+                }
+            });
+            poll_fn(|cx| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                echo.as_mut().poll(cx)
+            })
+            .await;
+        };
+        let endpoint = Endpoint::new(echo, Options::new());
+        let mut client = endpoint.open(transport).await;
+        client.send("echo").await;
+        assert_eq!(client.recv().await, "echo", "{transport}");
+        assert!(count() > 0, "{transport}");
+        let [sender] = &endpoint.handle.senders()[..] else { panic!("{transport}: one session") };
+        for text in ["one", "two", "three"] {
+            sender.send(text).await.unwrap();
+            assert_eq!(client.recv().await, text, "{transport}");
+        }
+        assert_eq!(count(), 0, "{transport}");
+        client.send("again").await;
+        assert_eq!(client.recv().await, "again", "{transport}");
+        assert!(count() > 0, "{transport}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
