@@ -17,6 +17,8 @@ export class Member {
   outcomes = [];
   sent = 0;
   isJoined = false;
+  // That of the node that has its session.
+  port = null;
   #position = null;
 
   constructor(t, url, transport, key, name) {
@@ -44,12 +46,13 @@ export class Member {
     };
   }
 
-  #message({ joined, outcome, position, line, unsent }) {
+  #message({ joined, node, outcome, position, line, unsent }) {
     if (position !== undefined) {
       this.#position = position;
     }
     if (joined !== undefined) {
       this.isJoined = true;
+      this.port = Number(node.split(':')[1]);
     } else if (outcome !== undefined) {
       this.outcomes.push(outcome);
     } else if (unsent !== undefined) {
@@ -58,11 +61,6 @@ export class Member {
       this.lines.push(line);
       this.positions.push(position);
     }
-  }
-
-  // The path of the node that has its session.
-  get base() {
-    return new URL(this.socket._transUrl).pathname;
   }
 
   joined() {

@@ -77,8 +77,7 @@ class Talk {
 // Takes a node out of the balancer and ends it in order. Its members are told; those of other nodes notice nothing.
 async function drain(talk, { nodes, front }) {
   const [node] = nodes;
-  const tag = await node.below('room');
-  const own = talk.members.filter(({ base }) => base === tag);
+  const own = talk.members.filter(({ port }) => port === node.port);
   const others = talk.members.filter((member) => !own.includes(member));
   assert.ok(own.length > 0 && others.length > 0, `${own.length} members are on the node that ends`);
   await administer(front, 'set server sockjs/a state drain');
@@ -105,8 +104,7 @@ async function run(t, kind, key) {
   await talk.goOn();
 
   const [, victim] = scene.nodes;
-  const tag = await victim.below('room');
-  const own = talk.members.filter(({ base }) => base === tag);
+  const own = talk.members.filter(({ port }) => port === victim.port);
   assert.ok(own.length > 0, 'the node that is killed has members');
   const before = own.map(({ closures }) => closures.length);
   await victim.kill();

@@ -84,7 +84,7 @@ impl Endpoints {
     }
 }
 
-fn endpoints(args: &Args, cluster: &Cluster, rooms: &rooms::Rooms) -> Endpoints {
+fn endpoints(args: &Args, addr: SocketAddr, cluster: &Cluster, rooms: &rooms::Rooms) -> Endpoints {
     let options = || {
         // Pages of the tests come from two origins.
         let options = Options::new().cluster(cluster).origins(Origins::any());
@@ -101,11 +101,8 @@ fn endpoints(args: &Args, cluster: &Cluster, rooms: &rooms::Rooms) -> Endpoints 
             "limited",
             SockJs::new(echo::echo).options(options().max_sessions_per_peer(2).peer_key(private::client)),
         )
-        .add(
-            "flood",
-            SockJs::new(echo::flood).options(options().response_limit(1 << 30).write_timeout(None)),
-        )
-        .add("room", SockJs::new(rooms::room).options(options()).with_state(rooms.clone()))
+        .add("flood", SockJs::new(echo::flood).options(options().response_limit(1 << 30).write_timeout(None)))
+        .add("room", SockJs::new(rooms::room).options(options()).with_state((rooms.clone(), addr)))
 }
 
 /// Shuts all services down, and says what was lost.
@@ -138,7 +135,7 @@ async fn main() -> Result<(), BoxError> {
         None => None,
     };
     let rooms = rooms::rooms(bus, Duration::from_millis(args.dead_after), addr);
-    let Endpoints { app, handles } = endpoints(&args, &cluster, &rooms);
+    let Endpoints { app, handles } = endpoints(&args, addr, &cluster, &rooms);
     let stats = Stats::new(handles.clone(), rooms.clone());
     let own = Router::new()
         .route("/stats", get(stats::show))

@@ -2,7 +2,7 @@
 //!
 //! `/room?key=KEY&since=POSITION` is a member of the room. Each message is a line for all members, and is itself JSON; they
 //! get `{"line":…}`, or `{"position":…,"line":…}` in a room whose key begins with `kept`, which has a history. A member
-//! is first told `{"joined":KEY}`, with a history `{"outcome":…,"position":…}` before that. Who sends is told
+//! is first told `{"joined":KEY,"node":…}`, with a history `{"outcome":…,"position":…}` before that. Who sends is told
 //! `{"unsent":…}` if the line has not gone to the other nodes, or to nobody.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -61,11 +61,11 @@ fn greet(recovery: &Recovery) -> Option<Message> {
 
 pub(crate) async fn room(
     Query(Visit { key, since }): Query<Visit>,
-    State(rooms): State<Rooms>,
+    State((rooms, node)): State<(Rooms, SocketAddr)>,
     mut session: Session,
 ) -> Result<(), BoxError> {
     let has_history = key.starts_with("kept");
-    let joined = Message::json(&json!({ "joined": key }))?;
+    let joined = Message::json(&json!({ "joined": key, "node": node }))?;
     let join = rooms.join(&session, key);
     let member = if has_history { join.since(since).last(0).greet(greet).await? } else { join.await? };
     session.send(joined).await?;
