@@ -137,7 +137,7 @@ export class Node extends Child {
     const node = new Node();
     node.port = port ?? (await freePort());
     node.path = process.env.CLUSTER_NODE;
-    node.args = ['--addr', `127.0.0.1:${node.port}`, ...args];
+    node.args = ['--addr', `127.0.0.1:${node.port}`, ...(typeof args === 'function' ? args(node.port) : args)];
     t.after(() => node.kill());
     return node.start();
   }

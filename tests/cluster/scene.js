@@ -19,10 +19,10 @@ export function nodeArgs({ secret = SECRET, url, bus, internal, more = [] }) {
   return args;
 }
 
-// Nodes that name a balancer, which is not there.
+// Nodes that name a balancer at this port, or each itself.
 export async function startNodes(t, { count = 3, port, ...options } = {}) {
-  const url = `http://127.0.0.1:${port ?? (await freePort())}`;
-  return Promise.all(Array.from({ length: count }, () => Node.start(t, { args: nodeArgs({ url, ...options }) })));
+  const args = (own) => nodeArgs({ url: `http://127.0.0.1:${port ?? own}`, ...options });
+  return Promise.all(Array.from({ length: count }, () => Node.start(t, { args })));
 }
 
 export async function startCluster(t, { program = 'nginx', ...options } = {}) {
