@@ -134,9 +134,9 @@ async fn main() -> Result<(), BoxError> {
         Some(address) => Some(rooms::bus(address, Duration::from_millis(args.ping_interval)).await?),
         None => None,
     };
-    let rooms = rooms::rooms(bus, Duration::from_millis(args.dead_after), addr);
+    let rooms = rooms::rooms(bus.clone(), Duration::from_millis(args.dead_after), addr);
     let Endpoints { app, handles } = endpoints(&args, addr, &cluster, &rooms);
-    let stats = Stats::new(handles.clone(), rooms.clone());
+    let stats = Stats::new(handles.clone(), rooms.clone(), bus);
     let own = Router::new()
         .route("/stats", get(stats::show))
         .route("/presence", get(rooms::presence))

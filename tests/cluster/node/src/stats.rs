@@ -17,7 +17,7 @@ use axum::{
 use axum_sockjs::SockJsHandle;
 use axum_sockjs_rooms::BusStats;
 use serde_json::{Value, json};
-use sockjs_bus::Status;
+use sockjs_bus::{Bus, Status};
 use tokio::runtime::Handle;
 
 use crate::rooms::Rooms;
@@ -28,6 +28,7 @@ pub(crate) struct Stats(Arc<Counted>);
 struct Counted {
     handles: Vec<(&'static str, SockJsHandle)>,
     rooms: Rooms,
+    bus: Option<Arc<dyn Bus>>,
     /// Requests for services.
     requests: AtomicU64,
     /// Those of them that say that another node has forwarded them.
@@ -35,9 +36,13 @@ struct Counted {
 }
 
 impl Stats {
-    pub(crate) fn new(handles: Vec<(&'static str, SockJsHandle)>, rooms: Rooms) -> Self {
+    pub(crate) fn new(
+        handles: Vec<(&'static str, SockJsHandle)>,
+        rooms: Rooms,
+        bus: Option<Arc<dyn Bus>>,
+    ) -> Self {
         let (requests, forwarded) = Default::default();
-        Self(Arc::new(Counted { handles, rooms, requests, forwarded }))
+        Self(Arc::new(Counted { handles, rooms, bus, requests, forwarded }))
     }
 }
 
@@ -62,6 +67,8 @@ pub(crate) async fn show(State((Stats(stats), _)): State<(Stats, Rooms)>) -> Jso
         "endpoints": endpoints,
         "members": rooms.members,
         "bus": rooms.bus.as_ref().map(bus),
+        "reconnects": stats.bus.as_ref().map(|bus| bus.stats().reconnects),
+        "overflowed": stats.bus.as_ref().map(|bus| bus.stats().overflowed),
     }))
 }
 
@@ -93,6 +100,7 @@ fn bus(stats: &BusStats) -> Value {
         "received": stats.port.received,
         "missed": stats.port.missed,
         "repeated": stats.port.repeated,
+        "holes": stats.holes,
         "notKept": stats.not_kept,
         "historiesLost": stats.histories_lost,
         "dead": stats.dead,
