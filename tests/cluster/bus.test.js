@@ -6,6 +6,9 @@ import { Member } from './member.js';
 import { Engine, until } from './processes.js';
 import { startNodes } from './scene.js';
 
+// A silent engine is lost after twice this time, in which a busy machine answers.
+const PING_MS = 1_000;
+
 // A room, with two members on one node and one on another.
 class Room {
   constructor(t, [one, other], key) {
@@ -46,7 +49,7 @@ class Room {
 
 async function start(t, kind) {
   const engine = await Engine.start(t, kind);
-  const nodes = await startNodes(t, { count: 2, bus: engine });
+  const nodes = await startNodes(t, { count: 2, bus: engine, more: ['--ping-interval', `${PING_MS}`] });
   const [room, kept] = [new Room(t, nodes, 'lobby'), new Room(t, nodes, 'kept-lobby')];
   await Promise.all([room.joined(), kept.joined()]);
   for (const one of [room, kept]) {

@@ -7,11 +7,11 @@ import { Node, PATIENCE_MS, freePort, until } from './processes.js';
 export const SECRET = 'the secret of all nodes of these tests';
 export const BALANCERS = ['nginx', 'haproxy'];
 
-// The arguments of a node.
+// The arguments of a node; `more` are such that only some tests need.
 export function nodeArgs({ secret = SECRET, url, bus, internal, more = [] }) {
   const args = ['--secret', secret, '--public', url, ...more];
   if (bus !== undefined) {
-    args.push('--bus', bus.url, '--ping-interval', '500', '--dead-after', '2000');
+    args.push('--bus', bus.url);
   }
   if (internal !== undefined) {
     args.push('--internal', internal);
