@@ -80,6 +80,9 @@ async function drain(talk, { nodes, front }) {
   const own = talk.members.filter(({ port }) => port === node.port);
   const others = talk.members.filter((member) => !own.includes(member));
   assert.ok(own.length > 0 && others.length > 0, `${own.length} members are on the node that ends`);
+  for (const { name, closures } of talk.members) {
+    assert.deepEqual(closures, [], `${name}, before anything happens`);
+  }
   await administer(front, 'set server sockjs/a state drain');
   const [code] = await node.terminate();
   assert.equal(code, 0, node.output);

@@ -34,6 +34,8 @@ use crate::stats::Stats;
 
 /// For clients to fetch what they have coming.
 const GRACE: Duration = Duration::from_secs(5);
+/// For what clients send while their close frame is on its way: it is answered as after any close.
+const LATE_REQUESTS: Duration = Duration::from_secs(1);
 /// For what is left of HTTP then.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
@@ -153,6 +155,7 @@ async fn main() -> Result<(), BoxError> {
         terminated.recv().await;
         // The server goes on accepting meanwhile: clients that poll come by new requests.
         shut_down(handles).await;
+        sleep(LATE_REQUESTS).await;
         all_told.send(()).ok();
     };
     println!("listening on http://{addr}");
