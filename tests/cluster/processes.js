@@ -18,6 +18,9 @@ process.on('exit', () => {
     child.kill('SIGKILL');
   }
 });
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) {
+  process.on(signal, () => process.exit(1));
+}
 
 export function pause(ms) {
   return new Promise((resolve) => {
