@@ -14,6 +14,9 @@ use crate::support::{apps::echo, docs::documented};
 const GUIDES: &[&str] = &["SECURITY.md", "docs/faults.md"];
 const NAMED_WHOLE: &[&str] = &["operating::faults::", "policy::security::"];
 
+/// The guide whose tests are those of several crates, and under Node.
+const SCALING: &str = "docs/scaling.md";
+
 fn here(path: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -88,6 +91,54 @@ fn every_test_that_a_guide_names_is_there() {
             assert!(tests.contains(name), "{guide} names {name}, which is not there");
         }
     }
+}
+
+/// A test of a crate is named below the crate's folder.
+#[test]
+fn every_test_that_the_guide_to_several_nodes_names_is_there() {
+    let mut tests = all_tests();
+    for krate in ["bus-nats", "bus-redis", "rooms", "stomp"] {
+        let module = format!("{}::", krate.replace('-', "_"));
+        tests_below(&here(format!("crates/{krate}/tests/it")), &module, &mut tests);
+    }
+    let guide = read(SCALING);
+    let named = named_tests(&guide);
+    assert!(named.len() > 30, "{} tests", named.len());
+    for name in named {
+        assert!(tests.contains(name), "{SCALING} names {name}, which is not there");
+    }
+    // `file.test.js` "what it says"
+    let mut under_node = 0;
+    for (before, behind) in
+        guide.match_indices(".test.js` \"").map(|(at, mark)| guide.split_at(at + mark.len()))
+    {
+        let file = before.rsplit('`').nth(1).expect("the file stands between backticks");
+        let title = behind.split('"').next().expect("the title ends");
+        assert!(
+            read(file).contains(&format!("{title}', ")),
+            "{SCALING} names {title:?} of {file}, which is not there"
+        );
+        under_node += 1;
+    }
+    assert!(under_node > 2, "{under_node} tests under Node");
+}
+
+/// The balancer of the example is the one that the guide shows, with other addresses.
+#[test]
+fn the_guide_to_several_nodes_shows_the_examples_balancer() {
+    let file = "examples/cluster/nginx/cluster.conf";
+    let mut config = read(file);
+    for (name, value) in [
+        ("listen", "80"),
+        ("node_a", "10.0.0.1:8081"),
+        ("node_b", "10.0.0.2:8081"),
+        ("node_c", "10.0.0.3:8081"),
+        ("pages", "127.0.0.1:8080"),
+    ] {
+        config = config.replace(&format!("{{{{{name}}}}}"), value);
+    }
+    let block = format!("<!-- {file}, as tested. -->\n```nginx\n{config}```\n<!-- end -->");
+    assert!(read(SCALING).contains(&block), "{SCALING} shows another configuration than {file}");
 }
 
 #[test]

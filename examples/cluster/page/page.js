@@ -1,10 +1,10 @@
 // The page: one session, the room that it is in, and the processes behind it.
 
 const NO_NAME = 4400;
-const FIRST_DELAY_MS = 300;
+const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
 const LOOK_EVERY_MS = 500;
-const TRAIL = 24;
+const TRAIL = 14;
 const MAX_LINES = 400;
 const COUNTS_OF_A_ROW = 40;
 
@@ -50,6 +50,8 @@ function setStatus(tone, text) {
 
 // The node that has this tab's session.
 let home = null;
+// Counts this tab's sessions: which node has the session is known some requests after its first one.
+let session = 0;
 const came = new Map();
 let last = null;
 
@@ -58,6 +60,7 @@ function cameIn(node, what) {
   last = { node, what };
   const mark = letter(node, 'li');
   mark.title = `${what}, at node ${node}`;
+  mark.dataset.session = session;
   mark.classList.toggle('home', node === home);
   $('trail').append(mark);
   while ($('trail').children.length > TRAIL) $('trail').firstElementChild.remove();
@@ -95,12 +98,19 @@ function cardOf(name) {
 }
 
 const part = (card, name) => card.querySelector(`[data-part="${name}"]`);
-const TONES = { running: 'good', starting: 'wait', draining: 'wait', ended: 'bad' };
+const TONES = { running: 'good', starting: 'wait', draining: 'wait', killed: 'bad', drained: '', ended: 'bad' };
 
-function showState(card, { state, how }) {
+// A process that has ended says how: "killed", "drained: 3 sessions closed, ...", or why it could not start.
+function wordFor({ state, how }) {
+  if (state !== 'ended') return state;
+  return how === 'killed' ? how : how.startsWith('drained: ') ? 'drained' : state;
+}
+
+function showState(card, process) {
+  const { state } = process;
   const badge = part(card, 'state');
-  badge.textContent = state === 'ended' ? (how === 'killed' ? 'killed' : 'ended') : state;
-  badge.dataset.tone = TONES[state];
+  badge.textContent = wordFor(process);
+  badge.dataset.tone = TONES[badge.textContent];
   for (const button of card.querySelectorAll('[data-action]')) {
     const starts = button.dataset.action === 'start';
     button.hidden = starts !== (state === 'ended');
@@ -116,7 +126,8 @@ function showNodes() {
     card.classList.toggle('is-ended', state === 'ended');
     part(card, 'letter').textContent = name;
     part(card, 'title').textContent = name === home ? 'your session' : '';
-    part(card, 'detail').textContent = state === 'ended' ? how : `${address}${pid ? `, process ${pid}` : ''}`;
+    const ended = how === 'killed' ? `nobody listens at ${address}` : how?.replace('drained: ', '');
+    part(card, 'detail').textContent = ended ?? `${address}${pid ? `, process ${pid}` : ''}`;
     part(card, 'detail').title = part(card, 'detail').textContent;
     showState(card, process);
     const tabs = [];
@@ -134,10 +145,10 @@ function showNodes() {
     const count = came.get(name) ?? 0;
     const here = part(card, 'came');
     here.classList.toggle('now', last?.node === name);
-    here.textContent = count === 0 ? 'no request of this tab yet' : `${count} requests of this tab`;
+    here.textContent = count === 0 ? 'no request yet' : count === 1 ? '1 request' : `${count} requests`;
     if (last?.node === name) {
       const on = home && name !== home && last.what !== 'info' ? ` → ${home}` : '';
-      here.textContent += `, now ${last.what}${on}`;
+      here.textContent = `${last.what}${on} (${count})`;
     }
   }
   const bus = processes.find(({ name }) => name === 'nats');
@@ -151,8 +162,9 @@ async function look() {
       const before = processes.find(({ name }) => name === process.name);
       if (!before || before.state === process.state || process.state === 'starting') continue;
       const what = process.kind === 'node' ? `node ${process.name}` : 'NATS';
-      const how = process.state === 'ended' ? `: ${process.how}` : '';
-      tell('', `${what} is ${process.state}${how}`);
+      const word = wordFor(process);
+      const how = word === 'drained' || word === 'ended' ? `: ${process.how.replace('drained: ', '')}` : '';
+      tell('', `${what} ${word === 'ended' ? 'has' : 'is'} ${word}${how}`);
     }
     processes = overview.processes;
     $('counting').checked = overview.is_counting;
@@ -234,7 +246,9 @@ const on = {
     closedAt = null;
     home = node;
     own.transport = transport;
-    for (const mark of $('trail').children) mark.classList.toggle('home', mark.dataset.node === node);
+    for (const mark of $('trail').querySelectorAll(`[data-session="${session}"]`)) {
+      mark.classList.toggle('home', mark.dataset.node === node);
+    }
     setStatus('good', `Connected over ${transport}, at node ${node}`);
     if (position === null) {
       tell('good', `connected over ${transport}: the session is at node ${node}`);
@@ -243,8 +257,8 @@ const on = {
       tell('bad', `back after ${away} s at node ${node}, but what was missed is no longer kept`);
     } else {
       missed = lines;
-      const what = lines === 1 ? '1 line' : `${lines} lines`;
-      tell('good', `back after ${away} s, at node ${node}, with ${what} that were missed`);
+      const what = lines === 0 ? 'nothing was missed' : lines === 1 ? 'with a missed line' : `with ${lines} missed lines`;
+      tell('good', `back after ${away} s, at node ${node}: ${what}`);
     }
     if (beginsAnew) counted = null;
     position = here;
@@ -277,6 +291,7 @@ function showConnected() {
 }
 
 function connect() {
+  session += 1;
   const query = new URLSearchParams({ name: own.name });
   if (position !== null) query.set('since', position);
   const transport = $('transport').value;

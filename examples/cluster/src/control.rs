@@ -29,7 +29,7 @@ const CLIENT_URL: &str = "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// How often the counter says the next number.
-const COUNTS: Duration = Duration::from_millis(1000);
+const COUNTS: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub(crate) struct Control {

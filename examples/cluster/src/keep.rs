@@ -8,7 +8,7 @@ use axum_sockjs_serve::terminated;
 use clap::Args;
 use tokio::process::Command;
 
-use crate::node::input_ends;
+use crate::node::{input_ends, say};
 
 #[derive(Args)]
 pub(crate) struct KeepArgs {
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: KeepArgs) -> Result<(), BoxError> {
         .stderr(log)
         .kill_on_drop(true)
         .spawn()?;
-    println!("ready: pid {}", child.id().unwrap_or_default());
+    say(format_args!("ready: pid {}", child.id().unwrap_or_default()));
     tokio::select! {
         ended = child.wait() => return Err(format!("has ended by itself: {}", ended?).into()),
         () = input_ends() => {}

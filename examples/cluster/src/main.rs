@@ -58,6 +58,9 @@ enum Part {
     Keep(keep::KeepArgs),
 }
 
+/// Unless `RUST_LOG` says it. The library below the bus calls each attempt to connect in vain an error.
+const LOGGED: &str = "warn,async_nats=off";
+
 const NODES: [&str; 3] = ["a", "b", "c"];
 
 /// An address of loopback that nobody listens at. Ports are given in turn: nobody else gets it at once.
@@ -182,7 +185,7 @@ fn with_log(error: String, log: &Path) -> String {
 #[tokio::main]
 async fn main() -> ExitCode {
     let logs = tracing_subscriber::EnvFilter::try_from_default_env();
-    let logs = logs.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let logs = logs.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED));
     tracing_subscriber::fmt().with_env_filter(logs).with_writer(io::stderr).init();
     let Args { addr, part } = Args::parse();
     let is_child = part.is_some();

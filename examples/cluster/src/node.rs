@@ -1,6 +1,12 @@
 //! One node: a process of its own, so that it can really be killed.
 
-use std::{io::Read as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::BoxError;
 use axum_sockjs::{Cluster, ClusterOptions, Options};
@@ -43,6 +49,11 @@ pub(crate) async fn input_ends() {
     ended.await.ok();
 }
 
+/// Prints a line for the parent, which may be no more.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    writeln!(std::io::stdout(), "{line}").ok();
+}
+
 /// Serves until it is asked to stop, then drains.
 pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     let NodeArgs { name, addr, public, nats } = args;
@@ -52,7 +63,7 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     let bus = Nats::options(&nats).name(&name).ping_interval(Duration::from_secs(1)).connect().await?;
     let rooms = chat::rooms(Arc::new(bus), &name);
     let (app, handle) = chat::app(Node { name: name.into(), rooms }, Options::new().cluster(&cluster));
-    println!("ready: pid {}", std::process::id());
+    say(format_args!("ready: pid {}", std::process::id()));
     let stop = async {
         tokio::select! {
             () = input_ends() => {}
@@ -60,6 +71,6 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
         }
     };
     let report = Server::new().endpoint(handle).grace(GRACE).serve(listener, app, stop).await;
-    println!("drained: {report}");
+    say(format_args!("drained: {report}"));
     Ok(())
 }

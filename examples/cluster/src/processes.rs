@@ -128,10 +128,12 @@ async fn watch_over(
                 order => {
                     killed |= matches!(order, Some(Order::Kill));
                     drop(input.take());
-                    state.send_if_modified(|state| {
-                        let State::Running { pid } = *state else { return false };
-                        *state = State::Draining { pid };
-                        true
+                    state.send_if_modified(|state| match *state {
+                        State::Running { pid } if kind == Kind::Node => {
+                            *state = State::Draining { pid };
+                            true
+                        }
+                        _ => false,
                     });
                 }
             },
