@@ -66,7 +66,8 @@ fn tests_of(source: &str, module: &str, tests: &mut BTreeSet<String>) {
             is_test = true;
         } else if let Some((_, rest)) = text.split_once("fn ").filter(|_| is_test) {
             let name = rest.split('(').next().unwrap_or_default();
-            let inner = if outermost { String::new() } else { format!("{inner}::") };
+            // Those of `proptest!` are indented as well.
+            let inner = if outermost || inner.is_empty() { String::new() } else { format!("{inner}::") };
             tests.insert(format!("{module}{inner}{name}"));
             is_test = false;
         }

@@ -270,6 +270,29 @@ test('the buttons of the page do what they say, and no more', async (t) => {
   ada.end();
 });
 
+test('a node that drains gets no new clients', async (t) => {
+  const example = await start(t);
+  // A client that opens a session and does not come back: its node waits for it.
+  const info = async () => {
+    const answer = await fetch(example.url('/chat/info'));
+    assert.equal(answer.status, 200);
+    return { ...(await answer.json()), node: answer.headers.get('x-edge') };
+  };
+  const { base_url: base, node } = await info();
+  const opened = await fetch(`${base}/000/silent/xhr?name=Silent`, { method: 'POST' });
+  assert.equal(await opened.text(), 'o\n');
+  assert.equal(await act(example, node, 'drain'), 204);
+  const state = async () => (await overview(example))[node].state;
+  await until('the drain', async () => (await state()) === 'draining');
+  const answers = [];
+  while (answers.length < 30) {
+    answers.push((await info()).node);
+  }
+  assert.equal(await state(), 'draining');
+  const others = ['a', 'b', 'c'].filter((name) => name !== node);
+  assert.deepEqual([...new Set(answers)].sort(), others);
+});
+
 test('nothing stays behind if the example is killed', async (t) => {
   const example = await start(t);
   const pids = pidsOf(await overview(example));
