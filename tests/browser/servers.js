@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { PATIENCE_MS, within } from './support.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const PAGE = `${HERE}page`;
-const CLIENT = `${HERE}node_modules/sockjs-client/dist/sockjs.min.js`;
+export const PAGE = `${HERE}page`;
+export const CLIENT = `${HERE}node_modules/sockjs-client/dist/sockjs.min.js`;
 const STOMP_CLIENT = `${HERE}node_modules/@stomp/stompjs/bundles/stomp.umd.min.js`;
 
 // Small, so that streams end and begin anew within a test; yet the eventsource client, which waits 200 ms

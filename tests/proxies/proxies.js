@@ -123,12 +123,12 @@ export class ReverseProxy {
   // What it wrote, for errors.
   #output = '';
 
-  // The file of that name, in front of the test servers.
-  static async start({ program, file, tls = false }, servers) {
+  // The file of that name, in front of the test servers; at a port that is free, unless one is given.
+  static async start({ program, file, tls = false, port: given }, servers) {
     const { path, wrapper, args } = PROGRAMS[program];
     const dir = await directory();
     await mkdir(`${dir}/logs`);
-    const port = await freePort();
+    const port = given ?? (await freePort());
     const values = { dir, listen: `127.0.0.1:${port}`, ...(tls ? await makeCertificate() : {}) };
     servers.forEach((server, n) => {
       values[n === 0 ? 'backend' : `backend${n + 1}`] = `127.0.0.1:${server.port}`;
@@ -140,6 +140,7 @@ export class ReverseProxy {
     await writeFile(`${dir}/${wrapper}`, around);
 
     const proxy = new ReverseProxy();
+    proxy.dir = dir;
     const child = spawn(path, args(dir), { stdio: ['ignore', 'pipe', 'pipe'] });
     proxy.#child = child;
     running.add(child);
