@@ -14,6 +14,9 @@ use crate::support::{apps::echo, docs::documented};
 const GUIDES: &[&str] = &["SECURITY.md", "docs/faults.md"];
 const NAMED_WHOLE: &[&str] = &["operating::faults::", "policy::security::"];
 
+/// The guide whose tests are those of several crates, and under Node.
+const SCALING: &str = "docs/scaling.md";
+
 fn here(path: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -63,7 +66,8 @@ fn tests_of(source: &str, module: &str, tests: &mut BTreeSet<String>) {
             is_test = true;
         } else if let Some((_, rest)) = text.split_once("fn ").filter(|_| is_test) {
             let name = rest.split('(').next().unwrap_or_default();
-            let inner = if outermost { String::new() } else { format!("{inner}::") };
+            // Those of `proptest!` are indented as well.
+            let inner = if outermost || inner.is_empty() { String::new() } else { format!("{inner}::") };
             tests.insert(format!("{module}{inner}{name}"));
             is_test = false;
         }
@@ -87,6 +91,62 @@ fn every_test_that_a_guide_names_is_there() {
         for name in named {
             assert!(tests.contains(name), "{guide} names {name}, which is not there");
         }
+    }
+}
+
+/// A test of a crate is named below the crate's folder.
+#[test]
+fn every_test_that_the_guide_to_several_nodes_names_is_there() {
+    let mut tests = all_tests();
+    for krate in ["bus-nats", "bus-redis", "rooms", "stomp"] {
+        let module = format!("{}::", krate.replace('-', "_"));
+        tests_below(&here(format!("crates/{krate}/tests/it")), &module, &mut tests);
+    }
+    let guide = read(SCALING);
+    let named = named_tests(&guide);
+    assert!(named.len() > 30, "{} tests", named.len());
+    for name in named {
+        assert!(tests.contains(name), "{SCALING} names {name}, which is not there");
+    }
+    // `file.test.js` "what it says"
+    let mut under_node = 0;
+    for (before, behind) in
+        guide.match_indices(".test.js` \"").map(|(at, mark)| guide.split_at(at + mark.len()))
+    {
+        let file = before.rsplit('`').nth(1).expect("the file stands between backticks");
+        let title = behind.split('"').next().expect("the title ends");
+        let source = read(file);
+        let is_there = ['\'', '`'].iter().any(|quote| source.contains(&format!("{title}{quote}, async")));
+        assert!(is_there, "{SCALING} names {title:?} of {file}, which is not there");
+        under_node += 1;
+    }
+    assert!(under_node > 10, "{under_node} tests under Node");
+}
+
+/// The balancers that the guide shows are those of the example and of the tests, with other addresses.
+#[test]
+fn the_guide_to_several_nodes_shows_tested_balancers() {
+    for (language, file, listen) in [
+        ("nginx", "examples/cluster/nginx/cluster.conf", "80"),
+        ("haproxy", "tests/proxies/haproxy/round-robin.cfg", ":80"),
+    ] {
+        let mut config = read(file).replace("{{listen}}", listen);
+        for (names, value) in [
+            (["node_a", "backend"], "10.0.0.1:8081"),
+            (["node_b", "backend2"], "10.0.0.2:8081"),
+            (["node_c", "backend3"], "10.0.0.3:8081"),
+            (["pages", "pages"], "127.0.0.1:8080"),
+            (["dir", "dir"], "/run/haproxy"),
+        ] {
+            for name in names {
+                config = config.replace(&format!("{{{{{name}}}}}"), value);
+            }
+        }
+        let block = format!("<!-- {file}, as tested. -->\n```{language}\n{config}```\n<!-- end -->");
+        assert!(
+            read(SCALING).contains(&block),
+            "{SCALING} shows another configuration than {file}:\n{block}"
+        );
     }
 }
 

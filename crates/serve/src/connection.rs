@@ -5,6 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request},
+    http::{HeaderValue, StatusCode, header::CONNECTION},
     response::Response,
 };
 use hyper::{body::Incoming, server::conn::http1};
@@ -15,6 +16,16 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt as _};
+
+/// How far the server has stopped, for all of its connections.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stopping {
+    /// The stop has begun: each answer is the last one of its connection, and says so. A balancer then sends no further
+    /// request on a connection that is about to be closed, which would be lost.
+    pub(crate) last_answers: CancellationToken,
+    /// Idle connections are closed, and the others after the answer that is under way.
+    pub(crate) idle_end: CancellationToken,
+}
 
 /// What is set for each connection.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +50,7 @@ impl Settings {
     }
 
     /// Serves one connection until it ends, or until it has answered what was under way when the server stops.
-    pub(crate) async fn serve<S>(self, tcp: TcpStream, peer: SocketAddr, app: S, stopping: CancellationToken)
+    pub(crate) async fn serve<S>(self, tcp: TcpStream, peer: SocketAddr, app: S, stopping: Stopping)
     where
         S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
@@ -48,7 +59,14 @@ impl Settings {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.map(Body::new)
         };
-        let service = TowerToHyperService::new(app.map_request(with_peer));
+        let Stopping { last_answers, idle_end } = stopping;
+        let says_the_end = move |mut answer: Response| {
+            if last_answers.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        };
+        let service = TowerToHyperService::new(app.map_request(with_peer).map_response(says_the_end));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.header_read_timeout)
@@ -57,7 +75,7 @@ impl Settings {
         // An error is the client's: it has broken off, or sent no HTTP.
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = idle_end.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         _ = connection.await;
     }

@@ -1,14 +1,24 @@
 //! The server: its settings, its accept loop, and its stop.
 
-use std::{borrow::Cow, convert::Infallible, future::Future, pin::pin, time::Duration};
+use std::{borrow::Cow, convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{extract::Request, response::Response, serve::Listener};
 use axum_sockjs::SockJsHandle;
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 use tower::Service;
 
-use crate::{connection::Settings, report::Report};
+use crate::{
+    connection::{Settings, Stopping},
+    report::Report,
+};
+
+/// How long idle connections stay open after the last one was accepted: a request that a balancer is just sending on one
+/// of them is answered.
+const IDLE: Duration = Duration::from_millis(300);
 
 /// An HTTP/1.1 server for an app with SockJS endpoints.
 ///
@@ -106,9 +116,10 @@ impl Server {
     /// Serves the app until `stop` completes, then stops:
     ///
     /// 1. Every [endpoint](Self::endpoint) shuts down, all at once. The server goes on accepting connections
-    ///    meanwhile, since a client that polls comes by a new request.
-    /// 2. No more connections are accepted. Idle ones are closed, and requests under way get their answers, within
-    ///    [`last_bytes`](Self::last_bytes).
+    ///    meanwhile, since a client that polls comes by a new request. Each answer from now on is the last one of its
+    ///    connection (`Connection: close`), so that no balancer sends a request on one that is about to be closed.
+    /// 2. No more connections are accepted. Idle ones are closed 0.3 s later, and requests under way get their answers,
+    ///    all within [`last_bytes`](Self::last_bytes).
     /// 3. Connections that are left are cut off, and counted. A WebSocket is no longer one of them after its handshake:
     ///    those of the endpoints given here have been closed, others are the app's to close.
     ///
@@ -126,9 +137,10 @@ impl Server {
         S::Future: Send,
     {
         let mut connections = JoinSet::new();
-        let stopping = CancellationToken::new();
+        let stopping = Stopping::default();
         let mut stopped = pin!(async {
             stop.await;
+            stopping.last_answers.cancel();
             self.shut_down().await
         });
         let endpoints = loop {
@@ -141,10 +153,16 @@ impl Server {
                 reports = &mut stopped => break reports,
             }
         };
-        drop(listener);
-        stopping.cancel();
-        let all_ended = async { while connections.join_next().await.is_some() {} };
-        let _ = timeout(self.last_bytes, all_ended).await;
+        // Connections that the system has accepted already would be reset with the listener.
+        for (tcp, peer) in waiting(listener) {
+            self.connection.prepare(&tcp);
+            connections.spawn(self.connection.serve(tcp, peer, app.clone(), stopping.clone()));
+        }
+        let idle = IDLE.min(self.last_bytes / 2);
+        if timeout(idle, all_ended(&mut connections)).await.is_err() {
+            stopping.idle_end.cancel();
+            let _ = timeout(self.last_bytes - idle, all_ended(&mut connections)).await;
+        }
         connections.abort_all();
         let mut connections_cut_off = 0;
         while let Some(ended) = connections.join_next().await {
@@ -163,4 +181,20 @@ impl Server {
         reports.sort_by_key(|(place, _)| *place);
         reports.into_iter().map(|(_, report)| report).collect()
     }
+}
+
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// The connections that nobody has accepted yet, and the end of the listener.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    // It does not block: there is an error when none waits.
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    std::iter::from_fn(|| {
+        let (tcp, peer) = listener.accept().ok()?;
+        tcp.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(tcp).ok()?, peer))
+    })
+    .collect()
 }

@@ -144,6 +144,37 @@ async fn a_stop_tells_every_client_and_waits_for_those_that_poll() {
 }
 
 #[tokio::test]
+async fn no_request_is_lost_on_a_connection_that_was_idle_when_the_server_stopped() {
+    let running = Running::start(|server| server.last_bytes(LONG)).await;
+    let mut idle = running.request("GET", "/whoami").await;
+    let own = idle.local_addr().unwrap().to_string();
+    assert!(!read_until(&mut idle, &own).await.contains("connection: close"));
+    // A session that nobody comes for holds the stop up.
+    let mut poll = running.request("POST", "/echo/000/poll/xhr").await;
+    read_until(&mut poll, "o\n").await;
+    running.stop.send(()).unwrap();
+    while !running.handle.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let request = async |mut tcp: TcpStream, path: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        tcp.write_all(head.as_bytes()).await.unwrap();
+        read_to_end(&mut tcp).await
+    };
+    let connect = async || TcpStream::connect(running.addr).await.unwrap();
+    let answer = request(connect().await, "/echo/000/poll/xhr").await;
+    assert!(answer.contains("connection: close") && answer.contains("a["), "{answer}");
+    let answer = request(connect().await, "/echo/000/poll/xhr").await;
+    assert!(answer.contains("c[1001"), "{answer}");
+    // The shutdown is over, and nobody is let in any more; this one is.
+    while TcpStream::connect(running.addr).await.is_ok() {}
+    let answer = request(idle, "/echo/000/late/xhr").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("connection: close"), "{answer}");
+    let report = tokio::time::timeout(LONG, running.server).await.unwrap().unwrap();
+    assert_eq!(report.connections_cut_off, 0);
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_off_and_counted() {
     let running = Running::start(|server| server.last_bytes(Duration::from_millis(50))).await;
     let mut never = running.request("GET", "/never").await;

@@ -52,8 +52,8 @@ enum FromPage {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum ToPage<'a> {
-    /// Comes first: what follows, and whether what the page shows has a hole.
-    Room { position: Position, begins_anew: bool },
+    /// Comes first: how many lines follow that were said before, and whether what the page shows has a hole.
+    Room { position: Position, begins_anew: bool, lines: u64 },
     /// Who is there.
     Present { present: &'a [Present<String, Doing>] },
     /// What has changed of that.
@@ -99,7 +99,7 @@ fn rooms() -> ChatRooms {
 /// What a page is told first.
 fn greet(recovery: &Recovery) -> Option<Message> {
     let begins_anew = recovery.outcome != Outcome::Whole;
-    Some(ToPage::Room { position: recovery.position, begins_anew }.message())
+    Some(ToPage::Room { position: recovery.position, begins_anew, lines: recovery.messages }.message())
 }
 
 async fn chat(
@@ -211,7 +211,8 @@ mod tests {
         next(&mut ada, "line").await;
         let since = format!("name=Bob&since={}", position.as_str().unwrap_or_default());
         let mut bob = page(&app, &since, Transport::WebSocket).await;
-        assert_eq!(next(&mut bob, "room").await["begins_anew"], json!(false));
+        let room = next(&mut bob, "room").await;
+        assert_eq!((&room["begins_anew"], &room["lines"]), (&json!(false), &json!(2)));
         assert_eq!(bob.recv_json().await["line"]["text"], "two");
         assert_eq!(bob.recv_json().await["line"]["text"], "three");
         let mut eve = page(&app, "name=Eve&since=0000000000000000-7", Transport::WebSocket).await;
