@@ -53,7 +53,7 @@
 //!
 //! What appears in this API, or is needed with it, of the crates below can be named by way of this one: their most used
 //! types stand beside those of this crate, such as [`Origins`] and [`Frame`], and the crates as a whole are
-//! [`axum_sockjs`] and [`stomp_codec`], for instance for [`axum_sockjs::Options`]. An application needs neither of them
+//! [`axum_sockjs`], [`sockjs_bus`] and [`stomp_codec`], for instance for [`axum_sockjs::Options`]. An application needs none of them
 //! among its own dependencies.
 //!
 //! # Features
@@ -100,6 +100,7 @@ pub mod test;
 
 pub use axum_sockjs::{self, CloseReason, Origins, SockJs};
 pub use bytes::Bytes;
+pub use sockjs_bus;
 pub use stomp_codec::{self, ByteString, Command, DecodeError, Decoder, Frame, Headers, Limits, Version};
 
 pub use self::events::Event;

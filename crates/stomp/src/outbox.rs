@@ -6,6 +6,7 @@
 //! Imports: link, message, subscription.
 
 mod policy;
+mod remote;
 mod state;
 
 use std::{
@@ -22,7 +23,8 @@ use stomp_codec::Version;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-pub use self::policy::Overflow;
+pub(crate) use self::remote::CLOSED_BY_BROKER;
+pub use self::{policy::Overflow, remote::InvalidSessionId};
 use self::state::{Entry, Kind, State};
 pub(crate) use self::{
     policy::{End, OutboxLimits, Overflows},

@@ -300,7 +300,7 @@ fn who_comes_and_goes_leaves_no_turns() {
     for _ in 0..100 {
         let serial = other.subscribe("/queue/a", AckMode::Auto, 1);
         other.unsubscribe(serial);
-        broker.0.queues.check();
+        broker.shared.queues.check();
     }
 }
 
