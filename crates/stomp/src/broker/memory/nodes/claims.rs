@@ -175,6 +175,13 @@ impl Claims {
         }
     }
 
+    /// The bus is there again, and the others will be heard.
+    pub(crate) fn coming_back(&mut self) {
+        if self.reach == Reach::Away {
+            self.reach = Reach::Starting;
+        }
+    }
+
     /// Claims a queue. `wall` is the time in milliseconds of the calendar. `false` if nobody can be asked.
     pub(crate) fn claim(&mut self, queue: &str, wall: u64, now: Instant) -> bool {
         if self.reach == Reach::Away {

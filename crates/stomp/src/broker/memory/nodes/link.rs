@@ -253,7 +253,8 @@ impl Link {
         if Word::claim_len(queue) > self.port.max_payload() {
             return op(Err(Denied::TooMuch("max_payload")));
         }
-        self.ownership.when_known(queue, bytes, op);
+        let is_connected = self.port.bus().status().borrow().is_connected();
+        self.ownership.when_known(queue, bytes, is_connected, op);
     }
 
     /// Listens to something, as long as what is returned is there.

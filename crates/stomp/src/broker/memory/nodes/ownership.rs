@@ -70,10 +70,14 @@ impl Ownership {
     }
 
     /// Does something with a queue once it is known whether the node owns it: later, or at once if that cannot be known.
-    pub(super) fn when_known(&self, queue: &str, bytes: usize, op: Op) {
+    pub(super) fn when_known(&self, queue: &str, bytes: usize, is_connected: bool, op: Op) {
         let denied = {
             let mut state = self.lock();
             let State { claims, waiting } = &mut *state;
+            if is_connected {
+                // The task may not have seen it yet.
+                claims.coming_back();
+            }
             let result = waiting.check(bytes).and_then(|()| {
                 let may_be = waiting.contains(queue) || claims.claim(queue, wall(), now());
                 if may_be { Ok(()) } else { Err(Denied::Unknown) }
@@ -97,8 +101,14 @@ impl Ownership {
     pub(super) fn receive(&self, from: NodeId, message: Message) {
         let is_beat = matches!(message, Message::Beat { .. });
         let queues = &self.shared.queues;
-        self.lock().claims.receive(from, message, now(), &|queue| queues.since(queue));
-        if !is_beat {
+        let is_met = {
+            let mut state = self.lock();
+            let before = state.claims.nodes();
+            state.claims.receive(from, message, now(), &|queue| queues.since(queue));
+            state.claims.nodes() != before
+        };
+        // Of a node that is known, a beat asks for nothing.
+        if !is_beat || is_met {
             self.wake.notify_one();
         }
     }

@@ -170,10 +170,14 @@ fn while_the_bus_is_away_nothing_is_claimed() {
     node.claims.away();
     assert_eq!(node.verdicts(), [Verdict::Unknown]);
     assert!(!node.claim(6, ms(4001)));
+    node.claims.coming_back();
+    assert!(node.claim(6, ms(4002)), "it waits");
+    node.claims.away();
+    assert_eq!(node.verdicts(), [Verdict::Unknown]);
     node.claims.heard(node.start + ms(5000));
     assert!(node.claims.take_outbox().contains(&Outgoing::ToAll(Message::Hello { name: None })));
     assert!(node.claim(7, ms(5000)));
-    node.answer(2, 2, true, ms(5001));
+    node.answer(2, 3, true, ms(5001));
     assert_eq!(node.tick(ms(5001)), [], "who else is there?");
     assert_eq!(node.tick(ms(8125)), [Verdict::Granted { since: 7 }]);
 }
