@@ -1,5 +1,6 @@
 //! What the broker does as a whole.
 
+mod nodes_model;
 mod queue_model;
 mod stress;
 mod support;

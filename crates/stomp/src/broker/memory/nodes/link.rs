@@ -341,6 +341,11 @@ impl Link {
         due
     }
 
+    #[cfg(test)]
+    pub(crate) fn interests_len(&self) -> usize {
+        self.interests.len()
+    }
+
     pub(crate) fn stats(&self) -> BusStats {
         let (nodes, dead) = self.ownership.nodes();
         BusStats {
