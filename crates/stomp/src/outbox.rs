@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub(crate) use self::remote::CLOSED_BY_BROKER;
-pub use self::{policy::Overflow, remote::InvalidSessionId};
 use self::state::{Entry, Kind, State};
+pub use self::{policy::Overflow, remote::InvalidSessionId};
 pub(crate) use self::{
     policy::{End, OutboxLimits, Overflows},
     state::Traffic,

@@ -14,9 +14,7 @@ use std::{
 
 use stomp_codec::Command;
 
-use crate::{
-    broker::bus_stats::BusStats, outbox::Traffic, registry::Registry, session::DisconnectReason,
-};
+use crate::{broker::bus_stats::BusStats, outbox::Traffic, registry::Registry, session::DisconnectReason};
 
 /// The numbers of a server at one moment: see [`StompServer::stats`](crate::StompServer::stats).
 ///

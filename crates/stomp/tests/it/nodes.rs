@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_stomp::{
-    ClientSend, Credentials, Headers, Message, Messenger, Payload as _, Rejection, SendError, SendToUser, SessionId,
-    Stomp, StompOptions, User,
+    ClientSend, Credentials, Headers, Message, Messenger, Payload as _, Rejection, SendError, SendToUser,
+    SessionId, Stomp, StompOptions, User,
     broker::{
         BrokerError, BusStats, Published, Target,
         memory::{BuildError, DeadLetterReason, MemoryBroker, MemoryBrokerBuilder, QueueMode},
@@ -145,7 +145,8 @@ async fn each_subscription_gets_one_copy_whatever_else_the_node_has() {
         seen.push((message.headers.get("subscription").unwrap().to_owned(), message.body.to_vec()));
     }
     for subscription in ["exact", "star"] {
-        let bodies: Vec<_> = seen.iter().filter(|(name, _)| name == subscription).map(|(_, body)| body).collect();
+        let bodies: Vec<_> =
+            seen.iter().filter(|(name, _)| name == subscription).map(|(_, body)| body).collect();
         let expected: Vec<_> = (0..10).map(|number| number.to_string().into_bytes()).collect();
         assert_eq!(bodies, expected.iter().collect::<Vec<_>>(), "{subscription}");
     }
@@ -156,7 +157,10 @@ async fn each_subscription_gets_one_copy_whatever_else_the_node_has() {
     // The node has one pattern less, and then none.
     both.ask("UNSUBSCRIBE\nid:star", "").await;
     here.send("/topic/a/b", "x").await.unwrap();
-    assert_eq!((both.body().await, pattern.body().await, exact.body().await), ("x".into(), "x".into(), "x".into()));
+    assert_eq!(
+        (both.body().await, pattern.body().await, exact.body().await),
+        ("x".into(), "x".into(), "x".into())
+    );
     pattern.ask("UNSUBSCRIBE\nid:all", "").await;
     pattern.ask("UNSUBSCRIBE\nid:other", "").await;
     let before = there.stats().port.received;
@@ -166,7 +170,11 @@ async fn each_subscription_gets_one_copy_whatever_else_the_node_has() {
     for client in [&mut both, &mut pattern, &mut exact] {
         has_nothing(client).await;
     }
-    assert_eq!(there.stats().port.received, before + 1, "one message for a node, and none that it does not want");
+    assert_eq!(
+        there.stats().port.received,
+        before + 1,
+        "one message for a node, and none that it does not want"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,10 +230,7 @@ async fn a_user_has_tabs_on_all_nodes() {
     bert.send("SEND\ndestination:/user/anna/queue/a\n\n2^").await;
     for tab in &mut tabs {
         let message = tab.message().await;
-        assert_eq!(
-            (message.headers.get("destination"), &*message.body),
-            (Some("/user/queue/a"), &b"1"[..])
-        );
+        assert_eq!((message.headers.get("destination"), &*message.body), (Some("/user/queue/a"), &b"1"[..]));
         assert_eq!(tab.body().await, "2");
     }
     tabs[1].send("SEND\ndestination:/app/all\n\n3^").await;
@@ -285,7 +290,9 @@ async fn a_receipt_says_that_messages_of_all_nodes_come() {
     let (here, there) = (node(&bus), node(&bus));
     bus.set_faults(Faults::none().delay(Duration::from_millis(1)..Duration::from_millis(300)), 1);
     for (number, (subscribed, sent)) in
-        [("/topic/a", "/topic/a"), ("/topic/*", "/topic/b"), ("/topic/{x}/c", "/topic/b/c")].into_iter().enumerate()
+        [("/topic/a", "/topic/a"), ("/topic/*", "/topic/b"), ("/topic/{x}/c", "/topic/b/c")]
+            .into_iter()
+            .enumerate()
     {
         let mut client = there.client().await;
         client.subscribe("a", subscribed).await;
@@ -602,7 +609,9 @@ async fn after_a_partition_one_owner_is_left_and_nothing_waits_unseen() {
     let (here, there) = (
         competing(&bus),
         node_with(&bus, |builder| {
-            builder.queue_mode(QueueMode::Competing).on_dead_letter(move |letter| _ = letters.send(letter.clone()))
+            builder
+                .queue_mode(QueueMode::Competing)
+                .on_dead_letter(move |letter| _ = letters.send(letter.clone()))
         }),
     );
     meet().await;

@@ -171,7 +171,9 @@ impl Queue {
         let mut after = After::default();
         for key in keys {
             let Some(mut consumer) = state.consumers.remove(&key) else { continue };
-            state.ready.extend(mem::take(&mut consumer.unsettled).into_values().map(|item| (item.number, item)));
+            state
+                .ready
+                .extend(mem::take(&mut consumer.unsettled).into_values().map(|item| (item.number, item)));
             after.consumers.push(consumer);
         }
         let ready = mem::take(&mut state.ready);

@@ -108,7 +108,11 @@ impl Shared {
     }
 
     /// Delivers a message of another node to those who have subscribed to a pattern that the destination matches.
-    pub(super) fn deliver_to_patterns(&self, destination: &str, message: &Message) -> Result<(), BrokerError> {
+    pub(super) fn deliver_to_patterns(
+        &self,
+        destination: &str,
+        message: &Message,
+    ) -> Result<(), BrokerError> {
         let found = self.topics.find_patterns(destination)?;
         self.count(self.deliver_in_order(&found, destination, message));
         Ok(())

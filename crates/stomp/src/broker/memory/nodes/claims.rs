@@ -168,8 +168,12 @@ impl Claims {
     /// The bus is away: what has not been decided cannot be.
     pub(crate) fn away(&mut self) {
         self.reach = Reach::Away;
-        let undecided: Vec<_> =
-            self.claims.iter().filter(|(_, claim)| !claim.is_granted).map(|(queue, _)| queue.clone()).collect();
+        let undecided: Vec<_> = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| !claim.is_granted)
+            .map(|(queue, _)| queue.clone())
+            .collect();
         for queue in undecided {
             self.fail(&queue, Verdict::Unknown);
         }

@@ -127,7 +127,8 @@ fn is_for(target: &Target, destination: &str, tab: &Tab, (is_own, pattern): &(bo
             None => (true, *name == tab.client.id.to_string()),
         },
     };
-    let (pattern, destination): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), destination.split('/').collect());
+    let (pattern, destination): (Vec<_>, Vec<_>) =
+        (pattern.split('/').collect(), destination.split('/').collect());
     is_there && own == *is_own && is_match(&pattern, &destination)
 }
 
@@ -222,7 +223,8 @@ impl Model {
             }
         }
         let message = message(destination, self.sent.len());
-        let published = self.nodes[node].broker.publish(target.clone(), message).now_or_never().unwrap().unwrap();
+        let published =
+            self.nodes[node].broker.publish(target.clone(), message).now_or_never().unwrap().unwrap();
         assert!(published.bus.is_none() || self.disconnected.contains(&node), "{published:?}");
         self.sent.push(Sent { node, target, destination: destination.to_owned(), way, to });
     }
@@ -310,7 +312,11 @@ impl Model {
         }
         for (number, sent) in self.sent.iter().enumerate() {
             for (&name, _) in sent.to.iter().filter(|&(_, &is_certain)| is_certain) {
-                assert!(got.contains(&(name, number)), "{number} of node {} is missing at {name:?}", sent.node);
+                assert!(
+                    got.contains(&(name, number)),
+                    "{number} of node {} is missing at {name:?}",
+                    sent.node
+                );
             }
         }
     }

@@ -403,7 +403,8 @@ impl Both {
                 self.model.ready[queue].push(Sent { number, queue, deliveries: 0, is_redelivered: false });
                 self.model.dispatch(queue);
                 let is_stored = self.model.ready[queue].iter().any(|each| each.number == number);
-                let expected = Published { delivered: usize::from(!is_stored), dropped: 0, is_stored, bus: None };
+                let expected =
+                    Published { delivered: usize::from(!is_stored), dropped: 0, is_stored, bus: None };
                 assert_eq!(published.unwrap(), expected);
             }
             Step::Lose { client }

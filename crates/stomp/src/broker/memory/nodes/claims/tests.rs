@@ -320,7 +320,8 @@ impl Net {
                 }
                 Outgoing::Owned => {
                     let queues = self.owned[node].iter();
-                    let queues = queues.map(|(queue, &since)| Owned { since, queue: queue.clone() }).collect();
+                    let queues =
+                        queues.map(|(queue, &since)| Owned { since, queue: queue.clone() }).collect();
                     let message = Message::Owned(queues);
                     (0..3).filter(|&to| to != node).for_each(|to| self.send(node, to, &message));
                 }
