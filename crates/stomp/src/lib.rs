@@ -39,13 +39,14 @@
 //! | sending from anywhere | [`Messenger`], [`Payload`] |
 //! | who is there | [`Registry`], [`Session`], [`Event`] |
 //! | topics, queues and users | [`broker`], [`MemoryBroker`](broker::memory::MemoryBroker) |
+//! | several nodes | [`MemoryBrokerBuilder::bus`](broker::memory::MemoryBrokerBuilder::bus), [`guide::nodes`] |
 //! | clients that read slowly | [`Overflow`](outbox::Overflow) |
 //! | numbers | [`StompServer::stats`], [`StompServer::record_metrics`] |
 //!
 //! # Guides
 //!
 //! The module [`guide`] goes [from the first page to a production set-up](guide::first_page), describes
-//! [topics, queues and users' destinations](guide::brokers), lists [what a client gets](guide::answers) for each wrong
+//! [topics, queues and users' destinations](guide::brokers) and [several nodes](guide::nodes), lists [what a client gets](guide::answers) for each wrong
 //! or denied frame, has [Spring's configuration and annotations beside those of this crate](guide::spring), and shows
 //! how to [test](guide::testing) handlers and servers.
 //!
