@@ -66,7 +66,7 @@ impl Node {
     }
 
     fn stats(&self) -> BusStats {
-        self.broker.stats().bus.unwrap()
+        self.broker.stats().bus.expect("it is over a bus")
     }
 
     async fn send(&self, destination: &'static str, body: &str) -> Result<Published, SendError> {

@@ -51,7 +51,7 @@ pub use self::{
 };
 use self::{
     connection::MemoryConnection,
-    nodes::{connection::NodeConnection, link::Link},
+    nodes::{connect::connect, connection::NodeConnection, link::Link},
     shared::Shared,
 };
 use crate::{
@@ -150,7 +150,7 @@ impl MemoryBrokerBuilder {
         let shared = Arc::new(Shared::new(self));
         let Some(settings) = bus else { return Ok(MemoryBroker { shared, link: None }) };
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let link = Link::connect(&shared, settings, &runtime).map_err(BuildError::Namespace)?;
+        let link = connect(&shared, settings, &runtime).map_err(BuildError::Namespace)?;
         Ok(MemoryBroker { shared, link: Some(link) })
     }
 }

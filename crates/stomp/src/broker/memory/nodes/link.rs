@@ -15,7 +15,6 @@ use sockjs_bus::{
     Delivery, InvalidSubject, Port, PublishError, Status, Subject, SubscribeError, Subscription as Listening,
 };
 use tokio::{
-    runtime::Handle,
     sync::{Notify, oneshot, watch},
     task::yield_now,
     time::Instant,
@@ -28,7 +27,6 @@ use super::{
     ownership::{Ownership, Turn},
     protocol::{self, Message as Word},
     settings::Settings,
-    task,
     waiting::{Denied, Op},
 };
 use crate::{
@@ -50,7 +48,7 @@ pub(crate) struct Link {
     port: Port,
     ownership: Ownership,
     /// Wakes the task that speaks with the other nodes.
-    wake: Arc<Notify>,
+    pub(super) wake: Arc<Notify>,
     nodes: Subject,
     own: Subject,
     sessions: Subject,
@@ -64,18 +62,14 @@ pub(crate) struct Link {
 const TURN: usize = 32;
 
 impl Link {
-    /// Connects a broker to those of other nodes, and starts the task that speaks with them.
-    pub(crate) fn connect(
-        shared: &Arc<Shared>,
-        settings: Settings,
-        runtime: &Handle,
-    ) -> Result<Arc<Self>, InvalidSubject> {
+    /// A broker that hears nothing of the others yet.
+    pub(super) fn new(shared: &Arc<Shared>, settings: Settings) -> Result<Self, InvalidSubject> {
         let port = Port::new(settings.bus, &settings.namespace)?;
         Key::check(&port)?;
         let wake = Arc::<Notify>::default();
         let timing = Timing { dead_after: settings.dead_after };
         let name = settings.name.map(Box::from);
-        let link = Arc::new(Self {
+        Ok(Self {
             ownership: Ownership::new(shared, port.node(), name, timing, Arc::clone(&wake)),
             shared: Arc::clone(shared),
             wake,
@@ -87,15 +81,20 @@ impl Link {
             invalid: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
             port,
-        });
-        let listening = [
-            link.hear(&link.nodes, Self::receive_word),
-            link.hear(&link.own, Self::receive_word),
-            link.hear(&link.sessions, Self::receive_for_session),
-        ];
-        let status = link.port.bus().status();
-        runtime.spawn(task::run(Arc::downgrade(&link), Arc::clone(&link.wake), listening, status));
-        Ok(link)
+        })
+    }
+
+    /// Subscribes to what all nodes are told, and to what this one is.
+    pub(super) fn listen_to_nodes(self: &Arc<Self>) -> [Listening; 3] {
+        [
+            self.hear(&self.nodes, Self::receive_word),
+            self.hear(&self.own, Self::receive_word),
+            self.hear(&self.sessions, Self::receive_for_session),
+        ]
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.port.bus().status()
     }
 
     fn hear(self: &Arc<Self>, subject: &Subject, receive: fn(&Self, Delivery)) -> Listening {

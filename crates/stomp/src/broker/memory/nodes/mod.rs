@@ -25,6 +25,7 @@
 //! That of the ownership is held when the map of queues is locked. No lock of this crate is held while the bus is called.
 
 mod claims;
+pub(super) mod connect;
 pub(super) mod connection;
 mod envelope;
 mod interest;

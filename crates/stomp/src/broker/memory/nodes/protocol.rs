@@ -85,8 +85,8 @@ impl Message {
             return None;
         }
         Some(match bytes.try_get_u8().ok()? {
-            HELLO => Self::Hello { name: name(bytes)? },
-            BEAT => Self::Beat { name: name(bytes)? },
+            HELLO => Self::Hello { name: name(&bytes)? },
+            BEAT => Self::Beat { name: name(&bytes)? },
             BYE => Self::Bye,
             CLAIM => {
                 let (number, since) = (bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?);
@@ -132,8 +132,8 @@ fn text(bytes: &[u8]) -> Option<Box<str>> {
     std::str::from_utf8(bytes).ok().map(Box::from)
 }
 
-fn name(bytes: Bytes) -> Option<Option<Box<str>>> {
-    text(&bytes).map(|name| (!name.is_empty()).then_some(name))
+fn name(bytes: &[u8]) -> Option<Option<Box<str>>> {
+    text(bytes).map(|name| (!name.is_empty()).then_some(name))
 }
 
 /// Shares queues out among messages of so many bytes at the most.
