@@ -5,6 +5,7 @@
 //!
 //! Imports: link, message, subscription.
 
+mod invalid_id;
 mod policy;
 mod remote;
 mod state;
@@ -23,11 +24,10 @@ use stomp_codec::Version;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-pub(crate) use self::remote::CLOSED_BY_BROKER;
 use self::state::{Entry, Kind, State};
-pub use self::{policy::Overflow, remote::InvalidSessionId};
+pub use self::{invalid_id::InvalidSessionId, policy::Overflow};
 pub(crate) use self::{
-    policy::{End, OutboxLimits, Overflows},
+    policy::{CLOSED_BY_BROKER, End, OutboxLimits, Overflows},
     state::Traffic,
 };
 use crate::{

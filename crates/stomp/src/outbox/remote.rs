@@ -1,15 +1,12 @@
 //! What a broker of several nodes needs of clients and their sessions.
 
-use std::{error::Error, fmt, str::FromStr};
+use std::str::FromStr;
 
 use axum_sockjs::Message as Piece;
 use stomp_codec::{Command, Frame};
 use uuid::Uuid;
 
-use super::{SessionId, Subscriber};
-
-/// The `message` of an `ERROR` that a broker ends a session with.
-pub(crate) const CLOSED_BY_BROKER: &str = "closed by the broker";
+use super::{SessionId, Subscriber, invalid_id::InvalidSessionId, policy::CLOSED_BY_BROKER};
 
 impl Subscriber {
     /// Ends the session: the client gets what waits for it, then an `ERROR` with these details, and then the connection ends.
@@ -38,23 +35,11 @@ impl FromStr for SessionId {
     type Err = InvalidSessionId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let id = Uuid::try_parse(text).map(Self).map_err(|_| InvalidSessionId(()))?;
+        let id = Uuid::try_parse(text).map(Self).map_err(|_| InvalidSessionId::new())?;
         // There are other forms.
-        if id.to_string() == text { Ok(id) } else { Err(InvalidSessionId(())) }
+        if id.to_string() == text { Ok(id) } else { Err(InvalidSessionId::new()) }
     }
 }
-
-/// The error of a text that is no [`SessionId`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidSessionId(());
-
-impl fmt::Display for InvalidSessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is not the id of a session")
-    }
-}
-
-impl Error for InvalidSessionId {}
 
 #[cfg(test)]
 mod tests {
