@@ -45,8 +45,8 @@ pub struct StompStats {
     pub published: BTreeMap<&'static str, u64>,
     /// What handlers did, those of messages first.
     pub handlers: Vec<HandlerStats>,
-    /// What concerns other nodes, if the broker is over a bus: all else is of this node. It is a load balancer's business
-    /// whether a node that does not reach the others is [ready](crate::guide::nodes).
+    /// What concerns other nodes, if the broker is over a [bus](crate::broker::memory::MemoryBrokerBuilder::bus). All other
+    /// numbers are of this node.
     pub bus: Option<BusStats>,
 }
 

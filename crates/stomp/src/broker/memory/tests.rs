@@ -1,6 +1,7 @@
 //! What the broker does as a whole.
 
 mod nodes_model;
+mod nodes_stress;
 mod queue_model;
 mod stress;
 mod support;
