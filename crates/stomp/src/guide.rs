@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`first_page`] | a server and a page, step by step: users, topics, errors, state; then origins, logins, rules, limits, metrics, shutdown, slow clients, heart-beats |
 //! | [`brokers`] | topics, patterns, queues, users' destinations, temporary queues, transactions, receipts, brokers of your own |
+//! | [`nodes`] | several nodes: what reaches all of them, what is guaranteed, what it costs, queues |
 //! | [`answers`] | what a client gets for each wrong or denied frame |
 //! | [`spring`] | Spring's configuration and annotations beside those of this crate |
 //! | [`testing`] | tests of handlers and of a whole server, without a socket |
@@ -16,6 +17,15 @@ pub mod first_page {
 
 pub mod brokers {
     #![doc = include_str!("docs/brokers.md")]
+    #[allow(unused_imports, reason = "for the links")]
+    use crate::{
+        broker::{memory::*, *},
+        *,
+    };
+}
+
+pub mod nodes {
+    #![doc = include_str!("docs/nodes.md")]
     #[allow(unused_imports, reason = "for the links")]
     use crate::{
         broker::{memory::*, *},

@@ -39,13 +39,14 @@
 //! | sending from anywhere | [`Messenger`], [`Payload`] |
 //! | who is there | [`Registry`], [`Session`], [`Event`] |
 //! | topics, queues and users | [`broker`], [`MemoryBroker`](broker::memory::MemoryBroker) |
+//! | several nodes | [`MemoryBrokerBuilder::bus`](broker::memory::MemoryBrokerBuilder::bus), [`guide::nodes`] |
 //! | clients that read slowly | [`Overflow`](outbox::Overflow) |
 //! | numbers | [`StompServer::stats`], [`StompServer::record_metrics`] |
 //!
 //! # Guides
 //!
 //! The module [`guide`] goes [from the first page to a production set-up](guide::first_page), describes
-//! [topics, queues and users' destinations](guide::brokers), lists [what a client gets](guide::answers) for each wrong
+//! [topics, queues and users' destinations](guide::brokers) and [several nodes](guide::nodes), lists [what a client gets](guide::answers) for each wrong
 //! or denied frame, has [Spring's configuration and annotations beside those of this crate](guide::spring), and shows
 //! how to [test](guide::testing) handlers and servers.
 //!
@@ -53,7 +54,7 @@
 //!
 //! What appears in this API, or is needed with it, of the crates below can be named by way of this one: their most used
 //! types stand beside those of this crate, such as [`Origins`] and [`Frame`], and the crates as a whole are
-//! [`axum_sockjs`] and [`stomp_codec`], for instance for [`axum_sockjs::Options`]. An application needs neither of them
+//! [`axum_sockjs`], [`sockjs_bus`] and [`stomp_codec`], for instance for [`axum_sockjs::Options`]. An application needs none of them
 //! among its own dependencies.
 //!
 //! # Features
@@ -100,6 +101,7 @@ pub mod test;
 
 pub use axum_sockjs::{self, CloseReason, Origins, SockJs};
 pub use bytes::Bytes;
+pub use sockjs_bus;
 pub use stomp_codec::{self, ByteString, Command, DecodeError, Decoder, Frame, Headers, Limits, Version};
 
 pub use self::events::Event;

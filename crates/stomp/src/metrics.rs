@@ -29,6 +29,15 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (CALLS, Counter, Unit::Count, "command, handler", "Calls of handlers that have ended."),
     (FAILURES, Counter, Unit::Count, "command, handler", "Calls of handlers that have failed."),
     (TIME, Counter, Unit::Milliseconds, "command, handler", "Time that handlers took."),
+    (BUS_CONNECTED, Gauge, Unit::Count, "", "Whether the bus reaches the other nodes: 1 or 0."),
+    (BUS_NODES, Gauge, Unit::Count, "", "Other nodes that are known."),
+    (BUS_PUBLISHED, Counter, Unit::Count, "", "Messages that the bus has taken."),
+    (BUS_REFUSED, Counter, Unit::Count, "", "Messages that the bus has refused."),
+    (BUS_RECEIVED, Counter, Unit::Count, "", "Messages of other nodes."),
+    (BUS_MISSED, Counter, Unit::Count, "", "Messages of other nodes that were lost on the way."),
+    (BUS_INVALID, Counter, Unit::Count, "", "Messages of other nodes that cannot be read."),
+    (BUS_DEAD, Counter, Unit::Count, "", "Nodes that have fallen silent."),
+    (BUS_GIVEN_UP, Counter, Unit::Count, "", "Queues given up to another node."),
 ];
 
 const SESSIONS: &str = "stomp_sessions";
@@ -44,6 +53,15 @@ const PUBLISHED: &str = "stomp_messages_published_total";
 const CALLS: &str = "stomp_handler_calls_total";
 const FAILURES: &str = "stomp_handler_failures_total";
 const TIME: &str = "stomp_handler_milliseconds_total";
+const BUS_CONNECTED: &str = "stomp_bus_connected";
+const BUS_NODES: &str = "stomp_bus_nodes";
+const BUS_PUBLISHED: &str = "stomp_bus_messages_published_total";
+const BUS_REFUSED: &str = "stomp_bus_messages_refused_total";
+const BUS_RECEIVED: &str = "stomp_bus_messages_received_total";
+const BUS_MISSED: &str = "stomp_bus_messages_missed_total";
+const BUS_INVALID: &str = "stomp_bus_messages_invalid_total";
+const BUS_DEAD: &str = "stomp_bus_nodes_dead_total";
+const BUS_GIVEN_UP: &str = "stomp_bus_queues_given_up_total";
 
 impl<S> StompServer<S>
 where
@@ -70,6 +88,17 @@ where
     /// | `stomp_handler_calls_total` | counter | command, handler | Calls of handlers that have ended. |
     /// | `stomp_handler_failures_total` | counter | command, handler | Calls of handlers that have failed. |
     /// | `stomp_handler_milliseconds_total` | counter | command, handler | Time that handlers took. |
+    /// | `stomp_bus_connected` | gauge | | Whether the bus reaches the other nodes: 1 or 0. |
+    /// | `stomp_bus_nodes` | gauge | | Other nodes that are known. |
+    /// | `stomp_bus_messages_published_total` | counter | | Messages that the bus has taken. |
+    /// | `stomp_bus_messages_refused_total` | counter | | Messages that the bus has refused. |
+    /// | `stomp_bus_messages_received_total` | counter | | Messages of other nodes. |
+    /// | `stomp_bus_messages_missed_total` | counter | | Messages of other nodes that were lost on the way. |
+    /// | `stomp_bus_messages_invalid_total` | counter | | Messages of other nodes that cannot be read. |
+    /// | `stomp_bus_nodes_dead_total` | counter | | Nodes that have fallen silent. |
+    /// | `stomp_bus_queues_given_up_total` | counter | | Queues given up to another node. |
+    ///
+    /// Those of the bus are there if the broker is over one.
     pub fn record_metrics(&self, server: &str) {
         for &(name, kind, unit, _, help) in METRICS {
             match kind {
@@ -102,6 +131,21 @@ fn record(stats: &StompStats, server: &str) {
         for (&value, &total) in totals {
             let labels = [("server", server()), (label, value.to_owned())];
             counter!(name, &labels).absolute(total);
+        }
+    }
+    if let Some(bus) = &stats.bus {
+        gauge!(BUS_CONNECTED, "server" => server()).set(f64::from(u8::from(bus.status.is_connected())));
+        gauge!(BUS_NODES, "server" => server()).set(bus.nodes as f64);
+        for (name, total) in [
+            (BUS_PUBLISHED, bus.port.published),
+            (BUS_REFUSED, bus.port.refused),
+            (BUS_RECEIVED, bus.port.received),
+            (BUS_MISSED, bus.port.missed),
+            (BUS_INVALID, bus.port.invalid + bus.invalid),
+            (BUS_DEAD, bus.dead),
+            (BUS_GIVEN_UP, bus.queues_given_up),
+        ] {
+            counter!(name, "server" => server()).absolute(total);
         }
     }
     for handler in &stats.handlers {

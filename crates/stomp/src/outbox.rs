@@ -5,7 +5,9 @@
 //!
 //! Imports: link, message, subscription.
 
+mod invalid_id;
 mod policy;
+mod remote;
 mod state;
 
 use std::{
@@ -22,10 +24,10 @@ use stomp_codec::Version;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-pub use self::policy::Overflow;
 use self::state::{Entry, Kind, State};
+pub use self::{invalid_id::InvalidSessionId, policy::Overflow};
 pub(crate) use self::{
-    policy::{End, OutboxLimits, Overflows},
+    policy::{CLOSED_BY_BROKER, End, OutboxLimits, Overflows},
     state::Traffic,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! The numbers of a server.
 //!
-//! Imports: outbox, registry, session.
+//! Imports: broker, outbox, registry, session.
 
 use std::{
     borrow::Cow,
@@ -14,7 +14,7 @@ use std::{
 
 use stomp_codec::Command;
 
-use crate::{outbox::Traffic, registry::Registry, session::DisconnectReason};
+use crate::{broker::bus_stats::BusStats, outbox::Traffic, registry::Registry, session::DisconnectReason};
 
 /// The numbers of a server at one moment: see [`StompServer::stats`](crate::StompServer::stats).
 ///
@@ -45,6 +45,9 @@ pub struct StompStats {
     pub published: BTreeMap<&'static str, u64>,
     /// What handlers did, those of messages first.
     pub handlers: Vec<HandlerStats>,
+    /// What concerns other nodes, if the broker is over a [bus](crate::broker::memory::MemoryBrokerBuilder::bus). All other
+    /// numbers are of this node.
+    pub bus: Option<BusStats>,
 }
 
 /// What a handler did.
@@ -149,7 +152,12 @@ impl Counters {
         *sum += traffic();
     }
 
-    pub(crate) fn stats(&self, registry: &Registry, handlers: Vec<HandlerStats>) -> StompStats {
+    pub(crate) fn stats(
+        &self,
+        registry: &Registry,
+        handlers: Vec<HandlerStats>,
+        bus: Option<BusStats>,
+    ) -> StompStats {
         let traffic = {
             // A session that ends meanwhile is counted here or there.
             let ended = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,6 +178,7 @@ impl Counters {
             dropped: traffic.dropped,
             published: numbers(&WAYS.map(|(name, _)| name), &self.published),
             handlers,
+            bus,
         }
     }
 }

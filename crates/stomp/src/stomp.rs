@@ -407,7 +407,7 @@ where
     /// The numbers of the server. All open sessions are gone through.
     #[must_use]
     pub fn stats(&self) -> StompStats {
-        self.0.counters.stats(&self.0.registry, self.0.handlers.stats())
+        self.0.counters.stats(&self.0.registry, self.0.handlers.stats(), self.0.broker.bus_stats())
     }
 
     #[cfg(feature = "tcp")]

@@ -5,4 +5,5 @@
 mod core;
 mod rooms;
 mod server;
+mod stomp;
 mod streams;

@@ -1,17 +1,20 @@
 //! What serves destinations: topics and queues.
 //!
 //! [`Broker`] is what sessions and applications ask, and `MemoryBroker` answers within this
-//! process. Another one may pass everything on to a message broker, or to other nodes.
+//! process, with others over a bus. Another one may pass everything on to a message broker.
 //!
 //! Imports: message, outbox, outcome, subscription.
 
+pub(crate) mod bus_stats;
 pub mod memory;
 
 use std::{fmt, sync::Arc};
 
 use axum::BoxError;
 use bytestring::ByteString;
+use sockjs_bus::PublishError;
 
+pub use self::bus_stats::BusStats;
 use crate::{
     message::Message,
     outbox::{SessionId, Subscriber},
@@ -31,6 +34,11 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Publishes a message of the application's.
     fn publish(&self, target: Target, message: Arc<Message>) -> Outcome<Result<Published, BrokerError>>;
+
+    /// The numbers that concern other nodes, if there are such.
+    fn bus_stats(&self) -> Option<BusStats> {
+        None
+    }
 }
 
 /// A client's connection to a [`Broker`].
@@ -114,7 +122,7 @@ pub enum Source {
     Temporary(ByteString),
 }
 
-/// What has become of a message that was published.
+/// What has become of a message that was published. The numbers are of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Published {
@@ -124,6 +132,9 @@ pub struct Published {
     pub dropped: usize,
     /// Whether it waits in a queue.
     pub is_stored: bool,
+    /// Why the message was not sent to the other nodes, with a [bus](memory::MemoryBrokerBuilder::bus). The subscribers of
+    /// this node get it all the same.
+    pub bus: Option<PublishError>,
 }
 
 /// What has become of a message that a client had to acknowledge.
@@ -148,6 +159,8 @@ pub enum BrokerError {
     InvalidDestination(&'static str),
     /// The broker cannot be reached.
     Unavailable(BoxError),
+    /// Another node has the queue, with a [bus](memory::MemoryBrokerBuilder::bus): a client is to connect to that one.
+    QueueElsewhere,
 }
 
 impl fmt::Display for BrokerError {
@@ -156,6 +169,7 @@ impl fmt::Display for BrokerError {
             Self::LimitExceeded(limit) => write!(f, "{limit} is reached"),
             Self::InvalidDestination(reason) => f.write_str(reason),
             Self::Unavailable(_) => f.write_str("the broker cannot be reached"),
+            Self::QueueElsewhere => f.write_str("another node has the queue"),
         }
     }
 }

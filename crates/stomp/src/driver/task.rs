@@ -1,6 +1,7 @@
 //! The task of a session: it reads frames, writes what waits and watches the clock.
 
 use std::{
+    borrow::Cow,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     app::App,
     events::Event,
-    outbox::{End, Outbox},
+    outbox::{CLOSED_BY_BROKER, End, Outbox},
     session::DisconnectReason,
     session::{Refusal, Session, text},
 };
@@ -221,7 +222,11 @@ async fn write(guard: &Guard<impl Sized>, all_read: &Notify) {
         End::Closing if session.end_reason() == Some(&DisconnectReason::Client) => {
             outbox.close_link(code::NORMAL, "Normal closure");
         }
-        End::Closing => outbox.close_link(code::PROTOCOL_ERROR, "STOMP error"),
+        End::Closing => {
+            // If nobody here has ended it, the broker has.
+            session.end(DisconnectReason::Error(Cow::Borrowed(CLOSED_BY_BROKER)), None);
+            outbox.close_link(code::PROTOCOL_ERROR, "STOMP error");
+        }
     }
     // A handler may still run, which nobody waits for.
     guard.end();

@@ -83,3 +83,6 @@ pub(crate) enum End {
     /// The connection is gone.
     Lost,
 }
+
+/// The `message` of an `ERROR` that a broker ends a session with.
+pub(crate) const CLOSED_BY_BROKER: &str = "closed by the broker";

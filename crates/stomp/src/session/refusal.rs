@@ -86,6 +86,8 @@ impl From<BrokerError> for Refusal {
             BrokerError::LimitExceeded(limit) => Self::limit(limit),
             BrokerError::InvalidDestination(reason) => Self::new("invalid destination").details(reason),
             BrokerError::Unavailable(_) => Self::new("broker unavailable"),
+            BrokerError::QueueElsewhere => Self::new("queue at another node")
+                .details("Another node has this queue: connect to that one."),
         }
     }
 }

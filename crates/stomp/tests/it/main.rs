@@ -11,6 +11,7 @@ mod handlers;
 mod heart_beats;
 mod hostile;
 mod limits;
+mod nodes;
 mod queues;
 mod slow;
 mod soak;

@@ -1,8 +1,8 @@
 //! Real WebSockets.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use axum_stomp::{ClientSend, Stomp, StompOptions};
+use axum_stomp::{ClientSend, Stomp, StompOptions, broker::memory::MemoryBroker, sockjs_bus::InProcess};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::HeaderValue;
 use tokio::net::TcpListener;
@@ -40,8 +40,45 @@ async fn open(addr: SocketAddr, offered: &str) -> (Client, Option<String>) {
 }
 
 fn scene() -> Scene {
+    scene_with(MemoryBroker::new())
+}
+
+fn scene_with(broker: MemoryBroker) -> Scene {
     let options = StompOptions::new().client_send(ClientSend::HANDLERS.broker(true)).max_body_bytes(2 << 20);
-    Scene::new(Stomp::new().options(options))
+    Scene::new(Stomp::new().options(options).broker(broker))
+}
+
+/// As two processes would be, but for the bus.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_two_nodes_get_the_messages_of_both_in_order() {
+    let bus = InProcess::new();
+    let scenes = [(); 2].map(|()| scene_with(MemoryBroker::builder().bus(Arc::new(bus.connect())).build()));
+    let mut clients = Vec::new();
+    for scene in &scenes {
+        let (mut client, _) = open(start(scene).await, "v12.stomp").await;
+        client.connect("accept-version:1.2\n").await;
+        client.subscribe("exact", "/topic/a").await;
+        client.subscribe("pattern", "/topic/*").await;
+        clients.push(client);
+    }
+    for number in 0..200 {
+        for (node, client) in clients.iter_mut().enumerate() {
+            client.send(&format!("SEND\ndestination:/topic/a\n\n{node} {number}^")).await;
+        }
+    }
+    for client in &mut clients {
+        let mut next = [[0; 2]; 2];
+        for _ in 0..2 * 2 * 200 {
+            let message = client.message().await;
+            let subscription = usize::from(message.headers.get("subscription") == Some("pattern"));
+            let body = String::from_utf8(message.body.to_vec()).expect("text");
+            let (node, number) = body.split_once(' ').expect("a node and a number");
+            let expected = &mut next[subscription][node.parse::<usize>().expect("a node")];
+            assert_eq!(number.parse(), Ok(*expected), "{message:?}");
+            *expected += 1;
+        }
+        assert_eq!(next, [[200; 2]; 2]);
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     dead_letter::{DeadLetter, Hook},
+    nodes::settings::Settings,
     prefixes::Prefixes,
     queue::QueueLimits,
     topics::TopicLimits,
@@ -46,6 +47,7 @@ pub struct MemoryBrokerBuilder {
     pub(super) max_queues: usize,
     pub(super) max_total_queue_bytes: usize,
     pub(super) on_dead_letter: Option<Hook>,
+    pub(super) bus: Option<Settings>,
 }
 
 impl Default for MemoryBrokerBuilder {
@@ -63,6 +65,7 @@ impl Default for MemoryBrokerBuilder {
             max_queues: 10_000,
             max_total_queue_bytes: 256 << 20,
             on_dead_letter: None,
+            bus: None,
         }
     }
 }
@@ -106,6 +109,8 @@ impl MemoryBrokerBuilder {
     /// A message is compared with all of them at once, segment by segment. The time for that is at most that of reading
     /// its destination once for each pattern, and each pattern once; where patterns differ in whole segments only, it
     /// does not grow with their number.
+    ///
+    /// With a [bus](Self::bus), messages to topics are published once instead of twice if this is 0: on all nodes then.
     pub fn max_patterns(mut self, patterns: usize) -> Self {
         self.topics.patterns = patterns;
         self
@@ -181,6 +186,11 @@ impl MemoryBrokerBuilder {
         self.on_dead_letter = Some(Arc::new(hook));
         self
     }
+
+    /// Whether anyone may subscribe to a pattern of topics.
+    pub(super) fn has_patterns(&self) -> bool {
+        self.topics.patterns > 0
+    }
 }
 
 impl fmt::Debug for MemoryBrokerBuilder {
@@ -193,6 +203,7 @@ impl fmt::Debug for MemoryBrokerBuilder {
             .field("queue", &self.queue)
             .field("max_queues", &self.max_queues)
             .field("max_total_queue_bytes", &self.max_total_queue_bytes)
+            .field("bus", &self.bus)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     queue::{After, ConsumerKey, Queue},
-    queues::Place as Consumer,
+    queues::{Owned, Place as Consumer},
     shared::{Place, Shared},
     topics::{self, Membership, TopicLimits, Topics},
     users::Own,
@@ -84,7 +84,18 @@ impl MemoryConnection {
         self.lock().members.get(&serial)?.consumer().cloned()
     }
 
-    fn join(&self, source: &Source, subscription: &Arc<Subscription>) -> Result<(), BrokerError> {
+    /// The name of the user, or of a session without a user its id.
+    pub(super) fn own_name(&self) -> &str {
+        &self.own.name
+    }
+
+    /// Begins a subscription. `owned` says whether a queue may be made for it; `false` if there is none.
+    pub(super) fn join(
+        &self,
+        source: &Source,
+        owned: Option<Owned>,
+        subscription: &Arc<Subscription>,
+    ) -> Result<bool, BrokerError> {
         // What is delivered meanwhile, and settled by another task, waits until the subscription is found.
         let mut state = self.lock();
         let serial = subscription.serial();
@@ -112,16 +123,19 @@ impl MemoryConnection {
                     subscriber.clone(),
                     subscription.clone(),
                 )?),
-                Place::Queue => Member::Queue(shared.queues.join(destination, subscriber, subscription)?),
+                Place::Queue => match shared.queues.join(destination, owned, subscriber, subscription)? {
+                    Some(consumer) => Member::Queue(consumer),
+                    None => return Ok(false),
+                },
             },
         };
         state.patterns += usize::from(member.is_pattern());
         state.members.insert(serial, member);
         shared.subscriptions.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
-    fn leave(&self, serial: u32) {
+    pub(super) fn leave(&self, serial: u32) {
         let left = {
             let mut state = self.lock();
             let Some(member) = state.members.get(&serial) else { return };
@@ -172,7 +186,7 @@ impl Connection for MemoryConnection {
     }
 
     fn subscribe(&self, source: Source, subscription: Arc<Subscription>) -> Outcome<Result<(), BrokerError>> {
-        Outcome::ready(self.join(&source, &subscription))
+        Outcome::ready(self.join(&source, Some(Owned::ALONE), &subscription).map(drop))
     }
 
     fn unsubscribe(&self, serial: u32) -> Outcome<Result<(), BrokerError>> {

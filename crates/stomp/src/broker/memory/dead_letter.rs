@@ -23,6 +23,9 @@ pub enum DeadLetterReason {
     Deliveries,
     /// A client has refused it with `requeue:false`.
     Rejected,
+    /// The queue is another node's, with a [bus](super::MemoryBrokerBuilder::bus): this node gives up all that it has of it. A
+    /// consumer may have got the message.
+    OwnedElsewhere,
 }
 
 impl DeadLetter {

@@ -22,6 +22,8 @@ mod builder;
 mod connection;
 mod dead_letter;
 mod lanes;
+mod nodes;
+mod over_bus;
 mod pattern;
 mod prefixes;
 mod queue;
@@ -39,29 +41,41 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use tokio::runtime::Handle;
+
 pub use self::{
     builder::{MemoryBrokerBuilder, QueueMode},
     dead_letter::{DeadLetter, DeadLetterReason},
+    over_bus::BuildError,
     stats::MemoryBrokerStats,
 };
-use self::{connection::MemoryConnection, shared::Shared};
+use self::{
+    connection::MemoryConnection,
+    nodes::{connect::connect, connection::NodeConnection, link::Link},
+    shared::Shared,
+};
 use crate::{
-    broker::{Broker, BrokerError, Connection, Published, Target},
+    broker::{Broker, BrokerError, Connection, Published, Target, bus_stats::BusStats},
     message::Message,
     outbox::Subscriber,
     outcome::Outcome,
 };
 
-/// A broker within this process: topics, queues and users' own destinations, in memory.
+/// A broker within this process: topics, queues and users' own destinations, in memory. With a
+/// [bus](MemoryBrokerBuilder::bus) it is one of several nodes.
 ///
 /// Clones are the same broker.
 #[derive(Clone)]
-pub struct MemoryBroker(Arc<Shared>);
+pub struct MemoryBroker {
+    shared: Arc<Shared>,
+    /// To the other nodes.
+    link: Option<Arc<Link>>,
+}
 
 impl fmt::Debug for MemoryBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Messages are not for logs.
-        f.debug_tuple("MemoryBroker").field(&self.0.settings).finish()
+        f.debug_tuple("MemoryBroker").field(&self.shared.settings).finish()
     }
 }
 
@@ -86,7 +100,7 @@ impl MemoryBroker {
     /// What the broker has now. This is cheap: nothing is gone through.
     #[must_use]
     pub fn stats(&self) -> MemoryBrokerStats {
-        let shared = &*self.0;
+        let shared = &*self.shared;
         let (sessions, users) = shared.users.len();
         let (topics, patterns) = shared.topics.len();
         let (queues, queued_messages, queued_bytes) = shared.queues.len();
@@ -101,6 +115,7 @@ impl MemoryBroker {
             queued_bytes,
             dead_letters: shared.dead_letters.load(Ordering::Relaxed),
             dropped: shared.dropped.load(Ordering::Relaxed),
+            bus: self.bus_stats(),
         }
     }
 }
@@ -110,25 +125,58 @@ impl MemoryBrokerBuilder {
     ///
     /// # Panics
     /// If a prefix is empty, ends with a separator, has a wildcard (`?`, `*`, `{`, `}`), or is the beginning of another
-    /// one; or if the separator is neither `/` nor `.`.
+    /// one; if the separator is neither `/` nor `.`; or if [`try_build`](Self::try_build) fails, which it does only with a
+    /// [bus](Self::bus).
     #[must_use]
+    #[track_caller]
     pub fn build(self) -> MemoryBroker {
+        match self.try_build() {
+            Ok(broker) => broker,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Builds the broker, if it can be over the bus.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    ///
+    /// # Panics
+    /// As [`build`](Self::build), for prefixes and the separator.
+    #[track_caller]
+    pub fn try_build(self) -> Result<MemoryBroker, BuildError> {
         self.prefixes.validate();
-        MemoryBroker(Arc::new(Shared::new(self)))
+        let bus = self.bus.clone();
+        let shared = Arc::new(Shared::new(self));
+        let Some(settings) = bus else { return Ok(MemoryBroker { shared, link: None }) };
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let link = connect(&shared, settings, &runtime).map_err(BuildError::Namespace)?;
+        Ok(MemoryBroker { shared, link: Some(link) })
     }
 }
 
 impl Broker for MemoryBroker {
     fn has(&self, destination: &str) -> bool {
-        self.0.settings.prefixes.kind(destination).is_some()
+        self.shared.settings.prefixes.kind(destination).is_some()
     }
 
     fn connect(&self, client: Subscriber) -> Outcome<Result<Box<dyn Connection>, BrokerError>> {
-        Outcome::ready(Ok(Box::new(MemoryConnection::new(self.0.clone(), client))))
+        let connection = MemoryConnection::new(self.shared.clone(), client);
+        Outcome::ready(Ok(match &self.link {
+            None => Box::new(connection),
+            Some(link) => Box::new(NodeConnection::new(connection, link.clone())),
+        }))
     }
 
     fn publish(&self, target: Target, message: Arc<Message>) -> Outcome<Result<Published, BrokerError>> {
-        Outcome::ready(self.0.publish(&target, &message))
+        match &self.link {
+            None => Outcome::ready(self.shared.publish(&target, &message)),
+            Some(link) => link.publish(&target, &message),
+        }
+    }
+
+    fn bus_stats(&self) -> Option<BusStats> {
+        self.link.as_ref().map(|link| link.stats())
     }
 }
 

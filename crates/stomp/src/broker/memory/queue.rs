@@ -11,7 +11,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::store::{Share, Store};
+use super::{
+    dead_letter::DeadLetterReason,
+    store::{Share, Store},
+};
 use crate::{
     broker::{BrokerError, Published, Settlement},
     message::Message,
@@ -32,6 +35,8 @@ pub(super) struct QueueLimits {
 #[derive(Debug)]
 pub(super) struct Queue {
     name: Box<str>,
+    /// Since when the node owns it, in milliseconds of the calendar; 0 without other nodes.
+    since: u64,
     limits: QueueLimits,
     store: Arc<Store>,
     state: Mutex<State>,
@@ -89,8 +94,7 @@ struct Consumer {
 pub(super) struct Dead {
     pub(super) message: Box<Message>,
     pub(super) deliveries: u32,
-    /// Whether a client has refused it for good.
-    pub(super) is_rejected: bool,
+    pub(super) reason: DeadLetterReason,
 }
 
 /// What is left to do when the lock of a queue is free again.
@@ -103,6 +107,13 @@ pub(super) struct After {
     /// Who has left, to be dropped where no lock is held.
     consumers: Vec<Consumer>,
     settled: Vec<Item>,
+}
+
+impl After {
+    /// Ends the sessions of those who have left, since the queue is given up.
+    pub(super) fn refuse_consumers(&self, details: &'static str) {
+        self.consumers.iter().for_each(|consumer| consumer.subscriber.refuse(details));
+    }
 }
 
 /// The error of a queue that has been given up: its name is to be looked up again.
@@ -129,8 +140,12 @@ impl Consumer {
 }
 
 impl Queue {
-    pub(super) fn new(name: &str, limits: QueueLimits, store: Arc<Store>) -> Self {
-        Self { name: name.into(), limits, store, state: Mutex::default() }
+    pub(super) fn new(name: &str, since: u64, limits: QueueLimits, store: Arc<Store>) -> Self {
+        Self { name: name.into(), since, limits, store, state: Mutex::default() }
+    }
+
+    pub(super) fn since(&self) -> u64 {
+        self.since
     }
 
     pub(super) fn name(&self) -> &str {
@@ -146,6 +161,25 @@ impl Queue {
         let mut state = self.lock();
         state.is_closed |= state.is_unused();
         state.is_closed
+    }
+
+    /// Gives the queue up, with all that it has.
+    pub(super) fn close(&self) -> After {
+        let mut state = self.lock();
+        state.is_closed = true;
+        let keys: Vec<_> = state.consumers.keys().copied().collect();
+        let mut after = After::default();
+        for key in keys {
+            let Some(mut consumer) = state.consumers.remove(&key) else { continue };
+            state
+                .ready
+                .extend(mem::take(&mut consumer.unsettled).into_values().map(|item| (item.number, item)));
+            after.consumers.push(consumer);
+        }
+        let ready = mem::take(&mut state.ready);
+        let dead = ready.into_values().map(|item| state.give_up(item, DeadLetterReason::OwnedElsewhere));
+        after.dead.extend(dead);
+        after
     }
 
     /// Adds a message, and delivers it if a consumer has room.
@@ -245,7 +279,7 @@ impl Queue {
         match settlement {
             Settlement::Accepted => state.drop_items(items.into_values(), &mut after.settled),
             Settlement::Rejected { requeue: false } => {
-                let dead = items.into_values().map(|item| state.give_up(item, true));
+                let dead = items.into_values().map(|item| state.give_up(item, DeadLetterReason::Rejected));
                 after.dead.extend(dead);
             }
             Settlement::Rejected { requeue: true } => {
@@ -398,9 +432,9 @@ impl State {
         }
     }
 
-    fn give_up(&mut self, item: Item, is_rejected: bool) -> Dead {
+    fn give_up(&mut self, item: Item, reason: DeadLetterReason) -> Dead {
         self.forget(&item);
-        Dead { message: item.message, deliveries: item.deliveries, is_rejected }
+        Dead { message: item.message, deliveries: item.deliveries, reason }
     }
 
     /// Makes messages ready again, but for those that have been delivered too often.
@@ -412,7 +446,7 @@ impl State {
     ) {
         for item in items {
             if item.deliveries >= limits.deliveries {
-                dead.push(self.give_up(item, false));
+                dead.push(self.give_up(item, DeadLetterReason::Deliveries));
             } else {
                 self.ready.insert(item.number, item);
             }

@@ -26,6 +26,18 @@ pub(super) struct Queues {
     queues: Mutex<HashMap<Box<str>, Arc<Queue>>>,
 }
 
+/// That a queue may be made, since no other node has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owned {
+    /// Since when, in milliseconds of the calendar.
+    pub(super) since: u64,
+}
+
+impl Owned {
+    /// There are no other nodes.
+    pub(super) const ALONE: Self = Self { since: 0 };
+}
+
 /// A subscription's place in a queue.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -42,55 +54,66 @@ impl Queues {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Uses a queue, which is made if there is none.
+    /// Uses a queue. If there is none, it is made if the node owns it, and otherwise nothing is done.
     ///
     /// It may be given up before it is used. Then it is no longer found, and the next one is used.
     fn with<T>(
         &self,
         name: &str,
+        owned: Option<Owned>,
         mut f: impl FnMut(&Arc<Queue>) -> Result<T, Closed>,
-    ) -> Result<T, BrokerError> {
+    ) -> Result<Option<T>, BrokerError> {
         loop {
             let queue = {
                 let mut queues = self.lock();
                 match queues.get(name) {
                     Some(queue) => queue.clone(),
+                    None if owned.is_none() => return Ok(None),
                     None if queues.len() >= self.max_queues => {
                         return Err(BrokerError::LimitExceeded("max_queues"));
                     }
                     None => {
-                        let queue = Arc::new(Queue::new(name, self.limits, self.store.clone()));
+                        let since = owned.map_or(0, |Owned { since }| since);
+                        let queue = Arc::new(Queue::new(name, since, self.limits, self.store.clone()));
                         queues.insert(name.into(), queue.clone());
                         queue
                     }
                 }
             };
             if let Ok(result) = f(&queue) {
-                return Ok(result);
+                return Ok(Some(result));
             }
         }
     }
 
-    pub(super) fn publish(&self, name: &str, message: &Message) -> Result<Published, BrokerError> {
+    /// `None` if there is no such queue, and none is made.
+    pub(super) fn publish(
+        &self,
+        name: &str,
+        owned: Option<Owned>,
+        message: &Message,
+    ) -> Result<Option<Published>, BrokerError> {
         let mut used = None;
-        let result = self.with(name, |queue| {
+        let result = self.with(name, owned, |queue| {
             used = Some(queue.clone());
             queue.publish(message)
         })?;
-        if let (Err(_), Some(queue)) = (&result, used) {
+        if let (Some(Err(_)), Some(queue)) = (&result, used) {
             // It may have been made for this message.
             self.remove_if_unused(&queue);
         }
-        result
+        result.transpose()
     }
 
+    /// `None` if there is no such queue, and none is made.
     pub(super) fn join(
         &self,
         name: &str,
+        owned: Option<Owned>,
         subscriber: &Subscriber,
         subscription: &Arc<Subscription>,
-    ) -> Result<Place, BrokerError> {
-        self.with(name, |queue| {
+    ) -> Result<Option<Place>, BrokerError> {
+        self.with(name, owned, |queue| {
             let key = queue.join(subscriber.clone(), subscription.clone())?;
             Ok(Place { queue: queue.clone(), key })
         })
@@ -105,6 +128,21 @@ impl Queues {
         {
             queues.remove(queue.name());
         }
+    }
+
+    /// Since when the node owns a queue, if it does.
+    pub(super) fn since(&self, name: &str) -> Option<u64> {
+        self.lock().get(name).map(|queue| queue.since())
+    }
+
+    /// All queues, and since when the node owns them.
+    pub(super) fn owned(&self) -> Vec<(Box<str>, u64)> {
+        self.lock().iter().map(|(name, queue)| (name.clone(), queue.since())).collect()
+    }
+
+    /// Takes a queue away. It can still be used, until it is closed.
+    pub(super) fn remove(&self, name: &str) -> Option<Arc<Queue>> {
+        self.lock().remove(name)
     }
 
     /// Checks what holds of each queue whenever nobody uses it.

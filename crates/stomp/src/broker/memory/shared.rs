@@ -10,12 +10,12 @@ use std::{
 
 use super::{
     builder::{MemoryBrokerBuilder, QueueMode},
-    dead_letter::{DeadLetter, DeadLetterReason},
+    dead_letter::DeadLetter,
     lanes::Lanes,
     prefixes::Kind,
     queue::{After, Dead, Queue},
-    queues::Queues,
-    topics::{self, Topics},
+    queues::{Owned, Queues},
+    topics::{self, Found, Topics},
     users::Users,
 };
 use crate::{
@@ -71,7 +71,9 @@ impl Shared {
     pub(super) fn publish(&self, target: &Target, message: &Message) -> Result<Published, BrokerError> {
         let published = match target {
             Target::Destination(destination) => match self.place(destination)? {
-                Place::Queue => self.queues.publish(destination, message)?,
+                Place::Queue => {
+                    self.queues.publish(destination, Some(Owned::ALONE), message)?.unwrap_or_default()
+                }
                 Place::Topic => self.deliver(&self.topics, destination, destination, message)?,
             },
             Target::Temporary(name) => self.deliver(&self.topics, name, name, message)?,
@@ -90,10 +92,38 @@ impl Shared {
                 None => Published::default(),
             },
         };
+        self.count(published);
+        Ok(published)
+    }
+
+    fn count(&self, published: Published) {
         if published.dropped > 0 {
             self.dropped.fetch_add(published.dropped as u64, Ordering::Relaxed);
         }
-        Ok(published)
+    }
+
+    /// Delivers a message of another node to those who have subscribed to exactly this destination.
+    pub(super) fn deliver_exact(&self, destination: &str, message: &Message) {
+        self.count(self.topics.find_exact(destination).deliver(message));
+    }
+
+    /// Delivers a message of another node to those who have subscribed to a pattern that the destination matches.
+    pub(super) fn deliver_to_patterns(
+        &self,
+        destination: &str,
+        message: &Message,
+    ) -> Result<(), BrokerError> {
+        let found = self.topics.find_patterns(destination)?;
+        self.count(self.deliver_in_order(&found, destination, message));
+        Ok(())
+    }
+
+    /// Gives a queue up that another node has: its consumers are sent away, and its messages are dead letters.
+    pub(super) fn give_up(&self, queue: &str) {
+        let Some(queue) = self.queues.remove(queue) else { return };
+        let after = queue.close();
+        after.refuse_consumers("The queue is another node's.");
+        self.after(&queue, after);
     }
 
     /// Delivers a message to the topics that a destination is for. If it goes to several, no other message of the same
@@ -105,9 +135,12 @@ impl Shared {
         lane: &str,
         message: &Message,
     ) -> Result<Published, BrokerError> {
-        let found = topics.find(destination)?;
+        Ok(self.deliver_in_order(&topics.find(destination)?, lane, message))
+    }
+
+    fn deliver_in_order(&self, found: &Found, lane: &str, message: &Message) -> Published {
         let _lane = found.is_several().then(|| self.lanes.lock(lane));
-        Ok(found.deliver(message))
+        found.deliver(message)
     }
 
     /// Does what is left to do when no lock is held any more.
@@ -121,8 +154,7 @@ impl Shared {
         }
         self.dead_letters.fetch_add(dead.len() as u64, Ordering::Relaxed);
         let name: Arc<str> = queue.name().into();
-        for Dead { message, deliveries, is_rejected } in dead {
-            let reason = if is_rejected { DeadLetterReason::Rejected } else { DeadLetterReason::Deliveries };
+        for Dead { message, deliveries, reason } in dead {
             tracing::debug!(queue = &*name, deliveries, ?reason, "a message is given up");
             let Some(hook) = &self.settings.on_dead_letter else { continue };
             let dead = DeadLetter { message: Arc::from(message), queue: name.clone(), deliveries, reason };

@@ -1,5 +1,7 @@
 //! What a broker in memory has at a moment.
 
+use crate::broker::bus_stats::BusStats;
+
 /// What a broker in memory has at a moment.
 ///
 /// The figures are read one after the other while others change them.
@@ -26,4 +28,6 @@ pub struct MemoryBrokerStats {
     pub dead_letters: u64,
     /// Messages of topics, each once for each client that read too slowly for it, since the start.
     pub dropped: u64,
+    /// What concerns other nodes, with a [bus](super::MemoryBrokerBuilder::bus). All else is of this node.
+    pub bus: Option<BusStats>,
 }

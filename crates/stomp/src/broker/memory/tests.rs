@@ -1,5 +1,7 @@
 //! What the broker does as a whole.
 
+mod nodes_model;
+mod nodes_stress;
 mod queue_model;
 mod stress;
 mod support;
@@ -300,7 +302,7 @@ fn who_comes_and_goes_leaves_no_turns() {
     for _ in 0..100 {
         let serial = other.subscribe("/queue/a", AckMode::Auto, 1);
         other.unsubscribe(serial);
-        broker.0.queues.check();
+        broker.shared.queues.check();
     }
 }
 

@@ -182,12 +182,32 @@ impl Topics {
         self.check(destination)?;
         let state = self.read();
         let exact = state.exact.get(destination).cloned();
+        Ok(Found { exact, patterns: self.matching(&state, destination) })
+    }
+
+    /// Whether somebody has subscribed to exactly this.
+    pub(super) fn has(&self, destination: &str) -> bool {
+        self.read().exact.contains_key(destination)
+    }
+
+    /// Finds what is for exactly this.
+    pub(super) fn find_exact(&self, destination: &str) -> Found {
+        Found { exact: self.read().exact.get(destination).cloned(), patterns: Vec::new() }
+    }
+
+    /// Finds the patterns that `destination`, which is plain text, is for.
+    pub(super) fn find_patterns(&self, destination: &str) -> Result<Found, BrokerError> {
+        self.check(destination)?;
+        Ok(Found { exact: None, patterns: self.matching(&self.read(), destination) })
+    }
+
+    fn matching(&self, state: &State, destination: &str) -> Vec<Arc<Topic>> {
         let mut patterns = Vec::new();
         if !state.patterns.is_empty() {
             let segments: Vec<_> = destination.split(self.separator).collect();
             state.patterns.matching(&segments, |topic| patterns.push(topic.clone()));
         }
-        Ok(Found { exact, patterns })
+        patterns
     }
 
     /// How many destinations and how many patterns somebody has subscribed to.

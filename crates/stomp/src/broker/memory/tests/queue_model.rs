@@ -403,7 +403,8 @@ impl Both {
                 self.model.ready[queue].push(Sent { number, queue, deliveries: 0, is_redelivered: false });
                 self.model.dispatch(queue);
                 let is_stored = self.model.ready[queue].iter().any(|each| each.number == number);
-                let expected = Published { delivered: usize::from(!is_stored), dropped: 0, is_stored };
+                let expected =
+                    Published { delivered: usize::from(!is_stored), dropped: 0, is_stored, bus: None };
                 assert_eq!(published.unwrap(), expected);
             }
             Step::Lose { client }
@@ -479,7 +480,7 @@ impl Both {
         assert_eq!(stats.queues, (0..2).filter(|queue| self.model.is_used(*queue)).count());
         let subscriptions = self.model.subscribed.values().filter(|each| !each.is_ended).count();
         assert_eq!(stats.subscriptions, subscriptions);
-        self.broker.0.queues.check();
+        self.broker.shared.queues.check();
     }
 }
 

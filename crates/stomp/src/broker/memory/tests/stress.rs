@@ -147,7 +147,7 @@ fn no_message_of_a_queue_is_lost_or_doubled() {
         fates.is_published.store(true, Ordering::Release);
         published
     });
-    broker.0.queues.check();
+    broker.shared.queues.check();
     let mut last = Client::fast(&broker);
     for queue in QUEUES {
         last.subscribe(queue, AckMode::Auto, 1);

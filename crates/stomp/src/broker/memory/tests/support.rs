@@ -59,8 +59,7 @@ impl Client {
         ack: AckMode,
         prefetch: usize,
     ) -> Result<u32, BrokerError> {
-        let serial = self.next_serial;
-        self.next_serial += 1;
+        let serial = self.next_serial();
         let (Source::Destination(destination) | Source::User(destination) | Source::Temporary(destination)) =
             source.clone();
         let headers = Headers::from_iter([("id", format!("s{serial}"))]);
@@ -68,6 +67,12 @@ impl Client {
         let subscription = Subscription::new(serial, Version::V1_2, destination, headers, ack, prefetch);
         let subscribed = self.connection.subscribe(source, Arc::new(subscription));
         subscribed.now_or_never().unwrap().map(|()| serial)
+    }
+
+    /// Of a subscription that is about to be.
+    pub(super) fn next_serial(&mut self) -> u32 {
+        self.next_serial += 1;
+        self.next_serial - 1
     }
 
     pub(super) fn subscribe(&mut self, destination: &str, ack: AckMode, prefetch: usize) -> u32 {

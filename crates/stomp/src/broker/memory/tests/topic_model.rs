@@ -17,7 +17,7 @@ use crate::{
 const CLIENTS: usize = 3;
 
 /// Whether a pattern matches, the simple way.
-fn is_match(pattern: &[&str], destination: &[&str]) -> bool {
+pub(super) fn is_match(pattern: &[&str], destination: &[&str]) -> bool {
     fn is_glob(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),

@@ -1,0 +1,21 @@
+//! How a broker comes onto a bus.
+
+use std::sync::Arc;
+
+use sockjs_bus::InvalidSubject;
+use tokio::runtime::Handle;
+
+use super::{link::Link, settings::Settings, task};
+use crate::broker::memory::shared::Shared;
+
+/// Connects a broker to those of other nodes, and starts the task that speaks with them.
+pub(crate) fn connect(
+    shared: &Arc<Shared>,
+    settings: Settings,
+    runtime: &Handle,
+) -> Result<Arc<Link>, InvalidSubject> {
+    let link = Arc::new(Link::new(shared, settings)?);
+    let listening = link.listen_to_nodes();
+    runtime.spawn(task::run(Arc::downgrade(&link), Arc::clone(&link.wake), listening, link.status()));
+    Ok(link)
+}

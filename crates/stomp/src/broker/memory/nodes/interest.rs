@@ -1,0 +1,188 @@
+//! What a node listens to: one subscription on the bus for each destination, user, or all patterns, as long as somebody
+//! here has subscribed.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sockjs_bus::{InvalidSubject, Port, Subject, SubscribeError, Subscription};
+
+/// What messages are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// A topic or a temporary queue, and those who have subscribed to exactly this.
+    Topic,
+    /// All topics, and those who have subscribed to patterns.
+    Patterns,
+    /// A user.
+    User,
+}
+
+/// What is listened to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    kind: Kind,
+    /// The beginning of the name, as much of it as a subject has room for.
+    name: Box<str>,
+}
+
+/// So many bytes of a name are in a subject. What begins alike has the same, and is told apart by the messages.
+const MAX_NAME: usize = 240;
+
+impl Key {
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn topic(destination: &str) -> Self {
+        Self { kind: Kind::Topic, name: cut(destination).into() }
+    }
+
+    pub(super) fn user(name: &str) -> Self {
+        Self { kind: Kind::User, name: cut(name).into() }
+    }
+
+    pub(super) fn patterns() -> Self {
+        Self { kind: Kind::Patterns, name: "".into() }
+    }
+
+    /// Whether a message with this name is one of it.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        *self.name == *cut(name)
+    }
+
+    pub(super) fn subject(&self, port: &Port) -> Result<Subject, InvalidSubject> {
+        let kind = match self.kind {
+            Kind::Topic => "topic",
+            Kind::Patterns => "patterns",
+            Kind::User => "user",
+        };
+        port.subject(kind, self.name.as_bytes())
+    }
+
+    /// Checks that each name has a subject in the namespace.
+    pub(super) fn check(port: &Port) -> Result<(), InvalidSubject> {
+        Self { kind: Kind::Topic, name: "a".repeat(MAX_NAME).into() }.subject(port).map(drop)
+    }
+}
+
+fn cut(name: &str) -> &str {
+    let mut len = name.len().min(MAX_NAME);
+    while !name.is_char_boundary(len) {
+        len -= 1;
+    }
+    &name[..len]
+}
+
+/// All that the node listens to.
+#[derive(Debug, Default)]
+pub(super) struct Interests(Mutex<HashMap<Key, Weak<Interest>>>);
+
+/// Something that the node listens to, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Interest {
+    key: Key,
+    all: Weak<Interests>,
+    /// Whoever has subscribed waits for it.
+    subscription: OnceLock<tokio::sync::Mutex<Subscription>>,
+    is_ready: AtomicBool,
+}
+
+impl Interests {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<Interest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one interest in something. `listen` is called if it is new: what it returns receives only as long as
+    /// the interest, which it gets, is there.
+    pub(super) fn get(
+        self: &Arc<Self>,
+        key: Key,
+        listen: impl FnOnce(&Key, Weak<Interest>) -> Subscription,
+    ) -> Arc<Interest> {
+        let interest = {
+            let mut all = self.lock();
+            let found = all.get(&key).and_then(Weak::upgrade);
+            found.unwrap_or_else(|| {
+                let interest = Arc::new(Interest {
+                    key: key.clone(),
+                    all: Arc::downgrade(self),
+                    subscription: OnceLock::new(),
+                    is_ready: AtomicBool::new(false),
+                });
+                all.insert(key, Arc::downgrade(&interest));
+                interest
+            })
+        };
+        let listening = || tokio::sync::Mutex::new(listen(&interest.key, Arc::downgrade(&interest)));
+        interest.subscription.get_or_init(listening);
+        interest
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+impl Interest {
+    /// Whether it is known that messages of all nodes come.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Waits until messages of all nodes come.
+    pub(super) async fn ready(&self) -> Result<(), SubscribeError> {
+        if let Some(subscription) = self.subscription.get() {
+            subscription.lock().await.ready().await?;
+        }
+        self.is_ready.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        if let Some(all) = self.all.upgrade() {
+            let mut all = all.lock();
+            // There may be a new one.
+            if all.get(&self.key).is_some_and(|found| found.strong_count() == 0) {
+                all.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_share_a_subject_with_those_that_begin_alike() {
+        let long = "ä".repeat(MAX_NAME);
+        let key = Key::topic(&long);
+        assert!(key.is_of(&long) && key.is_of(&format!("{long}/b")) && !key.is_of("ä"));
+        assert_eq!(key, Key::topic(&format!("{long}/c")));
+        assert_ne!(key, Key::user(&long));
+        assert!(Key::topic("/topic/a").is_of("/topic/a") && !Key::topic("/topic/a").is_of("/topic/ab"));
+    }
+
+    #[test]
+    fn what_nobody_wants_is_not_listened_to() {
+        let all = Arc::new(Interests::default());
+        let listen = |_: &Key, _| Subscription::new(async { Ok(()) }, ());
+        let one = all.get(Key::topic("a"), listen);
+        let two = all.get(Key::topic("a"), |_, _| panic!("there is one"));
+        assert!(Arc::ptr_eq(&one, &two));
+        let user = all.get(Key::user("a"), listen);
+        assert_eq!(all.len(), 2);
+        drop((one, user));
+        assert_eq!(all.len(), 1);
+        drop(two);
+        assert_eq!(all.len(), 0);
+    }
+}

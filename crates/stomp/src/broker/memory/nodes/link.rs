@@ -1,0 +1,399 @@
+//! What ties a broker to those of the other nodes.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+};
+
+use bytestring::ByteString;
+use sockjs_bus::{
+    Delivery, InvalidSubject, Port, PublishError, Status, Subject, SubscribeError, Subscription as Listening,
+};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    task::yield_now,
+    time::Instant,
+};
+
+use super::{
+    claims::{Outgoing, Timing, Verdict},
+    envelope,
+    interest::{Interest, Interests, Key, Kind},
+    ownership::{Ownership, Turn},
+    protocol::{self, Message as Word},
+    settings::Settings,
+    waiting::{Denied, Op},
+};
+use crate::{
+    broker::{
+        BrokerError, Published, Target,
+        bus_stats::BusStats,
+        memory::{
+            queues::Owned,
+            shared::{Place, Shared},
+        },
+    },
+    message::Message,
+    outcome::Outcome,
+};
+
+/// What ties a broker to those of the other nodes.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    port: Port,
+    ownership: Ownership,
+    /// Wakes the task that speaks with the other nodes.
+    pub(super) wake: Arc<Notify>,
+    nodes: Subject,
+    own: Subject,
+    sessions: Subject,
+    patterns: Subject,
+    interests: Arc<Interests>,
+    invalid: AtomicU64,
+    given_up: AtomicU64,
+}
+
+/// So many things are done before other tasks have a turn.
+const TURN: usize = 32;
+
+impl Link {
+    /// A broker that hears nothing of the others yet.
+    pub(super) fn new(shared: &Arc<Shared>, settings: Settings) -> Result<Self, InvalidSubject> {
+        let port = Port::new(settings.bus, &settings.namespace)?;
+        Key::check(&port)?;
+        let wake = Arc::<Notify>::default();
+        let timing = Timing { dead_after: settings.dead_after };
+        let name = settings.name.map(Box::from);
+        Ok(Self {
+            ownership: Ownership::new(shared, port.node(), name, timing, Arc::clone(&wake)),
+            shared: Arc::clone(shared),
+            wake,
+            nodes: port.subject("nodes", b"")?,
+            own: port.subject("node", &port.node().to_bytes())?,
+            sessions: port.subject("sessions", b"")?,
+            patterns: Key::patterns().subject(&port)?,
+            interests: Arc::default(),
+            invalid: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            port,
+        })
+    }
+
+    /// Subscribes to what all nodes are told, and to what this one is.
+    pub(super) fn listen_to_nodes(self: &Arc<Self>) -> [Listening; 3] {
+        [
+            self.hear(&self.nodes, Self::receive_word),
+            self.hear(&self.own, Self::receive_word),
+            self.hear(&self.sessions, Self::receive_for_session),
+        ]
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.port.bus().status()
+    }
+
+    fn hear(self: &Arc<Self>, subject: &Subject, receive: fn(&Self, Delivery)) -> Listening {
+        let link = Arc::downgrade(self);
+        self.port.subscribe(subject, move |delivery| {
+            if let Some(link) = link.upgrade() {
+                receive(&link, delivery);
+            }
+        })
+    }
+
+    fn receive_word(&self, delivery: Delivery) {
+        match Word::decode(delivery.payload) {
+            Some(word) => self.ownership.receive(delivery.from, word),
+            None => self.count_invalid(),
+        }
+    }
+
+    fn receive_for_session(&self, delivery: Delivery) {
+        match envelope::decode(delivery.payload) {
+            Some((target @ Target::Session { .. }, message)) => {
+                if self.shared.publish(&target, &message).is_err() {
+                    self.count_invalid();
+                }
+            }
+            _ => self.count_invalid(),
+        }
+    }
+
+    /// A message that has come for something that is listened to.
+    fn receive(&self, key: &Key, delivery: Delivery) {
+        let Some((target, message)) = envelope::decode(delivery.payload) else { return self.count_invalid() };
+        let is_valid = match (key.kind(), &target) {
+            (Kind::Topic, Target::Destination(name) | Target::Temporary(name)) if key.is_of(name) => {
+                self.shared.deliver_exact(name, &message);
+                true
+            }
+            (Kind::Patterns, Target::Destination(destination)) => {
+                self.shared.deliver_to_patterns(destination, &message).is_ok()
+            }
+            (Kind::User, Target::User { name, .. }) if key.is_of(name) => {
+                self.shared.publish(&target, &message).is_ok()
+            }
+            _ => false,
+        };
+        if !is_valid {
+            self.count_invalid();
+        }
+    }
+
+    fn count_invalid(&self) {
+        self.invalid.fetch_add(1, Relaxed);
+    }
+
+    /// Publishes a message here, and to the other nodes.
+    pub(crate) fn publish(
+        &self,
+        target: &Target,
+        message: &Arc<Message>,
+    ) -> Outcome<Result<Published, BrokerError>> {
+        if let Target::Destination(destination) = target {
+            match self.shared.place(destination) {
+                Ok(Place::Topic) => {}
+                Ok(Place::Queue) => return self.publish_to_queue(destination, message),
+                Err(error) => return Outcome::ready(Err(error)),
+            }
+        }
+        Outcome::ready(self.broadcast(target, message))
+    }
+
+    fn broadcast(&self, target: &Target, message: &Message) -> Result<Published, BrokerError> {
+        let is_here = match target {
+            Target::Destination(_) | Target::User { .. } => false,
+            // One subscription or session has it.
+            Target::Temporary(name) => self.shared.topics.has(name),
+            Target::Session { id, .. } => self.shared.users.session(*id).is_some(),
+        };
+        if is_here {
+            return self.shared.publish(target, message);
+        }
+        let head = envelope::head(target, message).ok_or(BrokerError::LimitExceeded("max_headers"))?;
+        if head.len() + message.body().len() > self.port.max_payload() {
+            return Err(BrokerError::LimitExceeded("max_payload"));
+        }
+        let mut published = self.shared.publish(target, message)?;
+        let parts: [&[u8]; 2] = [&head, message.body()];
+        let sent = match target {
+            Target::Destination(destination) => {
+                let sent = self.send(&Key::topic(destination), &parts);
+                let to_patterns = match self.shared.settings.has_patterns() {
+                    true => self.port.publish(&self.patterns, &parts),
+                    false => Ok(()),
+                };
+                sent.and(to_patterns)
+            }
+            Target::Temporary(name) => self.send(&Key::topic(name), &parts),
+            Target::User { name, .. } => self.send(&Key::user(name), &parts),
+            Target::Session { .. } => self.port.publish(&self.sessions, &parts),
+        };
+        published.bus = sent.err();
+        Ok(published)
+    }
+
+    fn send(&self, key: &Key, parts: &[&[u8]]) -> Result<(), PublishError> {
+        // Each key has one: it was checked at the beginning.
+        let Ok(subject) = key.subject(&self.port) else { return Ok(()) };
+        self.port.publish(&subject, parts)
+    }
+
+    fn publish_to_queue(
+        &self,
+        queue: &ByteString,
+        message: &Arc<Message>,
+    ) -> Outcome<Result<Published, BrokerError>> {
+        if !self.ownership.is_waited(queue) {
+            match self.shared.queues.publish(queue, None, message) {
+                Ok(Some(published)) => return Outcome::ready(Ok(published)),
+                Ok(None) => {}
+                Err(error) => return Outcome::ready(Err(error)),
+            }
+        }
+        let (sender, receiver) = oneshot::channel();
+        let shared = Arc::downgrade(&self.shared);
+        // Copies: they may be parts of a large buffer.
+        let (name, message): (Box<str>, _) = (Box::from(&**queue), message.detached());
+        let bytes = name.len() + message.size();
+        let op = move |owned: Result<u64, Denied>| {
+            let publish = |since| {
+                let shared = shared.upgrade().ok_or_else(gone)?;
+                let published = shared.queues.publish(&name, Some(Owned { since }), &message)?;
+                Ok(published.unwrap_or_default())
+            };
+            // Whoever does not want to know has dropped the other end.
+            _ = sender.send(owned.map_err(BrokerError::from).and_then(publish));
+        };
+        self.when_owned(queue, bytes, Box::new(op));
+        Outcome::later(async { receiver.await.unwrap_or_else(|_| Err(gone())) })
+    }
+
+    /// Whether a destination is a queue over which consumers compete.
+    pub(super) fn is_queue(&self, destination: &str) -> bool {
+        matches!(self.shared.place(destination), Ok(Place::Queue))
+    }
+
+    pub(super) fn separator(&self) -> char {
+        self.shared.settings.prefixes.separator
+    }
+
+    pub(super) fn is_waited(&self, queue: &str) -> bool {
+        self.ownership.is_waited(queue)
+    }
+
+    /// Does something with a queue once it is known whether the node owns it.
+    pub(super) fn when_owned(&self, queue: &str, bytes: usize, op: Op) {
+        if Word::claim_len(queue) > self.port.max_payload() {
+            return op(Err(Denied::TooMuch("max_payload")));
+        }
+        let is_connected = self.port.bus().status().borrow().is_connected();
+        self.ownership.when_known(queue, bytes, is_connected, op);
+    }
+
+    /// Listens to something, as long as what is returned is there.
+    pub(super) fn listen(self: &Arc<Self>, key: Key) -> Arc<Interest> {
+        self.interests.get(key, |key, interest: Weak<Interest>| {
+            let (link, subject, key) = (Arc::downgrade(self), key.subject(&self.port), key.clone());
+            let receive = move |delivery| {
+                // Of an old one and a new one of the same name only the new one delivers.
+                let (Some(_interest), Some(link)) = (interest.upgrade(), link.upgrade()) else { return };
+                link.receive(&key, delivery);
+            };
+            match subject {
+                Ok(subject) => self.port.subscribe(&subject, receive),
+                // It was checked at the beginning.
+                Err(error) => {
+                    let refused = SubscribeError::Refused(error.to_string().into());
+                    Listening::new(std::future::ready(Err(refused)), ())
+                }
+            }
+        })
+    }
+
+    /// Waits until messages of all nodes come, or the bus is away: those of this node come all the same.
+    pub(super) fn ready(
+        &self,
+        interest: Arc<Interest>,
+    ) -> Option<impl Future<Output = Result<(), SubscribeError>> + Send + use<>> {
+        let status = self.port.bus().status();
+        let is_connected = status.borrow().is_connected();
+        (is_connected && !interest.is_ready()).then(|| while_connected(interest, status))
+    }
+
+    /// Says whether the others are heard.
+    pub(super) fn set_heard(&self, is_heard: bool) {
+        self.ownership.set_heard(is_heard);
+    }
+
+    /// Does what is due. Returns when the next is, unless the task is woken before.
+    pub(super) async fn turn(&self) -> Instant {
+        let Turn { outbox, verdicts, due } = self.ownership.turn();
+        let mut done = 0;
+        for outgoing in outbox {
+            // What is refused is said again, or asked for.
+            match outgoing {
+                Outgoing::ToAll(word) => _ = self.port.publish(&self.nodes, &[&word.encode()]),
+                Outgoing::To(node, word) => {
+                    if let Ok(subject) = self.port.subject("node", &node.to_bytes()) {
+                        self.port.publish(&subject, &[&word.encode()]).ok();
+                    }
+                }
+                Outgoing::Owned => {
+                    let owned = self.shared.queues.owned().into_iter();
+                    let owned = owned.map(|(queue, since)| protocol::Owned { since, queue }).collect();
+                    for page in protocol::pages(owned, self.port.max_payload()) {
+                        self.port.publish(&self.nodes, &[&page.encode()]).ok();
+                        yield_now().await;
+                    }
+                }
+            }
+            take_turn(&mut done).await;
+        }
+        for (queue, verdict) in verdicts {
+            match verdict {
+                Verdict::Granted { since } => loop {
+                    let ops = self.ownership.take_granted(&queue);
+                    if ops.is_empty() {
+                        break;
+                    }
+                    run(ops, Ok(since), &mut done).await;
+                },
+                Verdict::Elsewhere => {
+                    run(self.ownership.take_failed(&queue), Err(Denied::Elsewhere), &mut done).await;
+                }
+                Verdict::Unknown => {
+                    run(self.ownership.take_failed(&queue), Err(Denied::Unknown), &mut done).await;
+                }
+                Verdict::GivenUp => {
+                    tracing::warn!(queue = &*queue, "a queue is given up: another node has it");
+                    self.given_up.fetch_add(1, Relaxed);
+                    self.shared.give_up(&queue);
+                }
+            }
+        }
+        due
+    }
+
+    #[cfg(test)]
+    pub(crate) fn interests_len(&self) -> usize {
+        self.interests.len()
+    }
+
+    pub(crate) fn stats(&self) -> BusStats {
+        let (nodes, dead) = self.ownership.nodes();
+        BusStats {
+            status: *self.port.bus().status().borrow(),
+            nodes,
+            port: self.port.stats(),
+            invalid: self.invalid.load(Relaxed),
+            dead,
+            queues_given_up: self.given_up.load(Relaxed),
+        }
+    }
+}
+
+async fn run(ops: Vec<Op>, result: Result<u64, Denied>, done: &mut usize) {
+    for op in ops {
+        op(result);
+        take_turn(done).await;
+    }
+}
+
+/// Lets other tasks have a turn now and then.
+async fn take_turn(done: &mut usize) {
+    *done += 1;
+    if *done % TURN == 0 {
+        yield_now().await;
+    }
+}
+
+async fn while_connected(
+    interest: Arc<Interest>,
+    mut status: watch::Receiver<Status>,
+) -> Result<(), SubscribeError> {
+    let lost = status.wait_for(|status| !status.is_connected());
+    let (mut ready, mut lost) = (pin!(interest.ready()), pin!(lost));
+    poll_fn(|cx| match ready.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => lost.as_mut().poll(cx).map(|_| Ok(())),
+    })
+    .await
+}
+
+pub(super) fn gone() -> BrokerError {
+    BrokerError::Unavailable("the broker is gone".into())
+}
+
+/// The others need not wait for the silence of a node that stops in order.
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.port.publish(&self.nodes, &[&Word::Bye.encode()]).ok();
+        self.wake.notify_one();
+    }
+}

@@ -1,0 +1,96 @@
+//! The settings of a broker that is one of several nodes.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use sockjs_bus::{Bus, InvalidSubject};
+
+use super::{builder::MemoryBrokerBuilder, nodes::settings::Settings};
+
+/// # Several nodes
+impl MemoryBrokerBuilder {
+    /// Puts the broker onto a bus, which all nodes share: messages to topics, to users and to temporary queues reach the
+    /// subscribers of every node. A queue over which consumers compete stays with one node, and is refused at the others. The
+    /// guide [on several nodes](crate::guide::nodes) says what is guaranteed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use axum_stomp::{Stomp, broker::memory::MemoryBroker, sockjs_bus::InProcess};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let bus = InProcess::new();
+    /// let broker = MemoryBroker::builder().bus(Arc::new(bus.connect())).build();
+    /// let server = Stomp::<()>::new().broker(broker).build();
+    /// # let _ = server;
+    /// # }
+    /// ```
+    ///
+    /// The prefixes, the separator and the mode of queues are to be the same on all nodes. The broker is built within a tokio
+    /// runtime, on which a task then runs.
+    pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(Settings {
+            bus,
+            namespace: "stomp".to_owned(),
+            name: None,
+            dead_after: Duration::from_secs(10),
+        });
+        self
+    }
+
+    /// Sets the namespace on the bus, `stomp` by default: tokens of letters, digits, `-` and `_`, with dots between them, of
+    /// about 100 bytes at the most. Applications that share an engine have different ones, and all nodes of one the same.
+    ///
+    /// Without a bus set before, this and the following do nothing.
+    pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {
+        if let Some(settings) = &mut self.bus {
+            settings.namespace = namespace.into();
+        }
+        self
+    }
+
+    /// Names this node by something that it has again when it is started again, such as its address. If it then starts
+    /// after a crash, the others need not wait until the one before counts as dead.
+    pub fn node_name(mut self, name: impl Into<String>) -> Self {
+        if let Some(settings) = &mut self.bus {
+            settings.name = Some(name.into());
+        }
+        self
+    }
+
+    /// Sets after how much silence of a node its queues are free for others, 10 s by default. A node says something four times
+    /// in this time. It should be the same on all nodes; less than a second counts as a second.
+    pub fn dead_after(mut self, time: Duration) -> Self {
+        if let Some(settings) = &mut self.bus {
+            settings.dead_after = time.max(Duration::from_secs(1));
+        }
+        self
+    }
+}
+
+/// The reason why a broker cannot be over a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no tokio runtime to run on.
+    NoRuntime,
+    /// The namespace is none, or too long.
+    Namespace(InvalidSubject),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRuntime => "a broker over a bus is built within a tokio runtime",
+            Self::Namespace(_) => "the namespace cannot be one on the bus",
+        })
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Namespace(error) => Some(error),
+            Self::NoRuntime => None,
+        }
+    }
+}
