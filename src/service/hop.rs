@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::link::WantsLink;
 use crate::cluster::{edges::Edge, node_id::NodeId};
 
 /// How a request has come to the endpoint of a node, and where it has to go.
@@ -25,12 +26,21 @@ pub(crate) struct Forwarder {
     pub(super) edge: Arc<Edge>,
     /// Whether it shuts down.
     pub(super) is_leaving: bool,
+    /// Whether the request has come over a link.
+    pub(super) is_link: bool,
+}
+
+impl Hop {
+    /// Whether the request has come over a link.
+    pub(super) fn is_link(&self) -> bool {
+        matches!(self, Self::From(Forwarder { is_link: true, .. }))
+    }
 }
 
 /// What a request is, before its target is known.
 pub(super) enum Located {
     /// A request for a target below the endpoint.
     Target,
-    /// A node asks whether this is one of its cluster, with this header.
-    Check(HeaderValue),
+    /// A node asks whether this is one of its cluster, with this header, and maybe for a link.
+    Check(HeaderValue, Option<WantsLink>),
 }

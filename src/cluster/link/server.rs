@@ -1,0 +1,119 @@
+//! The owner's end of a link.
+
+use std::{collections::HashMap, future::poll_fn, task::Poll, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Response, StatusCode};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::{AbortHandle, JoinError, JoinSet},
+};
+
+use super::{
+    frame::{self, FromEdge, Linked, MAX_REQUEST},
+    framed::{Framed, Turn},
+};
+use crate::util::timeout::timeout;
+
+/// How long an edge may take to prove that it knows the secret.
+const HELLO: Duration = Duration::from_secs(5);
+
+/// As many requests of one link wait here; further ones go the ordinary way.
+const MAX_WAITING: usize = 32 << 10;
+
+/// What becomes of a request.
+pub(crate) struct Answered<T> {
+    /// `None` if the request is to come the ordinary way, and nothing was done.
+    pub(crate) response: Option<Response<Bytes>>,
+    /// What is held until the answer has left.
+    pub(crate) held: T,
+}
+
+/// A task's result: the number of its request, and what becomes of it.
+type Done<T> = (u32, Answered<T>);
+
+/// Answers the requests of an edge until the connection is over; those that wait then are dropped, as if their own
+/// connection broke. `is_node` says whether a proof is one.
+pub(crate) async fn serve<I, A, T>(
+    io: I,
+    is_node: impl FnOnce(&HeaderValue) -> bool,
+    answer: impl Fn(Linked) -> A,
+) where
+    I: AsyncRead + AsyncWrite + Unpin,
+    A: Future<Output = Answered<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut framed = Framed::new(io, BytesMut::new(), MAX_REQUEST);
+    let hello = timeout(HELLO, Box::pin(poll_fn(|cx| framed.poll_next(cx)))).await;
+    match hello.map(|hello| hello.map(FromEdge::decode)) {
+        Ok(Ok(Ok(FromEdge::Hello(proof)))) if is_node(&proof) => {}
+        _ => return,
+    }
+    // Dropped, it ends its tasks.
+    let mut tasks: JoinSet<Done<T>> = JoinSet::new();
+    let mut waiting: HashMap<u32, AbortHandle> = HashMap::new();
+    let mut held: Vec<T> = Vec::new();
+    let mut turn = Turn::default();
+    poll_fn(|cx| {
+        if !turn.has_come(cx) {
+            return Poll::Pending;
+        }
+        while let Poll::Ready(frame) = framed.poll_next(cx) {
+            match frame.ok().map(FromEdge::decode) {
+                Some(Ok(FromEdge::Request(id, _))) if tasks.len() >= MAX_WAITING => {
+                    frame::decline(&mut framed.out, id);
+                }
+                Some(Ok(FromEdge::Request(id, linked))) => {
+                    let answer = answer(*linked);
+                    waiting.insert(id, tasks.spawn(async move { (id, answer.await) }));
+                }
+                Some(Ok(FromEdge::Cancel(id))) => {
+                    if let Some(task) = waiting.remove(&id) {
+                        task.abort();
+                    }
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+        while let Poll::Ready(Some(done)) = tasks.poll_join_next(cx) {
+            let (id, answered) = match done {
+                Ok((id, answered)) => (id, Some(answered)),
+                // It was cancelled, or the application's code has panicked.
+                Err(error) => match number(&waiting, &error) {
+                    Some(id) => (id, None),
+                    None => continue,
+                },
+            };
+            // It may just have been cancelled.
+            if waiting.remove(&id).is_none() {
+                continue;
+            }
+            match answered {
+                Some(Answered { response: Some(response), held: new }) => {
+                    held.push(new);
+                    if !frame::answer(&mut framed.out, id, &response) {
+                        return Poll::Ready(());
+                    }
+                }
+                Some(Answered { response: None, .. }) => frame::decline(&mut framed.out, id),
+                None => {
+                    let mut response = Response::new(Bytes::new());
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                    frame::answer(&mut framed.out, id, &response);
+                }
+            }
+        }
+        match framed.poll_flush(cx) {
+            Poll::Ready(Ok(())) => held.clear(),
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Pending => {}
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The number of the request whose task has failed, unless it was cancelled.
+fn number(waiting: &HashMap<u32, AbortHandle>, error: &JoinError) -> Option<u32> {
+    waiting.iter().find(|(_, task)| task.id() == error.id()).map(|(&id, _)| id)
+}
