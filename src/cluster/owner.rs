@@ -62,7 +62,16 @@ pub(crate) enum NoAnswer {
 impl Owner {
     pub(super) fn new(address: SocketAddr, prefix: &str) -> Self {
         let (proven_prefix, state, links, signs, lost) = Default::default();
-        Self { address, prefix: prefix.into(), proven_prefix, stranger: Once::new(), state, links, signs, lost }
+        Self {
+            address,
+            prefix: prefix.into(),
+            proven_prefix,
+            stranger: Once::new(),
+            state,
+            links,
+            signs,
+            lost,
+        }
     }
 
     /// Where to ask it for itself. A client may have chosen the first one.
@@ -207,5 +216,49 @@ pub(super) struct Waiting(pub(super) Arc<Owner>);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.state().waiting -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_for_a_time() {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        let opened = Connection::open(owner.address, Duration::from_secs(60));
+        let (connection, peer) = tokio::join!(opened, listener.accept());
+        let _peer = peer.unwrap();
+        let keep = |connection| owner.keep(connection, &mut Context::from_waker(Waker::noop()));
+        keep(Box::new(connection.unwrap()));
+        tokio::time::advance(LIMIT - Duration::from_millis(1)).await;
+        // Its time begins with its last use.
+        keep(owner.kept(LIMIT).await.expect("it is young"));
+        tokio::time::advance(LIMIT - Duration::from_millis(1)).await;
+        keep(owner.kept(LIMIT).await.expect("it is young"));
+        // Nobody has swept meanwhile.
+        tokio::time::advance(LIMIT).await;
+        assert!(owner.kept(LIMIT).await.is_none());
+        assert!(owner.is_unused(LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_after_an_owner_forgets_old_connections() {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        let opened = Connection::open(owner.address, Duration::from_secs(60));
+        let (connection, peer) = tokio::join!(opened, listener.accept());
+        let _peer = peer.unwrap();
+        owner.keep(Box::new(connection.unwrap()), &mut Context::from_waker(Waker::noop()));
+        owner.sweep(LIMIT);
+        assert!(!owner.is_unused(LIMIT));
+        tokio::time::advance(LIMIT).await;
+        owner.sweep(LIMIT);
+        assert!(owner.is_unused(LIMIT));
     }
 }

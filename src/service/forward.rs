@@ -1,7 +1,7 @@
 //! An endpoint that is one of several nodes: whose session a request is for, and what the edge and the owner of a
 //! forwarded one do.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::Body,
@@ -87,27 +87,33 @@ impl Service {
             return Ok(Located::Check(header, link));
         }
         let place = self.place(head).map_err(|NotMade| Rejection::NotFound)?;
-        head.hop = match (place, &from) {
-            (Some(Place::Lost), _) => Hop::Lost,
-            (Some(Place::Elsewhere(node)), Some((edge, _))) => {
-                // A second hop could become a circle.
-                self.endpoint.cluster_log.misdirected(node.address, edge.node.address, cluster.address());
-                Hop::Lost
-            }
-            (Some(Place::Elsewhere(node)), None) => Hop::To(node),
-            (_, Some((edge, forwarded))) => {
-                Hop::From(Forwarder {
-                    edge: Arc::clone(edge),
-                    is_leaving: forwarded.leaving,
-                    is_link: false,
-                })
-            }
-            (_, None) => Hop::Direct,
-        };
-        if let Some((_, forwarded)) = from {
+        let (forwarder, forwarded) = from
+            .map(|(edge, forwarded)| {
+                (Forwarder { edge, is_leaving: forwarded.leaving, is_link: false }, forwarded)
+            })
+            .unzip();
+        head.hop = self.hop(place, forwarder);
+        if let Some(forwarded) = forwarded {
             restore(&mut head.parts, forwarded);
         }
         Ok(Located::Target)
+    }
+
+    /// Where a request goes whose session is at `place`.
+    pub(super) fn hop(&self, place: Option<Place>, from: Option<Forwarder>) -> Hop {
+        match (place, from) {
+            (Some(Place::Lost), _) => Hop::Lost,
+            (Some(Place::Elsewhere(node)), Some(Forwarder { edge, .. })) => {
+                // A second hop could become a circle.
+                if let Some(cluster) = &self.options().cluster {
+                    self.endpoint.cluster_log.misdirected(node.address, edge.node.address, cluster.address());
+                }
+                Hop::Lost
+            }
+            (Some(Place::Elsewhere(node)), None) => Hop::To(node),
+            (Some(Place::Here) | None, Some(forwarder)) => Hop::From(forwarder),
+            (Some(Place::Here) | None, None) => Hop::Direct,
+        }
     }
 
     /// Where the session of a path with a tag is, of which the tag is taken off. `None` without a tag.

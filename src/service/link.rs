@@ -18,15 +18,14 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     dispatch::Service,
-    forward::restore,
+    forward::{NotMade, restore},
     head::{Head, Mount},
-    hop::{Forwarder, Hop},
+    hop::Forwarder,
 };
 use crate::{
     cluster::{
         edges::Edge,
         forwarded::{Context, FORWARDED},
-        handle::Place,
         link::{
             frame::{Linked, PROTOCOL},
             server::{Answered, serve},
@@ -74,7 +73,9 @@ impl Service {
             let is_node = |hello: &HeaderValue| {
                 let context = Context::proof(&proof);
                 let cluster = service.options().cluster.as_ref();
-                let read = cluster.zip(context).and_then(|(cluster, context)| cluster.read_forwarded(hello, &context));
+                let read = cluster
+                    .zip(context)
+                    .and_then(|(cluster, context)| cluster.read_forwarded(hello, &context));
                 read.is_some_and(|(edge, _)| edge.node == node)
             };
             let answer = |linked| {
@@ -93,16 +94,18 @@ impl Service {
         let Linked { forwarded, request } = linked;
         let (parts, body) = request.into_parts();
         let mut head = Box::new(Head::new(parts, Mount::Nested));
-        let response = if self.place(&mut head) == Ok(Some(Place::Here)) {
-            head.hop = Hop::From(Forwarder { edge, is_leaving: forwarded.leaving, is_link: true });
-            restore(&mut head.parts, forwarded);
-            let answer = self.serve(head, Full::new(body)).await;
-            if matches!(answer.result, Err(Rejection::NotOpen)) {
-                return Answered { response: None, held };
+        let response = match self.place(&mut head) {
+            Err(NotMade) => self.finish(Err(Rejection::NotFound).into()),
+            Ok(place) => {
+                let forwarder = Forwarder { edge, is_leaving: forwarded.leaving, is_link: true };
+                head.hop = self.hop(place, Some(forwarder));
+                restore(&mut head.parts, forwarded);
+                let answer = self.serve(head, Full::new(body)).await;
+                if matches!(answer.result, Err(Rejection::NotOpen)) {
+                    return Answered { response: None, held };
+                }
+                self.finish(answer)
             }
-            self.finish(answer)
-        } else {
-            self.finish(Err(Rejection::NotFound).into())
         };
         let (parts, body) = response.into_parts();
         // It is short, and whole already.

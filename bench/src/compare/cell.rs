@@ -49,7 +49,7 @@ pub(crate) async fn measure(
     let start = |heartbeat| server.start(core, heartbeat, 1);
     let spec = |running: &Running, transport| Spec {
         target: running.address,
-        path: "/echo".to_owned(),
+        path: running.path("/echo"),
         transport,
         sessions: 1,
         in_flight: 0,
@@ -82,7 +82,7 @@ pub(crate) async fn measure(
                 return Ok(None);
             }
             let running = start(None)?;
-            let path = "/broadcast".to_owned();
+            let path = running.path("/broadcast");
             let spec =
                 Spec { path, sessions, in_flight, shape: Shape::Broadcast, ..spec(&running, transport) };
             let report = Load::open(spec).await?.measure().await?;

@@ -90,7 +90,13 @@ pub(super) fn split(input: &mut BytesMut, max: usize) -> Result<Option<Bytes>, M
 }
 
 /// Appends a frame whose content `write` appends. Without an effect if it does not fit.
-fn frame(out: &mut BytesMut, kind: u8, id: u32, max: usize, write: impl FnOnce(&mut BytesMut) -> Option<()>) -> bool {
+fn frame(
+    out: &mut BytesMut,
+    kind: u8,
+    id: u32,
+    max: usize,
+    write: impl FnOnce(&mut BytesMut) -> Option<()>,
+) -> bool {
     let start = out.len();
     out.put_u32(0);
     out.put_u8(kind);
@@ -186,8 +192,10 @@ impl FromEdge {
     pub(super) fn decode(mut frame: Bytes) -> Result<Self, Malformed> {
         let (kind, id) = head(&mut frame).ok_or(Malformed)?;
         match kind {
-            HELLO => HeaderValue::from_maybe_shared(frame).map(Self::Hello).map_err(|_| Malformed),
-            REQUEST => Linked::decode(frame).map(|linked| Self::Request(id, Box::new(linked))).ok_or(Malformed),
+            HELLO if id == 0 => HeaderValue::from_maybe_shared(frame).map(Self::Hello).map_err(|_| Malformed),
+            REQUEST => {
+                Linked::decode(frame).map(|linked| Self::Request(id, Box::new(linked))).ok_or(Malformed)
+            }
             CANCEL if frame.is_empty() => Ok(Self::Cancel(id)),
             _ => Err(Malformed),
         }
@@ -254,7 +262,10 @@ pub(crate) fn check(data: &[u8]) {
                     let Ok(FromEdge::Request(id_again, read)) = FromEdge::decode(bytes) else {
                         panic!("what was written is read")
                     };
-                    assert_eq!((id, &parts.method, &parts.uri), (id_again, read.request.method(), read.request.uri()));
+                    assert_eq!(
+                        (id, &parts.method, &parts.uri),
+                        (id_again, read.request.method(), read.request.uri())
+                    );
                     assert_eq!((&parts.headers, &body), (read.request.headers(), read.request.body()));
                 }
                 again.clear();
@@ -328,7 +339,10 @@ mod tests {
         assert!(answer(&mut out, 1, &response));
         decline(&mut out, 2);
         let Ok(FromOwner::Answer(1, read)) = FromOwner::decode(next(&mut out)) else { panic!() };
-        assert_eq!((read.status(), read.headers(), read.body()), (response.status(), response.headers(), response.body()));
+        assert_eq!(
+            (read.status(), read.headers(), read.body()),
+            (response.status(), response.headers(), response.body())
+        );
         assert!(matches!(FromOwner::decode(next(&mut out)), Ok(FromOwner::Decline(2))));
     }
 

@@ -26,3 +26,5 @@ pub(crate) mod frame;
 mod framed;
 pub(crate) mod links;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,12 @@
 //! The owner's end of a link.
 
-use std::{collections::HashMap, future::poll_fn, task::Poll, time::Duration};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode};
@@ -64,8 +70,15 @@ pub(crate) async fn serve<I, A, T>(
                     frame::decline(&mut framed.out, id);
                 }
                 Some(Ok(FromEdge::Request(id, linked))) => {
-                    let answer = answer(*linked);
-                    waiting.insert(id, tasks.spawn(async move { (id, answer.await) }));
+                    let mut answer = Box::pin(answer(*linked));
+                    // Many do not wait, and need no task. A panic ends one request, as it would in a task.
+                    match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+                        Ok(Poll::Ready(answered)) => put(&mut framed.out, id, Some(answered), &mut held),
+                        Ok(Poll::Pending) => {
+                            waiting.insert(id, tasks.spawn(async move { (id, answer.await) }));
+                        }
+                        Err(_) => put(&mut framed.out, id, None, &mut held),
+                    }
                 }
                 Some(Ok(FromEdge::Cancel(id))) => {
                     if let Some(task) = waiting.remove(&id) {
@@ -77,30 +90,12 @@ pub(crate) async fn serve<I, A, T>(
         }
         while let Poll::Ready(Some(done)) = tasks.poll_join_next(cx) {
             let (id, answered) = match done {
-                Ok((id, answered)) => (id, Some(answered)),
-                // It was cancelled, or the application's code has panicked.
-                Err(error) => match number(&waiting, &error) {
-                    Some(id) => (id, None),
-                    None => continue,
-                },
+                Ok((id, answered)) => (Some(id), Some(answered)),
+                Err(error) => (number(&waiting, &error), None),
             };
-            // It may just have been cancelled.
-            if waiting.remove(&id).is_none() {
-                continue;
-            }
-            match answered {
-                Some(Answered { response: Some(response), held: new }) => {
-                    held.push(new);
-                    if !frame::answer(&mut framed.out, id, &response) {
-                        return Poll::Ready(());
-                    }
-                }
-                Some(Answered { response: None, .. }) => frame::decline(&mut framed.out, id),
-                None => {
-                    let mut response = Response::new(Bytes::new());
-                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                    frame::answer(&mut framed.out, id, &response);
-                }
+            // Others have been cancelled.
+            if let Some(id) = id.filter(|id| waiting.remove(id).is_some()) {
+                put(&mut framed.out, id, answered, &mut held);
             }
         }
         match framed.poll_flush(cx) {
@@ -113,7 +108,24 @@ pub(crate) async fn serve<I, A, T>(
     .await;
 }
 
-/// The number of the request whose task has failed, unless it was cancelled.
+/// Appends what becomes of a request; `None` if the code that was to answer has panicked.
+fn put<T>(out: &mut BytesMut, id: u32, answered: Option<Answered<T>>, held: &mut Vec<T>) {
+    let response = match answered {
+        Some(Answered { response: None, .. }) => return frame::decline(out, id),
+        Some(Answered { response: Some(response), held: token }) => {
+            held.push(token);
+            Some(response)
+        }
+        None => None,
+    };
+    if !response.is_some_and(|response| frame::answer(out, id, &response)) {
+        let mut failed = Response::new(Bytes::new());
+        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        frame::answer(out, id, &failed);
+    }
+}
+
+/// The number of a request whose task has failed, unless it was cancelled.
 fn number(waiting: &HashMap<u32, AbortHandle>, error: &JoinError) -> Option<u32> {
     waiting.iter().find(|(_, task)| task.id() == error.id()).map(|(&id, _)| id)
 }

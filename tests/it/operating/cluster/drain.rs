@@ -1,10 +1,10 @@
 //! A node that shuts down while it forwards.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum_sockjs::{CloseFrame, Transport};
 
-use super::{below, echoing, next, receive, send};
+use super::{below, echoing, linked, next, passed, receive, send};
 use crate::support::{
     client::{Frame, Kind, http_ways, on_each},
     fresh_id, until, within,
@@ -20,9 +20,10 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
         let (frame, mut connection) = receive(edge, &path, way, &id).await;
         assert_eq!(frame, Frame::Open);
         if way.kind == Kind::Poll {
+            linked(edge, owner, &path).await;
             connection = edge.server.connect().await;
             connection.send(&below(&path, way.receiving(&id))).await;
-            until("a waiting poll", || owner.is_waited_for()).await;
+            passed(edge, &path).await;
         }
         let handle = edge.handle.clone();
         let shutdown =
@@ -64,6 +65,34 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
         assert_eq!(owner.handle.len(), 1);
     })
     .await;
+}
+
+#[tokio::test]
+async fn requests_that_go_on_coming_do_not_hold_up_a_shutdown() {
+    const GRACE: Duration = Duration::from_secs(10);
+    let nodes = echoing();
+    let [owner, edge, _] = &nodes;
+    let path = &owner.path().await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let ids = [(); 4].map(|()| fresh_id());
+    for id in &ids {
+        assert_eq!(receive(edge, path, way, id).await.0, Frame::Open);
+    }
+    // A balancer that does not notice: one of these always waits.
+    let polling = async |id: &str| {
+        loop {
+            assert_eq!(receive(edge, path, way, id).await.0, Frame::Heartbeat);
+        }
+    };
+    let [a, b, c, d] = &ids;
+    let polls = async { tokio::join!(polling(a), polling(b), polling(c), polling(d)) };
+    let began = Instant::now();
+    tokio::select! {
+        _ = polls => {}
+        report = edge.handle.shutdown(4001, "restarting", GRACE) => assert_eq!(report.lost, 0),
+    }
+    assert!(began.elapsed() < GRACE / 2, "{:?}", began.elapsed());
+    assert_eq!(owner.handle.len(), 4);
 }
 
 #[tokio::test]
