@@ -51,10 +51,6 @@ use crate::{
 /// is a small part of the second that a server usually has left for the last bytes.
 const LEAVING_WAIT: Duration = Duration::from_millis(150);
 
-/// No node has made a tag.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotMade;
-
 impl Service {
     /// Finds out how a request has come and where its session is, and takes over what an edge says of it.
     pub(super) fn locate(&self, head: &mut Head) -> Result<Located, Rejection> {
@@ -86,7 +82,7 @@ impl Service {
             let link = WantsLink::of(&mut head.parts, &edge).filter(|_| self.takes_links());
             return Ok(Located::Check(header, link));
         }
-        let place = self.place(head).map_err(|NotMade| Rejection::NotFound)?;
+        let place = self.place(head)?;
         let (forwarder, forwarded) = from
             .map(|(edge, forwarded)| {
                 (Forwarder { edge, is_leaving: forwarded.leaving, is_link: false }, forwarded)
@@ -117,11 +113,11 @@ impl Service {
     }
 
     /// Where the session of a path with a tag is, of which the tag is taken off. `None` without a tag.
-    pub(super) fn place(&self, head: &mut Head) -> Result<Option<Place>, NotMade> {
+    pub(super) fn place(&self, head: &mut Head) -> Result<Option<Place>, Rejection> {
         let Some(cluster) = &self.options().cluster else { return Ok(None) };
         let below = head.parts.uri.path().get(head.mount()..).unwrap_or_default();
         let Some(tag) = tag::of_path(below) else { return Ok(None) };
-        let place = cluster.place(tag).ok_or(NotMade)?;
+        let place = cluster.place(tag).ok_or(Rejection::NotFound)?;
         let length = "/".len() + MARK.len_utf8() + tag.len();
         head.set_tag(length);
         Ok(Some(place))

@@ -18,7 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     dispatch::Service,
-    forward::{NotMade, restore},
+    forward::restore,
     head::{Head, Mount},
     hop::Forwarder,
 };
@@ -95,7 +95,7 @@ impl Service {
         let (parts, body) = request.into_parts();
         let mut head = Box::new(Head::new(parts, Mount::Nested));
         let response = match self.place(&mut head) {
-            Err(NotMade) => self.finish(Err(Rejection::NotFound).into()),
+            Err(rejection) => self.finish(Err(rejection).into()),
             Ok(place) => {
                 let forwarder = Forwarder { edge, is_leaving: forwarded.leaving, is_link: true };
                 head.hop = self.hop(place, Some(forwarder));

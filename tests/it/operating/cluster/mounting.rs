@@ -113,7 +113,8 @@ async fn what_is_missing_is_said_at_the_start() {
             options = options.public_url(url);
         }
         let cluster = Cluster::new(options).unwrap();
-        drop(SockJs::new(echo).options(change(Options::new().cluster(&cluster))));
+        let endpoint: SockJs = SockJs::new(echo).options(change(Options::new().cluster(&cluster)));
+        drop(endpoint);
         log.text()
     };
     let text = logged(None, |options| options);
