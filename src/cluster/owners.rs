@@ -298,14 +298,14 @@ impl Answered {
 
 /// Opens a link, and carries what goes over it.
 async fn keep_link(owners: Weak<Owners>, owner: Arc<Owner>, prefix: Box<str>) {
-    let opened = match owners.upgrade() {
-        Some(owners) => Box::pin(owners.open_link(&owner, &prefix)).await,
-        None => None,
-    };
+    let Some(owners) = owners.upgrade() else { return };
+    let opened = Box::pin(owners.open_link(&owner, &prefix)).await;
     let Some((io, input, proof)) = opened else { return owner.links.opened(&prefix, None) };
     tracing::debug!(node = %owner.address, prefix = &*prefix, "a link to a node of the cluster is open");
     let link = Link::new();
     owner.links.opened(&prefix, Some(Arc::clone(&link)));
+    // Not before: who looks after the owner closes its links at the end.
+    drop(owners);
     link.run(io, input, &proof, || owner.heard()).await;
 }
 

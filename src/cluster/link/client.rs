@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     frame::{self, FromOwner, MAX_ANSWER, Outgoing},
-    framed::{Framed, Turn},
+    framed::{Framed, MAX_TURN, Turn},
 };
 
 /// What waits to leave at most, but for one request, in bytes. Beyond it requests go the ordinary way, which the other
@@ -127,7 +127,12 @@ impl Link {
             if !turn.has_come(cx) {
                 return Poll::Pending;
             }
-            while let Poll::Ready(frame) = framed.poll_next(cx) {
+            for read in 0.. {
+                if read == MAX_TURN {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
+                let Poll::Ready(frame) = framed.poll_next(cx) else { break };
                 let Some(frame) = frame.ok().and_then(|frame| FromOwner::decode(frame).ok()) else {
                     return Poll::Ready(());
                 };

@@ -16,6 +16,9 @@ const READ: usize = 16 << 10;
 /// A buffer that has grown beyond this is given back when it is empty.
 const KEPT: usize = 256 << 10;
 
+/// As many frames are read at once; then others have their turn.
+pub(super) const MAX_TURN: usize = 256;
+
 /// A connection that carries frames.
 pub(super) struct Framed<I> {
     io: I,

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     frame::{self, FromEdge, Linked, MAX_REQUEST},
-    framed::{Framed, Turn},
+    framed::{Framed, MAX_TURN, Turn},
 };
 use crate::util::timeout::timeout;
 
@@ -26,6 +26,9 @@ const HELLO: Duration = Duration::from_secs(5);
 
 /// As many requests of one link wait here; further ones go the ordinary way.
 const MAX_WAITING: usize = 32 << 10;
+
+/// While more than this waits for the edge to read it, in bytes, no further request is read.
+const MAX_UNREAD: usize = 4 << 20;
 
 /// What becomes of a request.
 pub(crate) struct Answered<T> {
@@ -64,7 +67,14 @@ pub(crate) async fn serve<I, A, T>(
         if !turn.has_come(cx) {
             return Poll::Pending;
         }
-        while let Poll::Ready(frame) = framed.poll_next(cx) {
+        let mut is_more = false;
+        for read in 0.. {
+            // If the edge does not read, nothing is read from it either.
+            if read == MAX_TURN || framed.out.len() > MAX_UNREAD {
+                is_more = true;
+                break;
+            }
+            let Poll::Ready(frame) = framed.poll_next(cx) else { break };
             match frame.ok().map(FromEdge::decode) {
                 Some(Ok(FromEdge::Request(id, _))) if tasks.len() >= MAX_WAITING => {
                     frame::decline(&mut framed.out, id);
@@ -102,6 +112,9 @@ pub(crate) async fn serve<I, A, T>(
             Poll::Ready(Ok(())) => held.clear(),
             Poll::Ready(Err(_)) => return Poll::Ready(()),
             Poll::Pending => {}
+        }
+        if is_more && framed.out.len() <= MAX_UNREAD {
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     })

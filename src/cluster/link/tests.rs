@@ -186,6 +186,49 @@ async fn little_waits_for_an_owner_that_does_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn little_waits_for_an_edge_that_does_not_read() {
+    const ANSWER: usize = 64 << 10;
+    let (mut edge, io) = duplex(1024);
+    let answers = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&answers);
+    tokio::spawn(async move {
+        let answer = |_: Linked| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async { answered("x".repeat(ANSWER)) }
+        };
+        serve(io, |_| true, answer).await;
+    });
+    let mut out = BytesMut::new();
+    frame::hello(&mut out, &PROOF);
+    let (forwarded, headers) = (Forwarded::default(), HeaderMap::new());
+    for id in 0..1000 {
+        let request = Outgoing {
+            forwarded: &forwarded,
+            method: &Method::GET,
+            target: "/a",
+            headers: &headers,
+            body: b"",
+        };
+        assert!(frame::request(&mut out, id, &request));
+    }
+    let (mut input, mut output) = tokio::io::split(&mut edge);
+    let writing = async { output.write_all(&out).await.unwrap() };
+    let reading = async {
+        sleep(Duration::from_secs(60)).await;
+        let before = answers.load(Ordering::SeqCst);
+        assert!((60..70).contains(&before), "{before}");
+        // All come when it reads.
+        let mut left = 1000 * ANSWER;
+        let mut buffer = vec![0; ANSWER];
+        while left > 0 {
+            left = left.saturating_sub(input.read(&mut buffer).await.unwrap());
+        }
+        assert!(answers.load(Ordering::SeqCst) > 990);
+    };
+    tokio::join!(writing, reading);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_proves_nothing_gets_no_answer() {
     for first in [Some(HeaderValue::from_static("other")), None] {
         let (mut edge, io) = duplex(1024);
