@@ -74,21 +74,41 @@ async fn requests_that_go_on_coming_do_not_hold_up_a_shutdown() {
     let [owner, edge, _] = &nodes;
     let path = &owner.path().await;
     let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
-    let ids = [(); 4].map(|()| fresh_id());
-    for id in &ids {
-        assert_eq!(receive(edge, path, way, id).await.0, Frame::Open);
+    linked(edge, owner, path).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let id = fresh_id();
+        assert_eq!(receive(edge, path, way, &id).await.0, Frame::Open);
+        let mut connection = edge.server.connect().await;
+        connection.send(&below(path, way.receiving(&id))).await;
+        waiting.push((id, connection));
     }
-    // A balancer that does not notice: one of these always waits.
-    let polling = async |id: &str| {
+    passed(edge, path).await;
+    // A balancer that does not notice: of these, which begin one after the other and last for a moment, one always waits.
+    let polls = waiting.iter_mut().zip([0, 40, 80, 120]).map(async |((id, connection), behind)| {
+        assert_eq!(way.read(connection.answer("POST").await.text()), Frame::Heartbeat);
+        tokio::time::sleep(Duration::from_millis(behind)).await;
         loop {
             assert_eq!(receive(edge, path, way, id).await.0, Frame::Heartbeat);
         }
+    });
+    let polls = futures_util::future::join_all(polls);
+    // What began before is waited for, until the others never leave a gap.
+    let request = below(path, way.sending(&fresh_id(), "[\"a\"]")).to_bytes();
+    let (most, last) = request.split_at(request.len() - 1);
+    let mut sending = edge.server.connect().await;
+    sending.write(most).await;
+    until("a request at the owner", || owner.is_waited_for()).await;
+    let sent = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sending.write(last).await;
+        assert_eq!(sending.answer("POST").await.status, 404);
+        std::future::pending::<()>().await;
     };
-    let [a, b, c, d] = &ids;
-    let polls = async { tokio::join!(polling(a), polling(b), polling(c), polling(d)) };
     let began = Instant::now();
     tokio::select! {
         _ = polls => {}
+        () = sent => {}
         report = edge.handle.shutdown(4001, "restarting", GRACE) => assert_eq!(report.lost, 0),
     }
     assert!(began.elapsed() < GRACE / 2, "{:?}", began.elapsed());
