@@ -24,8 +24,7 @@ use tower::BoxError;
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
     head::Head,
-    hop::{Forwarder, Hop, Located},
-    link::WantsLink,
+    hop::{Forwarder, Hop, Located, WantsLink},
     open::peer_addr,
 };
 use crate::{

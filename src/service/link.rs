@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderValue, StatusCode,
     header::{CONNECTION, UPGRADE},
-    request::Parts,
 };
 use http_body_util::{BodyExt as _, Full};
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -20,7 +18,7 @@ use super::{
     dispatch::Service,
     forward::restore,
     head::{Head, Mount},
-    hop::Forwarder,
+    hop::{Forwarder, WantsLink},
 };
 use crate::{
     cluster::{
@@ -33,25 +31,6 @@ use crate::{
     },
     response::{rejection::Rejection, reply},
 };
-
-/// A node's wish for a link.
-pub(super) struct WantsLink {
-    pub(super) edge: Arc<Edge>,
-    on_upgrade: OnUpgrade,
-}
-
-impl WantsLink {
-    /// What a node asks for in a request for the node itself.
-    pub(super) fn of(parts: &mut Parts, edge: &Arc<Edge>) -> Option<Self> {
-        has(&parts.headers, &UPGRADE, PROTOCOL).then_some(())?;
-        let on_upgrade = parts.extensions.remove()?;
-        Some(Self { edge: Arc::clone(edge), on_upgrade })
-    }
-}
-
-fn has(headers: &HeaderMap, name: &HeaderName, value: &str) -> bool {
-    headers.get(name).is_some_and(|text| text.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
-}
 
 impl Service {
     /// Whether the requests of open sessions need nothing of the application.

@@ -171,12 +171,13 @@ async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
 /// The path of sessions of a node at any address, whether it runs or not.
 async fn path_of(address: SocketAddr) -> String {
     let options = ClusterOptions::new(SECRET, address).public_url("http://public.example");
-    let node = Cluster::new(options).unwrap();
+    let node = Cluster::new(options).expect("the options can work");
     let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&node)));
     let there = Server::start(axum::Router::new().nest_service("/app", endpoint)).await;
     let info = there.get("/app/info").await;
-    let url = info.text().split("\"base_url\":\"").nth(1).unwrap().split('"').next().unwrap();
-    url.strip_prefix("http://public.example").unwrap().to_owned()
+    let info: serde_json::Value = serde_json::from_str(info.text()).expect("it is JSON");
+    let url = info["base_url"].as_str().expect("the node says so");
+    url.strip_prefix("http://public.example").expect("it begins with the public URL").to_owned()
 }
 
 #[tokio::test]

@@ -63,10 +63,10 @@ async fn an_endpoint_works_wherever_it_is_mounted() {
 
 /// A node without axum's router and server.
 async fn on_plain_hyper() -> (Server, SockJsHandle) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let addr = listener.local_addr().expect("a bound listener has an address");
     let options = ClusterOptions::new(SECRET, addr).public_url("http://public.example");
-    let cluster = Cluster::new(options).unwrap();
+    let cluster = Cluster::new(options).expect("the options can work");
     let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&cluster)));
     let handle = endpoint.handle();
     let nothing = tower::service_fn(|_: hyper::Request<Incoming>| async {
@@ -77,8 +77,8 @@ async fn on_plain_hyper() -> (Server, SockJsHandle) {
     let app = TowerToHyperService::new(endpoint.layer("/app").layer(nothing));
     tokio::spawn(async move {
         loop {
-            let (io, _) = listener.accept().await.unwrap();
-            io.set_nodelay(true).unwrap();
+            let (io, _) = listener.accept().await.expect("there are connections");
+            io.set_nodelay(true).expect("a connected socket takes options");
             let connection = http1::Builder::new().serve_connection(TokioIo::new(io), app.clone());
             tokio::spawn(connection.with_upgrades());
         }
@@ -106,7 +106,8 @@ async fn nodes_need_no_more_than_hyper() {
 #[tokio::test]
 async fn what_is_missing_is_said_at_the_start() {
     let line = "a node of a cluster does not know its public URL";
-    let logged = |url: Option<&str>, change: fn(Options) -> Options| {
+    type Change = fn(Options) -> Options;
+    let logged = |url: Option<&str>, change: Change| {
         let log = Log::start(tracing::Level::INFO);
         let mut options = ClusterOptions::new(SECRET, "127.0.0.1:80".parse().unwrap());
         if let Some(url) = url {
@@ -120,7 +121,7 @@ async fn what_is_missing_is_said_at_the_start() {
     let text = logged(None, |options| options);
     assert!(text.contains("WARN") && text.contains(line), "{text}");
     assert!(text.contains("INFO") && text.contains("only processes of this machine reach"), "{text}");
-    let knows: [(Option<&str>, fn(Options) -> Options); 4] = [
+    let knows: [(Option<&str>, Change); 4] = [
         (Some("http://public.example"), |options| options),
         (None, |options| options.scheme(Scheme::HTTPS)),
         (None, |options| options.trust_forwarded(true)),
