@@ -51,11 +51,9 @@ struct Args {
     #[arg(long, value_name = "FILE", value_parser = |file: &str| ClientScript::from_file(file))]
     client: Option<ClientScript>,
     /// Makes the server a node of a cluster, which the others reach at its address.
-    #[cfg(feature = "cluster")]
     #[arg(long, value_name = "TEXT", requires = "public")]
     cluster_secret: Option<String>,
     /// The URL at which clients reach the nodes of the cluster.
-    #[cfg(feature = "cluster")]
     #[arg(long, value_name = "URL", requires = "cluster_secret")]
     public: Option<String>,
 }
@@ -179,9 +177,13 @@ fn node(args: &Args, addr: SocketAddr) -> std::io::Result<Node> {
 }
 
 #[cfg(not(feature = "cluster"))]
-#[allow(clippy::unnecessary_wraps, reason = "as with the feature")]
-fn node(_: &Args, _: SocketAddr) -> std::io::Result<Node> {
-    Ok(())
+fn node(args: &Args, _: SocketAddr) -> std::io::Result<Node> {
+    match (&args.cluster_secret, &args.public) {
+        (None, None) => Ok(()),
+        _ => Err(std::io::Error::other(
+            "this test server cannot be a node of a cluster: build it with `--features cluster`",
+        )),
+    }
 }
 
 fn app(args: &Args, node: &Node) -> Router {
@@ -260,6 +262,15 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Args, Duration, app};
+
+    #[cfg(not(feature = "cluster"))]
+    #[test]
+    fn what_it_was_not_built_for_is_said() {
+        let args =
+            Args::parse_from(["testserver", "--cluster-secret", "text", "--public", "http://a.example"]);
+        let error = super::node(&args, ([127, 0, 0, 1], 80).into()).unwrap_err();
+        assert!(error.to_string().contains("--features cluster"), "{error}");
+    }
 
     fn service(path: &str) -> TestClient {
         TestClient::new(app(&Args::parse_from(["testserver"]), &Default::default()), path)

@@ -32,7 +32,12 @@ fn cpu_of_one(pid: u32) -> Duration {
 
 /// The resident memory of a process and all its descendants, in bytes.
 pub(crate) fn resident(pid: u32) -> u64 {
-    family(pid).iter().filter_map(|pid| resident_of_one(*pid)).sum()
+    resident_of_each(pid).iter().sum()
+}
+
+/// The resident memory of a process and of each of its descendants, in bytes.
+pub(crate) fn resident_of_each(pid: u32) -> Vec<u64> {
+    family(pid).iter().filter_map(|pid| resident_of_one(*pid)).collect()
 }
 
 fn resident_of_one(pid: u32) -> Option<u64> {

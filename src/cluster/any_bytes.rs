@@ -5,6 +5,7 @@ use http::{HeaderValue, Method};
 
 use super::{
     forwarded::{Context, Forwarded, Sealed},
+    link::frame,
     node_id::NodeId,
     secret::{NONCE, Secret},
     tag,
@@ -37,6 +38,7 @@ pub(crate) fn check(data: &[u8]) {
         node.encode(&mut again);
         assert_eq!([&again, rest].concat(), data);
     }
+    frame::check(data);
     if let Some(forwarded) = Forwarded::decode(data) {
         let mut again = Vec::new();
         forwarded.encode(&mut again);

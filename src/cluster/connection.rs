@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
-use bytes::Bytes;
-use http::{Request, Response};
+use axum::{BoxError, body::Body};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use hyper::{
     body::Incoming,
@@ -66,6 +66,10 @@ pub(super) fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
+fn aborted<E: Into<BoxError>>(error: E) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, error)
+}
+
 /// Connects, with further attempts beside the first if its packet or the answer seems to be lost.
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let mut attempts = vec![Box::pin(TcpStream::connect(address))];
@@ -97,12 +101,37 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 impl Connection {
     pub(super) async fn open(address: SocketAddr, limit: Duration) -> io::Result<Self> {
         let stream = timeout(limit, Box::pin(connect(address))).await??;
-        // Small requests would wait for the acknowledgement of the former one.
-        stream.set_nodelay(true)?;
+        // Small requests would wait for the acknowledgement of the former one. What refuses it is broken already.
+        stream.set_nodelay(true).map_err(aborted)?;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_BUFFER);
-        let (requests, io) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (requests, io) = builder.handshake(TokioIo::new(stream)).await.map_err(aborted)?;
         Ok(Self { requests, io, is_over: false, idle_since: Instant::now() })
+    }
+
+    /// Sends a request that asks for another protocol. Returns the headers of the answer that agrees, and the connection
+    /// with what has come behind them.
+    pub(super) async fn upgrade(self, request: Request<Body>) -> Option<(HeaderMap, TcpStream, BytesMut)> {
+        let Self { mut requests, io, .. } = self;
+        let upgraded = async {
+            let mut answer = requests.send_request(request).await.ok()?;
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return None;
+            }
+            let headers = std::mem::take(answer.headers_mut());
+            Some((headers, hyper::upgrade::on(answer).await.ok()?))
+        };
+        let (mut upgraded, mut io) = (pin!(upgraded), pin!(io.with_upgrades()));
+        let mut is_over = false;
+        let upgraded = poll_fn(|cx| {
+            if !is_over {
+                is_over = io.as_mut().poll(cx).is_ready();
+            }
+            upgraded.as_mut().poll(cx)
+        });
+        let (headers, upgraded) = upgraded.await?;
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+        Some((headers, parts.io.into_inner(), parts.read_buf.into()))
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {

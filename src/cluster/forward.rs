@@ -14,13 +14,17 @@ use http::{
     request, response,
     uri::PathAndQuery,
 };
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
     connection::{Connection, Failed},
     forwarded::{self, FORWARDED, Forwarded},
     handle::Cluster,
+    link::{
+        client::Outcome,
+        frame::{MAX_BODY, Outgoing},
+    },
     node_id::NodeId,
     owner::{NoAnswer, Owner, Waiting},
     relayed::Relayed,
@@ -47,6 +51,79 @@ pub(crate) struct ToForward<'a> {
     pub(crate) prefix: &'a str,
     /// The rest of the path.
     pub(crate) below: &'a str,
+    /// Whether request and answer are short, so that they may go over a link.
+    pub(crate) is_short: bool,
+}
+
+impl ToForward<'_> {
+    /// Removes what is about the client's connection.
+    fn clean(&mut self) {
+        let headers = &mut self.parts.headers;
+        remove_hop_by_hop(headers);
+        headers.remove(EXPECT);
+        join_cookies(headers);
+    }
+}
+
+/// The body of a request, if all of it has come and it is short. What has come of another is its beginning again.
+async fn take_whole(body: &mut Body) -> Option<Bytes> {
+    if body.is_end_stream() {
+        return Some(Bytes::new());
+    }
+    let mut whole = std::mem::take(body);
+    let first = poll_fn(|cx| match Pin::new(&mut whole).poll_frame(cx) {
+        Poll::Ready(Some(first)) => Poll::Ready(Some(first)),
+        Poll::Ready(None) | Poll::Pending => Poll::Ready(None),
+    });
+    let first = first.await;
+    if let Some(Ok(data)) = &first {
+        if let (Some(data), true) = (data.data_ref(), whole.is_end_stream()) {
+            if data.len() <= MAX_BODY {
+                return Some(data.clone());
+            }
+        }
+    }
+    *body = Body::new(Resumed { first, rest: whole });
+    None
+}
+
+/// A body whose first frame has been taken.
+struct Resumed {
+    first: Option<Result<Frame<Bytes>, axum::Error>>,
+    rest: Body,
+}
+
+impl http_body::Body for Resumed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = match &self.first {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            _ => 0,
+        };
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + first);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint
+    }
 }
 
 impl Cluster {
@@ -66,11 +143,45 @@ impl Cluster {
             Err(why) => return Err((why, Some(request.body))),
         };
         // After it is counted: either this sees the shutdown, or the shutdown sees this.
-        let prefix = request.prefix;
         request.forwarded.leaving = is_leaving();
+        request.clean();
+        if request.is_short {
+            match self.over_link(&waiting, &mut request).await {
+                Ok(Some((parts, body))) => return Ok((parts, AnswerBody::Whole(body))),
+                Ok(None) => {}
+                Err(why) => return Err((why, None)),
+            }
+        }
+        let prefix = request.prefix;
         let mut unsent = Some(self.outgoing(request));
         let answer = self.answer(waiting, prefix, &mut unsent).await;
         answer.map_err(|why| (why, unsent.map(Request::into_body)))
+    }
+
+    /// Forwards a request over a link. `None` if it has to go the ordinary way.
+    async fn over_link(
+        &self,
+        waiting: &Waiting,
+        request: &mut ToForward<'_>,
+    ) -> Result<Option<(response::Parts, Bytes)>, NoAnswer> {
+        let Some(link) = self.owners().link(&waiting.0, request.prefix) else { return Ok(None) };
+        let Some(body) = take_whole(&mut request.body).await else { return Ok(None) };
+        let outgoing = Outgoing {
+            forwarded: &request.forwarded,
+            method: &request.parts.method,
+            target: &request.target.as_str()[request.prefix.len()..],
+            headers: &request.parts.headers,
+            body: &body,
+        };
+        if let Some(mut exchange) = link.send(&outgoing) {
+            let outcome = or_lost(pin!(waiting.0.lost()), pin!(exchange.outcome())).await?;
+            match outcome.ok_or(NoAnswer::Broken)? {
+                Outcome::Answered(answer) => return Ok(Some(answer.into_parts())),
+                Outcome::Declined => {}
+            }
+        }
+        request.body = Body::from(body);
+        Ok(None)
     }
 
     /// Takes the request when it leaves.
@@ -112,9 +223,6 @@ impl Cluster {
     fn outgoing(&self, request: ToForward<'_>) -> Request<Body> {
         let ToForward { parts, body, forwarded, target, below, .. } = request;
         let request::Parts { method, uri, mut headers, .. } = parts;
-        remove_hop_by_hop(&mut headers);
-        headers.remove(EXPECT);
-        join_cookies(&mut headers);
         let context = forwarded::Context { method: &method, path: below, query: uri.query() };
         headers.insert(FORWARDED, self.owners().writer.write(&forwarded, &context));
         if !headers.contains_key(HOST) {

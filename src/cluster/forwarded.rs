@@ -91,7 +91,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// What proves to the writer of a header that a node has read it. No request has such a path.
-    pub(super) fn proof(header: &'a HeaderValue) -> Option<Self> {
+    pub(crate) fn proof(header: &'a HeaderValue) -> Option<Self> {
         Some(Self { method: &Method::GET, path: header.to_str().ok()?, query: None })
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod edges;
 pub(crate) mod forward;
 pub(crate) mod forwarded;
 pub(crate) mod handle;
+pub(crate) mod link;
 pub(crate) mod node_id;
 pub(crate) mod options;
 pub(crate) mod owner;

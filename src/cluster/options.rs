@@ -109,8 +109,9 @@ impl ClusterOptions {
         self
     }
 
-    /// Sets how many requests may wait for one other node at a time: each waiting poll and each stream is one, and has a
-    /// connection of its own. Further ones get 503. Between two addresses there are some 28,000 ports by default.
+    /// Sets how many requests may wait for one other node at a time: each waiting poll and each stream is one. Further ones
+    /// get 503. Each stream has a connection of its own, and so has each waiting poll where sessions have an identity;
+    /// between two addresses there are some 28,000 ports by default.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
         self

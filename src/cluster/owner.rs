@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::connection::Connection;
+use super::{connection::Connection, link::links::Links};
 
 /// As many connections to one node are kept for later.
 const MAX_IDLE: usize = 64;
@@ -31,6 +31,7 @@ pub(super) struct Owner {
     /// Whether the log has reported that something else answers there.
     pub(super) stranger: Once,
     state: Mutex<State>,
+    pub(super) links: Links,
     /// Answers and pieces of them: signs of life.
     signs: AtomicU64,
     lost: Arc<Notify>,
@@ -53,14 +54,24 @@ pub(crate) enum NoAnswer {
     Unreachable,
     /// It has been lost before its answer was complete; the request may have arrived.
     Broken,
-    /// As many requests wait for it as may.
+    /// Nothing more can be forwarded there now: as many requests wait for it as may, or this node has no port, no file
+    /// descriptor or no memory for a connection.
     Full,
 }
 
 impl Owner {
     pub(super) fn new(address: SocketAddr, prefix: &str) -> Self {
-        let (proven_prefix, state, signs, lost) = Default::default();
-        Self { address, prefix: prefix.into(), proven_prefix, stranger: Once::new(), state, signs, lost }
+        let (proven_prefix, state, links, signs, lost) = Default::default();
+        Self {
+            address,
+            prefix: prefix.into(),
+            proven_prefix,
+            stranger: Once::new(),
+            state,
+            links,
+            signs,
+            lost,
+        }
     }
 
     /// Where to ask it for itself. A client may have chosen the first one.
@@ -142,6 +153,7 @@ impl Owner {
             (state.waiting, std::mem::take(&mut state.idle))
         };
         drop(idle);
+        self.links.close();
         tracing::warn!(node = %self.address, waiting, "a node of the cluster does not answer");
         self.lost.notify_waiters();
     }
@@ -162,6 +174,7 @@ impl Owner {
 
     /// Forgets connections that are closed or have been idle for too long.
     pub(super) fn sweep(&self, idle_timeout: Duration) {
+        self.links.sweep(idle_timeout);
         let idle = std::mem::take(&mut self.state().idle);
         if idle.is_empty() {
             return;
@@ -183,6 +196,9 @@ impl Owner {
 
     /// Whether nothing waits for it and nothing is kept.
     pub(super) fn is_unused(&self, silence: Duration) -> bool {
+        if !self.links.is_empty() {
+            return false;
+        }
         let state = self.state();
         state.waiting == 0
             && state.idle.is_empty()
@@ -200,5 +216,49 @@ pub(super) struct Waiting(pub(super) Arc<Owner>);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.state().waiting -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_for_a_time() {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        let opened = Connection::open(owner.address, Duration::from_secs(60));
+        let (connection, peer) = tokio::join!(opened, listener.accept());
+        let _peer = peer.unwrap();
+        let keep = |connection| owner.keep(connection, &mut Context::from_waker(Waker::noop()));
+        keep(Box::new(connection.unwrap()));
+        tokio::time::advance(LIMIT - Duration::from_millis(1)).await;
+        // Its time begins with its last use.
+        keep(owner.kept(LIMIT).await.expect("it is young"));
+        tokio::time::advance(LIMIT - Duration::from_millis(1)).await;
+        keep(owner.kept(LIMIT).await.expect("it is young"));
+        // Nobody has swept meanwhile.
+        tokio::time::advance(LIMIT).await;
+        assert!(owner.kept(LIMIT).await.is_none());
+        assert!(owner.is_unused(LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_after_an_owner_forgets_old_connections() {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner = Owner::new(listener.local_addr().unwrap(), "/app");
+        let opened = Connection::open(owner.address, Duration::from_secs(60));
+        let (connection, peer) = tokio::join!(opened, listener.accept());
+        let _peer = peer.unwrap();
+        owner.keep(Box::new(connection.unwrap()), &mut Context::from_waker(Waker::noop()));
+        owner.sweep(LIMIT);
+        assert!(!owner.is_unused(LIMIT));
+        tokio::time::advance(LIMIT).await;
+        owner.sweep(LIMIT);
+        assert!(owner.is_unused(LIMIT));
     }
 }

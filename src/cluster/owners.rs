@@ -11,13 +11,17 @@ use std::{
 };
 
 use axum::body::Body;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header::HOST};
-use tokio::time::sleep;
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
+    header::{CONNECTION, HOST, UPGRADE},
+};
+use tokio::{net::TcpStream, time::sleep};
 
 use super::{
     connection::{Connection, is_of_the_peer},
     forwarded::{Context, FORWARDED, Forwarded, Sealed, Writer},
+    link::{client::Link, frame::PROTOCOL, links::Way},
     owner::{NoAnswer, Owner, Waiting},
     secret::Secret,
     tag::CHECK_PATH,
@@ -107,7 +111,8 @@ impl Owners {
         let opened = Box::pin(Connection::open(owner.address, self.times.connect)).await;
         let connection = opened.map_err(|error| {
             tracing::debug!(node = %owner.address, %error, "a node of the cluster cannot be reached");
-            NoAnswer::Unreachable
+            // What lacks here is no reason to end a session there.
+            if is_of_the_peer(&error) { NoAnswer::Unreachable } else { NoAnswer::Full }
         })?;
         let forwarded = Forwarded::default();
         let asked = Box::pin(self.ask(owner, prefix, Box::new(connection), &forwarded));
@@ -129,6 +134,34 @@ impl Owners {
             }
             Ok(None) | Err(_) => Err(NoAnswer::Unreachable),
         }
+    }
+
+    /// A link to an endpoint of an owner, if there is one. Otherwise one opens for those who come later.
+    pub(super) fn link(self: &Arc<Self>, owner: &Arc<Owner>, prefix: &str) -> Option<Arc<Link>> {
+        match owner.links.way(prefix) {
+            Way::Link(link) => return Some(link),
+            Way::Ordinary => {}
+            Way::OpenLink => {
+                tokio::spawn(keep_link(Arc::downgrade(self), Arc::clone(owner), prefix.into()));
+            }
+        }
+        None
+    }
+
+    /// Opens a connection for a link, with what proves to the owner that this is a node.
+    async fn open_link(&self, owner: &Owner, prefix: &str) -> Option<(TcpStream, BytesMut, HeaderValue)> {
+        let connection = Connection::open(owner.address, self.times.connect).await.ok()?;
+        let mut request = self.check(owner.address, prefix, &Forwarded::default());
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        request.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+        let header = request.headers()[FORWARDED].clone();
+        let upgraded = timeout(self.times.answer, Box::pin(connection.upgrade(request))).await;
+        let (headers, io, input) = upgraded.ok()??;
+        if !self.is_proven(&header, &headers) {
+            return None;
+        }
+        let proof = self.writer.write(&Forwarded::default(), &Context::proof(headers.get(FORWARDED)?)?);
+        Some((io, input, proof))
     }
 
     /// A request to a node itself: whether it is one, and what `forwarded` says.
@@ -263,13 +296,26 @@ impl Answered {
     }
 }
 
+/// Opens a link, and carries what goes over it.
+async fn keep_link(owners: Weak<Owners>, owner: Arc<Owner>, prefix: Box<str>) {
+    let Some(owners) = owners.upgrade() else { return };
+    let opened = Box::pin(owners.open_link(&owner, &prefix)).await;
+    let Some((io, input, proof)) = opened else { return owner.links.opened(&prefix, None) };
+    tracing::debug!(node = %owner.address, prefix = &*prefix, "a link to a node of the cluster is open");
+    let link = Link::new();
+    owner.links.opened(&prefix, Some(Arc::clone(&link)));
+    // Not before: who looks after the owner closes its links at the end.
+    drop(owners);
+    link.run(io, input, &proof, || owner.heard()).await;
+}
+
 /// Looks after an owner until nothing needs it.
 async fn look_after(owners: Weak<Owners>, owner: Arc<Owner>) {
     let mut signs = owner.signs();
     let mut kept = None;
     loop {
         sleep(TICK).await;
-        let Some(owners) = owners.upgrade() else { return };
+        let Some(owners) = owners.upgrade() else { return owner.links.close() };
         owner.sweep(owners.times.idle);
         if owner.is_in_doubt(signs) {
             match owners.probe(&owner, &Forwarded::default(), &mut kept).await {

@@ -71,8 +71,8 @@ impl Relayed {
     }
 
     /// Keeps a shutdown waiting until the answer has left.
-    pub(crate) fn hold(&mut self, token: TaskTrackerToken) {
-        self.held = Some(token);
+    pub(crate) fn hold(&mut self, token: Option<TaskTrackerToken>) {
+        self.held = token;
     }
 
     /// The node is lost.

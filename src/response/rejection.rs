@@ -15,6 +15,10 @@ pub(crate) enum Rejection {
     NotFound,
     /// No such session.
     NoSession,
+    /// No such session, and the request must not open one as it has come: another node sends it again. No client gets
+    /// this.
+    #[cfg(feature = "cluster")]
+    NotOpen,
     /// The request's origin is not allowed.
     Origin,
     /// A session of another owner; the response is that for a session that does not exist.
@@ -66,6 +70,8 @@ impl Rejection {
         match self {
             Self::NotFound => RejectionCause::NotFound,
             Self::NoSession => RejectionCause::NoSession,
+            #[cfg(feature = "cluster")]
+            Self::NotOpen => RejectionCause::NoSession,
             Self::Origin => RejectionCause::Origin,
             Self::Identity => RejectionCause::Identity,
             Self::Method { .. } => RejectionCause::Method,
@@ -107,6 +113,8 @@ impl IntoResponse for Rejection {
             Self::NotFound | Self::NoSession | Self::Identity => {
                 reply::text(StatusCode::NOT_FOUND, "Not found\n")
             }
+            #[cfg(feature = "cluster")]
+            Self::NotOpen => reply::text(StatusCode::NOT_FOUND, "Not found\n"),
             Self::Origin => {
                 let mut response = reply::text(StatusCode::FORBIDDEN, "Origin not allowed.\n");
                 cache::never(response.headers_mut());

@@ -94,14 +94,20 @@ impl Service {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let version = head.parts.version;
-        let Answer { result, headers } = self.answer(head, body).await;
-        let mut response = result.unwrap_or_else(|rejection| self.refuse(rejection));
-        headers.apply(&mut response);
+        let answer = self.answer(head, body).await;
+        let mut response = self.finish(answer);
         if version == Version::HTTP_10 && response.body().size_hint().exact().is_none() {
             // Only the end of the connection ends this body. hyper adds `keep-alive` to an HTTP/1.1 response.
             *response.version_mut() = version;
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
+    }
+
+    /// The response of an answer.
+    pub(super) fn finish(&self, Answer { result, headers }: Answer) -> Response {
+        let mut response = result.unwrap_or_else(|rejection| self.refuse(rejection));
+        headers.apply(&mut response);
         response
     }
 
@@ -122,9 +128,9 @@ impl Service {
             let mut head = head;
             match self.locate(&mut head) {
                 Ok(Located::Target) => head,
-                Ok(Located::Check(header)) => {
+                Ok(Located::Check(header, link)) => {
                     discard_body(body).await;
-                    return self.check(&header).into();
+                    return self.check(&header, link).into();
                 }
                 Err(rejection) => {
                     discard_body(body).await;
@@ -132,6 +138,14 @@ impl Service {
                 }
             }
         };
+        self.serve(head, body).await
+    }
+
+    /// Answers a request for this endpoint, or one that another node has to answer.
+    pub(super) async fn serve<B>(&self, head: Box<Head>, body: B) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let target = Target::of(&head, self.options());
         if target
             .as_ref()

@@ -24,7 +24,7 @@ use tower::BoxError;
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
     head::Head,
-    hop::{Forwarder, Hop, Located},
+    hop::{Forwarder, Hop, Located, WantsLink},
     open::peer_addr,
 };
 use crate::{
@@ -38,7 +38,11 @@ use crate::{
         tag::{self, CHECK_PATH, MARK},
     },
     response::{rejection::Rejection, reply},
-    transport::{receive, receiver::Release, route::Action},
+    transport::{
+        receive,
+        receiver::Release,
+        route::{Action, Route},
+    },
     util::body::discard_body,
 };
 
@@ -74,42 +78,58 @@ impl Service {
             if forwarded.leaving {
                 edge.leave();
             }
-            return Ok(Located::Check(header));
+            let link = WantsLink::of(&mut head.parts, &edge).filter(|_| self.takes_links());
+            return Ok(Located::Check(header, link));
         }
-        let place = match tag::of_path(below) {
-            None => None,
-            Some(tag) => {
-                let place = cluster.place(tag).ok_or(Rejection::NotFound)?;
-                Some((place, "/".len() + MARK.len_utf8() + tag.len()))
-            }
-        };
-        let place = place.map(|(place, length)| {
-            head.set_tag(length);
-            place
-        });
-        head.hop = match (place, &from) {
-            (Some(Place::Lost), _) => Hop::Lost,
-            (Some(Place::Elsewhere(node)), Some((edge, _))) => {
-                // A second hop could become a circle.
-                self.endpoint.cluster_log.misdirected(node.address, edge.node.address, cluster.address());
-                Hop::Lost
-            }
-            (Some(Place::Elsewhere(node)), None) => Hop::To(node),
-            (_, Some((edge, forwarded))) => {
-                Hop::From(Forwarder { edge: edge.clone(), is_leaving: forwarded.leaving })
-            }
-            (_, None) => Hop::Direct,
-        };
-        if let Some((_, forwarded)) = from {
+        let place = self.place(head)?;
+        let (forwarder, forwarded) = from
+            .map(|(edge, forwarded)| {
+                (Forwarder { edge, is_leaving: forwarded.leaving, is_link: false }, forwarded)
+            })
+            .unzip();
+        head.hop = self.hop(place, forwarder);
+        if let Some(forwarded) = forwarded {
             restore(&mut head.parts, forwarded);
         }
         Ok(Located::Target)
     }
 
-    /// The answer to a node that asks whether this is one: its tag, which has its address, and a proof.
-    pub(super) fn check(&self, header: &HeaderValue) -> Result<Response, Rejection> {
+    /// Where a request goes whose session is at `place`.
+    pub(super) fn hop(&self, place: Option<Place>, from: Option<Forwarder>) -> Hop {
+        match (place, from) {
+            (Some(Place::Lost), _) => Hop::Lost,
+            (Some(Place::Elsewhere(node)), Some(Forwarder { edge, .. })) => {
+                // A second hop could become a circle.
+                if let Some(cluster) = &self.options().cluster {
+                    self.endpoint.cluster_log.misdirected(node.address, edge.node.address, cluster.address());
+                }
+                Hop::Lost
+            }
+            (Some(Place::Elsewhere(node)), None) => Hop::To(node),
+            (Some(Place::Here) | None, Some(forwarder)) => Hop::From(forwarder),
+            (Some(Place::Here) | None, None) => Hop::Direct,
+        }
+    }
+
+    /// Where the session of a path with a tag is, of which the tag is taken off. `None` without a tag.
+    pub(super) fn place(&self, head: &mut Head) -> Result<Option<Place>, Rejection> {
+        let Some(cluster) = &self.options().cluster else { return Ok(None) };
+        let below = head.parts.uri.path().get(head.mount()..).unwrap_or_default();
+        let Some(tag) = tag::of_path(below) else { return Ok(None) };
+        let place = cluster.place(tag).ok_or(Rejection::NotFound)?;
+        let length = "/".len() + MARK.len_utf8() + tag.len();
+        head.set_tag(length);
+        Ok(Some(place))
+    }
+
+    /// The answer to a node that asks whether this is one: its tag, which has its address, and a proof; or the link that
+    /// it wants.
+    pub(super) fn check(&self, header: &HeaderValue, link: Option<WantsLink>) -> Result<Response, Rejection> {
         let cluster = self.options().cluster.as_ref().ok_or(Rejection::NotFound)?;
         let proof = cluster.prove(header).ok_or(Rejection::NotFound)?;
+        if let Some(link) = link {
+            return Ok(self.link(link, proof));
+        }
         let mut response = reply::body(StatusCode::OK, reply::TEXT, cluster.tag().to_owned());
         response.headers_mut().insert(FORWARDED, proof);
         Ok(response)
@@ -119,7 +139,7 @@ impl Service {
     pub(super) async fn forward<B>(
         &self,
         node: NodeId,
-        action: Action,
+        route: &Route,
         head: Box<Head>,
         body: B,
         headers: SharedHeaders,
@@ -128,9 +148,10 @@ impl Service {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let Some(cluster) = &self.options().cluster else { return Err(Rejection::NotFound).into() };
-        let registry = self.endpoint.registry();
-        // A shutdown waits until the answer has left.
-        let in_flight = registry.request();
+        let (registry, action) = (self.endpoint.registry(), route.action);
+        // A shutdown waits until the answer has left; but not for requests that a balancer still sends meanwhile, of which
+        // there may be no end.
+        let in_flight = (!registry.is_shutting_down()).then(|| registry.request());
         let mount = head.mount();
         let Head { parts, .. } = *head;
         let (target, prefix) = target(&parts, mount);
@@ -143,7 +164,8 @@ impl Service {
             leaving: false,
         };
         let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
-        let request = ToForward { parts, body, forwarded, target: target.clone(), prefix, below };
+        let is_short = route.is_short();
+        let request = ToForward { parts, body, forwarded, target: target.clone(), prefix, below, is_short };
         match cluster.forward(&node, request, || registry.is_shutting_down()).await {
             Ok((parts, AnswerBody::Whole(bytes))) => {
                 Ok(Response::from_parts(parts, Body::from(bytes))).into()
@@ -221,7 +243,7 @@ fn farewell(action: Action, query: Option<&str>) -> Option<Farewell> {
 /// When a receiver that another node has forwarded has to end, without a loss.
 pub(super) fn release(hop: &Hop) -> Option<Release> {
     match hop {
-        Hop::From(Forwarder { edge, is_leaving }) => match edge.leaves() {
+        Hop::From(Forwarder { edge, is_leaving, .. }) => match edge.leaves() {
             Some(leaves) if !is_leaving => Some(Box::pin(leaves)),
             _ => Some(Box::pin(tokio::time::sleep(LEAVING_WAIT))),
         },
@@ -230,7 +252,7 @@ pub(super) fn release(hop: &Hop) -> Option<Release> {
 }
 
 /// Restores what the owner would know of a request if the client had come to it.
-fn restore(parts: &mut Parts, forwarded: Forwarded) {
+pub(super) fn restore(parts: &mut Parts, forwarded: Forwarded) {
     let Forwarded { client, scheme, authority, leaving: _ } = forwarded;
     match client {
         Some(client) => _ = parts.extensions.insert(ConnectInfo(client)),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, header::UPGRADE, request::Parts};
+use hyper::upgrade::OnUpgrade;
 
-use crate::cluster::{edges::Edge, node_id::NodeId};
+use crate::cluster::{edges::Edge, link::frame::PROTOCOL, node_id::NodeId};
 
 /// How a request has come to the endpoint of a node, and where it has to go.
 #[derive(Default)]
@@ -25,12 +26,40 @@ pub(crate) struct Forwarder {
     pub(super) edge: Arc<Edge>,
     /// Whether it shuts down.
     pub(super) is_leaving: bool,
+    /// Whether the request has come over a link.
+    pub(super) is_link: bool,
+}
+
+impl Hop {
+    /// Whether the request has come over a link.
+    pub(super) fn is_link(&self) -> bool {
+        matches!(self, Self::From(Forwarder { is_link: true, .. }))
+    }
 }
 
 /// What a request is, before its target is known.
 pub(super) enum Located {
     /// A request for a target below the endpoint.
     Target,
-    /// A node asks whether this is one of its cluster, with this header.
-    Check(HeaderValue),
+    /// A node asks whether this is one of its cluster, with this header, and maybe for a link.
+    Check(HeaderValue, Option<WantsLink>),
+}
+
+/// A node's wish for a link.
+pub(super) struct WantsLink {
+    pub(super) edge: Arc<Edge>,
+    pub(super) on_upgrade: OnUpgrade,
+}
+
+impl WantsLink {
+    /// What an edge asks for in a request for the node itself. `None` if it is nothing more, or another version of the
+    /// protocol, or if the connection cannot be upgraded.
+    pub(super) fn of(parts: &mut Parts, edge: &Arc<Edge>) -> Option<Self> {
+        let protocol = parts.headers.get(UPGRADE)?;
+        if !protocol.as_bytes().eq_ignore_ascii_case(PROTOCOL.as_bytes()) {
+            return None;
+        }
+        let on_upgrade = parts.extensions.remove()?;
+        Some(Self { edge: Arc::clone(edge), on_upgrade })
+    }
 }

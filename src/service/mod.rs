@@ -14,6 +14,8 @@ mod forward;
 pub(crate) mod head;
 #[cfg(feature = "cluster")]
 mod hop;
+#[cfg(feature = "cluster")]
+mod link;
 mod open;
 mod pages;
 mod session_url;

@@ -49,7 +49,7 @@ impl Service {
         if route.serves(&head.parts) {
             #[cfg(feature = "cluster")]
             if let (Hop::To(node), true) = (&head.hop, needs_owner(route.action)) {
-                return Box::pin(self.forward(*node, route.action, head, body, headers)).await;
+                return Box::pin(self.forward(*node, route, head, body, headers)).await;
             }
             let result = self.act(route.action, id, head, body).await;
             return Answer { result, headers };
@@ -96,6 +96,10 @@ impl Service {
                 discard_body(body).await;
                 let receiver = read_query(head.parts.uri.query())
                     .map_err(|invalid| Rejection::Malformed(invalid.text()))?;
+                #[cfg(feature = "cluster")]
+                if head.hop.is_link() && receiver.prelude.is_some() {
+                    return Err(Rejection::NotOpen);
+                }
                 #[cfg(feature = "cluster")]
                 let release = release(&head.hop);
                 #[cfg(not(feature = "cluster"))]
@@ -161,6 +165,8 @@ impl Service {
                 },
                 Lookup::Opening(_) => return Ok(None),
                 Lookup::Refused(why) => return Err(why.into()),
+                #[cfg(feature = "cluster")]
+                Lookup::Vacant(_) if head.hop.is_link() => return Err(Rejection::NotOpen),
                 Lookup::Vacant(reservation) => {
                     return Box::pin(self.open_session(reservation, transport, owner, head)).await.map(Some);
                 }

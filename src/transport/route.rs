@@ -33,6 +33,12 @@ impl Route {
         }
     }
 
+    /// Whether the requests of an open session are short, and so are their answers.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_short(&self) -> bool {
+        matches!(self.action, Action::Send(_)) || matches!(self.transports, [XhrPolling | JsonpPolling])
+    }
+
     /// Whether the route serves the method of this request.
     pub(crate) fn serves(&self, parts: &Parts) -> bool {
         match self.action {

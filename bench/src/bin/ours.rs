@@ -1,16 +1,22 @@
 //! The server under test: this crate as its documentation says to use it, with the default options but for the
 //! number of sessions.
 //!
-//! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true] [--rooms true]`: prints its address. `/echo`
+//! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true] [--rooms true] [--forwarded true]`: prints its address. `/echo`
 //! answers each message with itself, and `/broadcast` sends each message to all its sessions, from a list written by hand
 //! or, with `--rooms`, by a room of `axum-sockjs-rooms`.
 //!
 //! The endpoints are layers around the router; with `--nested`, they are nested in it. With `--http1`, the server
 //! speaks only HTTP/1.1, while `axum::serve` looks for HTTP/2 first: hyper's read buffer then stays half as large.
+//!
+//! With `--forwarded`, it is a node of a cluster without sessions, and starts another one, which ends with it. The URL that
+//! it prints has the other one's tag: what is asked there is forwarded.
 
 use std::{
     collections::HashMap,
     convert::Infallible,
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,7 +28,9 @@ use axum::{
     response::Response,
     serve::ListenerExt,
 };
-use axum_sockjs::{ConnectionId, Options, Overflow, SendError, Sender, Session, SockJs};
+use axum_sockjs::{
+    Cluster, ClusterOptions, ConnectionId, Options, Overflow, SendError, Sender, Session, SockJs,
+};
 use axum_sockjs_rooms::{JoinError, Rooms};
 use clap::{ArgAction::Set, Parser};
 use hyper::{body::Incoming, server::conn::http1};
@@ -83,6 +91,35 @@ struct Setup {
     nested: bool,
     #[arg(long, action = Set, default_value_t = false)]
     rooms: bool,
+    #[arg(long, action = Set, default_value_t = false)]
+    forwarded: bool,
+    /// Be a node whose requests are forwarded, until the standard input ends.
+    #[arg(long, action = Set, default_value_t = false, hide = true)]
+    owner: bool,
+}
+
+/// The nodes of `--forwarded` are of one machine.
+const SECRET: &str = "nobody else needs to know the secret of a measurement";
+
+/// Starts the node that has the sessions, and returns its tag.
+fn start_owner(setup: &Setup) -> std::io::Result<String> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--owner", "true", "--workers", &setup.workers.to_string()]);
+    if let Some(heartbeat) = setup.heartbeat {
+        command.args(["--heartbeat", &heartbeat.to_string()]);
+    }
+    let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(owner.stdout.take().ok_or(ErrorKind::BrokenPipe)?).read_line(&mut line)?;
+    let address = line.trim().rsplit("http://").next().unwrap_or_default();
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET /echo/info HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let tag = answer.split_once("/echo/~").and_then(|(_, rest)| rest.split('"').next());
+    // Its input stays open as long as this process.
+    std::mem::forget(owner);
+    tag.map(str::to_owned).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 async fn serve(setup: Setup) -> std::io::Result<()> {
@@ -92,6 +129,12 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     if let Some(heartbeat) = setup.heartbeat {
         options = options.heartbeat(Duration::from_millis(heartbeat));
     }
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    if setup.forwarded || setup.owner {
+        let node = ClusterOptions::new(SECRET, address).public_url(format!("http://{address}"));
+        options = options.cluster(&Cluster::new(node).map_err(std::io::Error::other)?);
+    }
     let echo = SockJs::new(echo).options(options.clone());
     let broadcast = if setup.rooms {
         let rooms: Rooms = Rooms::builder().overflow(Overflow::Close).build();
@@ -99,8 +142,16 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     } else {
         SockJs::new(broadcast).options(options).with_state(Room::default())
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    match setup.forwarded {
+        true => println!("listening on http://{address}/~{}", start_owner(&setup)?),
+        false => println!("listening on http://{address}"),
+    }
+    if setup.owner {
+        std::thread::spawn(|| {
+            std::io::stdin().read_to_end(&mut Vec::new()).ok();
+            std::process::exit(0);
+        });
+    }
     if setup.nested {
         let app = Router::new().nest_service("/echo", echo).nest_service("/broadcast", broadcast);
         return run(listener, app, setup.http1_only).await;

@@ -49,7 +49,7 @@ pub(crate) async fn measure(
     let start = |heartbeat| server.start(core, heartbeat, 1);
     let spec = |running: &Running, transport| Spec {
         target: running.address,
-        path: "/echo".to_owned(),
+        path: running.path("/echo"),
         transport,
         sessions: 1,
         in_flight: 0,
@@ -82,7 +82,7 @@ pub(crate) async fn measure(
                 return Ok(None);
             }
             let running = start(None)?;
-            let path = "/broadcast".to_owned();
+            let path = running.path("/broadcast");
             let spec =
                 Spec { path, sessions, in_flight, shape: Shape::Broadcast, ..spec(&running, transport) };
             let report = Load::open(spec).await?.measure().await?;
@@ -96,13 +96,20 @@ pub(crate) async fn measure(
             // What a server loads with its first sessions is no part of a session.
             Load::open(Spec { sessions: 50, ..spec(&running, transport) }).await?.finish().await?;
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let before = procfs::resident(running.pid());
+            let before = procfs::resident_of_each(running.pid());
             let mut load = Load::open(Spec { sessions, ..spec(&running, transport) }).await?;
             load.pass(Duration::from_secs(1)).await?;
-            let grown = procfs::resident(running.pid()).saturating_sub(before);
+            let after = procfs::resident_of_each(running.pid());
             load.finish().await?;
-            let value = grown as f64 / sessions as f64 / 1024.0;
-            Ok(Some(Cell { value, report: None, kept: None, note: format!("{} MiB in all", grown >> 20) }))
+            let grown: Vec<u64> =
+                after.iter().zip(&before).map(|(after, before)| after.saturating_sub(*before)).collect();
+            let each = |bytes: u64| bytes as f64 / sessions as f64 / 1024.0;
+            let value = each(grown.iter().sum());
+            let mut note = format!("{} MiB in all", grown.iter().sum::<u64>() >> 20);
+            if let [edge, owner] = grown[..] {
+                note += &format!("; edge {:.1}, owner {:.1}", each(edge), each(owner));
+            }
+            Ok(Some(Cell { value, report: None, kept: None, note }))
         }
         Work::Heartbeat { transport, sessions } => {
             let Some(transport) = as_spoken_by(server, transport) else { return Ok(None) };

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, builder::ArgPredicate};
 
 use self::{cell::Cell, rows::Row, servers::Server};
 
@@ -27,11 +27,19 @@ pub(crate) struct Times {
 pub(crate) struct Options {
     #[arg(long)]
     quick: bool,
-    #[arg(long)]
+    #[arg(long, conflicts_with = "nodes")]
     scale: bool,
+    #[arg(long)]
+    nodes: bool,
     #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
     rows: Vec<String>,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "ours,node")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "ours,node",
+        default_value_if("nodes", ArgPredicate::IsPresent, "ours,forwarded")
+    )]
     servers: Vec<Server>,
     #[arg(long)]
     rounds: Option<usize>,
@@ -43,7 +51,11 @@ pub(crate) struct Options {
 
 impl Options {
     fn rows(&self) -> Result<Vec<Row>, String> {
-        let all = if self.scale { rows::scale } else { rows::all };
+        let all = match self {
+            Self { scale: true, .. } => rows::scale,
+            Self { nodes: true, .. } => rows::nodes,
+            _ => rows::all,
+        };
         let wanted = |row: &Row| match &self.rows[..] {
             [] => row.quick || !self.quick,
             patterns => patterns.iter().any(|pattern| row.id.contains(pattern.as_str())),
@@ -115,7 +127,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let table = table::of(&rows, &options.servers, &results, rounds);
     println!("{table}");
     if options.write {
-        let name = if options.scale { "bench/compare --scale" } else { "bench/compare" };
+        let name = match options {
+            Options { scale: true, .. } => "bench/compare --scale",
+            Options { nodes: true, .. } => "bench/compare --nodes",
+            _ => "bench/compare",
+        };
         table::write(&document(), name, &table)?;
         plots()?;
     }

@@ -144,6 +144,29 @@ pub(crate) fn all() -> Vec<Row> {
     rows
 }
 
+/// What it costs that another node has the sessions.
+pub(crate) fn nodes() -> Vec<Row> {
+    use Transport::{XhrPolling, XhrStreaming};
+    let mut rows = Vec::new();
+    let mut push = |id: String, title: String, work| {
+        rows.push(Row { id, title, work, goal: Goal::None, quick: true });
+    };
+    for transport in [XhrPolling, XhrStreaming] {
+        let name = transport.name();
+        // Alone, busy, and as busy as one core is.
+        for sessions in [1, 16, 64, 512] {
+            let title = format!("{name}, {sessions} sessions, 1 in flight each: us per message");
+            push(format!("cost-{name}-{sessions}"), title, Work::Cost { transport, sessions });
+        }
+    }
+    for transport in [XhrPolling, XhrStreaming] {
+        let name = transport.name();
+        let title = format!("idle session at 2,000, resident KiB: {name}");
+        push(format!("idle-{name}"), title, Work::Idle { transport, sessions: 2000 });
+    }
+    rows
+}
+
 /// How the figures change with the number of sessions and threads.
 pub(crate) fn scale() -> Vec<Row> {
     use Transport::{JsonpPolling, WebSocket, XhrPolling, XhrStreaming};

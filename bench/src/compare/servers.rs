@@ -19,6 +19,8 @@ pub(crate) enum Server {
     Ours,
     /// The same, with a room of `axum-sockjs-rooms` in place of the one written by hand.
     Rooms,
+    /// This crate's sessions, asked for at another node, which forwards all: the processor time of both.
+    Forwarded,
     /// This crate at another commit: the `ours` that the variable `BENCH_BEFORE` names.
     Before,
     /// sockjs-node with faye-websocket.
@@ -37,6 +39,7 @@ impl Server {
         match self {
             Self::Ours => "ours",
             Self::Rooms => "rooms",
+            Self::Forwarded => "forwarded",
             Self::Before => "before",
             Self::Node => "node",
             Self::Aiohttp => "aiohttp",
@@ -51,6 +54,7 @@ impl Server {
         match self {
             Self::Ours => "axum-sockjs",
             Self::Rooms => "axum-sockjs-rooms",
+            Self::Forwarded => "forwarded, both nodes",
             Self::Before => "before",
             Self::Node => "sockjs-node 0.3.24",
             Self::Aiohttp => "aiohttp sockjs 0.13.0",
@@ -69,7 +73,7 @@ impl Server {
         let bin = |name| own.with_file_name(name);
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let (program, script): (PathBuf, Option<PathBuf>) = match self {
-            Self::Ours | Self::Rooms => (bin("ours"), None),
+            Self::Ours | Self::Rooms | Self::Forwarded => (bin("ours"), None),
             Self::Before => {
                 let before =
                     std::env::var_os("BENCH_BEFORE").ok_or("BENCH_BEFORE names no `ours` to compare with")?;
@@ -89,6 +93,9 @@ impl Server {
         }
         if self == Self::Rooms {
             command.args(["--rooms", "true"]);
+        }
+        if self == Self::Forwarded {
+            command.args(["--forwarded", "true"]);
         }
         if workers != 1 {
             command.args(["--workers", &workers.to_string()]);
@@ -125,6 +132,8 @@ pub(crate) fn pinned(command: Command, core: Option<usize>) -> Command {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// What stands behind the path of an endpoint: nothing, or another node's tag.
+    tag: String,
 }
 
 impl Running {
@@ -137,11 +146,18 @@ impl Running {
         let (line, first_line) = mpsc::channel();
         // What else it says is read too, so that it never waits for room to say it.
         std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|text| _ = line.send(text)));
-        let mut running = Self { child, address: ([127, 0, 0, 1], 0).into() };
+        let mut running = Self { child, address: ([127, 0, 0, 1], 0).into(), tag: String::new() };
         let text = first_line.recv_timeout(PATIENCE).map_err(|error| failed(&error))?;
-        let address = text.rsplit_once("http://").and_then(|(_, address)| address.trim().parse().ok());
-        running.address = address.ok_or_else(|| failed(&text))?;
+        let url = text.rsplit_once("http://").map_or("", |(_, url)| url.trim());
+        let (address, tag) = url.split_at(url.find('/').unwrap_or(url.len()));
+        running.address = address.parse().map_err(|_| failed(&text))?;
+        tag.clone_into(&mut running.tag);
         Ok(running)
+    }
+
+    /// The path of an endpoint for transports.
+    pub(crate) fn path(&self, endpoint: &str) -> String {
+        format!("{endpoint}{}", self.tag)
     }
 
     pub(crate) fn pid(&self) -> u32 {

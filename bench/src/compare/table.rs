@@ -59,9 +59,10 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
     let out = &mut table;
     let at = |server| servers.iter().position(|other| *other == server);
     let ours = at(Server::Ours);
-    let (against, name) = match at(Server::Before) {
-        Some(before) => (Some(before), "ours / before"),
-        None => (at(Server::Node), "ours / sockjs-node"),
+    let (against, name) = match (at(Server::Before), at(Server::Forwarded)) {
+        (Some(before), _) => (Some(before), "ours / before"),
+        (None, Some(forwarded)) => (Some(forwarded), "forwarded / one node"),
+        (None, None) => (at(Server::Node), "ours / sockjs-node"),
     };
     line(
         out,
@@ -75,8 +76,9 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
         let medians: Vec<Option<f64>> =
             results.iter().map(|cells| median_of(cells, |cell| Some(cell.value))).collect();
         let ours = ours.and_then(|at| medians[at]);
-        let ratio = match (at(Server::Ours), at(Server::Before)) {
-            (Some(ours), Some(before)) => ratio_of_rounds(&results[ours], &results[before]),
+        let ratio = match (at(Server::Ours), at(Server::Before), at(Server::Forwarded)) {
+            (Some(ours), Some(before), _) => ratio_of_rounds(&results[ours], &results[before]),
+            (Some(ours), _, Some(forwarded)) => ratio_of_rounds(&results[forwarded], &results[ours]),
             _ => ours.zip(against.and_then(|at| medians[at])).map(|(ours, other)| ours / other),
         };
         let (goal, met) = match row.goal {

@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -35,9 +35,22 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     pub(crate) handle: SockJsHandle,
     runtime: tokio::runtime::Handle,
-    forwarded: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What a node has seen of others.
+#[derive(Default)]
+struct Counts {
+    /// Forwarded requests that have not been answered.
+    waiting: AtomicUsize,
+    /// Forwarded requests that have come with a connection of their own.
+    forwarded: AtomicUsize,
+    /// Links to which the node has agreed.
+    links: AtomicUsize,
+    /// A request by which a link was asked for.
+    header: Mutex<Option<HeaderValue>>,
 }
 
 /// How a node is set up.
@@ -49,6 +62,7 @@ pub(crate) struct Plan {
     /// The endpoint, with the options that it is given.
     pub(crate) endpoint: Arc<dyn Fn(Options) -> SockJs + Send + Sync>,
     pub(crate) app: Arc<dyn Fn(SockJs) -> Router + Send + Sync>,
+    send_buffer: Option<u32>,
 }
 
 impl Plan {
@@ -59,7 +73,14 @@ impl Plan {
             secret: SECRET,
             endpoint: Arc::new(endpoint),
             app: Arc::new(|endpoint| Router::new().nest_service("/app", endpoint)),
+            send_buffer: None,
         }
+    }
+
+    /// A fixed size of what the system keeps for each connection to the node that does not read.
+    pub(crate) fn send_buffer(mut self, bytes: u32) -> Self {
+        self.send_buffer = Some(bytes);
+        self
     }
 
     pub(crate) fn cluster(
@@ -98,14 +119,17 @@ impl Node {
     fn start(plan: Plan) -> Self {
         let (sender, started) = mpsc::channel();
         let (end, ended) = oneshot::channel::<()>();
-        let forwarded = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&forwarded);
+        let counts = Arc::new(Counts::default());
+        let counter = Arc::clone(&counts);
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("a runtime can be built");
             runtime.block_on(async {
                 let socket = TcpSocket::new_v4().expect("there are sockets");
                 socket.set_reuseaddr(true).expect("a socket takes options");
+                if let Some(bytes) = plan.send_buffer {
+                    socket.set_send_buffer_size(bytes).expect("a socket takes options");
+                }
                 socket.bind(plan.addr).expect("the address is free");
                 let listener: TcpListener = socket.listen(1024).expect("a bound socket listens");
                 let addr = listener.local_addr().expect("a bound listener has an address");
@@ -129,7 +153,7 @@ impl Node {
         });
         let (addr, cluster, handle, runtime) = started.recv_timeout(PATIENCE).expect("the node starts");
         let (end, thread) = (Some(end), Some(thread));
-        Self { server: Server::at(addr), cluster, handle, runtime, forwarded, end, thread }
+        Self { server: Server::at(addr), cluster, handle, runtime, counts, end, thread }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -163,9 +187,25 @@ impl Node {
         go_on
     }
 
-    /// Whether another node has forwarded a request to this one that waits for the head of its answer.
+    /// Whether another node has forwarded a request to this one, with a connection of its own, that waits for the head of
+    /// its answer.
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.forwarded.load(Ordering::SeqCst) > 0
+        self.counts.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// How many requests have been forwarded to this node with a connection of their own.
+    pub(crate) fn forwarded(&self) -> usize {
+        self.counts.forwarded.load(Ordering::SeqCst)
+    }
+
+    /// To how many links this node has agreed.
+    pub(crate) fn links(&self) -> usize {
+        self.counts.links.load(Ordering::SeqCst)
+    }
+
+    /// The header of the last request by which a link was asked for.
+    pub(crate) fn link_header(&self) -> Option<HeaderValue> {
+        self.counts.header.lock().expect("no test fails there").clone()
     }
 
     /// Ends the node with all its connections, and waits for that.
@@ -188,29 +228,35 @@ impl Drop for Node {
     }
 }
 
-struct Counted(Arc<AtomicUsize>);
+struct Waits<'a>(&'a AtomicUsize);
 
-impl Counted {
-    fn new(count: Arc<AtomicUsize>) -> Self {
+impl<'a> Waits<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
         Self(count)
     }
 }
 
-impl Drop for Counted {
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// A connection of a client serves one request, so that whatever stands in front chooses a node for each.
-async fn one_request(State(forwarded): State<Arc<AtomicUsize>>, request: Request, next: Next) -> Response {
-    let is_forwarded = request.headers().contains_key("sockjs-forwarded");
-    let is_check = request.uri().path().ends_with("/~");
-    let _waits = (is_forwarded && !is_check).then(|| Counted::new(forwarded));
+async fn one_request(State(counts): State<Arc<Counts>>, request: Request, next: Next) -> Response {
+    let header = request.headers().get("sockjs-forwarded").cloned();
+    let is_forwarded = header.is_some() && !request.uri().path().ends_with("/~");
+    let _waits = is_forwarded.then(|| Waits::new(&counts.waiting));
+    counts.forwarded.fetch_add(is_forwarded.into(), Ordering::SeqCst);
     let mut response = next.run(request).await;
-    if !is_forwarded && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if header.is_none() && !is_upgrade {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if header.is_some() && is_upgrade {
+        counts.links.fetch_add(1, Ordering::SeqCst);
+        *counts.header.lock().expect("no test fails there") = header;
     }
     response
 }

@@ -1,10 +1,10 @@
 //! A node that shuts down while it forwards.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum_sockjs::{CloseFrame, Transport};
 
-use super::{below, echoing, next, receive, send};
+use super::{below, echoing, linked, next, passed, receive, send};
 use crate::support::{
     client::{Frame, Kind, http_ways, on_each},
     fresh_id, until, within,
@@ -20,9 +20,10 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
         let (frame, mut connection) = receive(edge, &path, way, &id).await;
         assert_eq!(frame, Frame::Open);
         if way.kind == Kind::Poll {
+            linked(edge, owner, &path).await;
             connection = edge.server.connect().await;
             connection.send(&below(&path, way.receiving(&id))).await;
-            until("a waiting poll", || owner.is_waited_for()).await;
+            passed(edge, &path).await;
         }
         let handle = edge.handle.clone();
         let shutdown =
@@ -64,6 +65,54 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
         assert_eq!(owner.handle.len(), 1);
     })
     .await;
+}
+
+#[tokio::test]
+async fn requests_that_go_on_coming_do_not_hold_up_a_shutdown() {
+    const GRACE: Duration = Duration::from_secs(10);
+    let nodes = echoing();
+    let [owner, edge, _] = &nodes;
+    let path = &owner.path().await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    linked(edge, owner, path).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let id = fresh_id();
+        assert_eq!(receive(edge, path, way, &id).await.0, Frame::Open);
+        let mut connection = edge.server.connect().await;
+        connection.send(&below(path, way.receiving(&id))).await;
+        waiting.push((id, connection));
+    }
+    passed(edge, path).await;
+    // A balancer that does not notice: of these, which begin one after the other and last for a moment, one always waits.
+    let polls = waiting.iter_mut().zip([0, 40, 80, 120]).map(async |((id, connection), behind)| {
+        assert_eq!(way.read(connection.answer("POST").await.text()), Frame::Heartbeat);
+        tokio::time::sleep(Duration::from_millis(behind)).await;
+        loop {
+            assert_eq!(receive(edge, path, way, id).await.0, Frame::Heartbeat);
+        }
+    });
+    let polls = futures_util::future::join_all(polls);
+    // What began before is waited for, until the others never leave a gap.
+    let request = below(path, way.sending(&fresh_id(), "[\"a\"]")).to_bytes();
+    let (most, last) = request.split_at(request.len() - 1);
+    let mut sending = edge.server.connect().await;
+    sending.write(most).await;
+    until("a request at the owner", || owner.is_waited_for()).await;
+    let sent = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sending.write(last).await;
+        assert_eq!(sending.answer("POST").await.status, 404);
+        std::future::pending::<()>().await;
+    };
+    let began = Instant::now();
+    tokio::select! {
+        _ = polls => {}
+        () = sent => {}
+        report = edge.handle.shutdown(4001, "restarting", GRACE) => assert_eq!(report.lost, 0),
+    }
+    assert!(began.elapsed() < GRACE / 2, "{:?}", began.elapsed());
+    assert_eq!(owner.handle.len(), 4);
 }
 
 #[tokio::test]

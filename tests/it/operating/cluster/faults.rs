@@ -1,16 +1,20 @@
 //! Nodes that vanish, stop, or come back.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
-use axum_sockjs::{CloseReason, Options, RejectionCause, Session, SockJs, Transport};
+use axum_sockjs::{
+    CloseReason, Cluster, ClusterOptions, Options, RejectionCause, Session, SockJs, Transport,
+};
 use tokio::sync::mpsc;
 
-use super::{GIVEN_UP, below, echoing, next, plan, receive, send};
+use super::{GIVEN_UP, below, echoing, linked, next, passed, plan, receive, send};
 use crate::support::{
     apps::{echo, open_to_all},
     client::{Frame, Kind, http_ways, on_each},
     fresh_id,
-    nodes::{Plan, SOON},
+    http::MEGABYTE,
+    nodes::{Plan, SECRET, SOON},
+    server::Server,
     until, within,
 };
 
@@ -27,9 +31,10 @@ async fn a_killed_owner_is_lost_at_once() {
         let (frame, mut connection) = receive(&edge, &path, way, &id).await;
         assert_eq!(frame, Frame::Open);
         if way.kind == Kind::Poll {
+            linked(&edge, &owner, &path).await;
             connection = edge.server.connect().await;
             connection.send(&below(&path, way.receiving(&id))).await;
-            until("a waiting poll", || owner.is_waited_for()).await;
+            passed(&edge, &path).await;
         }
         owner.kill();
         let began = Instant::now();
@@ -89,8 +94,9 @@ async fn a_killed_edge_is_a_lost_connection() {
         let (_, _stream) = receive(&edge, &path, way, &id).await;
         let mut poll = edge.server.connect().await;
         if way.kind == Kind::Poll {
+            linked(&edge, &owner, &path).await;
             poll.send(&below(&path, way.receiving(&id))).await;
-            until("a poll that waits at the owner", || owner.is_waited_for()).await;
+            passed(&edge, &path).await;
         }
         edge.kill();
         let end = within("the end", ends.recv()).await;
@@ -162,6 +168,51 @@ async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
     .await;
 }
 
+/// The path of sessions of a node at any address, whether it runs or not.
+async fn path_of(address: SocketAddr) -> String {
+    let options = ClusterOptions::new(SECRET, address).public_url("http://public.example");
+    let node = Cluster::new(options).expect("the options can work");
+    let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&node)));
+    let there = Server::start(axum::Router::new().nest_service("/app", endpoint)).await;
+    let info = there.get("/app/info").await;
+    let info: serde_json::Value = serde_json::from_str(info.text()).expect("it is JSON");
+    let url = info["base_url"].as_str().expect("the node says so");
+    url.strip_prefix("http://public.example").expect("it begins with the public URL").to_owned()
+}
+
+#[tokio::test]
+async fn what_lacks_at_the_edge_ends_no_session() {
+    let edge = plan(echo).start();
+    // Of an address of one network, which is not said: no connection begins, as without a port or a descriptor.
+    let path = &path_of("[fe80::1]:80".parse().unwrap()).await;
+    on_each(http_ways(), async |way| {
+        let (frame, _) = receive(&edge, path, way, "id").await;
+        assert_eq!(frame, Frame::Close(1013, "Try again later".to_owned()));
+        let (status, text) = send(&edge, path, way, "id", "[\"a\"]").await;
+        assert_eq!((status, &*text), (503, "Too many requests for one node.\n"));
+    })
+    .await;
+    assert_eq!(edge.handle.stats().rejected[&RejectionCause::OwnerLost], 0);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_read_to_its_end() {
+    let plan = plan(echo).cluster(|options| options.public_url("http://public.example").max_connections(1));
+    let (lost, full, edge) = (plan.start(), plan.start(), plan.start());
+    let stream = http_ways().find(|way| way.transport == Transport::XhrStreaming).unwrap();
+    let (lost_path, full_path) = (lost.path().await, full.path().await);
+    lost.kill();
+    let _stream = receive(&edge, &full_path, stream, &fresh_id()).await;
+    for (path, status) in [(&lost_path, 502), (&full_path, 503)] {
+        let body = vec![b' '; 16 * MEGABYTE];
+        let request = below(path, stream.sending("id", &body)).to_bytes();
+        let mut connection = edge.server.connect().await;
+        // If nobody read it, the connection would break here.
+        within("a server that reads", connection.write(&request)).await;
+        assert_eq!(connection.answer("POST").await.status, status);
+    }
+}
+
 #[tokio::test]
 async fn an_owner_to_which_no_connection_comes_about_is_lost_within_a_second() {
     let edge = plan(echo).start();
@@ -177,14 +228,7 @@ async fn an_owner_to_which_no_connection_comes_about_is_lost_within_a_second() {
     {
         filling.push(stream);
     }
-    let options = axum_sockjs::ClusterOptions::new(crate::support::nodes::SECRET, address);
-    let unreachable = axum_sockjs::Cluster::new(options.public_url("http://public.example")).unwrap();
-    let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&unreachable)));
-    let there =
-        crate::support::server::Server::start(axum::Router::new().nest_service("/app", endpoint)).await;
-    let info = there.get("/app/info").await;
-    let url = info.text().split("\"base_url\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let path = url.strip_prefix("http://public.example").unwrap();
+    let path = &path_of(address).await;
     on_each(http_ways(), async |way| {
         let began = Instant::now();
         assert_eq!(receive(&edge, path, way, "id").await.0, interrupted());

@@ -3,12 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::{
+    body::Body,
     extract::{ConnectInfo, OriginalUri},
     http::{HeaderMap, StatusCode, request::Parts},
 };
 use axum_sockjs::{Cookie, Options, Origins, Session, SockJs, Transport};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 
-use super::{below, receive, send};
+use super::{below, linked, receive, send};
 use crate::support::{
     apps::{echo, open_to_all},
     client::{Frame, Kind, http_ways, on_each},
@@ -92,6 +97,44 @@ async fn extractors_see_the_clients_request() {
         assert_eq!(all[0], all[2]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_is_seen_as_one() {
+    let tell = |Seen(seen): Seen, session: Session| async move {
+        session.send(seen).await.ok();
+        session.closed().await;
+    };
+    let nodes = Plan::new(move |options| SockJs::new(tell).options(open_to_all(options))).start_three();
+    let path = nodes[0].path().await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    for node in &nodes {
+        let stream = TcpStream::connect(node.addr()).await.unwrap();
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (mut client, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        let url = format!("https://public.example:8443{path}/000/{}/xhr", fresh_id());
+        let mut frames = Vec::new();
+        for _ in 0..2 {
+            // HTTP/2 may split its cookies.
+            let request = http::Request::post(&url).header("cookie", "a=b").header("cookie", "c=d");
+            let response = client.send_request(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), 200);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            frames.push(way.read(std::str::from_utf8(&body).unwrap()));
+        }
+        let Some(Frame::Messages(seen)) = frames.pop() else { panic!("{frames:?}") };
+        assert_eq!(frames, [Frame::Open]);
+        // The scheme and the host are the client's, and so is the address.
+        let url = "https://public.example:8443/";
+        assert!(seen[0].starts_with(&format!("POST {url} Some({url}app) Some(127.0.0.1)")), "{}", seen[0]);
+        // Between nodes it is one cookie.
+        let cookies = match node.addr() == nodes[0].addr() {
+            true => r#"cookie: \"a=b\"", "cookie: \"c=d\""#,
+            false => r#"cookie: \"a=b; c=d\""#,
+        };
+        assert!(seen[0].contains(cookies), "{}", seen[0]);
+    }
 }
 
 #[tokio::test]
@@ -206,4 +249,33 @@ async fn origins_are_judged_by_edge_and_owner() {
     }
     assert_eq!(send(&nodes[2], &path, way, "none", "[]").await.0, 404);
     assert!(matches!(receive(&nodes[1], &path, way, &fresh_id()).await.0, Frame::Open));
+}
+
+#[tokio::test]
+async fn an_origin_that_one_of_both_refuses_is_refused() {
+    let of = |allowed: &'static [&'static str]| {
+        let plan = Plan::new(move |options: Options| {
+            SockJs::new(echo).options(options.origins(Origins::list(allowed).unwrap()))
+        });
+        plan.start()
+    };
+    let owner = of(&["http://both.example", "http://owner.example"]);
+    let edge = of(&["http://both.example", "http://edge.example"]);
+    let path = owner.path().await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let id = fresh_id();
+    let from = |origin: &str| below(&path, way.receiving(&id)).header("Origin", origin);
+    assert_eq!(edge.server.ask(&from("http://both.example")).await.status, 200);
+    // Alone and over a link.
+    for _ in 0..2 {
+        for origin in ["http://owner.example", "http://edge.example"] {
+            for request in [way.receiving(&id), way.sending(&id, "[\"a\"]")] {
+                let request = below(&path, request).header("Origin", origin);
+                assert_eq!(edge.server.ask(&request).await.status, 403, "{origin}");
+            }
+        }
+        let request = below(&path, way.sending(&id, "[\"a\"]")).header("Origin", "http://both.example");
+        way.expect_taken(&edge.server.ask(&request).await);
+        linked(&edge, &owner, &path).await;
+    }
 }

@@ -4,18 +4,20 @@ mod drain;
 mod faults;
 mod forwarding;
 mod judging;
+mod links;
 mod mounting;
 mod secrets;
 
 use std::time::Duration;
 
-use axum_sockjs::{Options, Session, SockJs};
+use axum_sockjs::{Options, Session, SockJs, Transport};
 
 use crate::support::{
     apps::{echo, open_to_all},
-    client::{Frame, Kind, Way},
+    client::{Frame, Kind, Way, http_ways},
     http::{Connection, Request},
     nodes::{Node, Plan},
+    within,
 };
 
 /// Three nodes that echo.
@@ -69,6 +71,26 @@ async fn next(connection: &mut Connection, way: &Way) -> Frame {
 async fn send(node: &Node, path: &str, way: &Way, id: &str, payload: &str) -> (u16, String) {
     let answer = node.server.ask(&below(path, way.sending(id, payload))).await;
     (answer.status, answer.text().to_owned())
+}
+
+/// Waits until the short requests of sessions go from one node to another over a link.
+async fn linked(edge: &Node, owner: &Node, path: &str) {
+    within("a link", async {
+        loop {
+            let before = owner.forwarded();
+            passed(edge, path).await;
+            if owner.forwarded() == before {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+/// Waits until the owner has seen what was sent to it over a link before.
+async fn passed(edge: &Node, path: &str) {
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).expect("it is one of them");
+    assert_eq!(send(edge, path, way, "none", "[\"a\"]").await.0, 404);
 }
 
 /// Longer than a node takes to give up another.

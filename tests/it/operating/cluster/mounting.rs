@@ -1,16 +1,25 @@
 //! Where the endpoint of a node is, and what it says of its URL.
 
-use axum::{Router, http::uri::Scheme, routing::get};
-use axum_sockjs::{Options, Session, SockJs};
+use axum::{
+    Router,
+    http::{StatusCode, uri::Scheme},
+    routing::get,
+};
+use axum_sockjs::{Cluster, ClusterOptions, Options, Session, SockJs, SockJsHandle, Transport};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::net::TcpListener;
 use tower::Layer as _;
 
-use super::{plan, receive, send};
+use super::{below, plan, receive, send};
 use crate::support::{
     apps::{echo, open_to_all},
     client::{Frame, http_ways, on_each},
     fresh_id,
     http::Request,
-    nodes::{Node, Plan},
+    log::Log,
+    nodes::{Node, Plan, SECRET},
+    server::Server,
 };
 
 /// Forwarding works below this path, which is that of the URL.
@@ -49,6 +58,78 @@ async fn an_endpoint_works_wherever_it_is_mounted() {
     for (prefix, app) in mounts {
         let plan = plan(echo).app(app);
         works_at(&[plan.start(), plan.start()], prefix).await;
+    }
+}
+
+/// A node without axum's router and server.
+async fn on_plain_hyper() -> (Server, SockJsHandle) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let addr = listener.local_addr().expect("a bound listener has an address");
+    let options = ClusterOptions::new(SECRET, addr).public_url("http://public.example");
+    let cluster = Cluster::new(options).expect("the options can work");
+    let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&cluster)));
+    let handle = endpoint.handle();
+    let nothing = tower::service_fn(|_: hyper::Request<Incoming>| async {
+        let mut response = hyper::Response::new(String::new());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        Ok::<_, std::convert::Infallible>(response)
+    });
+    let app = TowerToHyperService::new(endpoint.layer("/app").layer(nothing));
+    tokio::spawn(async move {
+        loop {
+            let (io, _) = listener.accept().await.expect("there are connections");
+            io.set_nodelay(true).expect("a connected socket takes options");
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(io), app.clone());
+            tokio::spawn(connection.with_upgrades());
+        }
+    });
+    (Server::at(addr), handle)
+}
+
+#[tokio::test]
+async fn nodes_need_no_more_than_hyper() {
+    let ((owner, handle), (edge, _)) = (on_plain_hyper().await, on_plain_hyper().await);
+    let info: serde_json::Value = serde_json::from_str(owner.get("/app/info").await.text()).unwrap();
+    let path = info["base_url"].as_str().unwrap().strip_prefix("http://public.example").unwrap();
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let id = fresh_id();
+    assert_eq!(edge.ask(&below(path, way.receiving(&id))).await.text(), "o\n");
+    assert_eq!(handle.len(), 1);
+    // The first ones alone, the last ones over a link.
+    for round in 0..50 {
+        way.expect_taken(&edge.ask(&below(path, way.sending(&id, format!("[\"{round}\"]")))).await);
+        let answer = edge.ask(&below(path, way.receiving(&id))).await;
+        assert_eq!(answer.text(), format!("a[\"{round}\"]\n"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_at_the_start() {
+    let line = "a node of a cluster does not know its public URL";
+    type Change = fn(Options) -> Options;
+    let logged = |url: Option<&str>, change: Change| {
+        let log = Log::start(tracing::Level::INFO);
+        let mut options = ClusterOptions::new(SECRET, "127.0.0.1:80".parse().unwrap());
+        if let Some(url) = url {
+            options = options.public_url(url);
+        }
+        let cluster = Cluster::new(options).unwrap();
+        let endpoint: SockJs = SockJs::new(echo).options(change(Options::new().cluster(&cluster)));
+        drop(endpoint);
+        log.text()
+    };
+    let text = logged(None, |options| options);
+    assert!(text.contains("WARN") && text.contains(line), "{text}");
+    assert!(text.contains("INFO") && text.contains("only processes of this machine reach"), "{text}");
+    let knows: [(Option<&str>, Change); 4] = [
+        (Some("http://public.example"), |options| options),
+        (None, |options| options.scheme(Scheme::HTTPS)),
+        (None, |options| options.trust_forwarded(true)),
+        (None, |options| options.base_url("https://public.example/app")),
+    ];
+    for (url, change) in knows {
+        let text = logged(url, change);
+        assert!(!text.contains("WARN"), "{text}");
     }
 }
 

@@ -1,0 +1,132 @@
+//! The links to one node.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::client::Link;
+
+/// A client may choose a part of the prefix, where the application's router leaves it open; further prefixes have no link.
+const MAX_LINKS: usize = 8;
+
+/// An endpoint that takes no links is asked again after this long.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The links to one node, by the prefix of the endpoint there.
+#[derive(Debug, Default)]
+pub(crate) struct Links(Mutex<HashMap<Box<str>, Slot>>);
+
+#[derive(Debug)]
+enum Slot {
+    Opening,
+    Open(Arc<Link>),
+    Refused(Instant),
+}
+
+/// How a request reaches an endpoint.
+#[derive(Debug)]
+pub(crate) enum Way {
+    Link(Arc<Link>),
+    /// The ordinary way, and whoever asks has to open a link for those who come later.
+    OpenLink,
+    Ordinary,
+}
+
+impl Links {
+    fn slots(&self) -> MutexGuard<'_, HashMap<Box<str>, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn way(&self, prefix: &str) -> Way {
+        let mut slots = self.slots();
+        let is_full = slots.len() >= MAX_LINKS;
+        match slots.get_mut(prefix) {
+            Some(Slot::Open(link)) if !link.is_over() => return Way::Link(Arc::clone(link)),
+            Some(Slot::Opening) => return Way::Ordinary,
+            Some(Slot::Refused(since)) if since.elapsed() < AGAIN => return Way::Ordinary,
+            Some(slot) => *slot = Slot::Opening,
+            None if is_full => return Way::Ordinary,
+            None => _ = slots.insert(prefix.into(), Slot::Opening),
+        }
+        Way::OpenLink
+    }
+
+    /// Ends what [`Way::OpenLink`] began.
+    pub(crate) fn opened(&self, prefix: &str, link: Option<Arc<Link>>) {
+        let slot = link.map_or_else(|| Slot::Refused(Instant::now()), Slot::Open);
+        self.slots().insert(prefix.into(), slot);
+    }
+
+    /// Forgets what is over, and closes what has been idle for too long.
+    pub(crate) fn sweep(&self, idle_timeout: Duration) {
+        self.open().iter().for_each(|link| link.close_if_idle(idle_timeout));
+        self.slots().retain(|_, slot| match slot {
+            Slot::Opening => true,
+            Slot::Open(link) => !link.is_over(),
+            Slot::Refused(since) => since.elapsed() < AGAIN,
+        });
+    }
+
+    /// Ends all; what waits gets no answer.
+    pub(crate) fn close(&self) {
+        self.open().iter().for_each(|link| link.close());
+    }
+
+    /// Whether there is none, and none opens.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots().values().all(|slot| matches!(slot, Slot::Refused(_)))
+    }
+
+    fn open(&self) -> Vec<Arc<Link>> {
+        let slots = self.slots();
+        let open = slots.values().filter_map(|slot| match slot {
+            Slot::Open(link) => Some(Arc::clone(link)),
+            _ => None,
+        });
+        open.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_opens_a_link_and_all_use_it() {
+        let links = Links::default();
+        assert!(matches!(links.way("/app"), Way::OpenLink));
+        assert!(matches!(links.way("/app"), Way::Ordinary));
+        assert!(!links.is_empty());
+        let link = Link::new();
+        links.opened("/app", Some(Arc::clone(&link)));
+        assert!(matches!(links.way("/app"), Way::Link(_)));
+        links.sweep(AGAIN);
+        assert!(matches!(links.way("/app"), Way::Link(_)));
+        tokio::time::advance(AGAIN).await;
+        links.sweep(AGAIN);
+        assert!(links.is_empty());
+        assert!(matches!(links.way("/app"), Way::OpenLink));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_takes_no_links_is_asked_again_later() {
+        let links = Links::default();
+        assert!(matches!(links.way("/app"), Way::OpenLink));
+        links.opened("/app", None);
+        assert!(links.is_empty());
+        assert!(matches!(links.way("/app"), Way::Ordinary));
+        tokio::time::advance(AGAIN).await;
+        assert!(matches!(links.way("/app"), Way::OpenLink));
+    }
+
+    #[tokio::test]
+    async fn prefixes_that_clients_choose_have_few_links() {
+        let links = Links::default();
+        (0..MAX_LINKS).for_each(|n| assert!(matches!(links.way(&format!("/{n}")), Way::OpenLink)));
+        assert!(matches!(links.way("/more"), Way::Ordinary));
+    }
+}
