@@ -10,7 +10,8 @@ import { fresh, nodeArgs, startNodes } from './scene.js';
 import { DirectSocket } from './sockjs.js';
 
 const INTERRUPTED = 'c[1002,"Connection interrupted"]';
-// By the defaults: a second of silence, two more to answer, and as much again for the machine.
+// By the defaults: silence that is looked at each second is two of them at the most, and to answer takes two more. The rest
+// is for the machine.
 const GIVEN_UP_MS = 6_000;
 // What others may have to wait meanwhile, on a machine that is busy.
 const RESPONSIVE_MS = 1_000;

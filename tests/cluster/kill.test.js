@@ -236,9 +236,8 @@ test('the edge is killed: the owner sees a lost connection, as from a client', a
       await stream.until('o');
     }
   }
-  await until('all to wait', async () => (await owner.stats()).endpoints.echo.open === OVER_HTTP.length);
-  // The poll too has arrived.
-  await until('the polls', async () => (await owner.stats()).forwarded >= OVER_HTTP.length + 1);
+  // The poll, too.
+  await until('all to wait', async () => (await owner.stats()).endpoints.echo.attached === OVER_HTTP.length);
   await edge.kill();
   await openSessions(owner, 'echo', 0);
   assert.deepEqual((await owner.stats()).endpoints.echo.closed, { 'connection-lost': OVER_HTTP.length });

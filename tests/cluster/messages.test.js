@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { BALANCERS, openSessions, startCluster } from './scene.js';
-import { Client, OVER_HTTP, TRANSPORTS } from './sockjs.js';
+import { Client, TRANSPORTS } from './sockjs.js';
 
 const MANY = 1000;
 const BURST = 20;
@@ -38,13 +38,11 @@ for (const program of BALANCERS) {
     for (const node of nodes) {
       await openSessions(node, 'echo', 0);
     }
-    // That each node was an edge, and that the nodes between them were owners of sessions over HTTP.
+    // Each had its share of the requests, and not only of those of its own sessions.
     const stats = await Promise.all(nodes.map((node) => node.stats()));
-    for (const { requests, forwarded } of stats) {
-      assert.ok(requests > forwarded, 'each node had requests of clients');
-    }
-    const forwarded = stats.reduce((sum, one) => sum + one.forwarded, 0);
-    assert.ok(forwarded > OVER_HTTP.length * 10, `${forwarded} requests were forwarded`);
-    t.diagnostic(`${forwarded} requests were forwarded, of ${stats.map(({ requests }) => requests)}`);
+    const shares = stats.map(({ requests, forwarded }) => requests - forwarded);
+    assert.ok(Math.min(...shares) > Math.max(...shares) / 2, `shares of ${shares}`);
+    assert.ok(stats.some(({ forwarded }) => forwarded > 0), 'some were forwarded');
+    t.diagnostic(`${shares} requests of clients`);
   });
 }

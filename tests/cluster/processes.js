@@ -11,11 +11,16 @@ import { ask } from './http.js';
 export const PATIENCE_MS = 20_000;
 
 const running = new Set();
+// What engines store.
+const directories = [];
 
-// Last resort, for an exit by a signal or an error that nobody caught. A process that was stopped is killed too.
+// For an exit by a signal or an error that nobody caught, too. A process that was stopped is killed.
 process.on('exit', () => {
   for (const child of running) {
     child.kill('SIGKILL');
+  }
+  for (const directory of directories) {
+    rmSync(directory, { recursive: true, force: true });
   }
 });
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) {
@@ -189,15 +194,13 @@ export class Engine extends Child {
 
   static async start(t, kind) {
     const engine = new Engine();
-    const dir = mkdtempSync(`${tmpdir()}/axum-sockjs-cluster-`);
+    const dir = mkdtempSync(`${tmpdir()}/axum-sockjs-engine-`);
+    directories.push(dir);
     engine.port = await freePort();
     engine.path = ENGINES[kind].path;
     engine.args = ENGINES[kind].args(engine.port, dir);
     engine.url = ENGINES[kind].url(engine.port);
-    t.after(async () => {
-      await engine.kill();
-      rmSync(dir, { recursive: true, force: true });
-    });
+    t.after(() => engine.kill());
     return engine.start();
   }
 

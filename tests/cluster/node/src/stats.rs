@@ -80,6 +80,7 @@ fn endpoint(handle: &SockJsHandle) -> Value {
     json!({
         "open": handle.len(),
         "opened": stats.total().opened,
+        "attached": stats.total().attached,
         "sent": stats.total().messages_sent,
         "handlers": stats.handlers,
         "closed": named(&mut stats.closed.iter().map(|(kind, number)| (kind.name(), *number))),
