@@ -1,7 +1,12 @@
 //! Keeps a program that knows nothing of its parent: `keep` ends it when its own standard input ends. So nothing stays
 //! behind, however the example itself ends.
 
-use std::{ffi::OsString, fs::File, path::PathBuf, process::Stdio};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::PathBuf,
+    process::Stdio,
+};
 
 use axum::BoxError;
 use axum_sockjs_serve::terminated;
@@ -15,6 +20,9 @@ pub(crate) struct KeepArgs {
     /// Where its output goes.
     #[arg(long, value_name = "FILE")]
     log: PathBuf,
+    /// What goes if the parent has ended and cannot see to it.
+    #[arg(long, value_name = "DIR")]
+    scratch: PathBuf,
     program: OsString,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
@@ -30,11 +38,14 @@ pub(crate) async fn run(args: KeepArgs) -> Result<(), BoxError> {
         .kill_on_drop(true)
         .spawn()?;
     say(format_args!("ready: pid {}", child.id().unwrap_or_default()));
-    tokio::select! {
+    let has_parent = tokio::select! {
         ended = child.wait() => return Err(format!("has ended by itself: {}", ended?).into()),
-        () = input_ends() => {}
-        () = terminated() => {}
-    }
+        asked = input_ends() => asked,
+        () = terminated() => true,
+    };
     child.kill().await?;
+    if !has_parent {
+        fs::remove_dir_all(args.scratch)?;
+    }
     Ok(())
 }

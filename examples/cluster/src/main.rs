@@ -92,9 +92,9 @@ impl Drop for Scratch {
 }
 
 /// This program, below which another one runs.
-fn keep(own: &Path, log: &Path, program: &Path, args: Vec<String>) -> Command {
+fn keep(own: &Path, scratch: &Scratch, log: &Path, program: &Path, args: Vec<String>) -> Command {
     let mut command = Command::new(own);
-    command.args(["keep", "--log"]).arg(log).arg(program).args(args);
+    command.args(["keep", "--scratch"]).arg(&scratch.0).arg("--log").arg(log).arg(program).args(args);
     command
 }
 
@@ -131,9 +131,9 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
     };
     let nats_arguments = programs::nats_arguments(&scratch.folder("nats")?, nats_at);
     let nats_log = scratch.0.join("nats.log");
-    let nats = keep(&own, &nats_log, &nats.path, nats_arguments);
+    let nats = keep(&own, &scratch, &nats_log, &nats.path, nats_arguments);
     let nginx_log = scratch.0.join("nginx.log");
-    let nginx = keep(&own, &nginx_log, &nginx.path, programs::nginx_arguments(&folder));
+    let nginx = keep(&own, &scratch, &nginx_log, &nginx.path, programs::nginx_arguments(&folder));
     let [a, b, c] = NODES;
     let processes = Processes::new(vec![
         node(a, at[0]),
@@ -143,6 +143,7 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
         Process::new("nginx", Kind::Kept, public, nginx),
     ]);
 
+    // Ends only with an error.
     let started = async {
         processes.start_and_wait("nats").await.map_err(|error| with_log(error, &nats_log))?;
         let bus = Nats::options(&nats_url).ping_interval(Duration::from_secs(1)).connect().await?;
@@ -158,13 +159,10 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
         tokio::spawn(async move { axum::serve(pages, control::router(control)).await });
         processes.start_and_wait("nginx").await.map_err(|error| with_log(error, &nginx_log))?;
         println!("open {public_url}");
-        Ok::<_, BoxError>(())
+        std::future::pending().await
     };
     let result = tokio::select! {
-        started = started => match started {
-            Ok(()) => Ok(terminated().await),
-            Err(error) => Err(error),
-        },
+        failed = started => failed,
         () = terminated() => Ok(()),
     };
     tokio::select! {
@@ -198,10 +196,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Of a child, its parent reads what it prints.
-            if is_child {
-                println!("{error}")
-            } else {
-                eprintln!("{error}")
+            match is_child {
+                true => node::say(format_args!("{error}")),
+                false => eprintln!("{error}"),
             }
             ExitCode::FAILURE
         }

@@ -38,15 +38,16 @@ pub(crate) struct NodeArgs {
 }
 
 /// Completes when the standard input ends: whoever has started this process says so that it is to stop, or is no more.
-pub(crate) async fn input_ends() {
+/// Returns whether it has said so.
+pub(crate) async fn input_ends() -> bool {
     let (ends, ended) = oneshot::channel();
     // A thread that waits for input is nothing that the end of a runtime should wait for.
     std::thread::spawn(move || {
-        let mut bytes = [0; 64];
-        while std::io::stdin().read(&mut bytes).is_ok_and(|read| read > 0) {}
-        ends.send(()).ok();
+        let mut said = Vec::new();
+        std::io::stdin().take(64).read_to_end(&mut said).ok();
+        ends.send(!said.is_empty()).ok();
     });
-    ended.await.ok();
+    ended.await.unwrap_or(false)
 }
 
 /// Prints a line for the parent, which may be no more.
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     say(format_args!("ready: pid {}", std::process::id()));
     let stop = async {
         tokio::select! {
-            () = input_ends() => {}
+            _ = input_ends() => {}
             () = terminated() => {}
         }
     };

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
     sync::{mpsc, watch},
@@ -25,7 +25,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) enum Kind {
     /// This program itself. The end of its standard input tells it to drain.
     Node,
-    /// Another program, below `keep`, which kills it at the end of its own standard input.
+    /// Another program, below `keep`, which ends it when its own standard input ends.
     Kept,
 }
 
@@ -67,7 +67,8 @@ pub(crate) struct Unfit;
 
 impl Process {
     pub(crate) fn new(name: &'static str, kind: Kind, address: SocketAddr, mut program: Command) -> Self {
-        program.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // What another program needs around it ends with this process, but `keep` has to live until it has ended that.
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(kind == Kind::Node);
         // A group of its own, so that Ctrl-C comes to the parent alone, which ends all in order.
         #[cfg(unix)]
         program.process_group(0);
@@ -127,7 +128,10 @@ async fn watch_over(
                 }
                 order => {
                     killed |= matches!(order, Some(Order::Kill));
-                    drop(input.take());
+                    if let Some(mut input) = input.take() {
+                        // In words, so that `keep` can tell it from the end of this process.
+                        input.write_all(b"end\n").await.ok();
+                    }
                     state.send_if_modified(|state| match *state {
                         State::Running { pid } if kind == Kind::Node => {
                             *state = State::Draining { pid };
