@@ -151,8 +151,13 @@ impl Port {
     /// # }
     /// ```
     pub fn subject(&self, kind: &str, key: &[u8]) -> Result<Subject, InvalidSubject> {
+        let namespace = self.namespace.as_str();
+        let len = namespace.len() + kind.len() + "..k".len() + BASE64URL_NOPAD.encode_len(key.len());
+        let mut text = String::with_capacity(len);
         // The k: a token is not empty.
-        let mut text = format!("{}.{kind}.k", self.namespace);
+        for part in [namespace, ".", kind, ".k"] {
+            text.push_str(part);
+        }
         BASE64URL_NOPAD.encode_append(key, &mut text);
         Subject::new(&text)
     }

@@ -1,18 +1,25 @@
 //! Several nodes, on a bus in process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum_stomp::{
-    ClientSend, Credentials, Headers, Message, Messenger, Payload as _, Rejection, SendError, SendToUser,
-    SessionId, Stomp, StompOptions, User,
+    Bytes, ClientSend, Credentials, Headers, Message, Messenger, Payload as _, Rejection, SendError,
+    SendToUser, SessionId, Stomp, StompOptions, User,
     broker::{
         BrokerError, BusStats, Published, Target,
         memory::{BuildError, DeadLetterReason, MemoryBroker, MemoryBrokerBuilder, QueueMode},
     },
-    sockjs_bus::{Bus, InProcess, PublishError, Status, Subject},
+    sockjs_bus::{Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription},
 };
 use sockjs_bus::in_process::{connection::Connection, faults::Faults};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::support::{Client, Scene, Way};
 
@@ -175,6 +182,66 @@ async fn each_subscription_gets_one_copy_whatever_else_the_node_has() {
         before + 1,
         "one message for a node, and none that it does not want"
     );
+}
+
+/// A bus that calls the receivers of subscriptions that have ended as well, as may happen for a moment.
+#[derive(Debug)]
+struct Late(Connection, Mutex<Ended>);
+
+#[derive(Default)]
+struct Ended(Vec<(Subject, Receiver)>);
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(subject, _)| subject)).finish()
+    }
+}
+
+impl Bus for Late {
+    fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
+        self.0.publish(subject, payload)
+    }
+
+    fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
+        let mut all = self.1.lock().expect("no test panics with it");
+        all.0.push((subject.clone(), receiver));
+        let receivers: Vec<_> =
+            all.0.iter().filter(|(each, _)| each == subject).map(|(_, receiver)| receiver.clone()).collect();
+        self.0.subscribe(
+            subject,
+            Arc::new(move |payload| receivers.iter().for_each(|each| each(payload.clone()))),
+        )
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.0.status()
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    fn max_payload(&self) -> usize {
+        self.0.max_payload()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_old_and_a_new_subscription_of_the_node_one_delivers() {
+    let bus = InProcess::new();
+    let here = node(&bus);
+    let late = Late(bus.connect(), Mutex::default());
+    let there = Scene::new(Stomp::new().broker(MemoryBroker::builder().bus(Arc::new(late)).build()));
+    let mut client = there.connect(Way::SOCKET).await;
+    for destination in ["/topic/a", "/topic/*"] {
+        for id in ["a", "b", "c"] {
+            client.subscribe(id, destination).await;
+            here.send("/topic/a", id).await.unwrap();
+            assert_eq!(client.message().await.headers.get("subscription"), Some(id));
+            has_nothing(&mut client).await;
+            client.ask(&format!("UNSUBSCRIBE\nid:{id}"), "").await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
