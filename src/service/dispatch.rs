@@ -12,8 +12,6 @@ use http::{
 use http_body::Body;
 use tower::BoxError;
 
-#[cfg(feature = "cluster")]
-use super::hop::Located;
 use super::{
     endpoint::Endpoint,
     erased::{ErasedHandler, ErasedIdentify},
@@ -94,6 +92,13 @@ impl Service {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let version = head.parts.version;
+        #[cfg(feature = "cluster")]
+        let mut head = head;
+        #[cfg(feature = "cluster")]
+        if let Some(result) = self.locate(&mut head).transpose() {
+            discard_body(body).await;
+            return self.finish(result.into());
+        }
         let answer = self.answer(head, body).await;
         let mut response = self.finish(answer);
         if version == Version::HTTP_10 && response.body().size_hint().exact().is_none() {
@@ -119,30 +124,8 @@ impl Service {
         response
     }
 
-    async fn answer<B>(&self, head: Box<Head>, body: B) -> Answer
-    where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        #[cfg(feature = "cluster")]
-        let head = {
-            let mut head = head;
-            match self.locate(&mut head) {
-                Ok(Located::Target) => head,
-                Ok(Located::Check(header, link)) => {
-                    discard_body(body).await;
-                    return self.check(&header, link).into();
-                }
-                Err(rejection) => {
-                    discard_body(body).await;
-                    return Err(rejection).into();
-                }
-            }
-        };
-        self.serve(head, body).await
-    }
-
-    /// Answers a request for this endpoint, or one that another node has to answer.
-    pub(super) async fn serve<B>(&self, head: Box<Head>, body: B) -> Answer
+    /// Answers a request whose way is known.
+    pub(super) async fn answer<B>(&self, head: Box<Head>, body: B) -> Answer
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {

@@ -24,7 +24,7 @@ use tower::BoxError;
 use super::{
     dispatch::{Answer, Service, SharedHeaders},
     head::Head,
-    hop::{Forwarder, Hop, Located, WantsLink},
+    hop::{Forwarder, Hop, WantsLink},
     open::peer_addr,
 };
 use crate::{
@@ -51,14 +51,15 @@ use crate::{
 const LEAVING_WAIT: Duration = Duration::from_millis(150);
 
 impl Service {
-    /// Finds out how a request has come and where its session is, and takes over what an edge says of it.
-    pub(super) fn locate(&self, head: &mut Head) -> Result<Located, Rejection> {
-        let Some(cluster) = &self.options().cluster else { return Ok(Located::Target) };
+    /// Finds out how a request has come and where its session is, and takes over what an edge says of it. Returns the
+    /// response if it is for the node itself.
+    pub(super) fn locate(&self, head: &mut Head) -> Result<Option<Response>, Rejection> {
+        let Some(cluster) = &self.options().cluster else { return Ok(None) };
         if head.is_route() {
-            return Ok(Located::Target);
+            return Ok(None);
         }
         let header = head.parts.headers.remove(FORWARDED);
-        let Some(below) = head.parts.uri.path().get(head.mount()..) else { return Ok(Located::Target) };
+        let Some(below) = head.parts.uri.path().get(head.mount()..) else { return Ok(None) };
         let from = match &header {
             None => None,
             Some(header) => {
@@ -79,7 +80,7 @@ impl Service {
                 edge.leave();
             }
             let link = WantsLink::of(&mut head.parts, &edge).filter(|_| self.takes_links());
-            return Ok(Located::Check(header, link));
+            return self.check(&header, link).map(Some);
         }
         let place = self.place(head)?;
         let (forwarder, forwarded) = from
@@ -91,7 +92,7 @@ impl Service {
         if let Some(forwarded) = forwarded {
             restore(&mut head.parts, forwarded);
         }
-        Ok(Located::Target)
+        Ok(None)
     }
 
     /// Where a request goes whose session is at `place`.
@@ -124,7 +125,7 @@ impl Service {
 
     /// The answer to a node that asks whether this is one: its tag, which has its address, and a proof; or the link that
     /// it wants.
-    pub(super) fn check(&self, header: &HeaderValue, link: Option<WantsLink>) -> Result<Response, Rejection> {
+    fn check(&self, header: &HeaderValue, link: Option<WantsLink>) -> Result<Response, Rejection> {
         let cluster = self.options().cluster.as_ref().ok_or(Rejection::NotFound)?;
         let proof = cluster.prove(header).ok_or(Rejection::NotFound)?;
         if let Some(link) = link {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, header::UPGRADE, request::Parts};
+use http::{header::UPGRADE, request::Parts};
 use hyper::upgrade::OnUpgrade;
 
 use crate::cluster::{edges::Edge, link::frame::PROTOCOL, node_id::NodeId};
@@ -35,14 +35,6 @@ impl Hop {
     pub(super) fn is_link(&self) -> bool {
         matches!(self, Self::From(Forwarder { is_link: true, .. }))
     }
-}
-
-/// What a request is, before its target is known.
-pub(super) enum Located {
-    /// A request for a target below the endpoint.
-    Target,
-    /// A node asks whether this is one of its cluster, with this header, and maybe for a link.
-    Check(HeaderValue, Option<WantsLink>),
 }
 
 /// A node's wish for a link.

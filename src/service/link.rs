@@ -79,7 +79,7 @@ impl Service {
                 let forwarder = Forwarder { edge, is_leaving: forwarded.leaving, is_link: true };
                 head.hop = self.hop(place, Some(forwarder));
                 restore(&mut head.parts, forwarded);
-                let answer = self.serve(head, Full::new(body)).await;
+                let answer = self.answer(head, Full::new(body)).await;
                 if matches!(answer.result, Err(Rejection::NotOpen)) {
                     return Answered { response: None, held };
                 }
