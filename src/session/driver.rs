@@ -220,6 +220,11 @@ impl Driver {
         // Dropping the future may run user code too. After a panic the session ends before that, since a dropped
         // `Session` closes with 1000.
         let finished = std::mem::replace(&mut self.handler, Handler::Done);
+        #[cfg(feature = "websocket")]
+        {
+            // The end wakes whatever the handler has waited for, and nobody would ask whether it is due.
+            self.waker = None;
+        }
         if end == INTERNAL_ERROR {
             self.end(end);
         }
