@@ -154,8 +154,9 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
             processes: processes.clone(),
             public: public.to_string().into(),
             is_counting: Arc::new(AtomicBool::new(true)),
+            rooms: chat::rooms(Arc::new(bus), "counter"),
         };
-        tokio::spawn(control::count(chat::rooms(Arc::new(bus), "counter"), Arc::clone(&control.is_counting)));
+        tokio::spawn(control::count(control.rooms.clone(), Arc::clone(&control.is_counting)));
         tokio::spawn(async move { axum::serve(pages, control::router(control)).await });
         processes.start_and_wait("nginx").await.map_err(|error| with_log(error, &nginx_log))?;
         println!("open {public_url}");
