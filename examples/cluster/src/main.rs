@@ -104,7 +104,7 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
             "a page that kills processes is for this machine alone: use an address of loopback".into()
         );
     }
-    let [nginx, nats] = programs::find_both(&env::var("PATH").unwrap_or_default())?;
+    let [nginx, nats] = programs::find_both(&programs::folders())?;
     let public = match addr.port() {
         0 => SocketAddr::new(addr.ip(), free_address()?.port()),
         // nginx would only say it in its log.
