@@ -103,6 +103,11 @@ class Member {
   }
 }
 
+// How many nodes are heard on the bus.
+async function heard(example) {
+  return (await (await fetch(example.url('/processes'))).json()).heard;
+}
+
 async function overview(example) {
   const { processes } = await (await fetch(example.url('/processes'))).json();
   return Object.fromEntries(processes.map((process) => [process.name, process]));
@@ -150,7 +155,7 @@ test('clients over each transport outlive nodes that are killed and drained', as
     }
   }
   const used = new Set(members.map(({ node }) => node));
-  assert.deepEqual([...used].sort(), ['a', 'b', 'c'], 'requests go to the nodes in turn');
+  assert.deepEqual([...used].sort(), ['a', 'b', 'c'], `requests go to the nodes in turn: ${example.output}`);
   // One WebSocket speaks while other nodes than its own come and go.
   const speaker = members.find(({ transport }) => transport === 'websocket');
   const [first, second] = [...used].filter((node) => node !== speaker.node);
@@ -220,6 +225,8 @@ test('clients over each transport outlive nodes that are killed and drained', as
     return node.state === 'ended' && node;
   });
   assert.match(how, new RegExp(`^drained: ${drained.length} sessions closed, 0 lost with 0 messages, 0 handlers`));
+  // It has said goodbye: nobody waits until it counts as dead, after three seconds.
+  await until('its goodbye', async () => (await heard(example)) === 2, 1_500);
   await until('all members again', areThere);
   await sayAll('after the drain');
   // No session of another node has ended, though requests of all of them came in at the one that drained.

@@ -168,6 +168,7 @@ async function look() {
     }
     processes = overview.processes;
     $('counting').checked = overview.is_counting;
+    $('heard').textContent = `${overview.heard} ${overview.heard === 1 ? 'node is' : 'nodes are'} heard`;
     showNodes();
   } catch {
     setStatus('bad', 'The example has ended');

@@ -37,6 +37,7 @@ pub(crate) struct Control {
     /// Host and port of the balancer.
     pub(crate) public: Arc<str>,
     pub(crate) is_counting: Arc<AtomicBool>,
+    pub(crate) rooms: ChatRooms,
 }
 
 /// Says numbers to the room, one after the other: so that something is said while a page is away, and that a page sees
@@ -77,11 +78,14 @@ async fn page(State(control): State<Control>, headers: HeaderMap) -> Response {
 struct Overview {
     processes: Vec<Seen>,
     is_counting: bool,
+    /// The nodes that are heard on the bus.
+    heard: usize,
 }
 
 async fn overview(State(control): State<Control>) -> Json<Overview> {
     let is_counting = control.is_counting.load(Relaxed);
-    Json(Overview { processes: control.processes.seen(), is_counting })
+    let heard = control.rooms.stats().bus.map_or(0, |bus| bus.nodes);
+    Json(Overview { processes: control.processes.seen(), is_counting, heard })
 }
 
 /// `PUT`, since a page of another origin cannot make a browser send one.

@@ -104,7 +104,7 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
             "a page that kills processes is for this machine alone: use an address of loopback".into()
         );
     }
-    let [nginx, nats] = programs::find_both(&env::var("PATH").unwrap_or_default())?;
+    let [nginx, nats] = programs::find_both(&programs::folders())?;
     let public = match addr.port() {
         0 => SocketAddr::new(addr.ip(), free_address()?.port()),
         // nginx would only say it in its log.
@@ -154,8 +154,9 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
             processes: processes.clone(),
             public: public.to_string().into(),
             is_counting: Arc::new(AtomicBool::new(true)),
+            rooms: chat::rooms(Arc::new(bus), "counter"),
         };
-        tokio::spawn(control::count(chat::rooms(Arc::new(bus), "counter"), Arc::clone(&control.is_counting)));
+        tokio::spawn(control::count(control.rooms.clone(), Arc::clone(&control.is_counting)));
         tokio::spawn(async move { axum::serve(pages, control::router(control)).await });
         processes.start_and_wait("nginx").await.map_err(|error| with_log(error, &nginx_log))?;
         println!("open {public_url}");

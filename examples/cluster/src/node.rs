@@ -12,8 +12,9 @@ use axum::BoxError;
 use axum_sockjs::{Cluster, ClusterOptions, Options};
 use axum_sockjs_serve::{Server, terminated};
 use clap::Args;
+use sockjs_bus::Bus;
 use sockjs_bus_nats::Nats;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 use crate::chat::{self, Node};
 
@@ -22,6 +23,9 @@ pub(crate) const SECRET: &str = "CLUSTER_SECRET";
 
 /// How long a node that drains waits for its clients.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the last words of a node may take to leave for the bus.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
 pub(crate) struct NodeArgs {
@@ -62,7 +66,8 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     let listener = TcpListener::bind(addr).await?;
     let cluster = Cluster::new(ClusterOptions::new(secret, listener.local_addr()?).public_url(public))?;
     let bus = Nats::options(&nats).name(&name).ping_interval(Duration::from_secs(1)).connect().await?;
-    let rooms = chat::rooms(Arc::new(bus), &name);
+    let bus = Arc::new(bus);
+    let rooms = chat::rooms(Arc::clone(&bus) as Arc<dyn Bus>, &name);
     let (app, handle) = chat::app(Node { name: name.into(), rooms }, Options::new().cluster(&cluster));
     say(format_args!("ready: pid {}", std::process::id()));
     let stop = async {
@@ -73,5 +78,8 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     };
     let report = Server::new().endpoint(handle).grace(GRACE).serve(listener, app, stop).await;
     say(format_args!("drained: {report}"));
+    // With the last of its rooms a node says goodbye, so that nobody waits for it. The bus lives until that has left.
+    sleep(GOODBYE).await;
+    drop(bus);
     Ok(())
 }

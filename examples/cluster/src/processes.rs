@@ -234,7 +234,7 @@ impl Processes {
         self.with(name, |process| process.order(Order::Drain))
     }
 
-    /// Starts a process, and waits until it accepts connections.
+    /// Starts a process, and waits until it is ready and accepts connections.
     ///
     /// # Errors
     /// Returns how it has ended, if it has.
@@ -247,15 +247,17 @@ impl Processes {
         };
         let until = Instant::now() + PATIENCE;
         loop {
-            match &*state.borrow_and_update() {
+            let is_ready = match &*state.borrow_and_update() {
                 State::Ended { how } => return Err(format!("{name} does not start: {how}")),
-                State::Starting | State::Running { .. } | State::Draining { .. } => {}
-            }
-            if TcpStream::connect(address).await.is_ok() {
+                // It listens, perhaps, and has yet to find the bus.
+                State::Starting => false,
+                State::Running { .. } | State::Draining { .. } => true,
+            };
+            if is_ready && TcpStream::connect(address).await.is_ok() {
                 return Ok(());
             }
             if Instant::now() > until {
-                return Err(format!("{name} does not listen on {address}"));
+                return Err(format!("{name} is not ready on {address}"));
             }
             // A change of its state, or the next attempt.
             tokio::select! {

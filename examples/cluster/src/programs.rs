@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A program of another package, and Debian's name for that.
+/// A program of another package.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
 }
@@ -23,19 +23,23 @@ impl std::fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// Looks where programs are, and where Debian puts servers, which is in no user's `PATH`.
-fn find(name: &str, path: &str) -> Option<PathBuf> {
-    let folders = env::split_paths(path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Where programs are, and where Debian puts servers, which is in no user's `PATH`.
+pub(crate) fn folders() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from)).collect()
 }
 
 /// Finds nginx and nats-server.
 ///
 /// # Errors
 /// Names those that are missing, as Debian's packages are named.
-pub(crate) fn find_both(path: &str) -> Result<[Program; 2], Missing> {
+pub(crate) fn find_both(folders: &[PathBuf]) -> Result<[Program; 2], Missing> {
     // Debian's packages have the names of their programs.
-    let found = ["nginx", "nats-server"].map(|name| (name, find(name, path)));
+    let found = ["nginx", "nats-server"].map(|name| (name, find(name, folders)));
     match found {
         [(_, Some(nginx)), (_, Some(nats))] => Ok([nginx, nats].map(|path| Program { path })),
         found => {
@@ -107,9 +111,14 @@ mod tests {
     fn what_is_missing_is_named_by_its_package() {
         let folder = env::temp_dir().join(format!("example-cluster-test-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        assert_eq!(find("no-such-program", &folder.display().to_string()), None);
-        fs::write(folder.join("no-such-program"), "").expect("a file");
-        assert!(find("no-such-program", &folder.display().to_string()).is_some());
+        let folders = [folder.clone()];
+        let missing = || find_both(&folders).err().map(|missing| missing.to_string()).unwrap_or_default();
+        let words = "nginx and nats-server are not installed (in Debian: apt-get install nginx nats-server)";
+        assert_eq!(missing(), words);
+        fs::write(folder.join("nginx"), "").expect("a file");
+        assert_eq!(missing(), "nats-server is not installed (in Debian: apt-get install nats-server)");
+        fs::write(folder.join("nats-server"), "").expect("a file");
+        assert!(find_both(&folders).is_ok());
         fs::remove_dir_all(&folder).expect("it was there");
     }
 
