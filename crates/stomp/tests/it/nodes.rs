@@ -314,6 +314,10 @@ async fn a_user_has_tabs_on_all_nodes() {
     let anonymous = sessions.iter().find(|session| session.user().is_none()).unwrap().id();
     messenger.send_to_user(anonymous.to_string(), "/queue/a", "5").await.unwrap();
     assert_eq!(nobody.body().await, "5");
+    // Where it is known, the others need not be told.
+    let before = there.stats().port.published;
+    there.scene.messenger().send_to_user(anonymous.to_string(), "/queue/a", "6").await.unwrap();
+    assert_eq!((nobody.body().await, there.stats().port.published), ("6".into(), before));
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,6 +76,11 @@ impl Users {
         state.users.get(name).map(|sessions| sessions.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// Whether a session without a user has this id.
+    pub(super) fn has_anonymous(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).anonymous.contains_key(name)
+    }
+
     pub(super) fn session(&self, id: SessionId) -> Option<Arc<Own>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).sessions.get(&id).cloned()
     }

@@ -167,8 +167,9 @@ impl Link {
 
     fn broadcast(&self, target: &Target, message: &Message) -> Result<Published, BrokerError> {
         let is_here = match target {
-            Target::Destination(_) | Target::User { .. } => false,
+            Target::Destination(_) => false,
             // One subscription or session has it.
+            Target::User { name, .. } => self.shared.users.has_anonymous(name),
             Target::Temporary(name) => self.shared.topics.has(name),
             Target::Session { id, .. } => self.shared.users.session(*id).is_some(),
         };
