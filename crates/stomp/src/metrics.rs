@@ -30,6 +30,7 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (FAILURES, Counter, Unit::Count, "command, handler", "Calls of handlers that have failed."),
     (TIME, Counter, Unit::Milliseconds, "command, handler", "Time that handlers took."),
     (BUS_CONNECTED, Gauge, Unit::Count, "", "Whether the bus reaches the other nodes: 1 or 0."),
+    (BUS_HEARD, Gauge, Unit::Count, "", "Whether this node hears the others: 1 or 0."),
     (BUS_NODES, Gauge, Unit::Count, "", "Other nodes that are known."),
     (BUS_PUBLISHED, Counter, Unit::Count, "", "Messages that the bus has taken."),
     (BUS_REFUSED, Counter, Unit::Count, "", "Messages that the bus has refused."),
@@ -38,6 +39,13 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (BUS_INVALID, Counter, Unit::Count, "", "Messages of other nodes that cannot be read."),
     (BUS_DEAD, Counter, Unit::Count, "", "Nodes that have fallen silent."),
     (BUS_GIVEN_UP, Counter, Unit::Count, "", "Queues given up to another node."),
+    (
+        BUS_SUBSCRIPTIONS_REFUSED,
+        Counter,
+        Unit::Count,
+        "",
+        "Subscriptions on the bus refused after their receipts.",
+    ),
 ];
 
 const SESSIONS: &str = "stomp_sessions";
@@ -54,6 +62,7 @@ const CALLS: &str = "stomp_handler_calls_total";
 const FAILURES: &str = "stomp_handler_failures_total";
 const TIME: &str = "stomp_handler_milliseconds_total";
 const BUS_CONNECTED: &str = "stomp_bus_connected";
+const BUS_HEARD: &str = "stomp_bus_heard";
 const BUS_NODES: &str = "stomp_bus_nodes";
 const BUS_PUBLISHED: &str = "stomp_bus_messages_published_total";
 const BUS_REFUSED: &str = "stomp_bus_messages_refused_total";
@@ -62,6 +71,7 @@ const BUS_MISSED: &str = "stomp_bus_messages_missed_total";
 const BUS_INVALID: &str = "stomp_bus_messages_invalid_total";
 const BUS_DEAD: &str = "stomp_bus_nodes_dead_total";
 const BUS_GIVEN_UP: &str = "stomp_bus_queues_given_up_total";
+const BUS_SUBSCRIPTIONS_REFUSED: &str = "stomp_bus_subscriptions_refused_total";
 
 impl<S> StompServer<S>
 where
@@ -89,6 +99,7 @@ where
     /// | `stomp_handler_failures_total` | counter | command, handler | Calls of handlers that have failed. |
     /// | `stomp_handler_milliseconds_total` | counter | command, handler | Time that handlers took. |
     /// | `stomp_bus_connected` | gauge | | Whether the bus reaches the other nodes: 1 or 0. |
+    /// | `stomp_bus_heard` | gauge | | Whether this node hears the others: 1 or 0. |
     /// | `stomp_bus_nodes` | gauge | | Other nodes that are known. |
     /// | `stomp_bus_messages_published_total` | counter | | Messages that the bus has taken. |
     /// | `stomp_bus_messages_refused_total` | counter | | Messages that the bus has refused. |
@@ -97,6 +108,7 @@ where
     /// | `stomp_bus_messages_invalid_total` | counter | | Messages of other nodes that cannot be read. |
     /// | `stomp_bus_nodes_dead_total` | counter | | Nodes that have fallen silent. |
     /// | `stomp_bus_queues_given_up_total` | counter | | Queues given up to another node. |
+    /// | `stomp_bus_subscriptions_refused_total` | counter | | Subscriptions on the bus refused after their receipts. |
     ///
     /// Those of the bus are there if the broker is over one.
     pub fn record_metrics(&self, server: &str) {
@@ -135,6 +147,7 @@ fn record(stats: &StompStats, server: &str) {
     }
     if let Some(bus) = &stats.bus {
         gauge!(BUS_CONNECTED, "server" => server()).set(f64::from(u8::from(bus.status.is_connected())));
+        gauge!(BUS_HEARD, "server" => server()).set(f64::from(u8::from(bus.is_heard)));
         gauge!(BUS_NODES, "server" => server()).set(bus.nodes as f64);
         for (name, total) in [
             (BUS_PUBLISHED, bus.port.published),
@@ -144,6 +157,7 @@ fn record(stats: &StompStats, server: &str) {
             (BUS_INVALID, bus.port.invalid + bus.invalid),
             (BUS_DEAD, bus.dead),
             (BUS_GIVEN_UP, bus.queues_given_up),
+            (BUS_SUBSCRIPTIONS_REFUSED, bus.subscriptions_refused),
         ] {
             counter!(name, "server" => server()).absolute(total);
         }

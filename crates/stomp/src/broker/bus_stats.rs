@@ -9,6 +9,10 @@ use sockjs_bus::{PortStats, Status};
 pub struct BusStats {
     /// Whether the bus reaches the other nodes.
     pub status: Status,
+    /// Whether this node hears the others. If not, though the bus is connected and the node has not just started, the engine
+    /// refuses what all nodes have to subscribe to: others wait for its answers, and it has no queues over which consumers
+    /// compete.
+    pub is_heard: bool,
     /// Other nodes that are known.
     pub nodes: usize,
     /// What was published, refused, received and missed, including what nodes say to each other of themselves. A message to a
@@ -21,4 +25,7 @@ pub struct BusStats {
     /// Queues that were given up with their messages, since another node had them: nodes that could not hear each other
     /// have both owned them.
     pub queues_given_up: u64,
+    /// What this node listens to on the bus that the engine has refused after the subscribers had their receipts, since
+    /// the bus was away then: nothing of the other nodes comes for them.
+    pub subscriptions_refused: u64,
 }

@@ -132,8 +132,10 @@ pub struct Published {
     pub dropped: usize,
     /// Whether it waits in a queue.
     pub is_stored: bool,
-    /// Why the message was not sent to the other nodes, with a [bus](memory::MemoryBrokerBuilder::bus). The subscribers of
-    /// this node get it all the same.
+    /// Why the message was not sent to the other nodes, or not to all of their subscribers, with a
+    /// [bus](memory::MemoryBrokerBuilder::bus): a message to a topic is published for exact subscriptions and then for
+    /// patterns, and the bus may be full in between. So whoever sends it again may send it twice. The subscribers of this
+    /// node get it all the same.
     pub bus: Option<PublishError>,
 }
 

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,9 @@ use axum_stomp::{
         BrokerError, BusStats, Published, Target,
         memory::{BuildError, DeadLetterReason, MemoryBroker, MemoryBrokerBuilder, QueueMode},
     },
-    sockjs_bus::{Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription},
+    sockjs_bus::{
+        Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, SubscribeError, Subscription,
+    },
 };
 use sockjs_bus::in_process::{connection::Connection, faults::Faults};
 use tokio::{
@@ -242,6 +247,90 @@ async fn of_an_old_and_a_new_subscription_of_the_node_one_delivers() {
             client.ask(&format!("UNSUBSCRIBE\nid:{id}"), "").await;
         }
     }
+}
+
+/// An engine that refuses subscriptions whose subjects have this in them.
+#[derive(Debug)]
+struct Strict(Arc<Connection>, &'static str);
+
+impl Bus for Strict {
+    fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
+        self.0.publish(subject, payload)
+    }
+
+    fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
+        if !subject.as_str().contains(self.1) {
+            return self.0.subscribe(subject, receiver);
+        }
+        let mut status = self.0.status();
+        let refused = async move {
+            status.wait_for(|status| status.is_connected()).await.ok();
+            Err(SubscribeError::Refused("not for this user".into()))
+        };
+        Subscription::new(refused, ())
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.0.status()
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    fn max_payload(&self) -> usize {
+        self.0.max_payload()
+    }
+}
+
+fn strict(bus: &InProcess, refused: &'static str) -> Node {
+    let connection = Arc::new(bus.connect());
+    let strict = Arc::new(Strict(Arc::clone(&connection), refused));
+    let node = node_with(bus, |builder| builder.queue_mode(QueueMode::Competing).bus(strict));
+    Node { connection, ..node }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_may_not_hear_the_others_says_so() {
+    let bus = InProcess::new();
+    for subject in [".nodes", ".node.", ".sessions"] {
+        let node = strict(&bus, subject);
+        meet().await;
+        assert!(node.stats().status.is_connected() && !node.stats().is_heard, "{subject}");
+        let refused = node.send("/queue/a", "x").await.unwrap_err();
+        assert!(matches!(refused, SendError::Broker(BrokerError::Unavailable(_))), "{refused:?}");
+    }
+    let node = competing(&bus);
+    assert!(!node.stats().is_heard);
+    settle().await;
+    assert!(node.stats().is_heard);
+    node.connection.disconnect();
+    settle().await;
+    assert!(!node.stats().is_heard);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_after_its_receipt_is_counted() {
+    let bus = InProcess::new();
+    let node = strict(&bus, ".topic.");
+    let mut clients = [node.client().await, node.client().await];
+    settle().await;
+    node.connection.disconnect();
+    for client in &mut clients {
+        client.subscribe("a", "/topic/a").await;
+        client.subscribe("b", "/topic/*").await;
+    }
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(node.stats().subscriptions_refused, 0);
+    node.connection.reconnect();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((node.stats().subscriptions_refused, node.stats().is_heard), (1, true));
+    // Who comes later is refused.
+    let mut client = node.client().await;
+    client.send("SUBSCRIBE\nid:a\ndestination:/topic/a\n\n^").await;
+    assert_eq!(client.refusal().await, "broker unavailable: ");
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(node.stats().subscriptions_refused, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -611,6 +700,57 @@ async fn the_order_of_what_waits_for_a_queue_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_sends_without_a_pause_does_not_silence_the_node() {
+    let bus = InProcess::new();
+    let (here, there) = (competing(&bus), competing(&bus));
+    meet().await;
+    let mut senders = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let messenger = here.scene.messenger();
+        senders.spawn(async move {
+            // When the node has the queue, nothing is waited for; and after some time it is full.
+            for sent in number.. {
+                _ = messenger.send("/queue/a", "x").await;
+                if sent % 8 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+    // Twice the time after which a silent node counts as dead.
+    for _ in 0..20 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(here.broker.stats().queued_messages > 64);
+    assert_eq!((there.stats().nodes, there.stats().dead), (1, 0));
+    let refused = there.send("/queue/a", "x").await.unwrap_err();
+    assert!(matches!(refused, SendError::Broker(BrokerError::QueueElsewhere)), "{refused:?}");
+    senders.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_for_all_does_not_make_two_owners() {
+    let bus = InProcess::new();
+    let (here, there) = (competing(&bus), competing(&bus));
+    meet().await;
+    here.send("/queue/a", "1").await.unwrap();
+    here.connection.disconnect();
+    there.connection.disconnect();
+    sleep(Duration::from_secs(60)).await;
+    there.connection.reconnect();
+    let refused = there.scene.messenger().send("/queue/a", "2");
+    sleep(Duration::from_secs(8)).await;
+    here.connection.reconnect();
+    let refused = refused.await.unwrap_err();
+    assert!(matches!(refused, SendError::Broker(BrokerError::QueueElsewhere)), "{refused:?}");
+    assert_eq!((here.stats().dead, there.stats().dead), (0, 0));
+    assert_eq!(consumer(&here).await.body().await, "1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_bus_is_away_a_queue_is_used_where_it_is_and_no_other() {
     let bus = InProcess::new();
     let (here, there) = (competing(&bus), competing(&bus));
@@ -715,6 +855,40 @@ async fn after_a_partition_one_owner_is_left_and_nothing_waits_unseen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_a_queue_is_given_up_others_have_their_turns() {
+    let bus = InProcess::new();
+    let letters = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&letters);
+    let here = competing(&bus);
+    let there = node_with(&bus, |builder| {
+        builder.queue_mode(QueueMode::Competing).on_dead_letter(move |_| _ = count.fetch_add(1, Relaxed))
+    });
+    meet().await;
+    for queue in ["/queue/a", "/queue/b"] {
+        here.send(queue, "x").await.unwrap();
+    }
+    bus.cut(&here.connection, &there.connection);
+    sleep(Duration::from_secs(11)).await;
+    for _ in 0..1000 {
+        there.send("/queue/a", "x").await.unwrap();
+    }
+    for _ in 0..10 {
+        there.send("/queue/b", "x").await.unwrap();
+    }
+    bus.heal();
+    let (mut before, mut most) = (0, 0);
+    while before < 1010 {
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let now = letters.load(Relaxed);
+        most = most.max(now - before);
+        before = now;
+    }
+    assert!(most < 100, "{most} at once");
+    assert_eq!((there.stats().queues_given_up, there.broker.stats().dead_letters), (2, 1010));
+    assert_eq!(there.broker.stats().queued_messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_ends_while_its_queue_is_claimed_leaves_nothing() {
     let bus = InProcess::new();
     let here = competing(&bus);
@@ -743,6 +917,22 @@ async fn more_than_may_wait_for_a_queue_is_refused() {
         });
     }
     assert_eq!((refused, node.broker.stats().queued_messages), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_headers_of_a_subscription_that_waits_for_a_queue_count() {
+    let bus = InProcess::new();
+    let node = node_with(&bus, |builder| builder.queue_mode(QueueMode::Competing).max_queue_bytes(1000));
+    let header = "x".repeat(900);
+    let mut clients = [node.client().await, node.client().await];
+    for client in &mut clients {
+        client.send(&format!("SUBSCRIBE\nid:a\ndestination:/queue/a\nlong:{header}\n\n^")).await;
+        settle().await;
+    }
+    let error = clients[1].error().await;
+    assert_eq!(error.headers.get("message"), Some("limit exceeded"), "{error:?}");
+    meet().await;
+    assert_eq!(node.broker.stats().subscriptions, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,9 @@ impl MemoryBrokerBuilder {
 
     /// Names this node by something that it has again when it is started again, such as its address. If it then starts
     /// after a crash, the others need not wait until the one before counts as dead.
+    ///
+    /// The one before must have ended: of two nodes with one name that live, the others take each for the end of the other
+    /// one, do not ask both who has a queue, and it may get two owners. A node that hears another one of its name logs a warning.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         if let Some(settings) = &mut self.bus {
             settings.name = Some(name.into());

@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use super::{
@@ -35,8 +36,8 @@ pub(super) struct QueueLimits {
 #[derive(Debug)]
 pub(super) struct Queue {
     name: Box<str>,
-    /// Since when the node owns it, in milliseconds of the calendar; 0 without other nodes.
-    since: u64,
+    /// Since when the node owns it; `None` without other nodes.
+    since: Option<Instant>,
     limits: QueueLimits,
     store: Arc<Store>,
     state: Mutex<State>,
@@ -140,11 +141,11 @@ impl Consumer {
 }
 
 impl Queue {
-    pub(super) fn new(name: &str, since: u64, limits: QueueLimits, store: Arc<Store>) -> Self {
+    pub(super) fn new(name: &str, since: Option<Instant>, limits: QueueLimits, store: Arc<Store>) -> Self {
         Self { name: name.into(), since, limits, store, state: Mutex::default() }
     }
 
-    pub(super) fn since(&self) -> u64 {
+    pub(super) fn since(&self) -> Option<Instant> {
         self.since
     }
 

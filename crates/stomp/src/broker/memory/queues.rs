@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use super::{
@@ -29,13 +30,13 @@ pub(super) struct Queues {
 /// That a queue may be made, since no other node has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owned {
-    /// Since when, in milliseconds of the calendar.
-    pub(super) since: u64,
+    /// Since when; `None` without other nodes.
+    pub(super) since: Option<Instant>,
 }
 
 impl Owned {
     /// There are no other nodes.
-    pub(super) const ALONE: Self = Self { since: 0 };
+    pub(super) const ALONE: Self = Self { since: None };
 }
 
 /// A subscription's place in a queue.
@@ -73,7 +74,7 @@ impl Queues {
                         return Err(BrokerError::LimitExceeded("max_queues"));
                     }
                     None => {
-                        let since = owned.map_or(0, |Owned { since }| since);
+                        let since = owned.and_then(|Owned { since }| since);
                         let queue = Arc::new(Queue::new(name, since, self.limits, self.store.clone()));
                         queues.insert(name.into(), queue.clone());
                         queue
@@ -131,13 +132,13 @@ impl Queues {
     }
 
     /// Since when the node owns a queue, if it does.
-    pub(super) fn since(&self, name: &str) -> Option<u64> {
-        self.lock().get(name).map(|queue| queue.since())
+    pub(super) fn since(&self, name: &str) -> Option<Instant> {
+        self.lock().get(name)?.since()
     }
 
     /// All queues, and since when the node owns them.
-    pub(super) fn owned(&self) -> Vec<(Box<str>, u64)> {
-        self.lock().iter().map(|(name, queue)| (name.clone(), queue.since())).collect()
+    pub(super) fn owned(&self) -> Vec<(Box<str>, Instant)> {
+        self.lock().iter().filter_map(|(name, queue)| Some((name.clone(), queue.since()?))).collect()
     }
 
     /// Takes a queue away. It can still be used, until it is closed.

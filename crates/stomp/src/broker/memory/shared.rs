@@ -118,12 +118,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Gives a queue up that another node has: its consumers are sent away, and its messages are dead letters.
-    pub(super) fn give_up(&self, queue: &str) {
-        let Some(queue) = self.queues.remove(queue) else { return };
+    /// Closes a queue that has been taken away, since another node has it: its consumers are sent away. Its messages are
+    /// dead letters, for [`dead_letter`](Self::dead_letter).
+    pub(super) fn close(queue: &Queue) -> Vec<Dead> {
         let after = queue.close();
         after.refuse_consumers("The queue is another node's.");
-        self.after(&queue, after);
+        let After { dead, .. } = after;
+        dead
     }
 
     /// Delivers a message to the topics that a destination is for. If it goes to several, no other message of the same
@@ -152,16 +153,20 @@ impl Shared {
         if dead.is_empty() {
             return;
         }
-        self.dead_letters.fetch_add(dead.len() as u64, Ordering::Relaxed);
         let name: Arc<str> = queue.name().into();
-        for Dead { message, deliveries, reason } in dead {
-            tracing::debug!(queue = &*name, deliveries, ?reason, "a message is given up");
-            let Some(hook) = &self.settings.on_dead_letter else { continue };
-            let dead = DeadLetter { message: Arc::from(message), queue: name.clone(), deliveries, reason };
-            // Others' messages are not lost for it.
-            if catch_unwind(AssertUnwindSafe(|| hook(&dead))).is_err() {
-                tracing::error!(queue = &*name, "on_dead_letter has panicked");
-            }
+        dead.into_iter().for_each(|dead| self.dead_letter(&name, dead));
+    }
+
+    /// Gives a message up, with no lock held.
+    pub(super) fn dead_letter(&self, queue: &Arc<str>, dead: Dead) {
+        let Dead { message, deliveries, reason } = dead;
+        self.dead_letters.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(queue = &**queue, deliveries, ?reason, "a message is given up");
+        let Some(hook) = &self.settings.on_dead_letter else { return };
+        let dead = DeadLetter { message: Arc::from(message), queue: queue.clone(), deliveries, reason };
+        // Others' messages are not lost for it.
+        if catch_unwind(AssertUnwindSafe(|| hook(&dead))).is_err() {
+            tracing::error!(queue = &**queue, "on_dead_letter has panicked");
         }
     }
 }

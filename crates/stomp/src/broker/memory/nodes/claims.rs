@@ -11,11 +11,14 @@
 //!
 //! Of two nodes that claim a queue at the same time, each gets the claim of the other before its own is granted, and both
 //! compare them alike. A claim waits for each node that has been heard, until that answers or counts as dead; it is
-//! repeated meanwhile, so that a lost message only delays it. So there are two owners only where a node was taken for dead
-//! that was not. Such nodes find out when they hear each other again, since each then says what it owns.
+//! repeated meanwhile, so that a lost message only delays it. While the bus is away nobody grows older: all who were known before have to
+//! answer afterwards, or to be silent for as long as anyone. So there are two owners only where a node was taken for dead
+//! that was not, or was never heard: by one that has just started, and has missed the answer to its hello and a beat.
+//! Such nodes find out when they hear each other, since each then says what it owns, and for how long. Of two owners the
+//! one with the smaller id decides, and tells the other one: no clock but its own says what is older.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     mem,
     time::{Duration, Instant},
 };
@@ -26,6 +29,9 @@ use super::protocol::Message;
 
 /// More nodes are not listened to.
 const MAX_NODES: usize = 1000;
+
+/// So many answers wait to be sent. More are dropped: whoever has asked asks again.
+const MAX_ANSWERS: usize = 4096;
 
 /// The times of a cluster.
 #[derive(Debug, Clone, Copy)]
@@ -68,14 +74,12 @@ pub(crate) enum Outgoing {
 /// What has been decided of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is owned from now on: since this time, in milliseconds of the calendar.
-    Granted { since: u64 },
+    /// It is owned from now on.
+    Granted { since: Instant },
     /// The claim has failed: another node has the queue.
     Elsewhere,
     /// The claim has failed: the others could not be asked.
     Unknown,
-    /// It was owned, and is given up, since another node has owned it for longer.
-    GivenUp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +101,6 @@ struct Peer {
 #[derive(Debug)]
 struct Claim {
     number: u64,
-    since: u64,
     is_granted: bool,
     /// Who has not answered.
     waiting: HashSet<NodeId>,
@@ -120,12 +123,16 @@ pub(crate) struct Claims {
     owned: Instant,
     ticked: Instant,
     outbox: Vec<Outgoing>,
+    /// How many of those in the outbox are answers.
+    answers: usize,
     verdicts: Vec<(Box<str>, Verdict)>,
+    /// Queues that were owned, and are given up, since another node has owned them for longer.
+    given_up: BTreeSet<Box<str>>,
     dead: u64,
 }
 
 /// Since when a queue is owned, if it is.
-pub(crate) type Owns<'a> = &'a dyn Fn(&str) -> Option<u64>;
+pub(crate) type Owns<'a> = &'a dyn Fn(&str) -> Option<Instant>;
 
 impl Claims {
     pub(crate) fn new(me: NodeId, name: Option<Box<str>>, timing: Timing, now: Instant) -> Self {
@@ -141,7 +148,9 @@ impl Claims {
             owned: now + timing.dead_after,
             ticked: now,
             outbox: Vec::new(),
+            answers: 0,
             verdicts: Vec::new(),
+            given_up: BTreeSet::new(),
             dead: 0,
         }
     }
@@ -160,6 +169,8 @@ impl Claims {
     pub(crate) fn heard(&mut self, now: Instant) {
         if !matches!(self.reach, Reach::Heard { .. }) {
             self.reach = Reach::Heard { settled: now + self.timing.settling() };
+            // Nobody could be heard. They may come back later than this node.
+            self.peers.values_mut().for_each(|peer| peer.heard = now);
             self.outbox.push(Outgoing::ToAll(Message::Hello { name: self.name.clone() }));
             self.owned = self.owned.min(now + self.timing.repeat());
         }
@@ -186,8 +197,8 @@ impl Claims {
         }
     }
 
-    /// Claims a queue. `wall` is the time in milliseconds of the calendar. `false` if nobody can be asked.
-    pub(crate) fn claim(&mut self, queue: &str, wall: u64, now: Instant) -> bool {
+    /// Claims a queue. `false` if nobody can be asked.
+    pub(crate) fn claim(&mut self, queue: &str, now: Instant) -> bool {
         if self.reach == Reach::Away {
             return false;
         }
@@ -195,7 +206,6 @@ impl Claims {
             self.next_number += 1;
             let claim = Claim {
                 number: self.next_number,
-                since: wall,
                 is_granted: false,
                 waiting: self.peers.keys().copied().collect(),
                 repeat: now,
@@ -222,14 +232,21 @@ impl Claims {
         match message {
             Message::Hello { .. } => self.beat = now,
             Message::Beat { .. } | Message::Bye => {}
-            Message::Claim { number, since, queue } => {
-                let is_free = self.leaves(&queue, (since, from), owns);
-                self.outbox.push(Outgoing::To(from, Message::Answer { number, is_free, queue }));
+            Message::Claim { number, queue } => {
+                if self.answers < MAX_ANSWERS {
+                    let is_free = self.leaves(&queue, from, owns);
+                    self.answer(from, Message::Answer { number, is_free, queue });
+                }
             }
             Message::Answer { number, is_free, queue } => self.answered(from, &queue, number, is_free),
             Message::Owned(queues) => {
                 for theirs in queues {
-                    self.compare(&theirs.queue, (theirs.since, from), now, owns);
+                    self.compare(theirs.queue, (theirs.age, from), now, owns);
+                }
+            }
+            Message::Kept(queue) => {
+                if owns(&queue).is_some() {
+                    self.given_up.insert(queue);
                 }
             }
         }
@@ -246,16 +263,8 @@ impl Claims {
             }
         }
         self.ticked = now;
-        let silent = now.checked_sub(self.timing.dead_after);
-        let silent: Vec<_> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| silent.is_some_and(|since| peer.heard <= since))
-            .map(|(&node, _)| node)
-            .collect();
-        for node in silent {
-            self.lose(node);
-            self.dead += 1;
+        if matches!(self.reach, Reach::Heard { .. }) {
+            self.bury(now);
         }
         if self.beat <= now {
             self.outbox.push(Outgoing::ToAll(Message::Beat { name: self.name.clone() }));
@@ -271,7 +280,8 @@ impl Claims {
     /// When [`tick`](Self::tick) is to be called, if nothing happens before.
     pub(crate) fn next_due(&self) -> Instant {
         let mut due = self.beat.min(self.owned);
-        if let Some(heard) = self.peers.values().map(|peer| peer.heard).min() {
+        let heard = self.peers.values().map(|peer| peer.heard).min();
+        if let (Reach::Heard { .. }, Some(heard)) = (self.reach, heard) {
             due = due.min(heard + self.timing.dead_after);
         }
         for claim in self.claims.values().filter(|claim| !claim.is_granted) {
@@ -284,11 +294,27 @@ impl Claims {
     }
 
     pub(crate) fn take_outbox(&mut self) -> Vec<Outgoing> {
+        self.answers = 0;
         mem::take(&mut self.outbox)
     }
 
     pub(crate) fn take_verdicts(&mut self) -> Vec<(Box<str>, Verdict)> {
         mem::take(&mut self.verdicts)
+    }
+
+    pub(crate) fn take_given_up(&mut self) -> BTreeSet<Box<str>> {
+        mem::take(&mut self.given_up)
+    }
+
+    /// Forgets those who have been silent for too long.
+    fn bury(&mut self, now: Instant) {
+        let Some(silent) = now.checked_sub(self.timing.dead_after) else { return };
+        let silent: Vec<_> =
+            self.peers.iter().filter(|(_, peer)| peer.heard <= silent).map(|(&node, _)| node).collect();
+        for node in silent {
+            self.lose(node);
+            self.dead += 1;
+        }
     }
 
     /// Grants the claims that nobody objects to, and repeats the others.
@@ -297,13 +323,13 @@ impl Claims {
         let mut late = Vec::new();
         for (queue, claim) in self.claims.iter_mut().filter(|(_, claim)| !claim.is_granted) {
             if claim.repeat <= now {
-                let (number, since, queue) = (claim.number, claim.since, queue.clone());
-                self.outbox.push(Outgoing::ToAll(Message::Claim { number, since, queue }));
+                let (number, queue) = (claim.number, queue.clone());
+                self.outbox.push(Outgoing::ToAll(Message::Claim { number, queue }));
                 claim.repeat = now + self.timing.repeat();
             }
             if is_settled && claim.waiting.is_empty() {
                 claim.is_granted = true;
-                self.verdicts.push((queue.clone(), Verdict::Granted { since: claim.since }));
+                self.verdicts.push((queue.clone(), Verdict::Granted { since: now }));
             } else if claim.until <= now {
                 late.push(queue.clone());
             }
@@ -332,6 +358,10 @@ impl Claims {
                 return false;
             }
             self.peers.insert(from, Peer { heard: now, name: None });
+            if name.is_some() && name == self.name.as_deref() {
+                // The others take each of the two for the end of the other one.
+                tracing::warn!(name, node = %from, "another node has the name of this one, and may take its queues");
+            }
             self.owned = self.owned.min(now + self.timing.repeat());
             for claim in self.claims.values_mut().filter(|claim| !claim.is_granted) {
                 claim.waiting.insert(from);
@@ -355,13 +385,13 @@ impl Claims {
     }
 
     /// Whether this node leaves a queue to another one that claims it. Then its own claim fails.
-    fn leaves(&mut self, queue: &str, theirs: (u64, NodeId), owns: Owns<'_>) -> bool {
+    fn leaves(&mut self, queue: &str, from: NodeId, owns: Owns<'_>) -> bool {
         if owns(queue).is_some() {
             return false;
         }
         let me = self.me;
         match self.claims.get(queue) {
-            Some(mine) if mine.is_granted || (mine.since, me) < theirs => false,
+            Some(mine) if mine.is_granted || me < from => false,
             Some(_) => {
                 self.fail(queue, Verdict::Elsewhere);
                 true
@@ -380,18 +410,24 @@ impl Claims {
         }
     }
 
-    /// Another node says that it owns a queue.
-    fn compare(&mut self, queue: &str, theirs: (u64, NodeId), now: Instant, owns: Owns<'_>) {
-        match owns(queue) {
-            Some(since) if theirs < (since, self.me) => {
-                self.verdicts.push((queue.into(), Verdict::GivenUp));
-            }
-            // It is to hear that.
-            Some(_) => self.owned = self.owned.min(now + self.timing.repeat()),
-            None if self.claims.get(queue).is_some_and(|claim| !claim.is_granted) => {
-                self.fail(queue, Verdict::Elsewhere);
+    /// Another node says that it owns a queue, and for how long, in milliseconds.
+    fn compare(&mut self, queue: Box<str>, (age, from): (u64, NodeId), now: Instant, owns: Owns<'_>) {
+        match owns(&queue) {
+            // The other one decides, once it hears of it.
+            Some(_) if from < self.me => self.owned = self.owned.min(now + self.timing.repeat()),
+            Some(since) if age_at(since, now) < age => _ = self.given_up.insert(queue),
+            Some(_) => self.answer(from, Message::Kept(queue)),
+            None if self.claims.get(&queue).is_some_and(|claim| !claim.is_granted) => {
+                self.fail(&queue, Verdict::Elsewhere);
             }
             None => {}
+        }
+    }
+
+    fn answer(&mut self, to: NodeId, message: Message) {
+        if self.answers < MAX_ANSWERS {
+            self.answers += 1;
+            self.outbox.push(Outgoing::To(to, message));
         }
     }
 
@@ -400,6 +436,11 @@ impl Claims {
             self.verdicts.push((queue, verdict));
         }
     }
+}
+
+/// How long a queue has been owned, in milliseconds.
+pub(crate) fn age_at(since: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

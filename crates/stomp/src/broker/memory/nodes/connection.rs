@@ -1,8 +1,9 @@
 //! A client's connection to a broker that is one of several nodes.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use bytestring::ByteString;
@@ -39,7 +40,7 @@ struct State {
     /// By the serial numbers of the subscriptions.
     interests: BTreeMap<u32, Arc<Interest>>,
     /// Subscriptions to queues of which it is not known yet who owns them.
-    waiting: HashSet<u32>,
+    waiting: BTreeMap<u32, Arc<Subscription>>,
 }
 
 impl NodeConnection {
@@ -73,21 +74,32 @@ impl NodeConnection {
             }
         }
         let serial = subscription.serial();
-        self.inner.lock().waiting.insert(serial);
+        // What is kept of it: the beginning of its frames has the name once more.
+        let headers =
+            subscription.headers().iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let bytes = 2 * queue.len() + headers + subscription.id().map_or(0, str::len);
+        // It ends with the session, however long the queue is waited for.
+        self.inner.lock().waiting.insert(serial, subscription);
         let (sender, receiver) = oneshot::channel();
         let inner = Arc::downgrade(&self.inner);
         // The destination of the subscription is a copy, and that of the source may be a part of a large buffer.
         let source = Source::Destination(ByteString::from(&**queue));
-        let op = move |owned: Result<u64, Denied>| {
+        let op = move |owned: Result<Instant, Denied>| {
             // The session may have ended, or the subscription.
-            let inner = inner.upgrade().filter(|inner| inner.lock().waiting.remove(&serial));
-            let join = |since| match inner {
-                Some(inner) => inner.memory.join(&source, Some(Owned { since }), &subscription).map(drop),
+            let waiting = inner.upgrade().and_then(|inner| {
+                let subscription = inner.lock().waiting.remove(&serial)?;
+                Some((inner, subscription))
+            });
+            let join = |since| match waiting {
+                Some((inner, subscription)) => {
+                    let owned = Owned { since: Some(since) };
+                    inner.memory.join(&source, Some(owned), &subscription).map(drop)
+                }
                 None => Err(gone()),
             };
             _ = sender.send(owned.map_err(BrokerError::from).and_then(join));
         };
-        self.link.when_owned(queue, queue.len(), Box::new(op));
+        self.link.when_owned(queue, bytes, Box::new(op));
         Outcome::later(async { receiver.await.unwrap_or_else(|_| Err(gone())) })
     }
 }
@@ -98,10 +110,9 @@ impl Inner {
     }
 
     fn unsubscribe(&self, serial: u32) {
-        let _interest = {
+        let _ended = {
             let mut state = self.lock();
-            state.waiting.remove(&serial);
-            state.interests.remove(&serial)
+            (state.waiting.remove(&serial), state.interests.remove(&serial))
         };
         self.memory.leave(serial);
     }

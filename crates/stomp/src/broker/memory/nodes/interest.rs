@@ -2,13 +2,14 @@
 //! here has subscribed.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use futures_util::FutureExt as _;
 use sockjs_bus::{InvalidSubject, Port, Subject, SubscribeError, Subscription};
 
 /// What messages are of.
@@ -80,7 +81,14 @@ fn cut(name: &str) -> &str {
 
 /// All that the node listens to.
 #[derive(Debug, Default)]
-pub(super) struct Interests(Mutex<HashMap<Key, Weak<Interest>>>);
+pub(super) struct Interests {
+    by_key: Mutex<HashMap<Key, Weak<Interest>>>,
+    /// Those that nobody may wait for, as their subscribers have been answered.
+    later: Mutex<VecDeque<Weak<Interest>>>,
+}
+
+/// So many of them are looked after in one turn.
+const LATER_TURN: usize = 256;
 
 /// Something that the node listens to, until this is dropped.
 #[derive(Debug)]
@@ -90,11 +98,13 @@ pub(crate) struct Interest {
     /// Whoever has subscribed waits for it.
     subscription: OnceLock<tokio::sync::Mutex<Subscription>>,
     is_ready: AtomicBool,
+    /// Whether it is among those that nobody may wait for.
+    is_later: AtomicBool,
 }
 
 impl Interests {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<Interest>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one interest in something. `listen` is called if it is new: what it returns receives only as long as
@@ -113,6 +123,7 @@ impl Interests {
                     all: Arc::downgrade(self),
                     subscription: OnceLock::new(),
                     is_ready: AtomicBool::new(false),
+                    is_later: AtomicBool::new(false),
                 });
                 all.insert(key, Arc::downgrade(&interest));
                 interest
@@ -121,6 +132,27 @@ impl Interests {
         let listening = || tokio::sync::Mutex::new(listen(&interest.key, Arc::downgrade(&interest)));
         interest.subscription.get_or_init(listening);
         interest
+    }
+
+    /// Looks after some that nobody may wait for. Returns those that the bus has refused, each once.
+    pub(super) fn check_later(&self) -> Vec<(Box<str>, SubscribeError)> {
+        let later = || self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        let some: Vec<_> = {
+            let mut later = later();
+            let count = later.len().min(LATER_TURN);
+            later.drain(..count).collect()
+        };
+        let (mut left, mut refused) = (Vec::new(), Vec::new());
+        for weak in some {
+            let Some(interest) = weak.upgrade() else { continue };
+            match interest.ready_now() {
+                None => left.push(weak),
+                Some(Ok(())) => interest.is_later.store(false, Ordering::Release),
+                Some(Err(error)) => refused.push((interest.key.name.clone(), error)),
+            }
+        }
+        later().extend(left);
+        refused
     }
 
     #[cfg(test)]
@@ -142,6 +174,22 @@ impl Interest {
         }
         self.is_ready.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Sees to it that [`Interests::check_later`] looks after it.
+    pub(super) fn ready_later(self: &Arc<Self>) {
+        let Some(all) = self.all.upgrade() else { return };
+        if !self.is_ready() && !self.is_later.swap(true, Ordering::AcqRel) {
+            all.later.lock().unwrap_or_else(PoisonError::into_inner).push_back(Arc::downgrade(self));
+        }
+    }
+
+    /// Whether messages of all nodes come; `None` if that is not known yet, or somebody waits for it.
+    fn ready_now(&self) -> Option<Result<(), SubscribeError>> {
+        let mut subscription = self.subscription.get()?.try_lock().ok()?;
+        let result = subscription.ready().now_or_never()?;
+        self.is_ready.store(result.is_ok(), Ordering::Release);
+        Some(result)
     }
 }
 

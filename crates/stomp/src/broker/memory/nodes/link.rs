@@ -5,9 +5,10 @@ use std::{
     pin::pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
+    time::Instant as StdInstant,
 };
 
 use bytestring::ByteString;
@@ -21,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    claims::{Outgoing, Timing, Verdict},
+    claims::{Outgoing, Timing, age_at},
     envelope,
     interest::{Interest, Interests, Key, Kind},
     ownership::{Ownership, Turn},
@@ -34,6 +35,7 @@ use crate::{
         BrokerError, Published, Target,
         bus_stats::BusStats,
         memory::{
+            queue::Queue,
             queues::Owned,
             shared::{Place, Shared},
         },
@@ -54,8 +56,10 @@ pub(crate) struct Link {
     sessions: Subject,
     patterns: Subject,
     interests: Arc<Interests>,
+    is_heard: AtomicBool,
     invalid: AtomicU64,
     given_up: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// So many things are done before other tasks have a turn.
@@ -78,8 +82,10 @@ impl Link {
             sessions: port.subject("sessions", b"")?,
             patterns: Key::patterns().subject(&port)?,
             interests: Arc::default(),
+            is_heard: AtomicBool::new(false),
             invalid: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             port,
         })
     }
@@ -222,10 +228,10 @@ impl Link {
         // Copies: they may be parts of a large buffer.
         let (name, message): (Box<str>, _) = (Box::from(&**queue), message.detached());
         let bytes = name.len() + message.size();
-        let op = move |owned: Result<u64, Denied>| {
+        let op = move |owned: Result<StdInstant, Denied>| {
             let publish = |since| {
                 let shared = shared.upgrade().ok_or_else(gone)?;
-                let published = shared.queues.publish(&name, Some(Owned { since }), &message)?;
+                let published = shared.queues.publish(&name, Some(Owned { since: Some(since) }), &message)?;
                 Ok(published.unwrap_or_default())
             };
             // Whoever does not want to know has dropped the other end.
@@ -284,17 +290,33 @@ impl Link {
     ) -> Option<impl Future<Output = Result<(), SubscribeError>> + Send + use<>> {
         let status = self.port.bus().status();
         let is_connected = status.borrow().is_connected();
+        if !is_connected {
+            interest.ready_later();
+        }
         (is_connected && !interest.is_ready()).then(|| while_connected(interest, status))
+    }
+
+    /// Looks after what the node listens to whose subscribers have been answered without waiting for the bus.
+    fn check_interests(&self) {
+        if !self.port.bus().status().borrow().is_connected() {
+            return;
+        }
+        for (subject, error) in self.interests.check_later() {
+            tracing::error!(subject, %error, "messages of other nodes do not come, and subscribers were told that they do");
+            self.refused.fetch_add(1, Relaxed);
+        }
     }
 
     /// Says whether the others are heard.
     pub(super) fn set_heard(&self, is_heard: bool) {
+        self.is_heard.store(is_heard, Relaxed);
         self.ownership.set_heard(is_heard);
     }
 
     /// Does what is due. Returns when the next is, unless the task is woken before.
     pub(super) async fn turn(&self) -> Instant {
-        let Turn { outbox, verdicts, due } = self.ownership.turn();
+        self.check_interests();
+        let Turn { outbox, failed, granted, given_up, due } = self.ownership.turn();
         let mut done = 0;
         for outgoing in outbox {
             // What is refused is said again, or asked for.
@@ -307,7 +329,9 @@ impl Link {
                 }
                 Outgoing::Owned => {
                     let owned = self.shared.queues.owned().into_iter();
-                    let owned = owned.map(|(queue, since)| protocol::Owned { since, queue }).collect();
+                    let now = Instant::now().into_std();
+                    let age = |(queue, since)| protocol::Owned { age: age_at(since, now), queue };
+                    let owned = owned.map(age).collect();
                     for page in protocol::pages(owned, self.port.max_payload()) {
                         self.port.publish(&self.nodes, &[&page.encode()]).ok();
                         yield_now().await;
@@ -316,29 +340,34 @@ impl Link {
             }
             take_turn(&mut done).await;
         }
-        for (queue, verdict) in verdicts {
-            match verdict {
-                Verdict::Granted { since } => loop {
-                    let ops = self.ownership.take_granted(&queue);
-                    if ops.is_empty() {
-                        break;
-                    }
-                    run(ops, Ok(since), &mut done).await;
-                },
-                Verdict::Elsewhere => {
-                    run(self.ownership.take_failed(&queue), Err(Denied::Elsewhere), &mut done).await;
-                }
-                Verdict::Unknown => {
-                    run(self.ownership.take_failed(&queue), Err(Denied::Unknown), &mut done).await;
-                }
-                Verdict::GivenUp => {
-                    tracing::warn!(queue = &*queue, "a queue is given up: another node has it");
-                    self.given_up.fetch_add(1, Relaxed);
-                    self.shared.give_up(&queue);
-                }
-            }
+        for (ops, denied) in failed {
+            run(ops, Err(denied), &mut done).await;
+        }
+        let may_be_more = !granted.is_empty();
+        for (ops, since) in granted {
+            run(ops, Ok(since), &mut done).await;
+        }
+        for queue in given_up {
+            self.give_up(&queue, &mut done).await;
+        }
+        if may_be_more {
+            // Those who have been answered go first, and what they send belongs to the next turn.
+            yield_now().await;
+            self.wake.notify_one();
         }
         due
+    }
+
+    async fn give_up(&self, queue: &Queue, done: &mut usize) {
+        tracing::warn!(queue = queue.name(), "a queue is given up: another node has it");
+        self.given_up.fetch_add(1, Relaxed);
+        let dead = Shared::close(queue);
+        take_turn(done).await;
+        let name: Arc<str> = queue.name().into();
+        for dead in dead {
+            self.shared.dead_letter(&name, dead);
+            take_turn(done).await;
+        }
     }
 
     #[cfg(test)]
@@ -350,16 +379,18 @@ impl Link {
         let (nodes, dead) = self.ownership.nodes();
         BusStats {
             status: *self.port.bus().status().borrow(),
+            is_heard: self.is_heard.load(Relaxed),
             nodes,
             port: self.port.stats(),
             invalid: self.invalid.load(Relaxed),
             dead,
             queues_given_up: self.given_up.load(Relaxed),
+            subscriptions_refused: self.refused.load(Relaxed),
         }
     }
 }
 
-async fn run(ops: Vec<Op>, result: Result<u64, Denied>, done: &mut usize) {
+async fn run(ops: Vec<Op>, result: Result<StdInstant, Denied>, done: &mut usize) {
     for op in ops {
         op(result);
         take_turn(done).await;
@@ -382,7 +413,10 @@ async fn while_connected(
     let (mut ready, mut lost) = (pin!(interest.ready()), pin!(lost));
     poll_fn(|cx| match ready.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => lost.as_mut().poll(cx).map(|_| Ok(())),
+        Poll::Pending => lost.as_mut().poll(cx).map(|_| {
+            interest.ready_later();
+            Ok(())
+        }),
     })
     .await
 }

@@ -22,7 +22,9 @@
 //!
 //! # Locks
 //!
-//! That of the ownership is held when the map of queues is locked. No lock of this crate is held while the bus is called.
+//! That of the ownership is held when the map of queues is locked. No lock of the broker is held while the bus is called. That
+//! by which a session reaches its broker is held: it orders what is asked for. So a driver's `publish` and `subscribe` return
+//! at once, and call no receiver themselves.
 
 mod claims;
 pub(super) mod connect;

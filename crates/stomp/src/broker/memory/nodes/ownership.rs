@@ -1,11 +1,12 @@
 //! Which queues the node owns, and what waits until that is known.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::Instant as StdInstant,
 };
 
 use sockjs_bus::NodeId;
@@ -16,7 +17,7 @@ use super::{
     protocol::Message,
     waiting::{Denied, Op, Waiting},
 };
-use crate::broker::memory::shared::Shared;
+use crate::broker::memory::{queue::Queue, shared::Shared};
 
 /// Which queues the node owns, and what waits until that is known.
 ///
@@ -34,12 +35,19 @@ pub(super) struct Ownership {
 struct State {
     claims: Claims,
     waiting: Waiting,
+    /// Queues that have been granted, and since when, until nothing waits for them: what comes meanwhile waits as well.
+    granted: HashMap<Box<str>, StdInstant>,
 }
 
 /// What is to be done, with no lock held.
 pub(super) struct Turn {
     pub(super) outbox: Vec<Outgoing>,
-    pub(super) verdicts: Vec<(Box<str>, Verdict)>,
+    /// What waited for queues whose claims have failed.
+    pub(super) failed: Vec<(Vec<Op>, Denied)>,
+    /// What waits for queues that are owned, since when. More may come before the next turn.
+    pub(super) granted: Vec<(Vec<Op>, StdInstant)>,
+    /// Queues that have been taken away, as another node has them.
+    pub(super) given_up: Vec<Arc<Queue>>,
     /// When the next turn is.
     pub(super) due: Instant,
 }
@@ -56,6 +64,7 @@ impl Ownership {
         let state = State {
             claims: Claims::new(me, name, timing, now()),
             waiting: Waiting::new(limits.messages, limits.bytes),
+            granted: HashMap::new(),
         };
         Self { shared: Arc::clone(shared), state: Mutex::new(state), waited: AtomicUsize::new(0), wake }
     }
@@ -73,13 +82,13 @@ impl Ownership {
     pub(super) fn when_known(&self, queue: &str, bytes: usize, is_connected: bool, op: Op) {
         let denied = {
             let mut state = self.lock();
-            let State { claims, waiting } = &mut *state;
+            let State { claims, waiting, .. } = &mut *state;
             if is_connected {
                 // The task may not have seen it yet.
                 claims.coming_back();
             }
             let result = waiting.check(bytes).and_then(|()| {
-                let may_be = waiting.contains(queue) || claims.claim(queue, wall(), now());
+                let may_be = waiting.contains(queue) || claims.claim(queue, now());
                 if may_be { Ok(()) } else { Err(Denied::Unknown) }
             });
             match result {
@@ -123,34 +132,49 @@ impl Ownership {
         }
     }
 
+    /// Each of the queues that are owned has one part of its turn: however much comes, the others are told meanwhile that
+    /// the node is there.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.lock();
-        state.claims.tick(now());
-        Turn {
-            outbox: state.claims.take_outbox(),
-            verdicts: state.claims.take_verdicts(),
-            due: state.claims.next_due().into(),
+        let State { claims, waiting, granted } = &mut *state;
+        claims.tick(now());
+        let mut turn = Turn {
+            outbox: claims.take_outbox(),
+            failed: Vec::new(),
+            granted: Vec::new(),
+            given_up: Vec::new(),
+            due: claims.next_due().into(),
+        };
+        for (queue, verdict) in claims.take_verdicts() {
+            let denied = match verdict {
+                Verdict::Granted { since } => {
+                    granted.insert(queue, since);
+                    continue;
+                }
+                Verdict::Elsewhere => Denied::Elsewhere,
+                Verdict::Unknown => Denied::Unknown,
+            };
+            turn.failed.push((waiting.take_all(&queue), denied));
         }
-    }
-
-    /// Takes what waits for a queue that has been granted. If nothing does, it is owned only as long as it is used.
-    pub(super) fn take_granted(&self, queue: &str) -> Vec<Op> {
-        let mut state = self.lock();
-        let ops = state.waiting.take(queue);
-        if ops.is_empty() {
-            state.claims.done(queue);
-            self.waited.store(state.waiting.len(), Ordering::Release);
+        for queue in claims.take_given_up() {
+            granted.remove(&queue);
+            claims.done(&queue);
+            turn.failed.push((waiting.take_all(&queue), Denied::Elsewhere));
+            turn.given_up.extend(self.shared.queues.remove(&queue));
         }
-        ops
-    }
-
-    /// Takes all that waits for a queue whose claim has failed.
-    pub(super) fn take_failed(&self, queue: &str) -> Vec<Op> {
-        let mut state = self.lock();
-        let ops = state.waiting.take(queue);
-        let _nothing = state.waiting.take(queue);
-        self.waited.store(state.waiting.len(), Ordering::Release);
-        ops
+        granted.retain(|queue, since| {
+            let ops = waiting.take(queue);
+            let is_waited = !ops.is_empty();
+            if is_waited {
+                turn.granted.push((ops, *since));
+            } else {
+                // It is owned only as long as it is used.
+                claims.done(queue);
+            }
+            is_waited
+        });
+        self.waited.store(waiting.len(), Ordering::Release);
+        turn
     }
 
     /// How many other nodes are known, and how many have fallen silent.
@@ -160,12 +184,6 @@ impl Ownership {
     }
 }
 
-fn now() -> std::time::Instant {
+fn now() -> StdInstant {
     Instant::now().into_std()
-}
-
-/// Milliseconds of the calendar.
-fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

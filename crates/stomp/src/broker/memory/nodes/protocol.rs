@@ -18,17 +18,19 @@ pub(crate) enum Message {
     /// The node stops.
     Bye,
     /// The node wants to own a queue, and asks whether anyone else does.
-    Claim { number: u64, since: u64, queue: Box<str> },
+    Claim { number: u64, queue: Box<str> },
     /// Whether the queue of a claim with this number is free.
     Answer { number: u64, is_free: bool, queue: Box<str> },
-    /// Queues that the node owns, and since when.
+    /// Queues that the node owns, and for how long.
     Owned(Vec<Owned>),
+    /// The node has owned this queue for longer: the other one is to give it up.
+    Kept(Box<str>),
 }
 
-/// A queue that a node owns, and since when: milliseconds of the calendar.
+/// A queue that a node owns, and for how long: milliseconds, since clocks differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owned {
-    pub(crate) since: u64,
+    pub(crate) age: u64,
     pub(crate) queue: Box<str>,
 }
 
@@ -41,6 +43,7 @@ const CLAIM: u8 = 3;
 const FREE: u8 = 4;
 const TAKEN: u8 = 5;
 const OWNED: u8 = 6;
+const KEPT: u8 = 7;
 
 impl Message {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -55,10 +58,9 @@ impl Message {
                 bytes.put_slice(name.as_deref().unwrap_or_default().as_bytes());
             }
             Self::Bye => bytes.put_u8(BYE),
-            Self::Claim { number, since, queue } => {
+            Self::Claim { number, queue } => {
                 bytes.put_u8(CLAIM);
                 bytes.put_u64(*number);
-                bytes.put_u64(*since);
                 bytes.put_slice(queue.as_bytes());
             }
             Self::Answer { number, is_free, queue } => {
@@ -70,13 +72,17 @@ impl Message {
                 bytes.put_u8(OWNED);
                 queues.iter().for_each(|owned| owned.put(&mut bytes));
             }
+            Self::Kept(queue) => {
+                bytes.put_u8(KEPT);
+                bytes.put_slice(queue.as_bytes());
+            }
         }
         bytes
     }
 
     /// How long a claim of a queue is.
     pub(crate) fn claim_len(queue: &str) -> usize {
-        2 + 8 + 8 + queue.len()
+        2 + 8 + queue.len()
     }
 
     /// `None` if it is none.
@@ -89,8 +95,8 @@ impl Message {
             BEAT => Self::Beat { name: name(&bytes)? },
             BYE => Self::Bye,
             CLAIM => {
-                let (number, since) = (bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?);
-                Self::Claim { number, since, queue: text(&bytes)? }
+                let number = bytes.try_get_u64().ok()?;
+                Self::Claim { number, queue: text(&bytes)? }
             }
             kind @ (FREE | TAKEN) => {
                 let number = bytes.try_get_u64().ok()?;
@@ -103,6 +109,7 @@ impl Message {
                 }
                 Self::Owned(queues)
             }
+            KEPT => Self::Kept(text(&bytes)?),
             _ => return None,
         })
     }
@@ -110,17 +117,17 @@ impl Message {
 
 impl Owned {
     fn put(&self, bytes: &mut Vec<u8>) {
-        bytes.put_u64(self.since);
+        bytes.put_u64(self.age);
         // The name of a queue is shorter than a message of the bus.
         bytes.put_u32(self.queue.len() as u32);
         bytes.put_slice(self.queue.as_bytes());
     }
 
     fn get(bytes: &mut Bytes) -> Option<Self> {
-        let since = bytes.try_get_u64().ok()?;
+        let age = bytes.try_get_u64().ok()?;
         let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
         let queue = (len <= bytes.len()).then(|| bytes.split_to(len))?;
-        Some(Self { since, queue: text(&queue)? })
+        Some(Self { age, queue: text(&queue)? })
     }
 
     fn len(&self) -> usize {
@@ -160,8 +167,8 @@ mod tests {
 
     use super::*;
 
-    fn owned(since: u64, queue: &str) -> Owned {
-        Owned { since, queue: queue.into() }
+    fn owned(age: u64, queue: &str) -> Owned {
+        Owned { age, queue: queue.into() }
     }
 
     #[test]
@@ -171,11 +178,12 @@ mod tests {
             Message::Hello { name: Some("a:1".into()) },
             Message::Beat { name: Some("ä".into()) },
             Message::Bye,
-            Message::Claim { number: 1, since: u64::MAX, queue: "/queue/ä".into() },
+            Message::Claim { number: u64::MAX, queue: "/queue/ä".into() },
             Message::Answer { number: 7, is_free: true, queue: "".into() },
             Message::Answer { number: 7, is_free: false, queue: "/queue/a".into() },
             Message::Owned(vec![]),
             Message::Owned(vec![owned(1, ""), owned(2, "/queue/a")]),
+            Message::Kept("/queue/a".into()),
         ] {
             assert_eq!(Message::decode(message.encode().into()), Some(message));
         }
@@ -183,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_claim_is_as_long_as_it_says() {
-        let claim = Message::Claim { number: 1, since: 2, queue: "/queue/ä".into() };
+        let claim = Message::Claim { number: 1, queue: "/queue/ä".into() };
         assert_eq!(claim.encode().len(), Message::claim_len("/queue/ä"));
     }
 
@@ -205,7 +213,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(kind in 0_u8..8, bytes in vec(any::<u8>(), 0..100)) {
+        fn no_bytes_panic(kind in 0_u8..9, bytes in vec(any::<u8>(), 0..100)) {
             Message::decode(bytes.clone().into());
             if let Some(message) = Message::decode([&[VERSION, kind], &bytes[..]].concat().into()) {
                 prop_assert_eq!(Message::decode(message.encode().into()), Some(message));

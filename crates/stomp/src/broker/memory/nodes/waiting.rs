@@ -1,11 +1,11 @@
 //! What waits until it is known who owns a queue.
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, time::Instant};
 
 use crate::broker::BrokerError;
 
 /// What is to be done with a queue: the argument says since when the node owns it, or why not.
-pub(super) type Op = Box<dyn FnOnce(Result<u64, Denied>) + Send>;
+pub(super) type Op = Box<dyn FnOnce(Result<Instant, Denied>) + Send>;
 
 /// Why something cannot be done with a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,13 @@ impl Waiting {
         }
         ops
     }
+
+    /// Takes what waits for a queue, which is not waited for any more.
+    pub(super) fn take_all(&mut self, queue: &str) -> Vec<Op> {
+        let ops = self.take(queue);
+        self.queues.remove(queue);
+        ops
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +119,7 @@ mod tests {
         assert!(waiting.contains("a"), "someone may add to it until it is found empty");
         assert_eq!(waiting.take("a").len(), 0);
         assert_eq!((waiting.contains("a"), waiting.len()), (false, 1));
-        waiting.check(90).unwrap();
+        assert_eq!((waiting.take_all("b").len(), waiting.len()), (1, 0));
+        waiting.check(100).unwrap();
     }
 }
