@@ -13,7 +13,8 @@ use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 /// your supervisor kills: 90 s for systemd, 30 s for Kubernetes, 10 s for Docker.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// For what is left of HTTP then. axum waits for every request, without a limit: a client that stops in the middle
+/// For what is left of HTTP then: whoever exits at once cuts off what is on its way, as a client's last send that another
+/// node of a cluster has forwarded. axum waits for every request, without a limit: a client that stops in the middle
 /// of one, or does not read its answer, would hold the process up for as long as it likes.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 

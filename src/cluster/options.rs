@@ -95,8 +95,8 @@ impl ClusterOptions {
     }
 
     /// Sets how long another node may take to say that it lives. It is asked if nothing has come from it for a second
-    /// while requests wait; so a node that has stopped is given up after a second more than this at the latest, and all
-    /// that waits for it ends.
+    /// while requests wait, which is looked at once a second; so a node that has stopped is given up after two seconds more
+    /// than this at the latest, 4 s by default, and all that waits for it ends.
     pub fn answer_timeout(mut self, limit: Duration) -> Self {
         self.answer_timeout = limit;
         self

@@ -247,7 +247,14 @@ fn random() -> f64 {
 /// Hands over to the library what waits to be sent.
 async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
     let mut client = shared.client.subscribe();
-    while let Some(Outgoing { subject, payload }) = queue.recv().await {
+    while let Some(outgoing) = queue.recv().await {
+        let (subject, payload) = match outgoing {
+            Outgoing::Message { subject, payload } => (subject, payload),
+            Outgoing::Flush(done) => {
+                _ = done.send(());
+                continue;
+            }
+        };
         let len = payload.len();
         let current = client.borrow_and_update().clone();
         let is_sent = match current {
@@ -263,5 +270,25 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
         if !is_sent {
             shared.counters.lost(1);
         }
+    }
+}
+
+/// Waits until the server has all that the library was given, or the connection is lost.
+pub(crate) async fn flush(shared: &Shared) {
+    let mut client = shared.client.subscribe();
+    let Some(current) = client.borrow_and_update().clone() else { return };
+    // What a socket has taken may still be lost if it is closed with something unread: the server is to show that it has
+    // come so far.
+    let round_trip = async {
+        let subject = current.new_inbox();
+        let Ok(mut echo) = current.subscribe(subject.clone()).await else { return };
+        if current.publish(subject, Bytes::new()).await.is_ok() {
+            echo.next().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = round_trip => {}
+        _ = client.changed() => {}
     }
 }

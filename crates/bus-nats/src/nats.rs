@@ -9,10 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use sockjs_bus::{
-    Bus, PublishError, Receiver, Stats, Status, Streams, Subject, SubscribeError, Subscription,
+    BoxFuture, Bus, PublishError, Receiver, Stats, Status, Streams, Subject, SubscribeError, Subscription,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
 };
 
@@ -77,7 +77,8 @@ impl Nats {
         let shared = &self.shared;
         shared.admit(payload.len())?;
         let room = Room::take(shared, &shared.publishing, payload.len())?;
-        self.outgoing.try_send(Outgoing { subject: subject.clone(), payload }).map_err(refused)?;
+        let outgoing = Outgoing::Message { subject: subject.clone(), payload };
+        self.outgoing.try_send(outgoing).map_err(refused)?;
         room.keep();
         Ok(())
     }
@@ -88,6 +89,15 @@ impl Bus for Nats {
         let result = self.try_publish(subject, payload);
         self.shared.counters.published(result);
         result
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let (done, is_done) = oneshot::channel();
+            if self.outgoing.send(Outgoing::Flush(done)).await.is_ok() && is_done.await.is_ok() {
+                connection::flush(&self.shared).await;
+            }
+        })
     }
 
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {

@@ -10,7 +10,7 @@ use std::sync::{
 use bytes::Bytes;
 use sockjs_bus::{Position, PublishError, Status, StreamError, Subject};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
@@ -114,11 +114,15 @@ impl Shared {
     }
 }
 
-/// A message that waits to be sent.
+/// What waits its turn to be sent.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) subject: Subject,
-    pub(crate) payload: Bytes,
+pub(crate) enum Outgoing {
+    Message {
+        subject: Subject,
+        payload: Bytes,
+    },
+    /// Somebody wants to know that all before it has been handed over.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The reason why a queue did not take something.

@@ -28,13 +28,16 @@ pub(crate) struct Append {
     pub(crate) done: oneshot::Sender<Result<Position, StreamError>>,
 }
 
-/// Commands that are sent before the first is answered.
-const IN_FLIGHT: usize = 64;
+/// Commands that are sent before the first is answered. Fewer than the 50 that the library's queue has room for: one that
+/// has to wait for room could be overtaken by the next.
+const IN_FLIGHT: usize = 32;
 
 pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append>) {
     let mut in_flight = FuturesUnordered::new();
     loop {
         let append = tokio::select! {
+            // Those that have been given room are to use it before the next one asks.
+            biased;
             Some(()) = in_flight.next(), if !in_flight.is_empty() => continue,
             append = queue.recv(), if in_flight.len() < IN_FLIGHT => append,
         };

@@ -6,10 +6,10 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use sockjs_bus::{
-    Bus, PublishError, Receiver, Stats, Status, Streams, Subject, SubscribeError, Subscription,
+    BoxFuture, Bus, PublishError, Receiver, Stats, Status, Streams, Subject, SubscribeError, Subscription,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
 };
 
@@ -74,7 +74,7 @@ impl Redis {
         let shared = &self.shared;
         shared.admit(payload.len())?;
         let room = Room::take(shared, &shared.publishing, payload.len())?;
-        let outgoing = Outgoing { subject: subject.clone(), payload };
+        let outgoing = Outgoing::Message { subject: subject.clone(), payload };
         self.outgoing.try_send(outgoing).map_err(refused)?;
         room.keep();
         Ok(())
@@ -86,6 +86,15 @@ impl Bus for Redis {
         let result = self.try_publish(subject, payload);
         self.shared.counters.published(result);
         result
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let (done, is_done) = oneshot::channel();
+            if self.outgoing.send(Outgoing::Flush(done)).await.is_ok() {
+                is_done.await.ok();
+            }
+        })
     }
 
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {

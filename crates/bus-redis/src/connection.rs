@@ -276,12 +276,18 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
         };
         let mut pipeline = redis::pipe();
         let (mut count, mut bytes) = (0, 0);
+        let mut flushes = Vec::new();
         let mut adding = Some(first);
-        while let Some(Outgoing { subject, payload }) = adding.take() {
-            let channel = format!("{}{subject}", shared.options.prefix);
-            pipeline.cmd("PUBLISH").arg(channel).arg(&payload[..]).ignore();
-            count += 1;
-            bytes += payload.len();
+        while let Some(outgoing) = adding.take() {
+            match outgoing {
+                Outgoing::Message { subject, payload } => {
+                    let channel = format!("{}{subject}", shared.options.prefix);
+                    pipeline.cmd("PUBLISH").arg(channel).arg(&payload[..]).ignore();
+                    count += 1;
+                    bytes += payload.len();
+                }
+                Outgoing::Flush(done) => flushes.push(done),
+            }
             next = queue.try_recv().ok();
             if count < BATCH && bytes < BATCH_BYTES {
                 adding = next.take();
@@ -289,6 +295,7 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
         }
         let current = connections.borrow_and_update().clone();
         let is_sent = match current {
+            _ if count == 0 => true,
             Some(mut current) => tokio::select! {
                 biased;
                 sent = pipeline.exec_async(&mut current.messages) => sent.is_ok(),
@@ -300,6 +307,9 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
         shared.publishing.fetch_sub(bytes, Relaxed);
         if !is_sent {
             shared.counters.lost(count as u64);
+        }
+        for done in flushes {
+            _ = done.send(());
         }
     }
 }

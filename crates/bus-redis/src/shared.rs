@@ -10,7 +10,7 @@ use std::sync::{
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use sockjs_bus::{PublishError, Status, Subject};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     counters::Counters,
@@ -69,11 +69,15 @@ impl Shared {
     }
 }
 
-/// A message that waits to be sent.
+/// What waits its turn to be sent.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) subject: Subject,
-    pub(crate) payload: Bytes,
+pub(crate) enum Outgoing {
+    Message {
+        subject: Subject,
+        payload: Bytes,
+    },
+    /// Somebody wants to know that all before it has been answered.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The reason why a queue did not take something.

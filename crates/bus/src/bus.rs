@@ -53,6 +53,17 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// The message has not been sent to anyone, and will not be.
     fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError>;
 
+    /// Waits until the engine has each message that was taken for publishing before, or that message is lost. A bus may be
+    /// dropped then, or the process end.
+    ///
+    /// It may wait for as long as the driver waits for an engine that does not answer: whoever calls it sets a limit.
+    /// Entries of [streams](Self::streams) are awaited by what appending returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped: no message is lost by that.
+    fn flush(&self) -> BoxFuture<'_, ()>;
+
     /// Subscribes to a subject. Dropping the [`Subscription`] ends it.
     ///
     /// Subscriptions to the same subject are each on their own: each gets every message.

@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
-use self::inbox::{Inbox, limited};
+use self::inbox::{Inbox, limited, status};
 use crate::{
     bus::{Bus, PublishError},
     random,
@@ -59,6 +59,7 @@ pub async fn all(fixture: &dyn Fixture) {
     a_dropped_subscription_gets_nothing(fixture).await;
     what_is_too_large_is_refused(fixture).await;
     receivers_may_publish_and_subscribe(fixture).await;
+    what_is_flushed_arrives(fixture).await;
     an_outage_passes(fixture).await;
     let bus = fixture.connect().await;
     if bus.streams().is_some() {
@@ -208,6 +209,26 @@ pub async fn receivers_may_publish_and_subscribe(fixture: &dyn Fixture) {
     inbox.expect(["echo"]).await;
 }
 
+/// What was published before a flush arrives, although the bus is dropped behind it.
+pub async fn what_is_flushed_arrives(fixture: &dyn Fixture) {
+    const COUNT: usize = 300;
+    let there = fixture.connect().await;
+    let subject = subject("flushed");
+    let mut inbox = Inbox::new(&there, &subject).await;
+    for round in 0..5 {
+        let here = fixture.connect().await;
+        for number in 0..COUNT {
+            publish(&here, &subject, format!("{round} {number}"));
+        }
+        limited("a flush", here.flush()).await;
+        drop(here);
+        for number in 0..COUNT {
+            inbox.expect([format!("{round} {number}")]).await;
+        }
+    }
+    limited("a flush of nothing", there.flush()).await;
+}
+
 /// During an outage publishing is refused and the status shows it; afterwards the old subscriptions get messages.
 ///
 /// Passes if the fixture cannot stop its engine.
@@ -225,6 +246,7 @@ pub async fn an_outage_passes(fixture: &dyn Fixture) {
     }
     assert_eq!(here.publish(&subject, "lost".into()), Err(PublishError::Disconnected), "no engine is there");
     assert!(here.stats().disconnected >= 1, "what is refused is counted");
+    limited("a flush without an engine", here.flush()).await;
     // A subscription of this time waits.
     let (sender, late) = mpsc::unbounded_channel();
     let mut subscription = there.subscribe(&subject, Arc::new(move |payload| _ = sender.send(payload)));
@@ -474,9 +496,4 @@ async fn entry(follow: &mut dyn Follow) -> Entry {
 
 fn payloads(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|entry| String::from_utf8_lossy(&entry.payload).into_owned()).collect()
-}
-
-async fn status(bus: &Arc<dyn Bus>, is_expected: impl Fn(Status) -> bool) {
-    let mut status = bus.status();
-    limited("the status changes", status.wait_for(|&status| is_expected(status))).await.expect("a bus");
 }

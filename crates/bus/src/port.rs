@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
     bus::{Bus, PublishError, Receiver, Subscription},
     node_id::NodeId,
     recent::Recent,
-    streams::Streams,
+    streams::{BoxFuture, Streams},
     subject::{InvalidSubject, Subject},
 };
 
@@ -41,6 +41,8 @@ pub struct Port {
     /// In parts, since each is locked while the bus takes a message.
     sequences: [Mutex<Recent<Subject, Sequence>>; SHARDS],
     epochs: AtomicU64,
+    /// Changes while all sequences are locked.
+    is_closed: AtomicBool,
     counters: Arc<Counters>,
 }
 
@@ -117,6 +119,7 @@ impl Port {
             node: NodeId::random(),
             sequences: std::array::from_fn(|_| Mutex::new(Recent::new(SUBJECTS))),
             epochs: AtomicU64::new(1),
+            is_closed: AtomicBool::new(false),
             counters: Arc::default(),
         })
     }
@@ -168,12 +171,44 @@ impl Port {
         self.bus.max_payload().saturating_sub(HEADER)
     }
 
+    /// Publishes a last message, as [`publish`](Self::publish), after which no more is published by any thread: each is
+    /// refused with [`PublishError::Disconnected`]. Waits until [the bus has handed it over](Bus::flush). The others are
+    /// still heard.
+    ///
+    /// Called again, it only waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// The message is published by the call itself, and the future can be dropped.
+    pub fn close(&self, subject: &Subject, parts: &[&[u8]]) -> BoxFuture<'_, ()> {
+        let was_closed = {
+            let _nothing_else = self.sequences.each_ref().map(|each| each.lock());
+            self.is_closed.swap(true, Relaxed)
+        };
+        if !was_closed {
+            // What is refused cannot be said.
+            self.publish_anyway(subject, parts, true).ok();
+        }
+        self.bus.flush()
+    }
+
+    /// Whether [`close`](Self::close) has been called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Relaxed)
+    }
+
     /// Publishes a message, which is these parts one behind the other, to the other nodes. It never waits.
     ///
     /// # Errors
     ///
     /// The message has not been sent. Such a message is not counted as missing at other nodes.
     pub fn publish(&self, subject: &Subject, parts: &[&[u8]]) -> Result<(), PublishError> {
+        self.publish_anyway(subject, parts, false)
+    }
+
+    /// `is_last`: also if the port is closed.
+    fn publish_anyway(&self, subject: &Subject, parts: &[&[u8]], is_last: bool) -> Result<(), PublishError> {
         let len = parts.iter().map(|part| part.len()).sum::<usize>();
         let mut payload = BytesMut::with_capacity(HEADER + len);
         payload.put_u8(VERSION);
@@ -192,7 +227,10 @@ impl Port {
             let last = sequences.get_or_insert_with(subject, new);
             payload[17..25].copy_from_slice(&last.epoch.to_be_bytes());
             payload[25..33].copy_from_slice(&(last.number + 1).to_be_bytes());
-            let result = self.bus.publish(subject, payload.freeze());
+            let result = match self.is_closed.load(Relaxed) && !is_last {
+                false => self.bus.publish(subject, payload.freeze()),
+                true => Err(PublishError::Disconnected),
+            };
             last.number += u64::from(result.is_ok());
             result
         };

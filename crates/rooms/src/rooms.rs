@@ -224,6 +224,28 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         Ok(PresenceWatch::new(self.node.pin(&key.into())?, interval))
     }
 
+    /// Leaves the [bus](crate::Builder::bus): tells the other nodes that this one stops, so that its members are gone there at
+    /// once, and waits until the engine has that, for 2 s at the most. Without a bus it does nothing.
+    ///
+    /// It is the last thing that a node does before its process ends or the bus is dropped, behind the end of its sessions:
+    /// from then on nothing is published to other nodes.
+    ///
+    /// ```
+    /// # use axum_sockjs_rooms::Rooms;
+    /// # async fn stop(rooms: Rooms, handle: axum_sockjs::SockJsHandle) {
+    /// handle.shutdown(1001, "restarting", std::time::Duration::from_secs(8)).await;
+    /// rooms.leave_bus().await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// The others are told by the first poll; what is dropped is the wait.
+    pub async fn leave_bus(&self) {
+        if let Some(elsewhere) = self.node.elsewhere() {
+            elsewhere.leave().await;
+        }
+    }
+
     fn members<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Members<U, D> {
         let elsewhere = self.node.elsewhere().map(|elsewhere| elsewhere.members(&key.to_owned()));
         Members::of(&self.node, self.room(key).as_deref(), elsewhere)

@@ -62,6 +62,8 @@ pub struct Message {
     is_binary: bool,
     /// Whether somebody has got it. Most messages have one subscriber, for whom nothing is kept.
     was_delivered: AtomicBool,
+    /// Whether it has been published.
+    was_published: AtomicBool,
     encoded: OnceLock<Box<Encoded>>,
 }
 
@@ -127,6 +129,7 @@ impl Message {
             is_text,
             is_binary: is_stream || !is_text,
             was_delivered: AtomicBool::new(false),
+            was_published: AtomicBool::new(false),
             encoded: OnceLock::new(),
         }
     }
@@ -183,8 +186,25 @@ impl Message {
             is_text: self.is_text,
             is_binary: self.is_binary,
             was_delivered: AtomicBool::new(false),
+            was_published: AtomicBool::new(false),
             encoded: OnceLock::new(),
         }
+    }
+
+    /// `None` if the message is published for the first time, and otherwise one like it with a `message-id` of its own:
+    /// a client that has got the message before may drop one with the same.
+    pub(crate) fn again(&self) -> Option<Self> {
+        self.was_published.swap(true, Ordering::Relaxed).then(|| Self {
+            destination: self.destination.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            is_plain: self.is_plain,
+            is_text: self.is_text,
+            is_binary: self.is_binary,
+            was_delivered: AtomicBool::new(false),
+            was_published: AtomicBool::new(true),
+            encoded: OnceLock::new(),
+        })
     }
 
     /// Drops what has been encoded, of a message that is kept after its delivery.

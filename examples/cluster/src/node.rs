@@ -66,9 +66,9 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     let listener = TcpListener::bind(addr).await?;
     let cluster = Cluster::new(ClusterOptions::new(secret, listener.local_addr()?).public_url(public))?;
     let bus = Nats::options(&nats).name(&name).ping_interval(Duration::from_secs(1)).connect().await?;
-    let bus = Arc::new(bus);
-    let rooms = chat::rooms(Arc::clone(&bus) as Arc<dyn Bus>, &name);
-    let (app, handle) = chat::app(Node { name: name.into(), rooms }, Options::new().cluster(&cluster));
+    let rooms = chat::rooms(Arc::new(bus), &name);
+    let (app, handle) =
+        chat::app(Node { name: name.into(), rooms: rooms.clone() }, Options::new().cluster(&cluster));
     say(format_args!("ready: pid {}", std::process::id()));
     let stop = async {
         tokio::select! {
@@ -77,9 +77,8 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
         }
     };
     let report = Server::new().endpoint(handle).grace(GRACE).serve(listener, app, stop).await;
+    // The other nodes need not wait until this one counts as dead.
+    rooms.leave_bus().await;
     say(format_args!("drained: {report}"));
-    // With the last of its rooms a node says goodbye, so that nobody waits for it. The bus lives until that has left.
-    sleep(GOODBYE).await;
-    drop(bus);
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use axum_stomp::{
     ClientSend, Credentials, SendError, Stomp, StompOptions, StompServer, User,
     broker::{
-        BrokerError,
+        Broker, BrokerError,
         memory::{MemoryBroker, QueueMode},
     },
     test::{TestClient, TestSession},
@@ -123,4 +123,29 @@ async fn a_queue_is_that_of_one_node() {
     let mut consumer = client(owner, "bob").await;
     consumer.subscribe("/queue/a").await;
     assert_eq!(consumer.message().await.text(), "1");
+}
+
+#[tokio::test]
+async fn a_node_that_stops_in_order_is_not_waited_for() {
+    let server = Server::start(&[]);
+    let broker = async || {
+        let bus = Nats::connect(&server.url()).await.unwrap();
+        // Longer than the test waits.
+        MemoryBroker::builder().bus(Arc::new(bus)).dead_after(Duration::from_secs(3600)).build()
+    };
+    let here = broker().await;
+    let nodes = || here.bus_stats().unwrap().nodes;
+    for _ in 0..3 {
+        let there = broker().await;
+        until("they know each other", || nodes() == 1 && there.bus_stats().unwrap().nodes == 1).await;
+        there.leave_bus().await;
+        // With the bus.
+        drop(there);
+        until("it has gone", || nodes() == 0).await;
+    }
+    // An engine that is away is waited for no longer than is said.
+    server.kill();
+    let start = Instant::now();
+    here.leave_bus().await;
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }

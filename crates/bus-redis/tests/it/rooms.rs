@@ -88,3 +88,24 @@ async fn a_history_is_that_of_both_nodes() {
     assert_eq!(member.recovery().unwrap().outcome, Outcome::Whole);
     expect(&mut eve_hears, &["1", "2", "3"]).await;
 }
+
+#[tokio::test]
+async fn a_node_that_stops_in_order_is_gone_at_once() {
+    let server = Server::start(&[]);
+    let node = async || {
+        let bus = Redis::connect(&server.url()).await.unwrap();
+        // Longer than the test waits.
+        Rooms::<String>::builder().bus(Arc::new(bus)).dead_after(Duration::from_secs(3600)).build()
+    };
+    let here = node().await;
+    for _ in 0..3 {
+        let there = node().await;
+        let (ada, peer) = of("ada");
+        let member = there.join(&ada, "lobby").await.unwrap();
+        until("they know each other", || here.len("lobby") == 1).await;
+        there.leave_bus().await;
+        // With the bus, and before the member.
+        drop((there, ada, peer, member));
+        until("it has gone", || here.is_empty("lobby")).await;
+    }
+}

@@ -120,6 +120,11 @@ impl Bus for Connection {
         result
     }
 
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        // The others have it already.
+        Box::pin(ready(()))
+    }
+
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
         let guard = Guard {
             exchange: Arc::downgrade(&self.exchange),

@@ -1,4 +1,4 @@
-//! What a subscription receives, awaited with a limit.
+//! What a subscription receives, and the status of a bus, awaited with a limit.
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -7,6 +7,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     bus::{Bus, Subscription},
+    status::Status,
     subject::Subject,
 };
 
@@ -43,4 +44,9 @@ impl Inbox {
 /// The outcome, or a panic if it takes too long.
 pub(super) async fn limited<T: Debug>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), future).await.unwrap_or_else(|_| panic!("this takes too long: {what}"))
+}
+
+pub(super) async fn status(bus: &Arc<dyn Bus>, is_expected: impl Fn(Status) -> bool) {
+    let mut status = bus.status();
+    limited("the status changes", status.wait_for(|&status| is_expected(status))).await.expect("a bus");
 }

@@ -62,6 +62,30 @@ async fn holes_are_told_and_counted_and_a_refused_message_is_none() {
     assert_eq!((here.stats().published, here.stats().refused), (5, 2));
 }
 
+#[tokio::test]
+async fn nothing_comes_behind_the_last_word() {
+    let bus = InProcess::new();
+    let (here, there) = (port(bus.connect()), port(bus.connect()));
+    let [subject, other] = [b"x", b"y"].map(|key| here.subject("room", key).unwrap());
+    let (_subscription, mut received) = listen(&there, &subject);
+    let (_other, mut elsewhere) = listen(&there, &other);
+    here.publish(&subject, &[b"1"]).unwrap();
+    assert!(!here.is_closed());
+    // Said by the call, whatever becomes of the future.
+    drop(here.close(&subject, &[b"bye"]));
+    assert!(here.is_closed());
+    for subject in [&subject, &other] {
+        assert_eq!(here.publish(subject, &[b"2"]), Err(PublishError::Disconnected));
+    }
+    here.close(&subject, &[b"again"]).await;
+    there.publish(&subject, &[]).unwrap();
+    drop(here);
+    for expected in ["1", "bye"] {
+        assert_eq!(received.recv().await.unwrap().payload, expected);
+    }
+    assert!(received.try_recv().is_err() && elsewhere.try_recv().is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_comes_twice_is_dropped_and_other_subjects_may_overtake() {
     let bus = InProcess::new();

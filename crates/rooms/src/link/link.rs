@@ -389,6 +389,10 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         keys.extend(elsewhere.iter().map(|key| K::clone(key)));
     }
 
+    fn leave(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.say_goodbye())
+    }
+
     fn stats(&self) -> BusStats {
         let (counts, nodes) = {
             let cluster = self.cluster();

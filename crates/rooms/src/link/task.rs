@@ -13,7 +13,7 @@ use sockjs_bus::Subscription;
 use tokio::{
     sync::Notify,
     task::yield_now,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::link::Link;
@@ -111,7 +111,18 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     }
 }
 
-/// The others need not wait for the silence of a node that stops in order.
+impl<K, U, D> Link<K, U, D> {
+    /// Says to the others that the node stops, and nothing from then on.
+    pub(super) async fn say_goodbye(&self) {
+        let said = self.port.close(&self.nodes, &[&wire::bye()]);
+        timeout(GOODBYE, said).await.ok();
+    }
+}
+
+/// A bus that does not answer is not waited for longer.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The others need not wait for the silence of a node that stops in order, if its bus lives long enough.
 impl<K, U, D> Drop for Link<K, U, D> {
     fn drop(&mut self) {
         self.port.publish(&self.nodes, &[&wire::bye()]).ok();

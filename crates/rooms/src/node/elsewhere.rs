@@ -73,5 +73,8 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
     /// Adds the rooms that have members on other nodes.
     fn add_keys(&self, keys: &mut HashSet<K>);
 
+    /// Says to the others that the node stops, and nothing from then on. Completes when they will hear it, or cannot.
+    fn leave(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
     fn stats(&self) -> BusStats;
 }

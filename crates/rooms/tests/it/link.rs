@@ -50,6 +50,10 @@ impl Bus for Hindered {
         self.bus.publish(subject, payload)
     }
 
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.bus.flush()
+    }
+
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
         self.bus.subscribe(subject, receiver)
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum_sockjs::{Overflow, Pair, Peer, Session};
 use axum_sockjs_rooms::{BuildError, Builder, History, JoinError, Outcome, Position, Refused, Rooms, Sent};
 use sockjs_bus::{
-    Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription,
+    BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription,
     in_process::{connection::Connection, faults::Faults},
 };
 use tokio::{sync::watch, time::sleep};
@@ -213,6 +213,30 @@ async fn a_node_that_stops_is_gone_at_once_and_a_dead_one_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_the_bus_says_nothing_more() {
+    let bus = InProcess::new();
+    let (here, there) = (node(&bus), node(&bus));
+    let ((ada, mut ada_hears), (bob, _bob_hears)) = (of("ada"), of("bob"));
+    let _ada = here.rooms.join(&ada, "lobby").await.unwrap();
+    let bob = there.rooms.join(&bob, "lobby").await.unwrap();
+    settle().await;
+    assert_eq!(here.rooms.len("lobby"), 2);
+    there.rooms.leave_bus().await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(here.rooms.len("lobby"), 1);
+    // It is not taken for one that is there again, whatever it still does.
+    assert_eq!(bob.send("x").bus, Some(PublishError::Disconnected));
+    drop(bob);
+    sleep(Duration::from_secs(30)).await;
+    let stats = here.rooms.stats().bus.unwrap();
+    assert_eq!((stats.nodes, stats.dead, here.rooms.len("lobby")), (0, 0, 1));
+    assert_eq!(texts(&mut ada_hears), [""; 0]);
+    there.rooms.leave_bus().await;
+    // Without a bus there is nothing to leave.
+    Rooms::<String, String, ()>::builder().build().leave_bus().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_bus_a_node_goes_on_by_itself() {
     let bus = InProcess::new();
     let nodes = [node(&bus), node(&bus)];
@@ -259,6 +283,10 @@ struct Plain(Connection);
 impl Bus for Plain {
     fn publish(&self, subject: &Subject, payload: bytes::Bytes) -> Result<(), PublishError> {
         self.0.publish(subject, payload)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.0.flush()
     }
 
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {

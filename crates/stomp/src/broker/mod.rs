@@ -98,6 +98,12 @@ pub enum Target {
 /// The beginning of the names that temporary queues have for those who reply. What follows cannot be guessed.
 pub(crate) const REPLY_PREFIX: &str = "/reply-queue/";
 
+/// Whether a temporary queue may be one that some node has given out: what follows the prefix is a UUID without dashes.
+pub(crate) fn is_reply_queue(name: &str) -> bool {
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_prefix(REPLY_PREFIX).is_some_and(|id| id.len() == 32 && id.bytes().all(is_digit))
+}
+
 impl Target {
     /// A destination of the broker, or a temporary queue if its name is that of one.
     #[must_use]

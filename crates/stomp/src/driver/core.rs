@@ -39,6 +39,8 @@ pub(super) struct Core {
     /// How others know the temporary queues, by what the client calls them.
     temporary: HashMap<ByteString, ByteString>,
     next_serial: u32,
+    /// Whether there is or was a subscription whose messages need no acknowledgement.
+    has_had_auto: bool,
     transactions: Transactions<Action>,
     /// How long the headers of all subscriptions are together.
     subscription_bytes: usize,
@@ -117,6 +119,7 @@ impl Core {
             subscriptions: BTreeMap::new(),
             temporary: HashMap::new(),
             next_serial: 0,
+            has_had_auto: false,
             transactions: Transactions::new(),
             subscription_bytes: 0,
         }
@@ -251,6 +254,7 @@ impl Core {
             // It is answered once, and then it is over.
             Topic::Handler(path) => {
                 let serial = self.next_serial()?;
+                self.has_had_auto = true;
                 let headers = frame.headers.clone();
                 let subscription =
                     Subscription::new(serial, self.version, destination, headers, AckMode::Auto, prefetch);
@@ -283,6 +287,7 @@ impl Core {
         let subscription =
             Arc::new(Subscription::new(serial, self.version, destination, headers, ack, prefetch));
         self.subscription_bytes += bytes;
+        self.has_had_auto |= ack == AckMode::Auto;
         self.serials.insert(name, serial);
         self.subscriptions.insert(serial, subscription.clone());
         Ok(subscription)
@@ -311,6 +316,16 @@ impl Core {
         Ok(Action::Unsubscribe(serial))
     }
 
+    /// Whether a message may have come by a subscription in `auto` mode: by the named one, if one is named.
+    fn may_be_auto(&self, subscription: Option<&ByteString>) -> bool {
+        let named = subscription.and_then(|name| self.serials.get(&Name::Id(name.clone())));
+        match named.and_then(|serial| self.subscriptions.get(serial)) {
+            Some(subscription) => subscription.ack() == AckMode::Auto,
+            // One that has ended may have been any.
+            None => self.has_had_auto,
+        }
+    }
+
     fn settle(&mut self, frame: &Frame, settlement: Settlement) -> Result<Action, Refusal> {
         let header = if self.version == Version::V1_2 { "id" } else { "message-id" };
         let id = frame.headers.get(header).ok_or_else(|| missing(header))?;
@@ -321,7 +336,7 @@ impl Core {
             _ => None,
         };
         // The name of a message that several have got, in `auto` mode: some pages acknowledge those too.
-        if id.parse::<u64>().is_ok() {
+        if is_shared_id(id) && self.may_be_auto(subscription) {
             return Ok(Action::Nothing);
         }
         let id: MessageId = id.parse().map_err(|_| never_delivered())?;
@@ -347,6 +362,11 @@ impl Core {
         self.transactions.add(transaction, action, 0, &self.options)?;
         Ok(Action::Nothing)
     }
+}
+
+/// Whether a `message-id` is one that several clients have got alike: a number.
+fn is_shared_id(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_digit()) && id.parse::<u64>().is_ok()
 }
 
 fn action(destination: ByteString, recipient: Recipient, frame: Frame) -> Action {

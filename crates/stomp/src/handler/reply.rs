@@ -69,6 +69,10 @@ impl Reply {
             },
             ReplyTarget::AskingSession => Target::Session { id: session.id(), destination },
         };
+        if matches!(target, Target::Session { .. }) && session.is_closed() {
+            // The broker would take a session that it does not know for one of another node.
+            return Outcome::ready(Ok(Published::default()));
+        }
         messenger.publish(target, Message::new(shown, &headers, body))
     }
 }
@@ -580,6 +584,12 @@ mod tests {
         assert_eq!(sent(reply(), None).await, "this session /queue/a");
         assert_eq!(sent(reply().this_session_only(), Some("anna")).await, "this session /queue/a");
         assert_eq!(sent(reply().user("bert"), Some("anna")).await, "bert /queue/a");
+        // One that has ended is of no other node.
+        let ended = session(None);
+        ended.close("over");
+        let to_ended = reply().send.into_reply(ReplyTarget::AskingSession).unwrap();
+        assert_eq!(to_ended.send(&world.messenger, &ended).await.unwrap(), Published::default());
+        assert!(world.broker.published().is_empty());
         let not_served = SendTo::new("/app/a", "").into_reply(ReplyTarget::Subscribers).unwrap();
         assert!(not_served.send(&world.messenger, &session(None)).await.is_err());
     }

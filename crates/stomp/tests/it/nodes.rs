@@ -17,7 +17,8 @@ use axum_stomp::{
         memory::{BuildError, DeadLetterReason, MemoryBroker, MemoryBrokerBuilder, QueueMode},
     },
     sockjs_bus::{
-        Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, SubscribeError, Subscription,
+        BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, SubscribeError,
+        Subscription,
     },
 };
 use sockjs_bus::in_process::{connection::Connection, faults::Faults};
@@ -205,6 +206,10 @@ impl fmt::Debug for Ended {
 impl Bus for Late {
     fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
         self.0.publish(subject, payload)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.0.flush()
     }
 
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
@@ -442,6 +447,21 @@ async fn replies_find_their_way_to_another_node() {
     // And from code there.
     there.scene.messenger().send(reply_to, "AGAIN").await.unwrap();
     assert_eq!(client.body().await, "AGAIN");
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_to_names_that_nobody_has_been_given_stay_here() {
+    let bus = InProcess::new();
+    let here = node(&bus);
+    let mut client = here.client().await;
+    let before = here.stats().port.published;
+    for name in ["x", "", "0123456789abcdef0123456789abcdeg", "0123456789ABCDEF0123456789ABCDEF", "é"] {
+        client.ask(&format!("SEND\ndestination:/reply-queue/{name}"), "").await;
+    }
+    assert_eq!(here.stats().port.published, before);
+    // Another node may have given it out.
+    client.ask("SEND\ndestination:/reply-queue/0123456789abcdef0123456789abcdef", "").await;
+    assert_eq!(here.stats().port.published, before + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -796,6 +816,34 @@ async fn the_queues_of_a_node_that_is_gone_are_free() {
     let time = start.elapsed();
     assert!((Duration::from_secs(7)..=Duration::from_secs(10)).contains(&time), "{time:?}");
     assert_eq!((here.stats().nodes, here.stats().dead), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_the_bus_says_nothing_more() {
+    let bus = InProcess::new();
+    let (here, there) = (competing(&bus), competing(&bus));
+    meet().await;
+    there.send("/queue/b", "lost").await.unwrap();
+    let mut client = here.client().await;
+    client.subscribe("a", "/topic/a").await;
+    there.broker.leave_bus().await;
+    settle().await;
+    assert_eq!((here.stats().nodes, here.stats().dead), (0, 0));
+    let start = Instant::now();
+    assert!(here.send("/queue/b", "1").await.unwrap().is_stored);
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    // It is not taken for one that is there again, whatever it still does.
+    let published = there.send("/topic/a", "x").await.unwrap();
+    assert_eq!(published.bus, Some(PublishError::Disconnected));
+    let refused = there.send("/queue/c", "x").await.unwrap_err();
+    assert!(matches!(refused, SendError::Broker(BrokerError::Unavailable(_))), "{refused:?}");
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!((here.stats().nodes, here.stats().dead), (0, 0));
+    has_nothing(&mut client).await;
+    there.broker.leave_bus().await;
+    drop(there);
+    // Without a bus there is nothing to leave.
+    MemoryBroker::new().leave_bus().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,7 +142,7 @@ async fn main() -> Result<(), BoxError> {
     let own = Router::new()
         .route("/stats", get(stats::show))
         .route("/presence", get(rooms::presence))
-        .with_state((stats.clone(), rooms));
+        .with_state((stats.clone(), rooms.clone()));
     let app = app.merge(own).layer(middleware::from_fn_with_state(stats, stats::count));
     let app = match &args.static_dir {
         Some(dir) => app.fallback_service(ServeDir::new(dir)),
@@ -172,6 +172,7 @@ async fn main() -> Result<(), BoxError> {
         served = serve => served?,
         () = last_bytes => {}
     }
+    rooms.leave_bus().await;
     println!("ended");
     Ok(())
 }

@@ -97,6 +97,28 @@ impl MemoryBroker {
         MemoryBrokerBuilder::default()
     }
 
+    /// Leaves the [bus](MemoryBrokerBuilder::bus): tells the other nodes that this one stops, so that its queues are free
+    /// for them at once, and waits until the engine has that, for 2 s at the most. Without a bus it does nothing.
+    ///
+    /// It is the last thing that a node does before its process ends or the bus is dropped, behind the end of its sessions:
+    /// from then on nothing is published to other nodes, and a queue that the node does not own is refused.
+    ///
+    /// ```
+    /// # use axum_stomp::broker::memory::MemoryBroker;
+    /// # async fn stop(broker: MemoryBroker, handle: axum_stomp::axum_sockjs::SockJsHandle) {
+    /// handle.shutdown(1001, "restarting", std::time::Duration::from_secs(8)).await;
+    /// broker.leave_bus().await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// The others are told by the first poll; what is dropped is the wait.
+    pub async fn leave_bus(&self) {
+        if let Some(link) = &self.link {
+            link.leave().await;
+        }
+    }
+
     /// What the broker has now. This is cheap: nothing is gone through.
     #[must_use]
     pub fn stats(&self) -> MemoryBrokerStats {

@@ -69,6 +69,8 @@ impl Shared {
     }
 
     pub(super) fn publish(&self, target: &Target, message: &Message) -> Result<Published, BrokerError> {
+        let again = message.again();
+        let message = again.as_ref().unwrap_or(message);
         let published = match target {
             Target::Destination(destination) => match self.place(destination)? {
                 Place::Queue => {

@@ -8,6 +8,7 @@ mod support;
 mod topic_model;
 
 use std::{
+    collections::HashSet,
     num::NonZero,
     sync::{
         Arc, Mutex,
@@ -53,6 +54,26 @@ fn a_queue_broadcasts_by_default() {
     assert_eq!(second.bodies(), ["2", "3", "4"]);
     let stats = broker.stats();
     assert_eq!((stats.topics, stats.patterns, stats.queues, stats.subscriptions), (1, 1, 0, 3));
+}
+
+#[test]
+fn a_message_that_is_published_again_is_another_one() {
+    let broker = MemoryBroker::new();
+    let mut clients = [Client::fast(&broker), Client::fast(&broker)];
+    for client in &mut clients {
+        client.subscribe("/topic/a", AckMode::Auto, 1);
+    }
+    let message = message("/topic/a", "x");
+    for _ in 0..4 {
+        let published = broker.publish(Target::Destination("/topic/a".into()), message.clone());
+        assert_eq!(published.now_or_never().unwrap().unwrap().delivered, 2);
+    }
+    for client in &mut clients {
+        let frames = client.frames();
+        let ids: HashSet<_> = frames.iter().map(|frame| header(frame, "message-id").unwrap()).collect();
+        assert_eq!((frames.len(), ids.len()), (4, 4), "{ids:?}");
+        assert!(frames.iter().all(|frame| body(frame) == "x"));
+    }
 }
 
 #[test]

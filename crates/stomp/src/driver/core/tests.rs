@@ -230,12 +230,44 @@ fn an_ack_is_for_what_was_delivered() {
             let refusal = ack(&mut core, never).expect_err("refused");
             assert_eq!(refusal.message, "unknown message", "{version} {never}");
         }
-        // It was delivered in `auto` mode.
-        assert!(matches!(ack(&mut core, "17").expect("accepted")[..], [Action::Nothing]));
         action(&mut core, Command::Unsubscribe, &[("id", "a")]);
         // It was given back.
         assert!(matches!(ack(&mut core, "0-2").expect("accepted")[..], [Action::Nothing]));
     }
+}
+
+/// A number names a message that several have got alike.
+#[test]
+fn an_ack_of_a_number_is_for_what_came_in_auto_mode() {
+    for version in Version::ALL {
+        let mut core = core(version);
+        subscribe(&mut core, "b");
+        assert_eq!(ack(&mut core, "17").expect_err("refused").message, "unknown message", "{version}");
+        action(&mut core, Command::Subscribe, &[("id", "a"), ("destination", "/topic/a")]);
+        let is_accepted = |core: &mut Core, id| matches!(ack(core, id).as_deref(), Ok([Action::Nothing]));
+        assert!(is_accepted(&mut core, "17"), "{version}");
+        for never in ["+17", "-17", "17 ", "18446744073709551616", ""] {
+            assert!(ack(&mut core, never).is_err(), "{version} {never}");
+        }
+        // Some acknowledge what had come before.
+        action(&mut core, Command::Unsubscribe, &[("id", "a")]);
+        assert!(is_accepted(&mut core, "17"), "{version}");
+    }
+    // In 1.1 the subscription is named, and this one needs acknowledgements of its own.
+    let mut core = core(Version::V1_1);
+    action(&mut core, Command::Subscribe, &[("id", "a"), ("destination", "/topic/a")]);
+    subscribe(&mut core, "b");
+    let headers = [("message-id", "17"), ("subscription", "b")];
+    assert!(refused(&mut core, Command::Ack, &headers).contains("unknown message"));
+}
+
+/// Also the answer of a handler may have a number.
+#[test]
+fn an_ack_of_a_number_is_accepted_of_who_was_answered() {
+    let mut core = core(Version::V1_2);
+    let ask = [("id", "a"), ("destination", "/app/a")];
+    assert!(matches!(action(&mut core, Command::Subscribe, &ask), Action::Answer { .. }));
+    assert!(ack(&mut core, "17").is_ok());
 }
 
 #[test]

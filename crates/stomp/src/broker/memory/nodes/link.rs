@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
-    time::Instant as StdInstant,
+    time::{Duration, Instant as StdInstant},
 };
 
 use bytestring::ByteString;
@@ -18,7 +18,7 @@ use sockjs_bus::{
 use tokio::{
     sync::{Notify, oneshot, watch},
     task::yield_now,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -34,6 +34,7 @@ use crate::{
     broker::{
         BrokerError, Published, Target,
         bus_stats::BusStats,
+        is_reply_queue,
         memory::{
             queue::Queue,
             queues::Owned,
@@ -64,6 +65,8 @@ pub(crate) struct Link {
 
 /// So many things are done before other tasks have a turn.
 const TURN: usize = 32;
+/// A bus that does not answer is not waited for longer.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Link {
     /// A broker that hears nothing of the others yet.
@@ -179,7 +182,9 @@ impl Link {
             Target::Temporary(name) => self.shared.topics.has(name),
             Target::Session { id, .. } => self.shared.users.session(*id).is_some(),
         };
-        if is_here {
+        // Clients write what they like behind the prefix: the bus has no subjects for that.
+        let is_nowhere = matches!(target, Target::Temporary(name) if !is_reply_queue(name));
+        if is_here || is_nowhere {
             return self.shared.publish(target, message);
         }
         let head = envelope::head(target, message).ok_or(BrokerError::LimitExceeded("max_headers"))?;
@@ -259,7 +264,7 @@ impl Link {
         if Word::claim_len(queue) > self.port.max_payload() {
             return op(Err(Denied::TooMuch("max_payload")));
         }
-        let is_connected = self.port.bus().status().borrow().is_connected();
+        let is_connected = !self.port.is_closed() && self.port.bus().status().borrow().is_connected();
         self.ownership.when_known(queue, bytes, is_connected, op);
     }
 
@@ -310,7 +315,16 @@ impl Link {
     /// Says whether the others are heard.
     pub(super) fn set_heard(&self, is_heard: bool) {
         self.is_heard.store(is_heard, Relaxed);
-        self.ownership.set_heard(is_heard);
+        self.ownership.set_heard(is_heard && !self.port.is_closed());
+    }
+
+    /// Says to the others that the node stops, and nothing from then on.
+    pub(crate) async fn leave(&self) {
+        let said = self.port.close(&self.nodes, &[&Word::Bye.encode()]);
+        // No queue is asked for any more.
+        self.set_heard(false);
+        self.wake.notify_one();
+        timeout(GOODBYE, said).await.ok();
     }
 
     /// Does what is due. Returns when the next is, unless the task is woken before.
@@ -425,7 +439,7 @@ pub(super) fn gone() -> BrokerError {
     BrokerError::Unavailable("the broker is gone".into())
 }
 
-/// The others need not wait for the silence of a node that stops in order.
+/// The others need not wait for the silence of a node that stops in order, if its bus lives long enough.
 impl Drop for Link {
     fn drop(&mut self) {
         self.port.publish(&self.nodes, &[&Word::Bye.encode()]).ok();
