@@ -12,9 +12,8 @@ use axum::BoxError;
 use axum_sockjs::{Cluster, ClusterOptions, Options};
 use axum_sockjs_serve::{Server, terminated};
 use clap::Args;
-use sockjs_bus::Bus;
 use sockjs_bus_nats::Nats;
-use tokio::{net::TcpListener, sync::oneshot, time::sleep};
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::chat::{self, Node};
 
@@ -23,9 +22,6 @@ pub(crate) const SECRET: &str = "CLUSTER_SECRET";
 
 /// How long a node that drains waits for its clients.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long the last words of a node may take to leave for the bus.
-const GOODBYE: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
 pub(crate) struct NodeArgs {

@@ -263,6 +263,10 @@ impl Bus for Strict {
         self.0.publish(subject, payload)
     }
 
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.0.flush()
+    }
+
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
         if !subject.as_str().contains(self.1) {
             return self.0.subscribe(subject, receiver);
