@@ -71,11 +71,12 @@ async fn take_whole(body: &mut Body) -> Option<Bytes> {
         return Some(Bytes::new());
     }
     let mut whole = std::mem::take(body);
-    let first = poll_fn(|cx| match Pin::new(&mut whole).poll_frame(cx) {
-        Poll::Ready(Some(first)) => Poll::Ready(Some(first)),
-        Poll::Ready(None) | Poll::Pending => Poll::Ready(None),
-    });
-    let first = first.await;
+    let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut whole).poll_frame(cx))).await {
+        // A body that has ended must not be polled again.
+        Poll::Ready(None) => return Some(Bytes::new()),
+        Poll::Ready(first) => first,
+        Poll::Pending => None,
+    };
     if let Some(Ok(data)) = &first {
         if let (Some(data), true) = (data.data_ref(), whole.is_end_stream()) {
             if data.len() <= MAX_BODY {
@@ -353,5 +354,28 @@ mod tests {
         join_cookies(&mut headers);
         let fields: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(fields, ["a=1; b=2; c=3; d=4"]);
+    }
+
+    /// A body that ends without having said so before, and must not be polled then.
+    struct Ended(bool);
+
+    impl http_body::Body for Ended {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            assert!(!std::mem::replace(&mut self.0, true), "it has ended");
+            Poll::Ready(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_ended_is_whole() {
+        let mut body = Body::new(Ended(false));
+        assert_eq!(take_whole(&mut body).await, Some(Bytes::new()));
+        assert!(body.is_end_stream());
     }
 }

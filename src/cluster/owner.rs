@@ -172,9 +172,12 @@ impl Owner {
         state.silent_since.is_some() || state.waiting > 0 && self.signs() == signs_before
     }
 
-    /// Forgets connections that are closed or have been idle for too long.
-    pub(super) fn sweep(&self, idle_timeout: Duration) {
-        self.links.sweep(idle_timeout);
+    /// Forgets connections that are closed or have been idle for too long, and links that lead nowhere.
+    pub(super) fn sweep(&self, idle_timeout: Duration, answer_timeout: Duration) {
+        let lost = self.links.sweep(idle_timeout, answer_timeout);
+        if lost > 0 {
+            tracing::warn!(node = %self.address, "a link to a node of the cluster leads nowhere");
+        }
         let idle = std::mem::take(&mut self.state().idle);
         if idle.is_empty() {
             return;
@@ -255,10 +258,10 @@ mod tests {
         let (connection, peer) = tokio::join!(opened, listener.accept());
         let _peer = peer.unwrap();
         owner.keep(Box::new(connection.unwrap()), &mut Context::from_waker(Waker::noop()));
-        owner.sweep(LIMIT);
+        owner.sweep(LIMIT, LIMIT);
         assert!(!owner.is_unused(LIMIT));
         tokio::time::advance(LIMIT).await;
-        owner.sweep(LIMIT);
+        owner.sweep(LIMIT, LIMIT);
         assert!(owner.is_unused(LIMIT));
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{CONNECTION, HOST, UPGRADE},
@@ -21,7 +21,12 @@ use tokio::{net::TcpStream, time::sleep};
 use super::{
     connection::{Connection, is_of_the_peer},
     forwarded::{Context, FORWARDED, Forwarded, Sealed, Writer},
-    link::{client::Link, frame::PROTOCOL, links::Way},
+    link::{
+        client::{Link, greet},
+        frame::PROTOCOL,
+        framed::Framed,
+        links::Way,
+    },
     owner::{NoAnswer, Owner, Waiting},
     secret::Secret,
     tag::CHECK_PATH,
@@ -126,8 +131,8 @@ impl Owners {
                 owner.stranger.call_once(|| {
                     tracing::warn!(
                         node = %owner.address, prefix,
-                        "what answers at a node's address has not proven to be one: another process has it, or a \
-                         layer refuses `PREFIX/~`"
+                        "what answers at a node's address has not proven to be one: another process has it, a \
+                         layer refuses `PREFIX/~`, or the node knows itself by another address"
                     );
                 });
                 Err(NoAnswer::Unreachable)
@@ -148,8 +153,8 @@ impl Owners {
         None
     }
 
-    /// Opens a connection for a link, with what proves to the owner that this is a node.
-    async fn open_link(&self, owner: &Owner, prefix: &str) -> Option<(TcpStream, BytesMut, HeaderValue)> {
+    /// Opens a connection for a link, which the owner has taken.
+    async fn open_link(&self, owner: &Owner, prefix: &str) -> Option<Framed<TcpStream>> {
         let connection = Connection::open(owner.address, self.times.connect).await.ok()?;
         let mut request = self.check(owner.address, prefix, &Forwarded::default());
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -157,11 +162,12 @@ impl Owners {
         let header = request.headers()[FORWARDED].clone();
         let upgraded = timeout(self.times.answer, Box::pin(connection.upgrade(request))).await;
         let (headers, io, input) = upgraded.ok()??;
-        if !self.is_proven(&header, &headers) {
+        if !self.is_proven(owner, &header, &headers) {
             return None;
         }
         let proof = self.writer.write(&Forwarded::default(), &Context::proof(headers.get(FORWARDED)?)?);
-        Some((io, input, proof))
+        // What has agreed need not be the endpoint's server, or may not know how to go on.
+        timeout(self.times.answer, Box::pin(greet(io, input, &proof))).await.ok()?
     }
 
     /// A request to a node itself: whether it is one, and what `forwarded` says.
@@ -212,12 +218,17 @@ impl Owners {
         timeout(self.times.answer, attempts).await.unwrap_or(Probed::Silent)
     }
 
-    /// Whether an answer shows that the one who gave it has read this header, and so knows the secret. An address may be
-    /// that of something else by now, which must get no request of a client.
-    fn is_proven(&self, header: &HeaderValue, answer: &HeaderMap) -> bool {
+    /// Whether an answer shows that the owner has read this header, and so knows the secret. An address may be that of
+    /// something else by now, which must get no request of a client; so the proof of another node, to which it may have
+    /// passed the header on, is none.
+    fn is_proven(&self, owner: &Owner, header: &HeaderValue, answer: &HeaderMap) -> bool {
         let proof = answer.get(FORWARDED).and_then(Sealed::parse);
         let (Some(proof), Some(context)) = (proof, Context::proof(header)) else { return false };
-        self.secrets.iter().any(|secret| proof.open(&secret.forwarded_by(&proof.node), &context).is_some())
+        proof.node.address == owner.address
+            && self
+                .secrets
+                .iter()
+                .any(|secret| proof.open(&secret.forwarded_by(&proof.node), &context).is_some())
     }
 
     /// Asks on one connection. `None` without an answer.
@@ -231,7 +242,7 @@ impl Owners {
         let request = self.check(owner.address, prefix, forwarded);
         let header = request.headers()[FORWARDED].clone();
         let answer = connection.send(request).await.ok()?;
-        let is_ok = answer.status() == StatusCode::OK && self.is_proven(&header, answer.headers());
+        let is_ok = answer.status() == StatusCode::OK && self.is_proven(owner, &header, answer.headers());
         let mut body = answer.into_body();
         // A longer answer is none of a node, and not worth being read.
         let mut length = 0;
@@ -300,13 +311,13 @@ impl Answered {
 async fn keep_link(owners: Weak<Owners>, owner: Arc<Owner>, prefix: Box<str>) {
     let Some(owners) = owners.upgrade() else { return };
     let opened = Box::pin(owners.open_link(&owner, &prefix)).await;
-    let Some((io, input, proof)) = opened else { return owner.links.opened(&prefix, None) };
+    let Some(framed) = opened else { return owner.links.opened(&prefix, None) };
     tracing::debug!(node = %owner.address, prefix = &*prefix, "a link to a node of the cluster is open");
     let link = Link::new();
     owner.links.opened(&prefix, Some(Arc::clone(&link)));
     // Not before: who looks after the owner closes its links at the end.
     drop(owners);
-    link.run(io, input, &proof, || owner.heard()).await;
+    link.run(framed, || owner.heard()).await;
 }
 
 /// Looks after an owner until nothing needs it.
@@ -316,7 +327,7 @@ async fn look_after(owners: Weak<Owners>, owner: Arc<Owner>) {
     loop {
         sleep(TICK).await;
         let Some(owners) = owners.upgrade() else { return owner.links.close() };
-        owner.sweep(owners.times.idle);
+        owner.sweep(owners.times.idle, owners.times.answer);
         if owner.is_in_doubt(signs) {
             match owners.probe(&owner, &Forwarded::default(), &mut kept).await {
                 Probed::Answered { .. } => owner.is_back(),
@@ -353,6 +364,12 @@ mod tests {
             idle: Duration::from_secs(5),
         };
         Owners::new(writer, secrets, times, 10)
+    }
+
+    /// What a node at this address writes headers with.
+    fn writer(owners: &Owners, address: SocketAddr) -> Writer {
+        let node = NodeId { address, boot: 2 };
+        Writer::new(node, owners.secrets[0].forwarded_by(&node))
     }
 
     /// Answers `answers` requests on one connection, and closes it with or without having read one more.
@@ -415,11 +432,60 @@ mod tests {
             owners.writer.write(&Forwarded::default(), &context)
         };
         let (first, second) = (header("/~"), header("/~"));
-        let proof = owners.writer.write(&Forwarded::default(), &Context::proof(&first).unwrap());
+        let owner = Owner::new(([127, 0, 0, 1], 2).into(), "/app");
+        let prove =
+            |address| writer(&owners, address).write(&Forwarded::default(), &Context::proof(&first).unwrap());
+        let proof = prove(owner.address);
         let answer = |value| HeaderMap::from_iter([(FORWARDED, value)]);
-        assert!(owners.is_proven(&first, &answer(proof.clone())));
-        assert!(!owners.is_proven(&second, &answer(proof)));
-        assert!(!owners.is_proven(&first, &answer(first.clone())), "an echo proves nothing");
-        assert!(!owners.is_proven(&first, &HeaderMap::new()));
+        assert!(owners.is_proven(&owner, &first, &answer(proof.clone())));
+        assert!(!owners.is_proven(&owner, &second, &answer(proof)));
+        let other = prove(([127, 0, 0, 1], 3).into());
+        assert!(!owners.is_proven(&owner, &first, &answer(other)), "another node has proven this");
+        assert!(!owners.is_proven(&owner, &first, &answer(first.clone())), "an echo proves nothing");
+        assert!(!owners.is_proven(&owner, &first, &HeaderMap::new()));
+    }
+
+    /// An owner whose server agrees to a link, and then knows nothing of it.
+    #[tokio::test]
+    async fn an_owner_that_drops_its_links_is_asked_for_one_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owners = Arc::new(owners());
+        let owner = Arc::new(Owner::new(listener.local_addr().unwrap(), "/app"));
+        let writer = writer(&owners, owner.address);
+        let node = tokio::spawn(async move {
+            for count in 1.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                assert_eq!(count, 1, "it is not asked at once");
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    stream.read_buf(&mut request).await.unwrap();
+                }
+                let request = String::from_utf8(request).unwrap();
+                let header =
+                    request.lines().find_map(|line| line.strip_prefix("sockjs-forwarded: ")).unwrap();
+                let header = HeaderValue::try_from(header).unwrap();
+                let proof = writer.write(&Forwarded::default(), &Context::proof(&header).unwrap());
+                let proof = proof.to_str().unwrap();
+                let answer = format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {PROTOCOL}\r\n\
+                     sockjs-forwarded: {proof}\r\n\r\n"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        assert!(owners.link(&owner, "/app").is_none());
+        let refused = async {
+            while !owner.links.is_empty() {
+                assert!(owners.link(&owner, "/app").is_none(), "no request goes over it");
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), pin!(refused)).await.expect("it is not taken");
+        for _ in 0..10 {
+            assert!(owners.link(&owner, "/app").is_none());
+            assert!(owner.links.is_empty(), "none opens");
+        }
+        node.abort();
+        assert!(node.await.unwrap_err().is_cancelled());
     }
 }

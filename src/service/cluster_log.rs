@@ -68,8 +68,8 @@ impl ClusterLog {
         if is_due(&self.misdirected) {
             tracing::warn!(
                 %meant, %edge, %own,
-                "a node has forwarded a request to this one, whose session is at another: is the address that this \
-                 node has given itself another one than that at which others reach it?",
+                "a node has forwarded a request to this one, whose session is at another: somebody repeats what \
+                 nodes have said to each other",
             );
         }
     }

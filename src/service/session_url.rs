@@ -135,7 +135,13 @@ impl Service {
     /// The session that a request names, if it has the same owner.
     async fn find(&self, id: Span, head: &Head) -> Result<Arc<Shared>, Rejection> {
         let owner = self.identify(head).await?;
-        let session = self.endpoint.registry().get(head.text(id)).ok_or(Rejection::NoSession)?;
+        let session = self.endpoint.registry().get(head.text(id));
+        // Its own endpoint may be another one below the same prefix, to which only the way through the router leads.
+        #[cfg(feature = "cluster")]
+        if session.is_none() && head.hop.is_link() {
+            return Err(Rejection::NotOpen);
+        }
+        let session = session.ok_or(Rejection::NoSession)?;
         if same_owner(&owner, &session.connection.owner) { Ok(session) } else { Err(Rejection::Identity) }
     }
 

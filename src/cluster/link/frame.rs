@@ -29,6 +29,9 @@ const REQUEST: u8 = 1;
 const CANCEL: u8 = 2;
 const ANSWER: u8 = 3;
 const DECLINE: u8 = 4;
+const WELCOME: u8 = 5;
+const PING: u8 = 6;
+const PONG: u8 = 7;
 
 /// The methods of the requests that go over a link.
 const METHODS: [Method; 2] = [Method::GET, Method::POST];
@@ -45,6 +48,8 @@ pub(super) enum FromEdge {
     Request(u32, Box<Linked>),
     /// The client has gone.
     Cancel(u32),
+    /// It asks for a sign of life.
+    Ping,
 }
 
 /// A request as it has come over a link.
@@ -58,9 +63,13 @@ pub(crate) struct Linked {
 /// A frame from an owner.
 #[derive(Debug)]
 pub(super) enum FromOwner {
+    /// It takes the link: the first frame.
+    Welcome,
     Answer(u32, Response<Bytes>),
     /// The owner has done nothing, and wants the request the ordinary way.
     Decline(u32),
+    /// What [`FromEdge::Ping`] asks for.
+    Pong,
 }
 
 /// What a request consists of.
@@ -151,6 +160,18 @@ pub(super) fn decline(out: &mut BytesMut, id: u32) {
     frame(out, DECLINE, id, MAX_ANSWER, |_| Some(()));
 }
 
+pub(super) fn welcome(out: &mut BytesMut) {
+    frame(out, WELCOME, 0, MAX_ANSWER, |_| Some(()));
+}
+
+pub(super) fn ping(out: &mut BytesMut) {
+    frame(out, PING, 0, MAX_REQUEST, |_| Some(()));
+}
+
+pub(super) fn pong(out: &mut BytesMut) {
+    frame(out, PONG, 0, MAX_ANSWER, |_| Some(()));
+}
+
 /// Appends bytes behind their length.
 fn put(out: &mut BytesMut, bytes: &[u8]) -> Option<()> {
     out.put_u16(u16::try_from(bytes.len()).ok()?);
@@ -197,6 +218,7 @@ impl FromEdge {
                 Linked::decode(frame).map(|linked| Self::Request(id, Box::new(linked))).ok_or(Malformed)
             }
             CANCEL if frame.is_empty() => Ok(Self::Cancel(id)),
+            PING if id == 0 && frame.is_empty() => Ok(Self::Ping),
             _ => Err(Malformed),
         }
     }
@@ -229,6 +251,8 @@ impl FromOwner {
                 Ok(Self::Answer(id, response))
             }
             (DECLINE, id) if frame.is_empty() => Ok(Self::Decline(id)),
+            (WELCOME, 0) if frame.is_empty() => Ok(Self::Welcome),
+            (PONG, 0) if frame.is_empty() => Ok(Self::Pong),
             _ => Err(Malformed),
         }
     }
@@ -247,6 +271,7 @@ pub(crate) fn check(data: &[u8]) {
         match FromEdge::decode(bytes.clone()) {
             Ok(FromEdge::Hello(proof)) => hello(&mut again, &proof),
             Ok(FromEdge::Cancel(id)) => cancel(&mut again, id),
+            Ok(FromEdge::Ping) => ping(&mut again),
             Ok(FromEdge::Request(id, linked)) => {
                 let (parts, body) = linked.request.into_parts();
                 let outgoing = Outgoing {
@@ -275,6 +300,8 @@ pub(crate) fn check(data: &[u8]) {
         assert!(again.is_empty() || again[LENGTH..] == bytes, "a frame has one form");
         match FromOwner::decode(bytes) {
             Ok(FromOwner::Decline(id)) => decline(&mut again, id),
+            Ok(FromOwner::Welcome) => welcome(&mut again),
+            Ok(FromOwner::Pong) => pong(&mut again),
             Ok(FromOwner::Answer(id, response)) => assert!(answer(&mut again, id, &response)),
             Err(Malformed) => {}
         }
@@ -318,6 +345,7 @@ mod tests {
         hello(&mut out, &HeaderValue::from_static("proof"));
         assert!(request(&mut out, 7, &outgoing));
         cancel(&mut out, 7);
+        ping(&mut out);
         assert!(matches!(FromEdge::decode(next(&mut out)), Ok(FromEdge::Hello(proof)) if proof == "proof"));
         let Ok(FromEdge::Request(7, linked)) = FromEdge::decode(next(&mut out)) else { panic!() };
         assert_eq!(linked.forwarded, forwarded);
@@ -327,6 +355,7 @@ mod tests {
         assert!(linked.request.headers()[COOKIE].is_sensitive());
         assert_eq!(linked.request.body(), outgoing.body);
         assert!(matches!(FromEdge::decode(next(&mut out)), Ok(FromEdge::Cancel(7))));
+        assert!(matches!(FromEdge::decode(next(&mut out)), Ok(FromEdge::Ping)));
         assert!(out.is_empty());
     }
 
@@ -336,14 +365,18 @@ mod tests {
         *response.status_mut() = StatusCode::CREATED;
         *response.headers_mut() = headers();
         let mut out = BytesMut::new();
+        welcome(&mut out);
         assert!(answer(&mut out, 1, &response));
         decline(&mut out, 2);
+        pong(&mut out);
+        assert!(matches!(FromOwner::decode(next(&mut out)), Ok(FromOwner::Welcome)));
         let Ok(FromOwner::Answer(1, read)) = FromOwner::decode(next(&mut out)) else { panic!() };
         assert_eq!(
             (read.status(), read.headers(), read.body()),
             (response.status(), response.headers(), response.body())
         );
         assert!(matches!(FromOwner::decode(next(&mut out)), Ok(FromOwner::Decline(2))));
+        assert!(matches!(FromOwner::decode(next(&mut out)), Ok(FromOwner::Pong)));
     }
 
     #[test]
@@ -377,7 +410,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(data in prop::collection::vec(any::<u8>(), 0..64), kind in 0..6u8) {
+        fn any_bytes_are_read_or_refused(data in prop::collection::vec(any::<u8>(), 0..64), kind in 0..9u8) {
             check(&data);
             let mut framed = (data.len() as u32 + 5).to_be_bytes().to_vec();
             framed.push(kind);

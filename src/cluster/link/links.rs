@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::client::Link;
 
 /// A client may choose a part of the prefix, where the application's router leaves it open; further prefixes have no link.
+/// One that is refused gives way to another.
 const MAX_LINKS: usize = 8;
 
 /// An endpoint that takes no links is asked again after this long.
@@ -43,13 +44,19 @@ impl Links {
 
     pub(crate) fn way(&self, prefix: &str) -> Way {
         let mut slots = self.slots();
-        let is_full = slots.len() >= MAX_LINKS;
+        if slots.len() >= MAX_LINKS && !slots.contains_key(prefix) {
+            let oldest = slots.iter().filter_map(|(prefix, slot)| match slot {
+                Slot::Refused(since) => Some((*since, prefix)),
+                _ => None,
+            });
+            let Some(oldest) = oldest.min().map(|(_, prefix)| prefix.clone()) else { return Way::Ordinary };
+            slots.remove(&oldest);
+        }
         match slots.get_mut(prefix) {
             Some(Slot::Open(link)) if !link.is_over() => return Way::Link(Arc::clone(link)),
             Some(Slot::Opening) => return Way::Ordinary,
             Some(Slot::Refused(since)) if since.elapsed() < AGAIN => return Way::Ordinary,
             Some(slot) => *slot = Slot::Opening,
-            None if is_full => return Way::Ordinary,
             None => _ = slots.insert(prefix.into(), Slot::Opening),
         }
         Way::OpenLink
@@ -61,14 +68,30 @@ impl Links {
         self.slots().insert(prefix.into(), slot);
     }
 
-    /// Forgets what is over, and closes what has been idle for too long.
-    pub(crate) fn sweep(&self, idle_timeout: Duration) {
-        self.open().iter().for_each(|link| link.close_if_idle(idle_timeout));
-        self.slots().retain(|_, slot| match slot {
-            Slot::Opening => true,
-            Slot::Open(link) => !link.is_over(),
-            Slot::Refused(since) => since.elapsed() < AGAIN,
+    /// Forgets what is over, closes what has been idle for too long, and gives up what leads nowhere: where an owner that
+    /// was asked for a sign of life gives none within `answer_timeout`. Returns how many those are.
+    pub(crate) fn sweep(&self, idle_timeout: Duration, answer_timeout: Duration) -> usize {
+        let mut lost = self.open();
+        lost.retain(|link| {
+            link.close_if_idle(idle_timeout);
+            link.is_lost(answer_timeout)
         });
+        self.slots().retain(|_, slot| {
+            match slot {
+                Slot::Open(link) if lost.iter().any(|lost| Arc::ptr_eq(lost, link)) => {
+                    *slot = Slot::Refused(Instant::now());
+                }
+                _ => {}
+            }
+            match slot {
+                Slot::Opening => true,
+                Slot::Open(link) => !link.is_over(),
+                Slot::Refused(since) => since.elapsed() < AGAIN,
+            }
+        });
+        // Who waited is told when no other can take the same way.
+        lost.iter().for_each(|link| link.close());
+        lost.len()
     }
 
     /// Ends all; what waits gets no answer.
@@ -104,10 +127,10 @@ mod tests {
         let link = Link::new();
         links.opened("/app", Some(Arc::clone(&link)));
         assert!(matches!(links.way("/app"), Way::Link(_)));
-        links.sweep(AGAIN);
+        links.sweep(AGAIN, AGAIN);
         assert!(matches!(links.way("/app"), Way::Link(_)));
         tokio::time::advance(AGAIN).await;
-        links.sweep(AGAIN);
+        links.sweep(AGAIN, AGAIN);
         assert!(links.is_empty());
         assert!(matches!(links.way("/app"), Way::OpenLink));
     }
@@ -128,5 +151,21 @@ mod tests {
         let links = Links::default();
         (0..MAX_LINKS).for_each(|n| assert!(matches!(links.way(&format!("/{n}")), Way::OpenLink)));
         assert!(matches!(links.way("/more"), Way::Ordinary));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn prefixes_that_lead_nowhere_keep_no_other_from_its_link() {
+        let links = Links::default();
+        for n in 0..MAX_LINKS {
+            assert!(matches!(links.way(&format!("/{n}")), Way::OpenLink));
+            links.opened(&format!("/{n}"), None);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(matches!(links.way("/app"), Way::OpenLink));
+        links.opened("/app", Some(Link::new()));
+        // The oldest has given way.
+        assert!(matches!(links.way("/1"), Way::Ordinary));
+        assert!(matches!(links.way("/0"), Way::OpenLink));
+        assert!(matches!(links.way("/app"), Way::Link(_)));
     }
 }

@@ -11,19 +11,23 @@
 //!    │                            101, a proof for the header │
 //!    │ ◀───────────────────────────────────────────────────── │
 //!    │  Hello: a proof for the owner's proof                  │
-//!    │  Request 1, Request 2, Cancel 1, …                     │
 //!    │ ─────────────────────────────────────────────────────▶ │
-//!    │                                 Answer 2, Decline 3, … │
+//!    │                                                Welcome │
+//!    │ ◀───────────────────────────────────────────────────── │
+//!    │  Request 1, Request 2, Cancel 1, Ping, …               │
+//!    │ ─────────────────────────────────────────────────────▶ │
+//!    │                           Answer 2, Decline 3, Pong, … │
 //!    │ ◀───────────────────────────────────────────────────── │
 //! ```
 //!
 //! What has read a request inside the network and repeats it cannot make the third of these. Requests and answers are
-//! whole; whatever streams has a connection of its own. An owner that knows no such protocol answers 200, and all goes
-//! the ordinary way.
+//! whole; whatever streams has a connection of its own. An owner that knows no such protocol answers 200, or never
+//! Welcome, and all goes the ordinary way. While a link is open, the edge asks each second for a sign of life: each end
+//! gives up a link whose other end gives none.
 
 pub(crate) mod client;
 pub(crate) mod frame;
-mod framed;
+pub(crate) mod framed;
 pub(crate) mod links;
 pub(crate) mod server;
 #[cfg(test)]

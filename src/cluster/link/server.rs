@@ -4,7 +4,8 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    task::Poll,
+    pin::{Pin, pin},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -12,12 +13,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep},
 };
 
 use super::{
     frame::{self, FromEdge, Linked, MAX_REQUEST},
-    framed::{Framed, MAX_TURN, Turn},
+    framed::{Framed, Share, Turn},
 };
 use crate::util::timeout::timeout;
 
@@ -30,6 +32,15 @@ const MAX_WAITING: usize = 32 << 10;
 /// While more than this waits for the edge to read it, in bytes, no further request is read.
 const MAX_UNREAD: usize = 4 << 20;
 
+/// As many answers that have not left at most: then, too, none is added.
+const MAX_HELD: usize = 32 << 10;
+
+/// As many tasks that have ended are looked at in one turn; the answers leave between the turns.
+const MAX_JOINS: usize = 64;
+
+/// The link ends if an edge shows no sign of life for this long. It asks for ours each second.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// What becomes of a request.
 pub(crate) struct Answered<T> {
     /// `None` if the request is to come the ordinary way, and nothing was done.
@@ -38,8 +49,9 @@ pub(crate) struct Answered<T> {
     pub(crate) held: T,
 }
 
-/// A task's result: the number of its request, and what becomes of it.
-type Done<T> = (u32, Answered<T>);
+/// A task's result: the number of its request, and what becomes of it; `None` if the code that was to answer has
+/// panicked.
+type Done<T> = (u32, Option<Answered<T>>);
 
 /// Answers the requests of an edge until the connection is over; those that wait then are dropped, as if their own
 /// connection broke. `is_node` says whether a proof is one.
@@ -58,67 +70,105 @@ pub(crate) async fn serve<I, A, T>(
         Ok(Ok(Ok(FromEdge::Hello(proof)))) if is_node(&proof) => {}
         _ => return,
     }
+    frame::welcome(&mut framed.out);
     // Dropped, it ends its tasks.
     let mut tasks: JoinSet<Done<T>> = JoinSet::new();
     let mut waiting: HashMap<u32, AbortHandle> = HashMap::new();
     let mut held: Vec<T> = Vec::new();
     let mut turn = Turn::default();
+    let mut heard = Instant::now();
+    let mut silence = pin!(sleep(SILENCE));
     poll_fn(|cx| {
         if !turn.has_come(cx) {
             return Poll::Pending;
         }
         let mut is_more = false;
-        for read in 0.. {
+        let mut share = Share::default();
+        loop {
             // If the edge does not read, nothing is read from it either.
-            if read == MAX_TURN || framed.out.len() > MAX_UNREAD {
+            if share.is_used_up() || is_full(&framed.out, &held) {
                 is_more = true;
                 break;
             }
             let Poll::Ready(frame) = framed.poll_next(cx) else { break };
-            match frame.ok().map(FromEdge::decode) {
-                Some(Ok(FromEdge::Request(id, _))) if tasks.len() >= MAX_WAITING => {
+            let Ok(frame) = frame else { return Poll::Ready(()) };
+            share.add(&frame);
+            match FromEdge::decode(frame) {
+                Ok(FromEdge::Request(id, _)) if tasks.len() >= MAX_WAITING => {
                     frame::decline(&mut framed.out, id);
                 }
-                Some(Ok(FromEdge::Request(id, linked))) => {
+                Ok(FromEdge::Request(id, linked)) => {
                     let mut answer = Box::pin(answer(*linked));
-                    // Many do not wait, and need no task. A panic ends one request, as it would in a task.
-                    match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-                        Ok(Poll::Ready(answered)) => put(&mut framed.out, id, Some(answered), &mut held),
-                        Ok(Poll::Pending) => {
-                            waiting.insert(id, tasks.spawn(async move { (id, answer.await) }));
+                    // Many do not wait, and need no task.
+                    match poll_caught(answer.as_mut(), cx) {
+                        Poll::Ready(answered) => put(&mut framed.out, id, answered, &mut held),
+                        Poll::Pending => {
+                            let answered = poll_fn(move |cx| poll_caught(answer.as_mut(), cx));
+                            waiting.insert(id, tasks.spawn(async move { (id, answered.await) }));
                         }
-                        Err(_) => put(&mut framed.out, id, None, &mut held),
                     }
                 }
-                Some(Ok(FromEdge::Cancel(id))) => {
+                Ok(FromEdge::Cancel(id)) => {
                     if let Some(task) = waiting.remove(&id) {
                         task.abort();
                     }
                 }
-                _ => return Poll::Ready(()),
+                Ok(FromEdge::Ping) => frame::pong(&mut framed.out),
+                Ok(FromEdge::Hello(_)) | Err(_) => return Poll::Ready(()),
             }
         }
-        while let Poll::Ready(Some(done)) = tasks.poll_join_next(cx) {
-            let (id, answered) = match done {
-                Ok((id, answered)) => (Some(id), Some(answered)),
-                Err(error) => (number(&waiting, &error), None),
-            };
-            // Others have been cancelled.
-            if let Some(id) = id.filter(|id| waiting.remove(id).is_some()) {
-                put(&mut framed.out, id, answered, &mut held);
+        let mut joins = 0;
+        loop {
+            // Until then the tasks keep their answers.
+            if joins == MAX_JOINS || is_full(&framed.out, &held) {
+                is_more = true;
+                break;
+            }
+            let Poll::Ready(Some(done)) = tasks.poll_join_next(cx) else { break };
+            joins += 1;
+            match done {
+                // Others have been cancelled.
+                Ok((id, answered)) if waiting.remove(&id).is_some() => {
+                    put(&mut framed.out, id, answered, &mut held);
+                }
+                Ok(_) => {}
+                Err(error) if error.is_cancelled() => {}
+                // Which request is lost is not known.
+                Err(_) => return Poll::Ready(()),
             }
         }
         match framed.poll_flush(cx) {
             Poll::Ready(Ok(())) => held.clear(),
             Poll::Ready(Err(_)) => return Poll::Ready(()),
+            // The connection wakes the task when there is room.
             Poll::Pending => {}
         }
-        if is_more && framed.out.len() <= MAX_UNREAD {
+        if framed.has_shown_life() {
+            heard = Instant::now();
+        }
+        while silence.as_mut().poll(cx).is_ready() {
+            if heard.elapsed() >= SILENCE {
+                return Poll::Ready(());
+            }
+            silence.as_mut().reset(heard + SILENCE);
+        }
+        if is_more && !is_full(&framed.out, &held) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
     })
     .await;
+}
+
+/// Whether so much waits for the edge that nothing may be added.
+fn is_full<T>(out: &BytesMut, held: &[T]) -> bool {
+    out.len() > MAX_UNREAD || held.len() >= MAX_HELD
+}
+
+/// Polls what answers one request. A panic ends this request only: `None`.
+fn poll_caught<A: Future>(answer: Pin<&mut A>, cx: &mut Context<'_>) -> Poll<Option<A::Output>> {
+    let polled = catch_unwind(AssertUnwindSafe(|| answer.poll(cx)));
+    polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
 }
 
 /// Appends what becomes of a request; `None` if the code that was to answer has panicked.
@@ -136,9 +186,4 @@ fn put<T>(out: &mut BytesMut, id: u32, answered: Option<Answered<T>>, held: &mut
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         frame::answer(out, id, &failed);
     }
-}
-
-/// The number of a request whose task has failed, unless it was cancelled.
-fn number(waiting: &HashMap<u32, AbortHandle>, error: &JoinError) -> Option<u32> {
-    waiting.iter().find(|(_, task)| task.id() == error.id()).map(|(&id, _)| id)
 }

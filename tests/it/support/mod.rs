@@ -7,7 +7,7 @@
 //! - [`apps`]: the applications that tests talk to;
 //! - [`in_process`]: an endpoint without sockets, and its clients;
 //! - [`pipe`]: an endpoint behind connections in process, whose buffers are small;
-//! - `nodes`: several nodes of a cluster, and a balancer;
+//! - `nodes`: several nodes of a cluster, and a balancer; `relay`: what stands between two of them;
 //! - [`log`]: what is logged; [`docs`]: what the documentation says;
 //! - [`suite`], [`urls`], [`origins`], [`mounts`], [`scene`]: what the files of one topic have in common.
 //!
@@ -24,6 +24,8 @@ pub(crate) mod mounts;
 pub(crate) mod nodes;
 pub(crate) mod origins;
 pub(crate) mod pipe;
+#[cfg(feature = "cluster")]
+pub(crate) mod relay;
 pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod suite;

@@ -14,6 +14,7 @@ use crate::support::{
     fresh_id,
     http::MEGABYTE,
     nodes::{Plan, SECRET, SOON},
+    relay::Relay,
     server::Server,
     until, within,
 };
@@ -168,8 +169,28 @@ async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
     .await;
 }
 
+#[tokio::test]
+async fn a_link_that_leads_nowhere_is_given_up_though_the_owner_lives() {
+    let plan = plan(echo);
+    let (relay, owner) = Relay::before(&plan).await;
+    let edge = plan.start();
+    let path = owner.path().await;
+    linked(&edge, &owner, &path).await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let id = fresh_id();
+    assert_eq!(receive(&edge, &path, way, &id).await.0, Frame::Open);
+    let before = owner.forwarded();
+    let mut poll = edge.server.connect().await;
+    poll.send(&below(&path, way.receiving(&id))).await;
+    passed(&edge, &path).await;
+    relay.forget();
+    assert_eq!(way.read(poll.answer("POST").await.text()), interrupted());
+    // The poll waited on the link.
+    assert_eq!((owner.forwarded(), owner.links()), (before, 1));
+}
+
 /// The path of sessions of a node at any address, whether it runs or not.
-async fn path_of(address: SocketAddr) -> String {
+pub(super) async fn path_of(address: SocketAddr) -> String {
     let options = ClusterOptions::new(SECRET, address).public_url("http://public.example");
     let node = Cluster::new(options).expect("the options can work");
     let endpoint = SockJs::new(echo).options(open_to_all(Options::new().cluster(&node)));

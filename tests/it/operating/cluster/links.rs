@@ -1,7 +1,7 @@
 //! Short requests of open sessions, which go over one connection between two nodes.
 
 use axum::http::HeaderMap;
-use axum_sockjs::{CloseReason, Options, Session, SockJs, Transport};
+use axum_sockjs::{CloseReason, Options, RejectionCause, Session, SockJs, Transport};
 use tokio::sync::mpsc;
 
 use super::{below, echoing, linked, passed, plan, receive, send};
@@ -94,6 +94,19 @@ async fn a_poll_that_is_cut_ends_its_session() {
     // The link and what else goes over it stay.
     linked(&edge, &owner, &path).await;
     assert_eq!(owner.links(), 1);
+}
+
+#[tokio::test]
+async fn what_is_for_no_session_of_the_link_comes_through_the_router() {
+    let [owner, edge, _] = &echoing();
+    let path = &owner.path().await;
+    linked(edge, owner, path).await;
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    // The router may have a second endpoint below the prefix, for another host.
+    let before = owner.forwarded();
+    assert_eq!(send(edge, path, way, "none", "[\"a\"]").await.0, 404);
+    assert_eq!(owner.forwarded(), before + 1);
+    assert_eq!(owner.handle.stats().rejected[&RejectionCause::NoSession], 1);
 }
 
 #[tokio::test]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum_sockjs::{CheckError, Cluster, ClusterOptions, RejectionCause, Transport};
 
-use super::{below, echoing, plan, receive, send};
+use super::{below, echoing, faults::path_of, plan, receive, send};
 use crate::support::{
     apps::echo,
     client::{Frame, http_ways, on_each},
     fresh_id,
     http::Request,
     nodes::{Node, SECRET},
+    relay::Relay,
 };
 
 const OTHER: &str = "another secret of these tests, as long as the first";
@@ -148,31 +149,56 @@ async fn a_node_checks_whether_it_reaches_another() {
     assert!(matches!(wrong, CheckError::OtherAddress(address) if address.port() == 2), "{wrong}");
 }
 
-/// Two nodes that each take the other's address for their own would send a request to and fro.
+/// What has a node's address now may pass what it gets on to another node, and read it.
 #[tokio::test]
-async fn a_request_goes_one_hop_and_no_further() {
-    let first = plan(echo).start();
-    let address = first.addr();
-    // Its tag has the address of the first.
-    let second = plan(echo)
-        .cluster(move |_| ClusterOptions::new(SECRET, address).public_url("http://public.example"))
-        .start();
-    let third = plan(echo).start();
-    // A tag whose address has another node, which takes it for a third one's.
-    let other = second.addr();
-    let misled = plan(echo)
-        .cluster(move |_| ClusterOptions::new(SECRET, other).public_url("http://public.example"))
-        .start();
+async fn the_proof_of_a_node_is_for_its_own_address() {
+    let [owner, edge, _] = &echoing();
+    let relay = Relay::to(owner.addr()).await;
+    let path = &path_of(relay.addr).await;
     on_each(http_ways(), async |way| {
         let id = fresh_id();
-        let path = misled.path().await;
-        let (frame, _) = receive(&third, &path, way, &id).await;
+        let (frame, _) = receive(edge, path, way, &id).await;
         assert_eq!(frame, Frame::Close(1002, "Connection interrupted".to_owned()));
-        assert_eq!(send(&third, &path, way, &id, "[\"a\"]").await.0, 404);
+        assert_eq!(send(edge, path, way, &id, "[\"a\"]").await.0, 502);
+        assert!(!relay.seen().contains(&id), "no request of a client goes there");
     })
     .await;
-    let rejected = second.handle.stats().rejected[&RejectionCause::NoSession];
-    assert!(rejected >= 10, "{rejected}");
-    assert!(is_untouched(&first));
-    assert!([&first, &second, &third].iter().all(|node| node.handle.is_empty()));
+    assert!(relay.seen().contains("GET /app/~ "));
+    assert!(is_untouched(owner));
+    assert_eq!(owner.forwarded(), 0);
+}
+
+/// Who has seen a forwarded request can repeat it at a node for which it was not: it would go to and fro if two nodes took
+/// each other's address for their own.
+#[tokio::test]
+async fn a_request_goes_one_hop_and_no_further() {
+    let plan = plan(echo);
+    let (relay, owner) = Relay::before(&plan).await;
+    let (edge, other) = (plan.start(), plan.start());
+    let path = &owner.path().await;
+    on_each(http_ways(), async |way| {
+        let id = fresh_id();
+        assert_eq!(receive(&edge, path, way, &id).await.0, Frame::Open);
+        owner.handle.close_all(3000, "next");
+        // Of no session, so that it does not go over a link.
+        let none = fresh_id();
+        assert_eq!(send(&edge, path, way, &none, "[\"a\"]").await.0, 404);
+        let seen = relay.seen();
+        let repeated = |id, request| {
+            // Before, it may have been declined over a link.
+            let (_, seen) = seen.rsplit_once(id).expect("it has come by");
+            let (_, seen) = seen.split_once("sockjs-forwarded: ").expect("a node has sent it");
+            let (header, _) = seen.split_once("\r\n").expect("it is a header");
+            below(path, request).header("Sockjs-Forwarded", header)
+        };
+        let answer = other.server.ask(&repeated(&id, way.receiving(&id))).await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.text().contains("Connection interrupted"), "{answer}");
+        let sent = repeated(&none, way.sending(&none, "[\"a\"]"));
+        assert_eq!(other.server.ask(&sent).await.status, 404);
+    })
+    .await;
+    let rejected = other.handle.stats().rejected[&RejectionCause::NoSession];
+    assert_eq!(rejected, 2 * http_ways().count() as u64);
+    assert!(other.handle.is_empty());
 }
