@@ -25,13 +25,11 @@ use axum_sockjs::{
     SockJs, SockJsHandle, SockJsLayer, SockJsMiddleware, Transport,
 };
 use sockjs_client::test::TestClient;
-use tokio::sync::Notify;
 use tower::Service;
 
 use crate::support::{
     apps::open_to_all,
-    in_process::{Client, Endpoint, Stage, TICK, expect_message, none, pass, transports},
-    settle,
+    in_process::{Client, Endpoint, Stage, expect_message, none, transports},
 };
 
 #[derive(Debug, Clone)]
@@ -191,30 +189,6 @@ async fn a_handler_is_polled_only_when_it_was_woken() {
         client.send("again").await;
         assert_eq!(client.recv().await, "again", "{transport}");
         assert!(count() > 0, "{transport}");
-    }
-}
-
-/// Its session wakes what it has waited for when it is dropped, and nobody is left to be polled.
-#[tokio::test(start_paused = true)]
-async fn a_handler_that_has_waited_for_messages_leaves_nothing_due() {
-    for transport in transports() {
-        let stop = Arc::new(Notify::new());
-        let stopped = stop.clone();
-        let endpoint = Endpoint::new(
-            async move |mut session: Session| {
-                tokio::select! {
-                    _ = session.recv() => {}
-                    () = stopped.notified() => {}
-                }
-            },
-            Options::new(),
-        );
-        let mut client = endpoint.open(transport).await;
-        settle().await;
-        stop.notify_waiters();
-        // The client does not answer the close. Time passes only while no task runs: this would never end.
-        pass(TICK).await;
-        assert_eq!(client.closed().await.code(), 1000, "{transport}");
     }
 }
 

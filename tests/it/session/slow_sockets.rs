@@ -1,13 +1,13 @@
 //! Sockets that are slow or dead, on connections whose buffers and clock are the test's own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use axum_sockjs::{CloseFrame, CloseReason, Options, Session, SockJs, Transport};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, sleep, timeout},
 };
 use tokio_tungstenite::client_async;
@@ -71,6 +71,33 @@ async fn a_peer_that_answers_stays_for_ever() {
         client.expect_nothing(Duration::from_secs(86_400)).await;
         assert_eq!(session.close_reason(), None, "{transport}");
     }
+}
+
+/// The end of the session wakes what the handler has waited for, and nobody is left to be polled.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_has_ended_leaves_its_task_nothing_to_do() {
+    on_each(sockets(), async |way| {
+        let stop = Arc::new(Notify::new());
+        let stopped = stop.clone();
+        let endpoint = SockJs::new(async move |mut session: Session| {
+            tokio::select! {
+                _ = session.recv() => {}
+                () = stopped.notified() => {}
+            }
+        });
+        let (handle, (_, sessions)) = (endpoint.handle(), mpsc::unbounded_channel());
+        let stage = Stage { app: Router::new().nest_service("/app", endpoint), handle, sessions };
+        let mut connection = stage.connect();
+        let path = if way.framed { "/app/000/session/websocket" } else { "/app/websocket" };
+        connection.write_all(&ws::handshake(path).to_bytes()).await.unwrap();
+        settle().await;
+        assert_eq!(stage.handle.stats().total().open(), 1);
+        stop.notify_waiters();
+        // The client does not answer the close. Time passes only while no task runs: otherwise this never ends.
+        sleep(SECOND).await;
+        assert_eq!(stage.handle.stats().total().open(), 0);
+    })
+    .await;
 }
 
 /// A part of a message is life enough for one that does not answer pings.
