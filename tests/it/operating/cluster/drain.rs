@@ -23,7 +23,7 @@ async fn sessions_of_other_nodes_survive_the_shutdown_of_an_edge() {
             linked(edge, owner, &path).await;
             connection = edge.server.connect().await;
             connection.send(&below(&path, way.receiving(&id))).await;
-            passed(edge, &path).await;
+            passed(edge, owner, &path).await;
         }
         let handle = edge.handle.clone();
         let shutdown =
@@ -83,7 +83,7 @@ async fn requests_that_go_on_coming_do_not_hold_up_a_shutdown() {
         connection.send(&below(path, way.receiving(&id))).await;
         waiting.push((id, connection));
     }
-    passed(edge, path).await;
+    passed(edge, owner, path).await;
     // A balancer that does not notice: of these, which begin one after the other and last for a moment, one always waits.
     let polls = waiting.iter_mut().zip([0, 40, 80, 120]).map(async |((id, connection), behind)| {
         assert_eq!(way.read(connection.answer("POST").await.text()), Frame::Heartbeat);

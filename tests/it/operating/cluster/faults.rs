@@ -35,7 +35,7 @@ async fn a_killed_owner_is_lost_at_once() {
             linked(&edge, &owner, &path).await;
             connection = edge.server.connect().await;
             connection.send(&below(&path, way.receiving(&id))).await;
-            passed(&edge, &path).await;
+            passed(&edge, &owner, &path).await;
         }
         owner.kill();
         let began = Instant::now();
@@ -97,7 +97,7 @@ async fn a_killed_edge_is_a_lost_connection() {
         if way.kind == Kind::Poll {
             linked(&edge, &owner, &path).await;
             poll.send(&below(&path, way.receiving(&id))).await;
-            passed(&edge, &path).await;
+            passed(&edge, &owner, &path).await;
         }
         edge.kill();
         let end = within("the end", ends.recv()).await;
@@ -182,7 +182,7 @@ async fn a_link_that_leads_nowhere_is_given_up_though_the_owner_lives() {
     let before = owner.forwarded();
     let mut poll = edge.server.connect().await;
     poll.send(&below(&path, way.receiving(&id))).await;
-    passed(&edge, &path).await;
+    passed(&edge, &owner, &path).await;
     relay.forget();
     assert_eq!(way.read(poll.answer("POST").await.text()), interrupted());
     // The poll waited on the link.

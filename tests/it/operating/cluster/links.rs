@@ -87,7 +87,7 @@ async fn a_poll_that_is_cut_ends_its_session() {
     assert_eq!(receive(&edge, &path, way, &id).await.0, Frame::Open);
     let mut poll = edge.server.connect().await;
     poll.send(&below(&path, way.receiving(&id))).await;
-    passed(&edge, &path).await;
+    passed(&edge, &owner, &path).await;
     assert_eq!(owner.handle.len(), 1);
     poll.abort();
     assert_eq!(within("the end", ends.recv()).await, Some(CloseReason::ConnectionLost));

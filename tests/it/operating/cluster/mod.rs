@@ -10,7 +10,7 @@ mod secrets;
 
 use std::time::Duration;
 
-use axum_sockjs::{Options, Session, SockJs};
+use axum_sockjs::{Options, RejectionCause, Session, SockJs};
 
 use crate::support::{
     apps::{echo, open_to_all},
@@ -78,8 +78,7 @@ async fn linked(edge: &Node, owner: &Node, path: &str) {
     within("a link", async {
         loop {
             let before = owner.forwarded();
-            passed(edge, path).await;
-            if owner.forwarded() == before {
+            if has_passed(edge, owner, path).await && owner.forwarded() == before {
                 break;
             }
         }
@@ -87,10 +86,19 @@ async fn linked(edge: &Node, owner: &Node, path: &str) {
     .await;
 }
 
-/// Waits until the owner has seen what was sent to it over a link before: a poll that it refuses, whatever the session.
-async fn passed(edge: &Node, path: &str) {
+/// Waits until the owner has seen what was sent to it over a link before.
+async fn passed(edge: &Node, owner: &Node, path: &str) {
+    assert!(has_passed(edge, owner, path).await, "the edge has answered for the owner");
+}
+
+/// Sends a poll that is refused, whatever the session, and says whether the owner has refused it. The edge answers the same
+/// if its link breaks, as it does when it has not yet seen the end of the owner.
+async fn has_passed(edge: &Node, owner: &Node, path: &str) -> bool {
+    let refused = || owner.handle.stats().rejected[&RejectionCause::Malformed];
+    let before = refused();
     let answer = edge.server.get(format!("{path}/000/none/jsonp")).await;
     assert_eq!((answer.status, answer.text()), (500, "\"callback\" parameter required\n"));
+    refused() > before
 }
 
 /// Longer than a node takes to give up another.
