@@ -18,6 +18,7 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::util::timeout::timeout;
@@ -31,6 +32,11 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 /// As many attempts run side by side.
 const ATTEMPTS: usize = 3;
+
+/// A connection breaks if the other node's system has acknowledged nothing for this long, whether something was sent or
+/// not. The node may live while packets of this connection vanish, and the system repeats them for a quarter of an hour.
+/// A body that nobody reads for as long ends, too, as it does in proxies.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// A kept connection to another node. It is kept in a box, since it is large and moves often.
 pub(super) struct Connection {
@@ -98,11 +104,32 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
+async fn open_stream(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let stream = timeout(limit, Box::pin(connect(address))).await??;
+    // Small requests would wait for the acknowledgement of the former one. What refuses it is broken already.
+    stream.set_nodelay(true).map_err(aborted)?;
+    limit_silence(&stream, UNACKNOWLEDGED).map_err(aborted)?;
+    Ok(stream)
+}
+
+/// Lets the system break a connection after so long without an acknowledgement.
+fn limit_silence(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let step = limit / 6;
+    let keepalive = TcpKeepalive::new().with_time(step * 2);
+    // Others have their own interval and number.
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd"))]
+    let keepalive = keepalive.with_interval(step).with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // What was sent and not acknowledged, where the system has a limit for it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(limit))?;
+    Ok(())
+}
+
 impl Connection {
     pub(super) async fn open(address: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let stream = timeout(limit, Box::pin(connect(address))).await??;
-        // Small requests would wait for the acknowledgement of the former one. What refuses it is broken already.
-        stream.set_nodelay(true).map_err(aborted)?;
+        let stream = open_stream(address, limit).await?;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_BUFFER);
         let (requests, io) = builder.handshake(TokioIo::new(stream)).await.map_err(aborted)?;
@@ -180,6 +207,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpSocket},
         time::{sleep, timeout},
     };
@@ -196,6 +224,61 @@ mod tests {
         assert!(!is_of_the_peer(&io::ErrorKind::OutOfMemory.into()));
         assert!(is_of_the_peer(&io::ErrorKind::ConnectionRefused.into()));
         assert!(is_of_the_peer(&io::ErrorKind::TimedOut.into()));
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (end, other) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (end.unwrap(), other.unwrap().0)
+    }
+
+    /// Two ends of a connection, of which the second gets and acknowledges nothing any more: no packet comes through.
+    #[cfg(target_os = "linux")]
+    async fn vanished() -> (TcpStream, TcpStream) {
+        let (end, other) = pair().await;
+        // A filter of one instruction, `ret #0`: none of a packet's bytes are let in.
+        SockRef::from(&other).attach_filter(&[socket2::SockFilter::new(6, 0, 0, 0)]).unwrap();
+        (end, other)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_on_which_packets_vanish_breaks() {
+        let breaks = async |sends| {
+            let (mut end, _other) = vanished().await;
+            // The system counts seconds.
+            limit_silence(&end, Duration::from_secs(6)).unwrap();
+            if sends {
+                end.write_all(b"x").await.unwrap();
+            }
+            let read = timeout(Duration::from_secs(30), end.read(&mut [0])).await.expect("it breaks");
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut, "{sends}");
+        };
+        tokio::join!(breaks(true), breaks(false));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_from_which_nobody_reads_breaks() {
+        let (mut end, _other) = pair().await;
+        limit_silence(&end, Duration::from_secs(6)).unwrap();
+        let written = timeout(Duration::from_secs(30), end.write_all(&vec![0; 64 << 20])).await;
+        assert_eq!(written.expect("it breaks").unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// Whoever opens a connection gets one that breaks.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn connections_to_nodes_have_a_limit_of_silence() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = open_stream(listener.local_addr().unwrap(), Duration::from_secs(60)).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), UNACKNOWLEDGED / 3);
+        assert!(stream.nodelay().unwrap());
     }
 
     /// A listener whose backlog is full: the system drops the first packets of further connections.

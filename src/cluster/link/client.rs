@@ -42,6 +42,10 @@ struct State {
     next: u32,
     idle_since: Instant,
     is_over: bool,
+    /// Whether the owner has answered anything.
+    is_used: bool,
+    /// Whether it broke before that.
+    broke_unused: bool,
     /// The task, while it has nothing to write.
     task: Option<Waker>,
     /// The task, while it waits for room. New requests do not wake it, but the end of the link does.
@@ -96,6 +100,8 @@ impl Link {
             next: 0,
             idle_since: Instant::now(),
             is_over: false,
+            is_used: false,
+            broke_unused: false,
             task: None,
             blocked: None,
             asked: None,
@@ -128,6 +134,11 @@ impl Link {
 
     pub(crate) fn is_over(&self) -> bool {
         self.state().is_over
+    }
+
+    /// Whether it broke before the owner answered anything.
+    pub(crate) fn broke_unused(&self) -> bool {
+        self.state().broke_unused
     }
 
     /// Ends the link; what waits gets no answer.
@@ -188,6 +199,10 @@ impl Link {
             carried
         })
         .await;
+        {
+            let mut state = self.state();
+            state.broke_unused = !state.is_over && !state.is_used;
+        }
         self.close();
     }
 
@@ -213,7 +228,7 @@ impl Link {
                     heard();
                     self.arrived(id, Outcome::Declined);
                 }
-                Ok(FromOwner::Pong) => {}
+                Ok(FromOwner::Pong) => self.state().is_used = true,
                 Ok(FromOwner::Welcome) | Err(_) => return Poll::Ready(()),
             }
         }
@@ -236,6 +251,7 @@ impl Link {
     fn arrived(&self, id: u32, outcome: Outcome) {
         let sender = {
             let mut state = self.state();
+            state.is_used = true;
             let sender = state.waiting.remove(&id);
             if state.waiting.is_empty() {
                 state.idle_since = Instant::now();

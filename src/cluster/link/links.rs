@@ -28,6 +28,13 @@ enum Slot {
     Refused(Instant),
 }
 
+impl Slot {
+    /// Whether it was a link that broke before it brought anything. Something in between may cut each.
+    fn broke_unused(&self) -> bool {
+        matches!(self, Self::Open(link) if link.broke_unused())
+    }
+}
+
 /// How a request reaches an endpoint.
 #[derive(Debug)]
 pub(crate) enum Way {
@@ -54,6 +61,10 @@ impl Links {
         }
         match slots.get_mut(prefix) {
             Some(Slot::Open(link)) if !link.is_over() => return Way::Link(Arc::clone(link)),
+            Some(slot) if slot.broke_unused() => {
+                *slot = Slot::Refused(Instant::now());
+                return Way::Ordinary;
+            }
             Some(Slot::Opening) => return Way::Ordinary,
             Some(Slot::Refused(since)) if since.elapsed() < AGAIN => return Way::Ordinary,
             Some(slot) => *slot = Slot::Opening,
@@ -81,6 +92,7 @@ impl Links {
                 Slot::Open(link) if lost.iter().any(|lost| Arc::ptr_eq(lost, link)) => {
                     *slot = Slot::Refused(Instant::now());
                 }
+                _ if slot.broke_unused() => *slot = Slot::Refused(Instant::now()),
                 _ => {}
             }
             match slot {
@@ -116,7 +128,9 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::BytesMut;
+
+    use super::{super::framed::Framed, *};
 
     #[tokio::test(start_paused = true)]
     async fn one_opens_a_link_and_all_use_it() {
@@ -144,6 +158,25 @@ mod tests {
         assert!(matches!(links.way("/app"), Way::Ordinary));
         tokio::time::advance(AGAIN).await;
         assert!(matches!(links.way("/app"), Way::OpenLink));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_breaks_before_it_brings_anything_is_not_opened_anew_at_once() {
+        for sweeps in [true, false] {
+            let links = Links::default();
+            assert!(matches!(links.way("/app"), Way::OpenLink));
+            let link = Link::new();
+            links.opened("/app", Some(Arc::clone(&link)));
+            let (io, other) = tokio::io::duplex(100);
+            drop(other);
+            link.run(Framed::new(io, BytesMut::new(), 100), || {}).await;
+            if sweeps {
+                links.sweep(AGAIN, AGAIN);
+            }
+            assert!(matches!(links.way("/app"), Way::Ordinary));
+            tokio::time::advance(AGAIN).await;
+            assert!(matches!(links.way("/app"), Way::OpenLink));
+        }
     }
 
     #[tokio::test]
