@@ -16,6 +16,7 @@ import argparse
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -47,15 +48,17 @@ def need(path, packages):
 
 
 def free_ports(count):
-    """Ports that nothing listens on; all are held until the last is found, so that they differ."""
-    sockets = []
-    for _ in range(count):
-        held = socket.socket()
-        held.bind(("127.0.0.1", 0))
-        sockets.append(held)
-    ports = [held.getsockname()[1] for held in sockets]
-    for held in sockets:
-        held.close()
+    """Ports that nothing listens on, and that systems give to nobody by themselves; all differ."""
+    ports = []
+    for port in random.sample(range(10000, 32000), 1000):
+        if len(ports) == count:
+            break
+        with socket.socket() as held:
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports.append(port)
     return ports
 
 

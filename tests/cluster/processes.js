@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { ask } from './http.js';
+import { freePort } from './ports.js';
 
 // How long anything may take that is only a matter of the machine's speed.
 export const PATIENCE_MS = 20_000;
@@ -50,23 +51,6 @@ export async function until(awaited, probe, ms = PATIENCE_MS) {
       throw new Error(`waited ${ms / 1000} s for ${awaited}${last ? `: ${last.message}` : ''}`);
     }
     await pause(20);
-  }
-}
-
-// A port that no connection gets from the kernel, so that a process which was killed finds its own again.
-export async function freePort() {
-  const [first, last] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().split(/\s+/).map(Number);
-  const [low, high] = first > 12_000 ? [10_000, first] : [last + 1, 65_536];
-  for (;;) {
-    const port = low + Math.floor(Math.random() * (high - low));
-    const server = createServer();
-    const isFree = await new Promise((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (isFree) {
-      return port;
-    }
   }
 }
 

@@ -1,7 +1,7 @@
 // A way between two nodes that a test can cut: what comes to its port goes to another one.
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { freePort } from './processes.js';
+import { freePort } from './ports.js';
 
 export class Relay {
   // How many connections have come.

@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { ReverseProxy } from '../proxies/proxies.js';
-import { Node, PATIENCE_MS, freePort, until } from './processes.js';
+import { freePort } from './ports.js';
+import { Node, PATIENCE_MS, until } from './processes.js';
 
 export const SECRET = 'the secret of all nodes of these tests';
 export const BALANCERS = ['nginx', 'haproxy'];

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import SockJS from 'sockjs-client';
+import { freePort } from '../cluster/ports.js';
 import { Example } from './example.js';
 import { PATIENCE_MS, TRANSPORTS } from './support.js';
 
@@ -107,7 +108,7 @@ function withResolvers() {
 }
 
 test('a restart under load loses no message unseen', async (t) => {
-  const first = await Example.start('examples/shutdown', t);
+  const first = await Example.start('examples/shutdown', t, `127.0.0.1:${await freePort()}`);
   const url = first.url('/echo');
   const clients = TRANSPORTS.flatMap((transport) =>
     Array.from({ length: CLIENTS_OF_EACH }, (_, n) => new Client(url, transport, `${transport}-${n}`)),

@@ -4,11 +4,12 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { globalAgent } from 'node:https';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { PATIENCE_MS, pause, within } from '../browser/support.js';
+import { freePort } from '../cluster/ports.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const run = promisify(execFile);
@@ -67,17 +68,6 @@ export function fill(text, values) {
     }
     return values[name];
   });
-}
-
-// Nobody else takes ports at random on this machine's loopback so soon after.
-async function freePort() {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function directory() {

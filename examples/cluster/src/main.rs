@@ -22,6 +22,7 @@ mod programs;
 use std::{
     env, fs, io,
     net::{Ipv4Addr, SocketAddr},
+    ops::Range,
     path::{Path, PathBuf},
     process::{ExitCode, id},
     sync::{Arc, atomic::AtomicBool},
@@ -63,9 +64,17 @@ const LOGGED: &str = "warn,async_nats=off";
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// An address of loopback that nobody listens at. Ports are given in turn: nobody else gets it at once.
-fn free_address() -> io::Result<SocketAddr> {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Ports that systems give to nobody by themselves, so that a node which was killed finds its own again.
+const PORTS: Range<u16> = 10_000..32_000;
+
+/// Addresses of loopback that nobody listens at. All are held until the last is found, so that they differ.
+fn free_addresses<const N: usize>() -> io::Result<[SocketAddr; N]> {
+    let first = getrandom::u32()? as u16 % PORTS.end;
+    let ports = PORTS.cycle().skip(first.into()).take(PORTS.len());
+    let listeners = ports.filter_map(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let held: Vec<_> = listeners.take(N).collect();
+    let addresses: Vec<_> = held.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
+    addresses.try_into().map_err(|_| io::ErrorKind::AddrInUse.into())
 }
 
 /// A folder for what the programs write, which goes with this.
@@ -105,8 +114,9 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
         );
     }
     let [nginx, nats] = programs::find_both(&programs::folders())?;
+    let [free, nats_at, at @ ..] = free_addresses::<5>()?;
     let public = match addr.port() {
-        0 => SocketAddr::new(addr.ip(), free_address()?.port()),
+        0 => SocketAddr::new(addr.ip(), free.port()),
         // nginx would only say it in its log.
         _ => std::net::TcpListener::bind(addr).and_then(|listener| listener.local_addr())?,
     };
@@ -114,8 +124,6 @@ async fn run(addr: SocketAddr) -> Result<(), BoxError> {
     let scratch = Scratch::new()?;
     let folder = scratch.folder("nginx")?;
     let pages = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let at = [free_address()?, free_address()?, free_address()?];
-    let nats_at = free_address()?;
     programs::configure_nginx(&folder, public, at, pages.local_addr()?)?;
 
     let mut secret = [0; 32];
