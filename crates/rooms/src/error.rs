@@ -27,7 +27,9 @@ pub enum JoinError {
     TooManyRooms,
     /// History was asked for, and the room keeps none: [`Builder::history`](crate::Builder::history).
     NoHistory,
-    /// The bus refuses what the room needs, or does not have its history while it is disconnected.
+    /// The bus refuses what the room needs, or does not have its history while it is disconnected; or the client has come
+    /// back with a position that the node does not know, and the bus does not say within two seconds what is behind it. Close
+    /// the session: the client comes back with its position, and may find all there.
     Unavailable,
     /// The client reads so slowly that the room has forgotten messages that it had not been sent yet. Close the session:
     /// a client that comes back with its position is told what is left.

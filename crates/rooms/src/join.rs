@@ -136,7 +136,7 @@ impl<K: Key, U: Key, D: Data> Join<K, U, D> {
             let attached = async {
                 elsewhere.attach(&room.room).await?;
                 if let Some(since) = since {
-                    elsewhere.reach(&room.room, since).await;
+                    elsewhere.reach(&room.room, since).await?;
                 }
                 Ok(())
             };

@@ -320,7 +320,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         &'a self,
         room: &'a Arc<Room<K, U, D>>,
         position: Position,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>> {
         Box::pin(self.reach_position(room, position))
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sockjs_bus::{Batch, Position as Place, StreamId};
+use sockjs_bus::{Batch, Position as Place, StreamError, StreamId};
 use tokio::{sync::watch, time::timeout};
 
 use super::{
@@ -64,42 +64,57 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         .await
     }
 
-    /// Asks the bus about a position that is not one of those that are known here.
-    pub(super) async fn reach_position(&self, room: &Arc<Room<K, U, D>>, position: Position) {
-        let (is_older, is_newer) = match &room.lock().stream {
-            Some(stream) => (stream.log.is_older(position), stream.log.is_newer(position)),
-            None => return,
+    /// Asks the bus about a position that is not one of those that are known here. If the bus does not answer, the client
+    /// is told so: its position need not be gone.
+    pub(super) async fn reach_position(
+        &self,
+        room: &Arc<Room<K, U, D>>,
+        position: Position,
+    ) -> Result<(), JoinError> {
+        let (is_known, is_older, is_newer) = match &room.lock().stream {
+            Some(stream) => {
+                (stream.log.knows(position), stream.log.is_older(position), stream.log.is_newer(position))
+            }
+            None => return Ok(()),
         };
-        if is_older {
-            self.reach_back(room, position).await;
+        if is_known {
+            Ok(())
+        } else if is_older {
+            self.reach_back(room, position).await
         } else if is_newer {
-            timeout(BEHIND, self.reach_ahead(room, position)).await.ok();
+            timeout(BEHIND, self.reach_ahead(room, position)).await.unwrap_or(Err(JoinError::Unavailable))
+        } else if self.port.bus().status().borrow().is_connected() {
+            Ok(())
+        } else {
+            // The engine may have begun a stream anew of which this node does not know.
+            Err(JoinError::Unavailable)
         }
     }
 
-    async fn reach_back(&self, room: &Room<K, U, D>, position: Position) {
+    async fn reach_back(&self, room: &Room<K, U, D>, position: Position) -> Result<(), JoinError> {
         let after = Place { stream: StreamId(position.stream()), number: position.number() };
-        let Some(Batch { entries, .. }) = self.read_one(room, after).await else { return };
+        let Some(Batch { entries, .. }) = self.read_one(room, after).await? else { return Ok(()) };
         if let (Some(first), Some(stream)) = (entries.first(), &mut room.lock().stream) {
             stream.log.reach_back(position, first.position.number);
         }
+        Ok(())
     }
 
     /// Waits until this node has what stands before a position, if there ever was such a position.
-    async fn reach_ahead(&self, room: &Arc<Room<K, U, D>>, position: Position) {
-        let Some(link) = self.room_link(room) else { return };
-        let Some(following) = link.get().and_then(|link| link.following.as_ref()) else { return };
+    async fn reach_ahead(&self, room: &Arc<Room<K, U, D>>, position: Position) -> Result<(), JoinError> {
+        let link = self.room_link(room).ok_or(JoinError::Unavailable)?;
+        let following = link.get().and_then(|link| link.following.as_ref()).ok_or(JoinError::Unavailable)?;
         let mut progress = following.progress.clone();
         let number = match &room.lock().stream {
             Some(stream) => stream.log.head(),
-            None => return,
+            None => return Ok(()),
         };
         let mut after = Place { stream: StreamId(position.stream()), number };
         loop {
-            let Some(Batch { entries, end }) = self.read_one(room, after).await else { return };
+            let Some(Batch { entries, end }) = self.read_one(room, after).await? else { return Ok(()) };
             if end.stream != after.stream || end.number < position.number() {
                 // Nobody has given it.
-                return;
+                return Ok(());
             }
             match entries.first() {
                 Some(next) if next.position.number <= position.number() => after = next.position,
@@ -110,20 +125,28 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
                 Progress::Ready(at) => at.stream != after.stream || at.number >= after.number,
                 Progress::Pending | Progress::Refused => true,
             };
-            let now = self.while_connected(next(&mut progress, has_come)).await.flatten();
-            if !matches!(now, Some(Progress::Ready(at)) if at.stream == after.stream) {
-                return;
+            match self.while_connected(next(&mut progress, has_come)).await.flatten() {
+                Some(Progress::Ready(at)) if at.stream == after.stream => {}
+                Some(Progress::Ready(_)) => return Ok(()),
+                _ => return Err(JoinError::Unavailable),
             }
         }
         if let Some(stream) = &mut room.lock().stream {
             stream.log.reach_ahead(position);
         }
+        Ok(())
     }
 
-    /// The entry behind a position of a room's history.
-    async fn read_one(&self, room: &Room<K, U, D>, after: Place) -> Option<Batch> {
-        let (streams, stream) = (self.port.streams()?, self.subject("room", &room.key)?);
-        self.while_connected(streams.read(&stream, after, 1)).await?.ok()
+    /// The entry behind a position of a room's history, or `None` if the position is gone.
+    async fn read_one(&self, room: &Room<K, U, D>, after: Place) -> Result<Option<Batch>, JoinError> {
+        let (Some(streams), Some(stream)) = (self.port.streams(), self.subject("room", &room.key)) else {
+            return Err(JoinError::Unavailable);
+        };
+        match self.while_connected(streams.read(&stream, after, 1)).await {
+            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Err(StreamError::Gone)) => Ok(None),
+            Some(Err(_)) | None => Err(JoinError::Unavailable),
+        }
     }
 }
 

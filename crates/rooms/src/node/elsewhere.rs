@@ -43,12 +43,13 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>>;
 
     /// Asks the bus about a position that is none of those that this node has of a room's history. If it is the one
-    /// before them, it is known from then on; if this node is behind, it waits for a short time.
+    /// before them, it is known from then on; if this node is behind, it waits for a short time. What cannot be found out
+    /// is an error.
     fn reach<'a>(
         &'a self,
         room: &'a Arc<Room<K, U, D>>,
         position: Position,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>>;
 
     fn send_to_room(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError>;
 

@@ -171,13 +171,15 @@ impl Log {
         while self.forget_oldest(discarded) {}
     }
 
+    /// Whether all that stands behind a position is here.
+    pub(crate) fn knows(&self, position: Position) -> bool {
+        let end = self.head().max(self.end);
+        position.stream() == self.stream && (self.dropped..=end).contains(&position.number())
+    }
+
     /// Finds where a member starts who has a position, or wants the last messages.
     pub(crate) fn start(&self, since: Option<Position>, last: usize) -> Start {
-        let known = since.filter(|position| {
-            let (number, end) = (position.number(), self.head().max(self.end));
-            position.stream() == self.stream && (self.dropped..=end).contains(&number)
-        });
-        match known {
+        match since.filter(|position| self.knows(*position)) {
             Some(position) => {
                 let messages = (self.entries.len() - self.behind(position.number())) as u64;
                 Start { cursor: position.number(), messages, is_gone: false }

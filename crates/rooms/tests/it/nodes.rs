@@ -591,16 +591,16 @@ async fn a_history_that_is_lost_closes_those_who_would_miss_it() {
 /// Many come back on several nodes while messages are sent: each gets each message once, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_come_back_at_once_on_several_nodes() {
-    const CLIENTS: usize = 300;
+    const CLIENTS: usize = 10_000;
     const MESSAGES: usize = 60;
     let bus = InProcess::new();
-    let nodes = [historic(&bus, History::last(1000)), historic(&bus, History::last(1000))];
+    let nodes = [0, 1, 2].map(|_| historic(&bus, History::last(1000)));
     let (speaker, _speaker_hears) = guest();
     let speaker = nodes[0].rooms.join(&speaker, "lobby").await.unwrap();
     let start = speaker.recovery().unwrap().position;
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
-            let rooms = nodes[number % 2].rooms.clone();
+            let rooms = nodes[number % 3].rooms.clone();
             tokio::spawn(async move {
                 let (session, mut peer) = Pair::new().open();
                 let member = rooms.join(&session, "lobby").since(start).await.unwrap();
@@ -615,7 +615,7 @@ async fn many_come_back_at_once_on_several_nodes() {
         })
         .collect();
     for number in 0..MESSAGES {
-        assert_eq!(nodes[number % 2].rooms.send("lobby", number.to_string()).refused, None);
+        assert_eq!(nodes[number % 3].rooms.send("lobby", number.to_string()).refused, None);
         tokio::task::yield_now().await;
     }
     let expected: Vec<String> = (0..MESSAGES).map(|number| format!("{}:{number}", number + 1)).collect();
