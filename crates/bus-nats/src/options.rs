@@ -1,12 +1,11 @@
 //! How to connect.
 //!
-//! Imports: error.
+//! Imports: nothing.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::{ConnectOptions, ServerAddr};
-
-use crate::error::ConnectError;
+use sockjs_bus::ConnectError;
 
 /// What a connection needs, with a method for each option.
 ///

@@ -22,7 +22,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject};
+use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject, driver::Item};
 
 use crate::options::Options;
 
@@ -50,6 +50,13 @@ pub(crate) struct Raw {
     pub(crate) number: u64,
     pub(crate) payload: Bytes,
     pub(crate) is_mark: bool,
+}
+
+impl Raw {
+    pub(crate) fn into_item(self, stream: StreamId) -> Item {
+        let position = Position { stream, number: self.number };
+        Item { position, payload: (!self.is_mark).then_some(self.payload) }
+    }
 }
 
 /// What is read at once.

@@ -5,8 +5,9 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use sockjs_bus::ConnectError;
 
-use crate::error::ConnectError;
+use crate::error::connect_error;
 
 /// What a connection needs, with a method for each option.
 ///
@@ -218,7 +219,7 @@ impl Options {
             _ = rustls::crypto::ring::default_provider().install_default();
         }
         if self.roots.is_none() && self.client_certificate.is_none() {
-            return redis::Client::open(info).map_err(ConnectError::new);
+            return redis::Client::open(info).map_err(connect_error);
         }
         let client_tls = match &self.client_certificate {
             Some((certificate, key)) => {
@@ -228,13 +229,13 @@ impl Options {
         };
         let root_cert = self.roots.as_ref().map(read).transpose()?;
         redis::Client::build_with_tls(info, redis::TlsCertificates { client_tls, root_cert })
-            .map_err(ConnectError::new)
+            .map_err(connect_error)
     }
 
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_self, reason = "it is used with TLS")]
     fn secured(&self, info: ConnectionInfo) -> Result<redis::Client, ConnectError> {
-        redis::Client::open(info).map_err(ConnectError::new)
+        redis::Client::open(info).map_err(connect_error)
     }
 }
 

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
-mod core;
-mod rooms;
-mod server;
-mod stomp;
-mod streams;
+mod engine;
+
+driver_tests::tests!(engine::Server);
+driver_tests::tests_of_tls!(engine::Server);
