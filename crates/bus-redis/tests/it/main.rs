@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
+mod credentials;
 mod engine;
 mod streams;
 
