@@ -4,6 +4,7 @@
 
 mod credentials;
 mod engine;
+mod store;
 
 driver_tests::tests!(engine::Server);
 driver_tests::tests_of_tls!(engine::Server);
