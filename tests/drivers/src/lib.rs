@@ -34,6 +34,7 @@ macro_rules! tests {
             streams::a_store_that_is_lost_is_told,
             streams::a_stream_that_vanishes_under_a_connection_is_told,
             streams::one_who_falls_far_behind_reads_on,
+            streams::all_of_it_may_be_dropped_outside_of_the_runtime,
             rooms::rooms_and_users_are_those_of_both_nodes,
             rooms::a_history_is_that_of_both_nodes,
             rooms::a_node_that_stops_in_order_is_gone_at_once,

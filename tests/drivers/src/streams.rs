@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::{
     engine::Engine,
     server::Server,
-    wait::{connected, limited, subject},
+    wait::{connected, limited, subject, subscribe},
 };
 
 const KEEP: Retention = Retention::entries(10_000);
@@ -150,4 +150,20 @@ pub async fn one_who_falls_far_behind_reads_on(engine: &'static dyn Engine) {
             assert_eq!(next(follow.as_mut()).await.unwrap().payload, (round * 700 + number).to_string());
         }
     }
+}
+
+/// On a thread that has no runtime.
+pub async fn all_of_it_may_be_dropped_outside_of_the_runtime(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
+    let node = server.connect_quick().await;
+    let bus = streams(&*node);
+    let stream = subject("dropped");
+    let start = bus.last(&stream, 0).await.unwrap().end;
+    let mut follow = bus.follow(&stream, start);
+    append(bus, &stream, "1").await;
+    assert_eq!(next(follow.as_mut()).await.unwrap().payload, "1");
+    let (subscription, mut received) = subscribe(&*node, "dropped").await;
+    let ends = std::thread::spawn(move || drop((follow, subscription, node)));
+    limited("the receiver is dropped", async { while received.recv().await.is_some() {} }).await;
+    ends.join().expect("no panic");
 }

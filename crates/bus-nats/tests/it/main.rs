@@ -4,6 +4,7 @@
 
 mod credentials;
 mod engine;
+mod library;
 mod store;
 
 driver_tests::tests!(engine::Server);
