@@ -128,7 +128,8 @@ impl Options {
     }
 
     /// The longest pause between two attempts to connect again. The first one follows within 50 ms, and each further pause
-    /// is up to twice as long, a random part of it. Default: 4 s.
+    /// is up to twice as long, a random part of it; they begin anew after a connection that lasted longer than this time.
+    /// Default: 4 s.
     #[must_use]
     pub const fn max_reconnect_delay(mut self, delay: Duration) -> Self {
         self.max_reconnect_delay = delay;
