@@ -7,6 +7,7 @@
 
 use std::{
     future::pending,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -18,7 +19,7 @@ use async_nats::{Client, Event, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use sockjs_bus::{
-    ConnectError,
+    ConnectError, Subject,
     driver::{Back, Backoff, Front, Outgoing, Queued, State},
 };
 use tokio::{
@@ -106,9 +107,8 @@ async fn connect(shared: &Arc<Shared>) -> Result<Link, ConnectError> {
                     }
                 }
                 Event::ServerError(error) => {
-                    let text = error.to_string();
-                    if let (Some(subject), Some(shared)) = (refused_subject(&text), weak.upgrade()) {
-                        shared.registry.refuse(subject, &text);
+                    if let Some(shared) = weak.upgrade() {
+                        refused(&shared, &error.to_string());
                     }
                 }
                 _ => {}
@@ -128,11 +128,20 @@ async fn connect(shared: &Arc<Shared>) -> Result<Link, ConnectError> {
     Ok(link)
 }
 
-/// The subject of a subscription that the server's words refuse.
-fn refused_subject(text: &str) -> Option<&str> {
-    let lower = "permissions violation for subscription to ";
-    let at = text.to_ascii_lowercase().find(lower)?;
-    text[at + lower.len()..].split('"').nth(1)
+/// The server's words of something that it refuses, with a subject in quotation marks.
+fn refused(shared: &Shared, text: &str) {
+    let lower = text.to_ascii_lowercase();
+    let subject_behind = |words: &str| text[lower.find(words)? + words.len()..].split('"').nth(1);
+    if let Some(subject) = subject_behind("permissions violation for subscription to ") {
+        shared.registry.refuse(subject, text);
+    } else if let Some(subject) = subject_behind("permissions violation for publish to ") {
+        // Who appends to a stream, or asks for something, learns it by the answer that does not come.
+        let is_of_streams =
+            subject.strip_prefix(&shared.options.stream_name).is_some_and(|rest| rest.starts_with('.'));
+        if Subject::new(subject).is_ok() && !is_of_streams {
+            shared.state.counters.forbidden(1);
+        }
+    }
 }
 
 impl Link {
@@ -230,8 +239,15 @@ async fn keep(shared: Arc<Shared>, first: Option<Link>, mut additions: mpsc::Unb
             shared.state.connected();
             backoff.connected();
             link = Some(new);
+        } else {
+            shared.state.failed(lost_at_once());
         }
     }
+}
+
+/// The connection came about, and was lost before all subscriptions were there.
+fn lost_at_once() -> ConnectError {
+    ConnectError::Unreachable(Arc::new(io::Error::from(io::ErrorKind::ConnectionReset)))
 }
 
 /// Hands over to the library what waits to be sent.

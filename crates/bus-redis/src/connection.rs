@@ -4,12 +4,16 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, PushInfo, PushKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 use sockjs_bus::{
     ConnectError, SubscribeError,
     driver::{Back, Backoff, Front, Outgoing, Queued, State},
@@ -247,8 +251,15 @@ async fn keep(shared: Arc<Shared>, first: Option<Link>, mut changes: mpsc::Unbou
             shared.state.connected();
             backoff.connected();
             link = Some(new);
+        } else {
+            shared.state.failed(lost_at_once());
         }
     }
+}
+
+/// The connection came about, and was lost before all subscriptions were there.
+fn lost_at_once() -> ConnectError {
+    ConnectError::Unreachable(Arc::new(io::Error::from(io::ErrorKind::ConnectionReset)))
 }
 
 /// Sends what waits, as much as there is at once.
@@ -273,7 +284,7 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued<Outgoing>
             match item {
                 Outgoing::Message { subject, payload } => {
                     let channel = format!("{}{subject}", shared.options.prefix);
-                    pipeline.cmd("PUBLISH").arg(channel).arg(&payload[..]).ignore();
+                    pipeline.cmd("PUBLISH").arg(channel).arg(&payload[..]);
                     count += 1;
                     bytes += payload.len();
                 }
@@ -285,19 +296,24 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued<Outgoing>
             }
         }
         let current = connections.borrow_and_update().clone();
-        let is_sent = match current {
-            _ if count == 0 => true,
+        let answers = match current {
+            _ if count == 0 => Some(Vec::new()),
             Some(mut current) => tokio::select! {
                 biased;
-                sent = pipeline.exec_async(&mut current.messages) => sent.is_ok(),
+                answers = current.messages.req_packed_commands(&pipeline, 0, count) => answers.ok(),
                 // It would wait for a server that is away.
-                _ = connections.changed() => false,
+                _ = connections.changed() => None,
             },
-            None => false,
+            None => None,
         };
         drop(rooms);
-        if !is_sent {
-            shared.state.counters.lost(count as u64);
+        let counters = &shared.state.counters;
+        match answers {
+            Some(answers) => {
+                let errors = answers.iter().filter(|answer| matches!(answer, Value::ServerError(_))).count();
+                counters.forbidden(errors as u64);
+            }
+            None => counters.lost(count as u64),
         }
         for done in flushes {
             _ = done.send(());

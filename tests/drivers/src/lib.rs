@@ -30,7 +30,7 @@ macro_rules! tests {
             messages::credentials_and_addresses_that_are_wrong_are_told,
             messages::a_bus_can_be_there_before_its_server,
             messages::a_bus_that_is_not_let_in_says_why_and_goes_on_trying,
-            messages::a_subscription_that_is_not_allowed_is_refused,
+            messages::what_a_user_may_not_do_is_refused,
             streams::a_store_that_is_lost_is_told,
             streams::a_stream_that_vanishes_under_a_connection_is_told,
             streams::one_who_falls_far_behind_reads_on,

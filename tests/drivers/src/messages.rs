@@ -162,13 +162,19 @@ pub async fn a_bus_can_be_there_before_its_server(engine: &'static dyn Engine) {
     assert!(subscription.ready().await.is_ok(), "the answer is kept");
 }
 
-/// A subscription is refused with the server's words, and others stay.
-pub async fn a_subscription_that_is_not_allowed_is_refused(engine: &'static dyn Engine) {
+/// A subscription is refused with the server's words, messages are counted, and others are not touched by that.
+pub async fn what_a_user_may_not_do_is_refused(engine: &'static dyn Engine) {
     let server = Server::start_with(engine, false, |directory, _| engine.restricted(directory, USER));
     let user = Settings { user: Some(USER), ..Settings::default() };
     let bus = server.try_connect(&user).await.unwrap();
-    let (_allowed, _received) = subscribe(&*bus, "chat.room").await;
+    let (_allowed, mut received) = subscribe(&*bus, "chat.room").await;
     let mut refused = bus.subscribe(&subject("other.room"), Arc::new(|_| {}));
     let error = limited("an answer", refused.ready()).await.unwrap_err();
     assert!(matches!(error, SubscribeError::Refused(_)), "{error:?}");
+    for name in ["other.room", "chat.room", "other.room"] {
+        bus.publish(&subject(name), name.into()).unwrap();
+    }
+    assert_eq!(limited("a message", received.recv()).await.unwrap(), "chat.room");
+    until("they are counted", || bus.stats().forbidden == 2).await;
+    assert_eq!((bus.stats().published, bus.stats().disconnected), (3, 0));
 }

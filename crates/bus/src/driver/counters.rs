@@ -11,6 +11,7 @@ pub struct Counters {
     disconnected: AtomicU64,
     full: AtomicU64,
     too_large: AtomicU64,
+    forbidden: AtomicU64,
     received: AtomicU64,
     overflowed: AtomicU64,
     reconnects: AtomicU64,
@@ -31,6 +32,11 @@ impl Counters {
     /// Messages were taken, and there is no connection for them any more.
     pub fn lost(&self, messages: u64) {
         self.disconnected.fetch_add(messages, Relaxed);
+    }
+
+    /// Messages were taken, and the engine refuses them.
+    pub fn forbidden(&self, messages: u64) {
+        self.forbidden.fetch_add(messages, Relaxed);
     }
 
     /// A message is given to a receiver.
@@ -56,6 +62,7 @@ impl Counters {
             disconnected: self.disconnected.load(Relaxed),
             full: self.full.load(Relaxed),
             too_large: self.too_large.load(Relaxed),
+            forbidden: self.forbidden.load(Relaxed),
             received: self.received.load(Relaxed),
             overflowed: self.overflowed.load(Relaxed),
             reconnects: self.reconnects.load(Relaxed),
