@@ -308,12 +308,12 @@ fn decoded(text: &str) -> Result<String, ConnectError> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     while let Some((&first, behind)) = rest.split_first() {
         rest = behind;
-        if let (b'%', [high, low, behind @ ..]) = (first, behind) {
-            if let (Some(high), Some(low)) = (digit(*high), digit(*low)) {
-                bytes.push((high * 16 + low) as u8);
-                rest = behind;
-                continue;
-            }
+        if let (b'%', [high, low, behind @ ..]) = (first, behind)
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            bytes.push((high * 16 + low) as u8);
+            rest = behind;
+            continue;
         }
         bytes.push(first);
     }

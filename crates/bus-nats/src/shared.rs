@@ -36,10 +36,10 @@ impl Shared {
         let client = self.client.borrow().clone().ok_or(StreamError::Disconnected)?;
         let mut known = self.store.lock().await;
         let epoch = self.epoch.load(Relaxed);
-        if let Some((of, store)) = &*known {
-            if *of == epoch {
-                return Ok(store.clone());
-            }
+        if let Some((of, store)) = &*known
+            && *of == epoch
+        {
+            return Ok(store.clone());
         }
         let store = Store::open(client, &self.options).await?;
         *known = Some((epoch, store.clone()));
