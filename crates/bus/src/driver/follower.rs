@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     bus::SubscribeError,
@@ -126,12 +126,7 @@ impl<F: Feed> Follower<F> {
 
     /// Waits for the next entry, or for a reason to read.
     async fn hear(&mut self) {
-        let heard = tokio::select! {
-            biased;
-            heard = self.feed.hear() => heard,
-            () = sleep_until(self.recheck) => None,
-        };
-        match heard {
+        match timeout_at(self.recheck, self.feed.hear()).await.ok().flatten() {
             Some(Heard { before, item }) if item.position.stream == self.after.stream => {
                 if before == self.after.number {
                     self.next.push_back(item);
