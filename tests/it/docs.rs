@@ -101,6 +101,12 @@ fn every_test_that_the_guide_to_several_nodes_names_is_there() {
     for krate in ["bus-nats", "bus-redis", "rooms", "stomp"] {
         let module = format!("{}::", krate.replace('-', "_"));
         tests_below(&here(format!("crates/{krate}/tests/it")), &module, &mut tests);
+        // Those that are the same for each driver: `module::name,` in the macro that each uses.
+        if krate.starts_with("bus-") {
+            let shared = read("tests/drivers/src/lib.rs");
+            let names = shared.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once("::"));
+            tests.extend(names.map(|(_, name)| format!("{module}{name}")));
+        }
     }
     let guide = read(SCALING);
     let named = named_tests(&guide);

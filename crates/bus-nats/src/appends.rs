@@ -2,27 +2,18 @@
 //!
 //! Imports: shared, store.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use sockjs_bus::{Position, Retention, StreamError, Subject};
-use tokio::sync::{mpsc, oneshot, watch};
+use sockjs_bus::{
+    Position, StreamError, Subject,
+    driver::{Append, Queued},
+};
+use tokio::sync::{mpsc, watch};
 
 use crate::{shared::Shared, store::Store};
-
-/// An entry that waits to be appended.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) stream: Subject,
-    pub(crate) payload: Bytes,
-    pub(crate) retention: Retention,
-    pub(crate) done: oneshot::Sender<Result<Position, StreamError>>,
-}
 
 /// Entries that are sent before the first is acknowledged.
 const IN_FLIGHT: usize = 256;
@@ -31,7 +22,7 @@ const COUNTED: usize = 65_536;
 /// The fewest entries between two times that a stream is trimmed.
 const STEP: usize = 64;
 
-pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append>) {
+pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued<Append>>) {
     let mut in_flight = FuturesUnordered::new();
     let mut counts: HashMap<Subject, usize> = HashMap::new();
     loop {
@@ -39,8 +30,7 @@ pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append
             Some(()) = in_flight.next(), if !in_flight.is_empty() => continue,
             append = queue.recv(), if in_flight.len() < IN_FLIGHT => append,
         };
-        let Some(Append { stream, payload, retention, done }) = append else { return };
-        let bytes = payload.len();
+        let Some(Queued { item: Append { stream, payload, retention, done }, room }) = append else { return };
         // Whether it fits is known before, so that the order of calls is the order in which they are sent.
         let mut connection = shared.client.subscribe();
         connection.borrow_and_update();
@@ -59,7 +49,7 @@ pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append
                         result = acknowledge(&shared, &store, acknowledged) => result,
                         _ = lost(&mut connection) => Err(StreamError::Disconnected),
                     };
-                    shared.appending.fetch_sub(bytes, Relaxed);
+                    drop(room);
                     let is_appended = result.is_ok();
                     _ = done.send(result);
                     if let (Some(keep), true) = (trim, is_appended) {
@@ -68,10 +58,7 @@ pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append
                 };
                 in_flight.push(one.boxed());
             }
-            Err(error) => {
-                shared.appending.fetch_sub(bytes, Relaxed);
-                _ = done.send(Err(error));
-            }
+            Err(error) => _ = done.send(Err(error)),
         }
     }
 }

@@ -3,13 +3,14 @@
 //! The library could connect again by itself, but waits without an end for a server that accepts a connection and says
 //! nothing, and asks for no sign of life while much is published. So each connection of the library is used once.
 //!
-//! Imports: appends, counters, error, options, registry, shared.
+//! Imports: appends, error, options, registry, shared.
 
 use std::{
     future::pending,
+    io,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -17,25 +18,26 @@ use std::{
 use async_nats::{Client, Event, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sockjs_bus::Status;
+use sockjs_bus::{
+    ConnectError, Subject,
+    driver::{Back, Backoff, Front, Outgoing, Queued, State},
+};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 
 use crate::{
-    appends::{self, Append},
-    counters::Counters,
-    error::ConnectError,
+    appends,
+    error::connect_error,
     options::Options,
     registry::{Entry, Registry},
-    shared::{Outgoing, Shared},
+    shared::Shared,
 };
 
 /// The most bytes of a message, until a server says it.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
-const FIRST_DELAY: Duration = Duration::from_millis(50);
 
 /// One connection of the library.
 struct Link {
@@ -54,43 +56,38 @@ struct Lost;
 /// What has been started.
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) outgoing: mpsc::Sender<Outgoing>,
-    pub(crate) appends: mpsc::Sender<Append>,
+    pub(crate) front: Front,
     pub(crate) added: mpsc::UnboundedSender<u64>,
     pub(crate) tasks: Vec<AbortHandle>,
 }
 
 pub(crate) async fn start(options: Options) -> Result<Running, ConnectError> {
-    let status = Status::Reconnecting { since: std::time::Instant::now() };
-    let (outgoing, queue) = mpsc::channel(options.queue_messages);
-    let (appends, appended) = mpsc::channel(options.queue_messages);
+    let state = Arc::new(State::new(DEFAULT_MAX_PAYLOAD));
+    let (front, back) = Front::new(Arc::clone(&state), options.queue_messages, options.queue_bytes);
+    let Back { outgoing, appends, .. } = back;
     let (added, additions) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         options,
         registry: Registry::default(),
-        counters: Arc::new(Counters::default()),
-        status: watch::Sender::new(status),
+        state,
         client: watch::Sender::new(None),
-        max_payload: AtomicUsize::new(DEFAULT_MAX_PAYLOAD),
-        publishing: AtomicUsize::new(0),
-        appending: AtomicUsize::new(0),
         epoch: AtomicU64::new(0),
         store: tokio::sync::Mutex::new(None),
     });
     let first = if shared.options.wait_for_server {
         let link = connect(&shared).await?;
         shared.client.send_replace(Some(link.client.clone()));
-        shared.status.send_replace(Status::Connected);
+        shared.state.connected();
         Some(link)
     } else {
         None
     };
     let tasks = vec![
-        tokio::spawn(publish(Arc::clone(&shared), queue)).abort_handle(),
-        tokio::spawn(appends::append(Arc::clone(&shared), appended)).abort_handle(),
+        tokio::spawn(publish(Arc::clone(&shared), outgoing)).abort_handle(),
+        tokio::spawn(appends::append(Arc::clone(&shared), appends)).abort_handle(),
         tokio::spawn(keep(Arc::clone(&shared), first, additions)).abort_handle(),
     ];
-    Ok(Running { shared, outgoing, appends, added, tasks })
+    Ok(Running { shared, front, added, tasks })
 }
 
 /// Connects once, and makes sure that the server answers.
@@ -106,20 +103,19 @@ async fn connect(shared: &Arc<Shared>) -> Result<Link, ConnectError> {
                 Event::Disconnected | Event::Closed => told.notify_one(),
                 Event::SlowConsumer(_) => {
                     if let Some(shared) = weak.upgrade() {
-                        shared.counters.overflowed();
+                        shared.state.counters.overflowed();
                     }
                 }
                 Event::ServerError(error) => {
-                    let text = error.to_string();
-                    if let (Some(subject), Some(shared)) = (refused_subject(&text), weak.upgrade()) {
-                        shared.registry.refuse(subject, &text);
+                    if let Some(shared) = weak.upgrade() {
+                        refused(&shared, &error.to_string());
                     }
                 }
                 _ => {}
             }
             std::future::ready(())
         });
-        let client = options.connect(shared.options.addresses()?).await.map_err(ConnectError::new)?;
+        let client = options.connect(shared.options.addresses()?).await.map_err(connect_error)?;
         let echo_subject = client.new_inbox();
         let unreachable = |error: async_nats::SubscribeError| ConnectError::Unreachable(Arc::new(error));
         let echo = client.subscribe(echo_subject.clone()).await.map_err(unreachable)?;
@@ -128,15 +124,24 @@ async fn connect(shared: &Arc<Shared>) -> Result<Link, ConnectError> {
         Ok(link)
     };
     let link = timeout(time, attempt).await.map_err(|_| ConnectError::TimedOut)??;
-    shared.max_payload.store(link.client.server_info().max_payload, Relaxed);
+    shared.state.set_max_payload(link.client.server_info().max_payload);
     Ok(link)
 }
 
-/// The subject of a subscription that the server's words refuse.
-fn refused_subject(text: &str) -> Option<&str> {
-    let lower = "permissions violation for subscription to ";
-    let at = text.to_ascii_lowercase().find(lower)?;
-    text[at + lower.len()..].split('"').nth(1)
+/// The server's words of something that it refuses, with a subject in quotation marks.
+fn refused(shared: &Shared, text: &str) {
+    let lower = text.to_ascii_lowercase();
+    let subject_behind = |words: &str| text[lower.find(words)? + words.len()..].split('"').nth(1);
+    if let Some(subject) = subject_behind("permissions violation for subscription to ") {
+        shared.registry.refuse(subject, text);
+    } else if let Some(subject) = subject_behind("permissions violation for publish to ") {
+        // Who appends to a stream, or asks for something, learns it by the answer that does not come.
+        let is_of_streams =
+            subject.strip_prefix(&shared.options.stream_name).is_some_and(|rest| rest.starts_with('.'));
+        if Subject::new(subject).is_ok() && !is_of_streams {
+            shared.state.counters.forbidden(1);
+        }
+    }
 }
 
 impl Link {
@@ -200,21 +205,21 @@ async fn keep(shared: Arc<Shared>, first: Option<Link>, mut additions: mpsc::Unb
     let mut link = first;
     let mut is_first = link.is_none();
     let options = &shared.options;
+    let mut backoff = Backoff::new(options.max_reconnect_delay);
+    backoff.connected();
     loop {
         if let Some(mut link) = link.take() {
             let Lost = link.run(&shared.registry, &mut additions, options.ping_interval).await;
-            let since = std::time::Instant::now();
-            shared.status.send_replace(Status::Reconnecting { since });
+            shared.state.lost();
             shared.client.send_replace(None);
             shared.registry.disconnected();
         }
-        let mut delay = FIRST_DELAY.min(options.max_reconnect_delay);
         let mut new = loop {
-            sleep(delay.mul_f64(random())).await;
-            if let Ok(link) = connect(&shared).await {
-                break link;
+            backoff.pause().await;
+            match connect(&shared).await {
+                Ok(link) => break link,
+                Err(error) => shared.state.failed(error),
             }
-            delay = (delay * 2).min(options.max_reconnect_delay);
         };
         // Those that were added meanwhile are among all.
         while additions.try_recv().is_ok() {}
@@ -227,35 +232,36 @@ async fn keep(shared: Arc<Shared>, first: Option<Link>, mut additions: mpsc::Unb
         };
         if subscribed {
             if !std::mem::take(&mut is_first) {
-                shared.counters.reconnected();
+                shared.state.counters.reconnected();
             }
             shared.epoch.fetch_add(1, Relaxed);
             shared.client.send_replace(Some(new.client.clone()));
-            shared.status.send_replace(Status::Connected);
+            shared.state.connected();
+            backoff.connected();
             link = Some(new);
+        } else {
+            shared.state.failed(lost_at_once());
         }
     }
 }
 
-/// A number from 0.5 to 1, so that the nodes do not all come back at once.
-fn random() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(Instant::now());
-    0.5 + (random >> 12) as f64 / (1_u64 << 53) as f64
+/// The connection came about, and was lost before all subscriptions were there.
+fn lost_at_once() -> ConnectError {
+    ConnectError::Unreachable(Arc::new(io::Error::from(io::ErrorKind::ConnectionReset)))
 }
 
 /// Hands over to the library what waits to be sent.
-async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
+async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued<Outgoing>>) {
     let mut client = shared.client.subscribe();
-    while let Some(outgoing) = queue.recv().await {
-        let (subject, payload) = match outgoing {
+    // The room is given back when the library has the message.
+    while let Some(Queued { item, room: _room }) = queue.recv().await {
+        let (subject, payload) = match item {
             Outgoing::Message { subject, payload } => (subject, payload),
             Outgoing::Flush(done) => {
                 _ = done.send(());
                 continue;
             }
         };
-        let len = payload.len();
         let current = client.borrow_and_update().clone();
         let is_sent = match current {
             Some(current) => tokio::select! {
@@ -266,9 +272,8 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
             },
             None => false,
         };
-        shared.publishing.fetch_sub(len, Relaxed);
         if !is_sent {
-            shared.counters.lost(1);
+            shared.state.counters.lost(1);
         }
     }
 }

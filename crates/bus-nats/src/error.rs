@@ -2,55 +2,29 @@
 //!
 //! Imports: nothing.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, io, sync::Arc};
 
-/// The reason why a [`Nats`](crate::Nats) did not connect.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The address is none, or an option cannot be used: what is wrong.
-    Invalid(Arc<str>),
-    /// The server refuses the credentials, or wants some.
-    Unauthorized(Arc<dyn Error + Send + Sync>),
-    /// TLS failed: a certificate that is not trusted or cannot be read, or a server without TLS.
-    Tls(Arc<dyn Error + Send + Sync>),
-    /// No server can be reached.
-    Unreachable(Arc<dyn Error + Send + Sync>),
-    /// No server answered in [time](crate::Options::connect_timeout).
-    TimedOut,
-}
+use async_nats::{ConnectErrorKind, rustls};
+use sockjs_bus::ConnectError;
 
-impl ConnectError {
-    pub(crate) fn new(error: async_nats::ConnectError) -> Self {
-        use async_nats::ConnectErrorKind::{Authentication, AuthorizationViolation, Dns, Io, MaxReconnects};
-        use async_nats::ConnectErrorKind::{ServerParse, TimedOut, Tls};
-        match error.kind() {
-            ServerParse => Self::Invalid(error.to_string().into()),
-            Authentication | AuthorizationViolation => Self::Unauthorized(Arc::new(error)),
-            TimedOut => Self::TimedOut,
-            Tls => Self::Tls(Arc::new(error)),
-            Dns | Io | MaxReconnects => Self::Unreachable(Arc::new(error)),
+/// What an error of the library means.
+pub(crate) fn connect_error(error: async_nats::ConnectError) -> ConnectError {
+    match error.kind() {
+        ConnectErrorKind::ServerParse => ConnectError::Invalid(error.to_string().into()),
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            ConnectError::Unauthorized(Arc::new(error))
+        }
+        ConnectErrorKind::TimedOut => ConnectError::TimedOut,
+        ConnectErrorKind::Tls => ConnectError::Tls(Arc::new(error)),
+        ConnectErrorKind::Io if is_of_tls(&error) => ConnectError::Tls(Arc::new(error)),
+        ConnectErrorKind::Dns | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
+            ConnectError::Unreachable(Arc::new(error))
         }
     }
 }
 
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(what) => write!(f, "the address or an option is invalid: {what}"),
-            Self::Unauthorized(_) => f.write_str("the NATS server refuses the credentials"),
-            Self::Tls(_) => f.write_str("no TLS connection to the NATS server"),
-            Self::Unreachable(_) => f.write_str("no NATS server can be reached"),
-            Self::TimedOut => f.write_str("no NATS server answered in time"),
-        }
-    }
-}
-
-impl Error for ConnectError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unauthorized(error) | Self::Tls(error) | Self::Unreachable(error) => Some(&**error),
-            Self::Invalid(_) | Self::TimedOut => None,
-        }
-    }
+/// Whether it is an error of TLS, which the library gives as one of reading and writing.
+fn is_of_tls(error: &async_nats::ConnectError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }

@@ -3,7 +3,6 @@
 
 mod appends;
 mod connection;
-mod counters;
 mod error;
 mod follow;
 mod nats;
@@ -13,4 +12,5 @@ mod shared;
 mod store;
 mod streams;
 
-pub use self::{error::ConnectError, nats::Nats, options::Options};
+pub use self::{nats::Nats, options::Options};
+pub use sockjs_bus::ConnectError;

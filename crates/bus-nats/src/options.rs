@@ -1,12 +1,11 @@
 //! How to connect.
 //!
-//! Imports: error.
+//! Imports: nothing.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::{ConnectOptions, ServerAddr};
-
-use crate::error::ConnectError;
+use sockjs_bus::ConnectError;
 
 /// What a connection needs, with a method for each option.
 ///
@@ -163,7 +162,8 @@ impl Options {
     }
 
     /// The longest pause between two attempts to connect again. The first one follows within 50 ms, and each further pause
-    /// is up to twice as long, a random part of it. Default: 4 s.
+    /// is up to twice as long, a random part of it; they begin anew after a connection that lasted longer than this time.
+    /// Default: 4 s.
     #[must_use]
     pub const fn max_reconnect_delay(mut self, delay: Duration) -> Self {
         self.max_reconnect_delay = delay;
@@ -308,12 +308,12 @@ fn decoded(text: &str) -> Result<String, ConnectError> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     while let Some((&first, behind)) = rest.split_first() {
         rest = behind;
-        if let (b'%', [high, low, behind @ ..]) = (first, behind) {
-            if let (Some(high), Some(low)) = (digit(*high), digit(*low)) {
-                bytes.push((high * 16 + low) as u8);
-                rest = behind;
-                continue;
-            }
+        if let (b'%', [high, low, behind @ ..]) = (first, behind)
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            bytes.push((high * 16 + low) as u8);
+            rest = behind;
+            continue;
         }
         bytes.push(first);
     }

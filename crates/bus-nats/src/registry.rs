@@ -1,6 +1,6 @@
 //! The subscriptions of a node, which outlive each connection.
 //!
-//! Imports: counters.
+//! Imports: nothing.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,11 @@ use std::{
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
-use sockjs_bus::{Receiver, SubscribeError};
+use sockjs_bus::{
+    Receiver, SubscribeError,
+    driver::{Counters, Outcome},
+};
 use tokio::sync::{mpsc, watch};
-
-use crate::counters::Counters;
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -39,8 +40,6 @@ pub(crate) struct Entry {
     pub(crate) outcome: watch::Sender<Outcome>,
     is_ended: AtomicBool,
 }
-
-pub(crate) type Outcome = Option<Result<(), SubscribeError>>;
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, State> {

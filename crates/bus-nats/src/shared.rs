@@ -1,21 +1,16 @@
 //! What the tasks of a node's connection have in common.
 //!
-//! Imports: counters, options, registry, store.
+//! Imports: options, registry, store.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use bytes::Bytes;
-use sockjs_bus::{Position, PublishError, Status, StreamError, Subject};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::timeout,
-};
+use sockjs_bus::{Position, StreamError, Subject, driver::State};
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    counters::Counters,
     options::Options,
     registry::Registry,
     store::{RawBatch, Store},
@@ -26,14 +21,9 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) registry: Registry,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: watch::Sender<Status>,
+    pub(crate) state: Arc<State>,
     /// The connection, while there is one.
     pub(crate) client: watch::Sender<Option<async_nats::Client>>,
-    pub(crate) max_payload: AtomicUsize,
-    /// Bytes that wait to be published and to be appended.
-    pub(crate) publishing: AtomicUsize,
-    pub(crate) appending: AtomicUsize,
     /// Grows with each connection.
     pub(crate) epoch: AtomicU64,
     /// The store of the streams, as it was when some connection was new.
@@ -41,27 +31,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether a message of this length can be taken now.
-    pub(crate) fn admit(&self, len: usize) -> Result<(), PublishError> {
-        let max = self.max_payload.load(Relaxed);
-        if len > max {
-            Err(PublishError::TooLarge { max })
-        } else if !self.status.borrow().is_connected() {
-            Err(PublishError::Disconnected)
-        } else {
-            Ok(())
-        }
-    }
-
     /// The store, as it is now. It is made if it is not there.
     pub(crate) async fn store(&self) -> Result<Store, StreamError> {
         let client = self.client.borrow().clone().ok_or(StreamError::Disconnected)?;
         let mut known = self.store.lock().await;
         let epoch = self.epoch.load(Relaxed);
-        if let Some((of, store)) = &*known {
-            if *of == epoch {
-                return Ok(store.clone());
-            }
+        if let Some((of, store)) = &*known
+            && *of == epoch
+        {
+            return Ok(store.clone());
         }
         let store = Store::open(client, &self.options).await?;
         *known = Some((epoch, store.clone()));
@@ -111,59 +89,6 @@ impl Shared {
             Err(StreamError::Gone) => once().await,
             other => other,
         }
-    }
-}
-
-/// What waits its turn to be sent.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    Message {
-        subject: Subject,
-        payload: Bytes,
-    },
-    /// Somebody wants to know that all before it has been handed over.
-    Flush(oneshot::Sender<()>),
-}
-
-/// The reason why a queue did not take something.
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
-    match error {
-        mpsc::error::TrySendError::Full(_) => PublishError::Full,
-        mpsc::error::TrySendError::Closed(_) => PublishError::Disconnected,
-    }
-}
-
-/// Bytes of a queue that are given back, unless they are kept.
-pub(crate) struct Room<'a> {
-    waiting: &'a AtomicUsize,
-    bytes: usize,
-}
-
-impl<'a> Room<'a> {
-    pub(crate) fn take(
-        shared: &Shared,
-        waiting: &'a AtomicUsize,
-        bytes: usize,
-    ) -> Result<Self, PublishError> {
-        let room = Self { waiting, bytes };
-        let before = waiting.fetch_add(bytes, Relaxed);
-        // The largest message fits into a queue that is empty.
-        if before > 0 && before + bytes > shared.options.queue_bytes {
-            Err(PublishError::Full)
-        } else {
-            Ok(room)
-        }
-    }
-
-    pub(crate) fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(self.bytes, Relaxed);
     }
 }
 

@@ -13,7 +13,7 @@ use async_nats::{
     Client, HeaderMap,
     jetstream::{
         self, Context, ErrorCode,
-        consumer::{AckPolicy, DeliverPolicy, pull},
+        consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
         context::{CreateStreamErrorKind, GetStreamErrorKind},
         stream::{
             Config, DiscardPolicy, LastRawMessageErrorKind, RawMessageError, Republish, StorageType, Stream,
@@ -22,7 +22,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject};
+use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject, driver::Item};
 
 use crate::options::Options;
 
@@ -34,6 +34,10 @@ const FEW: usize = 4;
 const FETCH: usize = 256;
 /// How often something is tried again that others have changed meanwhile.
 const ATTEMPTS: usize = 5;
+/// So many entries more than are wanted are read rather than asked for a better place to begin.
+const SLACK: u64 = 64;
+/// How often a place is tried from which the last entries are read. Each halves what is left of 64 bits, at least.
+const PROBES: usize = 80;
 
 /// The JetStream stream of one life.
 #[derive(Debug, Clone)]
@@ -50,6 +54,13 @@ pub(crate) struct Raw {
     pub(crate) number: u64,
     pub(crate) payload: Bytes,
     pub(crate) is_mark: bool,
+}
+
+impl Raw {
+    pub(crate) fn into_item(self, stream: StreamId) -> Item {
+        let position = Position { stream, number: self.number };
+        Item { position, payload: (!self.is_mark).then_some(self.payload) }
+    }
 }
 
 /// What is read at once.
@@ -167,7 +178,7 @@ impl Store {
             match self.stream.get_first_raw_message_by_subject(&subject, number + 1).await {
                 Ok(message) => {
                     number = message.sequence;
-                    let is_mark = message.headers.get(MARK).is_some();
+                    let is_mark = is_mark(&message.headers);
                     entries.push(Raw { number, payload: message.payload, is_mark });
                 }
                 Err(error) => {
@@ -190,6 +201,17 @@ impl Store {
         policy: DeliverPolicy,
         max: usize,
     ) -> Result<Vec<Raw>, StreamError> {
+        let consumer = self.consumer(subject, policy).await?;
+        let entries = self.fetch(&consumer, max).await;
+        self.delete(&consumer).await;
+        entries
+    }
+
+    async fn consumer(
+        &self,
+        subject: &str,
+        policy: DeliverPolicy,
+    ) -> Result<Consumer<pull::Config>, StreamError> {
         let config = pull::Config {
             filter_subject: subject.to_owned(),
             deliver_policy: policy,
@@ -199,41 +221,43 @@ impl Store {
             inactive_threshold: Duration::from_secs(30),
             ..Default::default()
         };
-        let away = StreamError::Disconnected;
-        let consumer = self.stream.create_consumer(config).await.map_err(|_| away.clone())?;
-        let pending = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX).min(max);
+        self.stream.create_consumer(config).await.map_err(|_| StreamError::Disconnected)
+    }
+
+    async fn delete(&self, consumer: &Consumer<pull::Config>) {
+        // If this fails it goes by itself.
+        _ = self.stream.delete_consumer(&consumer.cached_info().name).await;
+    }
+
+    /// Reads what a new consumer has.
+    async fn fetch(&self, consumer: &Consumer<pull::Config>, max: usize) -> Result<Vec<Raw>, StreamError> {
+        let pending = usize::try_from(pending(consumer)).unwrap_or(usize::MAX).min(max);
         let mut entries = Vec::new();
-        let mut outcome = Ok(());
-        while entries.len() < pending && outcome.is_ok() {
+        while entries.len() < pending {
             let count = FETCH.min(pending - entries.len());
             // Beyond these nothing waits: there may be fewer, if some have been dropped.
             let fetched = consumer.fetch().max_messages(count).messages().await;
-            let Ok(mut fetched) = fetched else {
-                outcome = Err(away.clone());
-                break;
-            };
+            let mut fetched = fetched.map_err(|_| StreamError::Disconnected)?;
             let before = entries.len();
             while let Some(message) = fetched.next().await {
-                let Ok(message) = message else {
-                    outcome = Err(away.clone());
-                    break;
-                };
+                let message = message.map_err(|_| StreamError::Disconnected)?;
                 let Ok(info) = message.info() else { continue };
                 let number = info.stream_sequence;
-                let is_mark = message.headers.as_ref().is_some_and(|headers| headers.get(MARK).is_some());
+                let is_mark = message.headers.as_ref().is_some_and(is_mark);
                 entries.push(Raw { number, payload: message.message.payload, is_mark });
             }
             if entries.len() == before {
                 break;
             }
         }
-        // If this fails it goes by itself.
-        _ = self.stream.delete_consumer(&consumer.cached_info().name).await;
-        outcome.map(|()| entries)
+        Ok(entries)
     }
 
     /// Reads the last entries, without marks.
     pub(crate) async fn last(&self, stream: &Subject, max: usize) -> Result<RawBatch, StreamError> {
+        let subject = self.subject(stream);
+        // One more, in place of a mark.
+        let mut wanted = (max as u64).saturating_add(1);
         for _ in 0..ATTEMPTS {
             let Some(end) = self.newest(stream).await? else {
                 self.mark(stream).await?;
@@ -242,9 +266,16 @@ impl Store {
             if max == 0 {
                 return Ok(RawBatch { entries: Vec::new(), end });
             }
-            let mut entries = self.consume(&self.subject(stream), DeliverPolicy::All, usize::MAX).await?;
+            let (consumer, is_whole) = self.before(&subject, end, wanted).await?;
+            let entries = self.fetch(&consumer, usize::MAX).await;
+            self.delete(&consumer).await;
+            let mut entries = entries?;
             let Some(newest) = entries.last().map(|entry| entry.number) else { continue };
             entries.retain(|entry| !entry.is_mark);
+            if entries.len() < max && !is_whole {
+                wanted = wanted.saturating_mul(2);
+                continue;
+            }
             entries.drain(..entries.len().saturating_sub(max));
             // As in reading: if the first is still there, they are without a hole.
             match entries.first() {
@@ -253,6 +284,52 @@ impl Store {
             }
         }
         Err(StreamError::Disconnected)
+    }
+
+    /// A consumer of the last entries of a subject: as many as are wanted, or up to about twice as many. And whether it has
+    /// all there are.
+    ///
+    /// Numbers are those of all streams, so where to begin is not known. But a new consumer says how many entries it has,
+    /// and none of them is sent before it is asked for.
+    async fn before(
+        &self,
+        subject: &str,
+        end: u64,
+        wanted: u64,
+    ) -> Result<(Consumer<pull::Config>, bool), StreamError> {
+        let limit = wanted.saturating_mul(2).saturating_add(SLACK);
+        let whole = self.consumer(subject, DeliverPolicy::All).await?;
+        if pending(&whole) <= limit {
+            return Ok((whole, true));
+        }
+        // How far before the end there are too few, and how far too many.
+        let (mut few, mut many) = (0, None);
+        let mut distance = wanted;
+        for _ in 0..PROBES {
+            let start = end.saturating_sub(distance).saturating_add(1);
+            let policy = DeliverPolicy::ByStartSequence { start_sequence: start };
+            let consumer = self.consumer(subject, policy).await?;
+            let found = pending(&consumer);
+            if (wanted..=limit).contains(&found) {
+                self.delete(&whole).await;
+                return Ok((consumer, false));
+            }
+            self.delete(&consumer).await;
+            if found < wanted && start > 1 {
+                few = distance;
+            } else {
+                many = Some(distance);
+            }
+            distance = match many {
+                Some(many) => few + (many - few) / 2,
+                // So far that there would be a few too many, if they stood evenly.
+                None => {
+                    distance.saturating_mul((wanted.saturating_mul(3) / 2 / found.max(1)).clamp(2, 1 << 16))
+                }
+            };
+        }
+        // Entries are dropped faster than they are counted.
+        Ok((whole, true))
     }
 
     async fn mark(&self, stream: &Subject) -> Result<(), StreamError> {
@@ -295,6 +372,11 @@ fn not_found(error: &RawMessageError) -> Result<(), StreamError> {
         LastRawMessageErrorKind::JetStream(error) => Err(StreamError::Refused(Arc::new(error))),
         _ => Err(StreamError::Disconnected),
     }
+}
+
+/// How many entries a new consumer has.
+fn pending(consumer: &Consumer<pull::Config>) -> u64 {
+    consumer.cached_info().num_pending
 }
 
 /// Whether a message is a mark.

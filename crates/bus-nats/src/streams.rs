@@ -1,22 +1,15 @@
 //! Streams of the server.
 //!
-//! Imports: appends, follow, nats, shared, store.
+//! Imports: follow, nats, store.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sockjs_bus::{
-    Batch, BoxFuture, Follow, Position, PublishError, Retention, StreamError, Streams, Subject,
+    Batch, BoxFuture, Follow, Position, Retention, StreamError, Streams, Subject, driver::Follower,
 };
-use tokio::sync::oneshot;
 
-use crate::{
-    appends::Append,
-    follow::Follower,
-    nats::Nats,
-    shared::{Room, refused},
-    store::Store,
-};
+use crate::{follow::Entries, nats::Nats, store::Store};
 
 impl Streams for Nats {
     fn append(
@@ -25,23 +18,7 @@ impl Streams for Nats {
         payload: Bytes,
         retention: Retention,
     ) -> BoxFuture<'static, Result<Position, StreamError>> {
-        let shared = &self.shared;
-        let (done, outcome) = oneshot::channel();
-        let taken = shared.admit(payload.len()).and_then(|()| {
-            let room = Room::take(shared, &shared.appending, payload.len())?;
-            let append = Append { stream: stream.clone(), payload, retention, done };
-            self.appends.try_send(append).map_err(refused)?;
-            room.keep();
-            Ok(())
-        });
-        Box::pin(async move {
-            taken.map_err(|error| match error {
-                PublishError::Full => StreamError::Full,
-                PublishError::TooLarge { max } => StreamError::TooLarge { max },
-                _ => StreamError::Disconnected,
-            })?;
-            outcome.await.unwrap_or(Err(StreamError::Disconnected))
-        })
+        self.front.append(stream, payload, retention)
     }
 
     fn read(
@@ -78,6 +55,7 @@ impl Streams for Nats {
     }
 
     fn follow(&self, stream: &Subject, after: Position) -> Box<dyn Follow> {
-        Box::new(Follower::new(&self.shared, &self.added, stream, after))
+        let entries = Entries::new(&self.shared, &self.added, stream, after.stream);
+        Box::new(Follower::new(entries, after))
     }
 }

@@ -2,16 +2,15 @@
 //!
 //! Imports: scripts, shared, store.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, poll, stream::FuturesUnordered};
 use redis::Value;
-use sockjs_bus::{Position, Retention, StreamError, Subject};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::unconstrained,
+use sockjs_bus::{
+    Position, StreamError,
+    driver::{Append, Queued},
 };
+use tokio::{sync::mpsc, task::unconstrained};
 
 use crate::{
     scripts,
@@ -19,20 +18,11 @@ use crate::{
     store::{Names, RENEWAL, count, failed, milliseconds, new_id, position},
 };
 
-/// An entry that waits to be appended.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) stream: Subject,
-    pub(crate) payload: Bytes,
-    pub(crate) retention: Retention,
-    pub(crate) done: oneshot::Sender<Result<Position, StreamError>>,
-}
-
 /// Commands that are sent before the first is answered. Fewer than the 50 that the library's queue has room for: one that
 /// has to wait for room could be overtaken by the next.
 const IN_FLIGHT: usize = 32;
 
-pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append>) {
+pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued<Append>>) {
     let mut in_flight = FuturesUnordered::new();
     loop {
         let append = tokio::select! {
@@ -51,11 +41,10 @@ pub(crate) async fn append(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append
     }
 }
 
-async fn send(shared: &Shared, append: Append) {
-    let Append { stream, payload, retention, done } = append;
+async fn send(shared: &Shared, append: Queued<Append>) {
+    let Queued { item: Append { stream, payload, retention, done }, room } = append;
     let mut connections = shared.connections.subscribe();
     let current = connections.borrow_and_update().clone();
-    let bytes = payload.len();
     let result = match current {
         Some(mut current) => {
             let names = Names::new(&shared.options.prefix, &stream);
@@ -85,7 +74,7 @@ async fn send(shared: &Shared, append: Append) {
         }
         None => Err(StreamError::Disconnected),
     };
-    shared.appending.fetch_sub(bytes, Relaxed);
+    drop(room);
     _ = done.send(result);
 }
 

@@ -4,31 +4,34 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    io,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, aio::MultiplexedConnection};
-use sockjs_bus::{Status, SubscribeError};
+use redis::{
+    AsyncConnectionConfig, PushInfo, PushKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+use sockjs_bus::{
+    ConnectError, SubscribeError,
+    driver::{Back, Backoff, Front, Outgoing, Queued, State},
+};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use crate::{
-    appends::{self, Append},
-    error::ConnectError,
+    appends,
+    error::connect_error,
     options::Options,
     registry::Registry,
-    shared::{Connections, Outgoing, Shared},
+    shared::{Connections, Shared},
 };
 
-const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// Commands that are sent before the first is answered.
 const IN_FLIGHT: usize = 64;
 /// Messages and bytes that are sent at once.
@@ -50,40 +53,36 @@ struct Lost;
 /// What has been started.
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) outgoing: mpsc::Sender<Outgoing>,
-    pub(crate) appends: mpsc::Sender<Append>,
+    pub(crate) front: Front,
     pub(crate) tasks: Vec<AbortHandle>,
 }
 
 pub(crate) async fn start(options: Options) -> Result<Running, ConnectError> {
-    let status = Status::Reconnecting { since: std::time::Instant::now() };
-    let (outgoing, queue) = mpsc::channel(options.queue_messages);
-    let (appends, appended) = mpsc::channel(options.queue_messages);
+    let state = Arc::new(State::new(options.max_payload));
+    let (front, back) = Front::new(Arc::clone(&state), options.queue_messages, options.queue_bytes);
+    let Back { outgoing, appends, .. } = back;
     let (changes, changed) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         options,
         registry: Registry::default(),
-        counters: Arc::default(),
-        status: watch::Sender::new(status),
+        state,
         connections: watch::Sender::new(None),
         changes,
-        publishing: AtomicUsize::new(0),
-        appending: AtomicUsize::new(0),
     });
     let first = if shared.options.wait_for_server {
         let link = connect(&shared).await?;
         shared.connections.send_replace(Some(link.connections.clone()));
-        shared.status.send_replace(Status::Connected);
+        shared.state.connected();
         Some(link)
     } else {
         None
     };
     let tasks = vec![
-        tokio::spawn(publish(Arc::clone(&shared), queue)).abort_handle(),
-        tokio::spawn(appends::append(Arc::clone(&shared), appended)).abort_handle(),
+        tokio::spawn(publish(Arc::clone(&shared), outgoing)).abort_handle(),
+        tokio::spawn(appends::append(Arc::clone(&shared), appends)).abort_handle(),
         tokio::spawn(keep(Arc::clone(&shared), first, changed)).abort_handle(),
     ];
-    Ok(Running { shared, outgoing, appends, tasks })
+    Ok(Running { shared, front, tasks })
 }
 
 /// Connects once.
@@ -98,11 +97,11 @@ async fn connect(shared: &Arc<Shared>) -> Result<Link, ConnectError> {
         let client = shared.options.client()?;
         let open = || client.get_multiplexed_async_connection_with_config(&config);
         let mut connections = Connections {
-            messages: open().await.map_err(ConnectError::new)?,
-            commands: open().await.map_err(ConnectError::new)?,
+            messages: open().await.map_err(connect_error)?,
+            commands: open().await.map_err(connect_error)?,
         };
         // A server that still loads what it has stored, or may not be used, lets in as well.
-        redis::cmd("PING").exec_async(&mut connections.commands).await.map_err(ConnectError::new)?;
+        redis::cmd("PING").exec_async(&mut connections.commands).await.map_err(connect_error)?;
         Ok(Link { connections, lost: Arc::clone(&lost), subscribed: HashSet::new() })
     };
     timeout(time, attempt).await.map_err(|_| ConnectError::TimedOut)?
@@ -219,22 +218,21 @@ impl Link {
 async fn keep(shared: Arc<Shared>, first: Option<Link>, mut changes: mpsc::UnboundedReceiver<Arc<str>>) {
     let mut link = first;
     let mut is_first = link.is_none();
-    let options = &shared.options;
+    let mut backoff = Backoff::new(shared.options.max_reconnect_delay);
+    backoff.connected();
     loop {
         if let Some(mut link) = link.take() {
             let Lost = link.run(&shared, &mut changes).await;
-            let since = std::time::Instant::now();
-            shared.status.send_replace(Status::Reconnecting { since });
+            shared.state.lost();
             shared.connections.send_replace(None);
             shared.registry.disconnected();
         }
-        let mut delay = FIRST_DELAY.min(options.max_reconnect_delay);
         let mut new = loop {
-            sleep(delay.mul_f64(random())).await;
-            if let Ok(link) = connect(&shared).await {
-                break link;
+            backoff.pause().await;
+            match connect(&shared).await {
+                Ok(link) => break link,
+                Err(error) => shared.state.failed(error),
             }
-            delay = (delay * 2).min(options.max_reconnect_delay);
         };
         // Those that have changed meanwhile are among all.
         while changes.try_recv().is_ok() {}
@@ -247,24 +245,25 @@ async fn keep(shared: Arc<Shared>, first: Option<Link>, mut changes: mpsc::Unbou
         };
         if is_subscribed {
             if !std::mem::take(&mut is_first) {
-                shared.counters.reconnected();
+                shared.state.counters.reconnected();
             }
             shared.connections.send_replace(Some(new.connections.clone()));
-            shared.status.send_replace(Status::Connected);
+            shared.state.connected();
+            backoff.connected();
             link = Some(new);
+        } else {
+            shared.state.failed(lost_at_once());
         }
     }
 }
 
-/// A number from 0.5 to 1, so that the nodes do not all come back at once.
-fn random() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(Instant::now());
-    0.5 + (random >> 12) as f64 / (1_u64 << 53) as f64
+/// The connection came about, and was lost before all subscriptions were there.
+fn lost_at_once() -> ConnectError {
+    ConnectError::Unreachable(Arc::new(io::Error::from(io::ErrorKind::ConnectionReset)))
 }
 
 /// Sends what waits, as much as there is at once.
-async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
+async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued<Outgoing>>) {
     let mut connections = shared.connections.subscribe();
     let mut next = None;
     loop {
@@ -277,12 +276,15 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
         let mut pipeline = redis::pipe();
         let (mut count, mut bytes) = (0, 0);
         let mut flushes = Vec::new();
+        // They are given back when the server has answered.
+        let mut rooms = Vec::new();
         let mut adding = Some(first);
-        while let Some(outgoing) = adding.take() {
-            match outgoing {
+        while let Some(Queued { item, room }) = adding.take() {
+            rooms.push(room);
+            match item {
                 Outgoing::Message { subject, payload } => {
                     let channel = format!("{}{subject}", shared.options.prefix);
-                    pipeline.cmd("PUBLISH").arg(channel).arg(&payload[..]).ignore();
+                    pipeline.cmd("PUBLISH").arg(channel).arg(&payload[..]);
                     count += 1;
                     bytes += payload.len();
                 }
@@ -294,19 +296,24 @@ async fn publish(shared: Arc<Shared>, mut queue: mpsc::Receiver<Outgoing>) {
             }
         }
         let current = connections.borrow_and_update().clone();
-        let is_sent = match current {
-            _ if count == 0 => true,
+        let answers = match current {
+            _ if count == 0 => Some(Vec::new()),
             Some(mut current) => tokio::select! {
                 biased;
-                sent = pipeline.exec_async(&mut current.messages) => sent.is_ok(),
+                answers = current.messages.req_packed_commands(&pipeline, 0, count) => answers.ok(),
                 // It would wait for a server that is away.
-                _ = connections.changed() => false,
+                _ = connections.changed() => None,
             },
-            None => false,
+            None => None,
         };
-        shared.publishing.fetch_sub(bytes, Relaxed);
-        if !is_sent {
-            shared.counters.lost(count as u64);
+        drop(rooms);
+        let counters = &shared.state.counters;
+        match answers {
+            Some(answers) => {
+                let errors = answers.iter().filter(|answer| matches!(answer, Value::ServerError(_))).count();
+                counters.forbidden(errors as u64);
+            }
+            None => counters.lost(count as u64),
         }
         for done in flushes {
             _ = done.send(());

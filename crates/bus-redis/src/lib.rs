@@ -4,7 +4,6 @@
 mod appends;
 mod bus;
 mod connection;
-mod counters;
 mod error;
 mod follow;
 mod options;
@@ -14,4 +13,5 @@ mod shared;
 mod store;
 mod streams;
 
-pub use self::{bus::Redis, error::ConnectError, options::Options};
+pub use self::{bus::Redis, options::Options};
+pub use sockjs_bus::ConnectError;

@@ -5,8 +5,9 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use sockjs_bus::ConnectError;
 
-use crate::error::ConnectError;
+use crate::error::connect_error;
 
 /// What a connection needs, with a method for each option.
 ///
@@ -127,7 +128,8 @@ impl Options {
     }
 
     /// The longest pause between two attempts to connect again. The first one follows within 50 ms, and each further pause
-    /// is up to twice as long, a random part of it. Default: 4 s.
+    /// is up to twice as long, a random part of it; they begin anew after a connection that lasted longer than this time.
+    /// Default: 4 s.
     #[must_use]
     pub const fn max_reconnect_delay(mut self, delay: Duration) -> Self {
         self.max_reconnect_delay = delay;
@@ -218,7 +220,7 @@ impl Options {
             _ = rustls::crypto::ring::default_provider().install_default();
         }
         if self.roots.is_none() && self.client_certificate.is_none() {
-            return redis::Client::open(info).map_err(ConnectError::new);
+            return redis::Client::open(info).map_err(connect_error);
         }
         let client_tls = match &self.client_certificate {
             Some((certificate, key)) => {
@@ -228,13 +230,13 @@ impl Options {
         };
         let root_cert = self.roots.as_ref().map(read).transpose()?;
         redis::Client::build_with_tls(info, redis::TlsCertificates { client_tls, root_cert })
-            .map_err(ConnectError::new)
+            .map_err(connect_error)
     }
 
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::unused_self, reason = "it is used with TLS")]
     fn secured(&self, info: ConnectionInfo) -> Result<redis::Client, ConnectError> {
-        redis::Client::open(info).map_err(ConnectError::new)
+        redis::Client::open(info).map_err(connect_error)
     }
 }
 

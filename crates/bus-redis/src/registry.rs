@@ -2,7 +2,7 @@
 //!
 //! The server knows one subscription for each channel; who else has subscribed to it is known here.
 //!
-//! Imports: counters.
+//! Imports: nothing.
 
 use std::{
     collections::HashMap,
@@ -13,10 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use sockjs_bus::{Receiver, SubscribeError};
+use sockjs_bus::{
+    Receiver, SubscribeError,
+    driver::{Counters, Outcome},
+};
 use tokio::sync::{mpsc, watch};
-
-use crate::counters::Counters;
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -41,8 +42,6 @@ pub(crate) struct Entry {
     has_overflowed: AtomicBool,
     is_ended: AtomicBool,
 }
-
-pub(crate) type Outcome = Option<Result<(), SubscribeError>>;
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, State> {

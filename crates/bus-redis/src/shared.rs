@@ -1,19 +1,15 @@
 //! What the tasks of a node's connection have in common.
 //!
-//! Imports: counters, options, registry.
+//! Imports: options, registry.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use sockjs_bus::{PublishError, Status, Subject};
-use tokio::sync::{mpsc, oneshot, watch};
+use sockjs_bus::driver::{Counters, State};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
-    counters::Counters,
     options::Options,
     registry::{Entry, Registry},
 };
@@ -23,15 +19,11 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) registry: Registry,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: watch::Sender<Status>,
+    pub(crate) state: Arc<State>,
     /// The connections, while there are some.
     pub(crate) connections: watch::Sender<Option<Connections>>,
     /// Topics to which somebody has begun or ceased to subscribe.
     pub(crate) changes: mpsc::UnboundedSender<Arc<str>>,
-    /// Bytes that wait to be published and to be appended.
-    pub(crate) publishing: AtomicUsize,
-    pub(crate) appending: AtomicUsize,
 }
 
 /// What one life of the link to the server consists of.
@@ -44,18 +36,6 @@ pub(crate) struct Connections {
 }
 
 impl Shared {
-    /// Whether a message of this length can be taken now.
-    pub(crate) fn admit(&self, len: usize) -> Result<(), PublishError> {
-        let max = self.options.max_payload;
-        if len > max {
-            Err(PublishError::TooLarge { max })
-        } else if !self.status.borrow().is_connected() {
-            Err(PublishError::Disconnected)
-        } else {
-            Ok(())
-        }
-    }
-
     /// Subscribes to a topic: see [`Registry::add`].
     pub(crate) fn subscribe(
         self: &Arc<Self>,
@@ -66,59 +46,6 @@ impl Shared {
         let (entry, queued) = self.registry.add(&topic, capacity, counters);
         _ = self.changes.send(Arc::clone(&topic));
         (Subscribed { shared: Arc::clone(self), topic, entry }, queued)
-    }
-}
-
-/// What waits its turn to be sent.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    Message {
-        subject: Subject,
-        payload: Bytes,
-    },
-    /// Somebody wants to know that all before it has been answered.
-    Flush(oneshot::Sender<()>),
-}
-
-/// The reason why a queue did not take something.
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-pub(crate) fn refused<T>(error: mpsc::error::TrySendError<T>) -> PublishError {
-    match error {
-        mpsc::error::TrySendError::Full(_) => PublishError::Full,
-        mpsc::error::TrySendError::Closed(_) => PublishError::Disconnected,
-    }
-}
-
-/// Bytes of a queue that are given back, unless they are kept.
-pub(crate) struct Room<'a> {
-    waiting: &'a AtomicUsize,
-    bytes: usize,
-}
-
-impl<'a> Room<'a> {
-    pub(crate) fn take(
-        shared: &Shared,
-        waiting: &'a AtomicUsize,
-        bytes: usize,
-    ) -> Result<Self, PublishError> {
-        let room = Self { waiting, bytes };
-        let before = waiting.fetch_add(bytes, Relaxed);
-        // The largest message fits into a queue that is empty.
-        if before > 0 && before + bytes > shared.options.queue_bytes {
-            Err(PublishError::Full)
-        } else {
-            Ok(room)
-        }
-    }
-
-    pub(crate) fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(self.bytes, Relaxed);
     }
 }
 

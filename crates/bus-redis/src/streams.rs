@@ -1,21 +1,15 @@
 //! Streams of the server.
 //!
-//! Imports: appends, bus, follow, shared.
+//! Imports: bus, follow.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sockjs_bus::{
-    Batch, BoxFuture, Follow, Position, PublishError, Retention, StreamError, Streams, Subject,
+    Batch, BoxFuture, Follow, Position, Retention, StreamError, Streams, Subject, driver::Follower,
 };
-use tokio::sync::oneshot;
 
-use crate::{
-    appends::Append,
-    bus::Redis,
-    follow::Follower,
-    shared::{Room, refused},
-};
+use crate::{bus::Redis, follow::Entries};
 
 impl Streams for Redis {
     fn append(
@@ -24,19 +18,7 @@ impl Streams for Redis {
         payload: Bytes,
         retention: Retention,
     ) -> BoxFuture<'static, Result<Position, StreamError>> {
-        let shared = &self.shared;
-        let (done, outcome) = oneshot::channel();
-        let taken = shared.admit(payload.len()).and_then(|()| {
-            let room = Room::take(shared, &shared.appending, payload.len())?;
-            let append = Append { stream: stream.clone(), payload, retention, done };
-            self.appends.try_send(append).map_err(refused)?;
-            room.keep();
-            Ok(())
-        });
-        Box::pin(async move {
-            taken.map_err(of_publish)?;
-            outcome.await.unwrap_or(Err(StreamError::Disconnected))
-        })
+        self.front.append(stream, payload, retention)
     }
 
     fn read(
@@ -55,14 +37,6 @@ impl Streams for Redis {
     }
 
     fn follow(&self, stream: &Subject, after: Position) -> Box<dyn Follow> {
-        Box::new(Follower::new(&self.shared, stream, after))
-    }
-}
-
-fn of_publish(error: PublishError) -> StreamError {
-    match error {
-        PublishError::Full => StreamError::Full,
-        PublishError::TooLarge { max } => StreamError::TooLarge { max },
-        _ => StreamError::Disconnected,
+        Box::new(Follower::new(Entries::new(&self.shared, stream), after))
     }
 }

@@ -1,6 +1,6 @@
 //! What a driver does: bytes to the other nodes, and from them.
 //!
-//! Imports: status, streams, subject.
+//! Imports: connect_error, status, streams, subject.
 
 use std::{
     any::Any,
@@ -12,8 +12,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
+    connect_error::ConnectError,
     status::{Stats, Status},
-    streams::{BoxFuture, Streams},
+    streams::{BoxFuture, StreamError, Streams},
     subject::Subject,
 };
 
@@ -71,6 +72,12 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
 
     /// Whether the bus reaches the other nodes, now and at each change.
     fn status(&self) -> watch::Receiver<Status>;
+
+    /// The reason why the last attempt to connect has failed, if it has: what to show an operator while the bus is
+    /// reconnecting, which it does for all reasons alike, since wrong credentials may be put right at the engine.
+    fn failure(&self) -> Option<ConnectError> {
+        None
+    }
 
     /// What has been counted since the bus was made.
     fn stats(&self) -> Stats;
@@ -158,6 +165,16 @@ impl fmt::Display for PublishError {
 }
 
 impl std::error::Error for PublishError {}
+
+impl From<PublishError> for StreamError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Disconnected => Self::Disconnected,
+            PublishError::Full => Self::Full,
+            PublishError::TooLarge { max } => Self::TooLarge { max },
+        }
+    }
+}
 
 /// The reason why there is no subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bus;
+mod connect_error;
+pub mod driver;
 pub mod in_process;
 #[cfg(any(test, feature = "kit"))]
 pub mod kit;
@@ -15,6 +17,7 @@ mod subject;
 
 pub use self::{
     bus::{Bus, PublishError, Receiver, SubscribeError, Subscription},
+    connect_error::ConnectError,
     in_process::hub::InProcess,
     node_id::NodeId,
     port::{Delivery, Port, PortStats},

@@ -33,12 +33,15 @@ impl Status {
 pub struct Stats {
     /// Messages that were taken for publishing.
     pub published: u64,
-    /// Messages that were refused since the bus was disconnected.
+    /// Messages that were refused since the bus was disconnected, or were taken and lost with the connection, as far as the
+    /// driver knows.
     pub disconnected: u64,
     /// Messages that were refused since too many waited to be sent.
     pub full: u64,
     /// Messages that were refused since they were larger than the bus takes.
     pub too_large: u64,
+    /// Messages that were taken, and that the engine has refused, as to a user who may not publish them.
+    pub forbidden: u64,
     /// Messages that were given to a receiver.
     pub received: u64,
     /// Messages that came and were lost, since receivers were slower than others published.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
-mod core;
-mod rooms;
-mod server;
-mod stomp;
-mod streams;
+mod credentials;
+mod engine;
+mod library;
+mod store;
+
+driver_tests::tests!(engine::Server);
+driver_tests::tests_of_tls!(engine::Server);

@@ -5,7 +5,7 @@ use std::{
     future::ready,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::{exchange::Exchange, log::Follower};
 use crate::{
     bus::{Bus, PublishError, Receiver, SubscribeError, Subscription},
+    driver::Counters,
     status::{Stats, Status},
     streams::{Batch, BoxFuture, Follow, Position, Retention, StreamError, Streams},
     subject::Subject,
@@ -27,15 +28,6 @@ pub struct Connection {
     status: watch::Sender<Status>,
     is_full: AtomicBool,
     counters: Counters,
-}
-
-#[derive(Default)]
-struct Counters {
-    published: AtomicU64,
-    disconnected: AtomicU64,
-    full: AtomicU64,
-    too_large: AtomicU64,
-    reconnects: AtomicU64,
 }
 
 /// A subscription as long as it is there.
@@ -91,7 +83,7 @@ impl Connection {
     /// The connection is there again.
     pub fn reconnect(&self) {
         self.exchange.set_connected(self.node, true);
-        self.counters.reconnects.fetch_add(1, Relaxed);
+        self.counters.reconnected();
         self.status.send_replace(Status::Connected);
     }
 
@@ -110,13 +102,7 @@ impl Bus for Connection {
         let is_sent = || self.exchange.publish(self.node, subject, &payload);
         let result = self.admit(payload.len());
         let result = result.and_then(|()| if is_sent() { Ok(()) } else { Err(PublishError::Disconnected) });
-        let counter = match result {
-            Ok(()) => &self.counters.published,
-            Err(PublishError::Disconnected) => &self.counters.disconnected,
-            Err(PublishError::Full) => &self.counters.full,
-            Err(PublishError::TooLarge { .. }) => &self.counters.too_large,
-        };
-        counter.fetch_add(1, Relaxed);
+        self.counters.published(result);
         result
     }
 
@@ -151,15 +137,7 @@ impl Bus for Connection {
 
     fn stats(&self) -> Stats {
         let (received, overflowed) = self.exchange.counts(self.node);
-        Stats {
-            published: self.counters.published.load(Relaxed),
-            disconnected: self.counters.disconnected.load(Relaxed),
-            full: self.counters.full.load(Relaxed),
-            too_large: self.counters.too_large.load(Relaxed),
-            received,
-            overflowed,
-            reconnects: self.counters.reconnects.load(Relaxed),
-        }
+        Stats { received, overflowed, ..self.counters.stats() }
     }
 
     fn max_payload(&self) -> usize {
@@ -180,11 +158,7 @@ impl Streams for Connection {
     ) -> BoxFuture<'static, Result<Position, StreamError>> {
         let result = self.admit(payload.len());
         let result = result.map(|()| self.exchange.logs.append(stream, payload, retention));
-        Box::pin(ready(result.map_err(|error| match error {
-            PublishError::Disconnected => StreamError::Disconnected,
-            PublishError::Full => StreamError::Full,
-            PublishError::TooLarge { max } => StreamError::TooLarge { max },
-        })))
+        Box::pin(ready(result.map_err(StreamError::from)))
     }
 
     fn read(

@@ -4,7 +4,7 @@
 //! has [streams](crate::Streams), which are lost with it. With the feature `test` it has faults: see the module
 //! `faults`.
 //!
-//! Imports: bus, random, status, streams, subject.
+//! Imports: bus, driver, random, status, streams, subject.
 
 pub mod connection;
 mod exchange;

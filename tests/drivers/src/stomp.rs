@@ -1,9 +1,6 @@
 //! STOMP's brokers of two nodes.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum_stomp::{
     ClientSend, Credentials, SendError, Stomp, StompOptions, StompServer, User,
@@ -13,14 +10,12 @@ use axum_stomp::{
     },
     test::{TestClient, TestSession},
 };
-use sockjs_bus_nats::Nats;
 
-use crate::server::Server;
+use crate::{engine::Engine, server::Server, wait::until};
 
 async fn node(server: &Server) -> StompServer {
-    let bus = Nats::connect(&server.url()).await.unwrap();
     let broker = MemoryBroker::builder()
-        .bus(Arc::new(bus))
+        .bus(server.connect().await)
         .dead_after(Duration::from_secs(1))
         .queue_prefixes(["/queue"])
         .queue_mode(QueueMode::Competing)
@@ -41,21 +36,13 @@ async fn client(node: &StompServer, user: &str) -> TestSession {
         .await
 }
 
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(20), "this takes too long: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 fn is_connected(node: &StompServer) -> bool {
     node.stats().bus.unwrap().status.is_connected()
 }
 
-#[tokio::test]
-async fn topics_and_users_are_those_of_both_nodes() {
-    let server = Server::start(&[]);
+/// Messages to topics and users reach both nodes, once and in order, and again after an outage.
+pub async fn topics_and_users_are_those_of_both_nodes(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
     let (here, there) = (node(&server).await, node(&server).await);
     let (mut ada, mut bob) = (client(&here, "ada").await, client(&there, "bob").await);
     let exact = bob.subscribe("/topic/a/b").await;
@@ -98,9 +85,9 @@ async fn topics_and_users_are_those_of_both_nodes() {
     again.abort();
 }
 
-#[tokio::test]
-async fn a_queue_is_that_of_one_node() {
-    let server = Server::start(&[]);
+/// One of two nodes owns a queue, and the other one says so.
+pub async fn a_queue_is_that_of_one_node(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
     let (here, there) = (node(&server).await, node(&server).await);
     until("they know each other", || [&here, &there].iter().all(|node| node.stats().bus.unwrap().nodes == 1))
         .await;
@@ -125,13 +112,12 @@ async fn a_queue_is_that_of_one_node() {
     assert_eq!(consumer.message().await.text(), "1");
 }
 
-#[tokio::test]
-async fn a_node_that_stops_in_order_is_not_waited_for() {
-    let server = Server::start(&[]);
+/// A node that leaves the bus in order is gone at once, and does not wait long for a server that is away.
+pub async fn a_node_that_stops_in_order_is_not_waited_for(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
     let broker = async || {
-        let bus = Nats::connect(&server.url()).await.unwrap();
         // Longer than the test waits.
-        MemoryBroker::builder().bus(Arc::new(bus)).dead_after(Duration::from_secs(3600)).build()
+        MemoryBroker::builder().bus(server.connect().await).dead_after(Duration::from_secs(3600)).build()
     };
     let here = broker().await;
     let nodes = || here.bus_stats().unwrap().nodes;

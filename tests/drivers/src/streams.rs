@@ -2,31 +2,37 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sockjs_bus::{Entry, Follow, Position, Retention, StreamError, Streams, Subject};
-use sockjs_bus_nats::Nats;
+use sockjs_bus::{Bus, Entry, Follow, Position, Retention, StreamError, Streams, Subject};
 use tokio::time::timeout;
 
 use crate::{
-    core::{quick, subject, until},
+    engine::Engine,
     server::Server,
+    wait::{connected, limited, subject, subscribe},
 };
 
 const KEEP: Retention = Retention::entries(10_000);
 
-async fn append(bus: &Nats, stream: &Subject, text: &str) -> Position {
-    let appended = bus.append(stream, text.to_owned().into(), KEEP);
-    timeout(Duration::from_secs(20), appended).await.unwrap().unwrap()
+fn streams(bus: &dyn Bus) -> &dyn Streams {
+    bus.streams().unwrap()
+}
+
+async fn append(bus: &dyn Streams, stream: &Subject, text: &str) -> Position {
+    limited("an entry is appended", bus.append(stream, text.to_owned().into(), KEEP)).await.unwrap()
 }
 
 async fn next(follow: &mut dyn Follow) -> Result<Entry, StreamError> {
-    timeout(Duration::from_secs(20), follow.next()).await.expect("an answer in time")
+    limited("an answer", follow.next()).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn entries_that_were_taken_are_there_once_and_in_order_whatever_happens_to_the_server() {
-    let server = Server::start(&[]);
-    let writer = Arc::new(quick(&server).connect().await.unwrap());
-    let reader = quick(&server).connect().await.unwrap();
+/// What was acknowledged is read once and in order, though the server is killed and stopped.
+pub async fn entries_that_were_taken_are_there_once_and_in_order_whatever_happens_to_the_server(
+    engine: &'static dyn Engine,
+) {
+    let server = Server::start(engine);
+    let writer = server.connect_quick().await;
+    let reading = server.connect_quick().await;
+    let reader = streams(&*reading);
     let stream = subject("faults");
     let start = reader.last(&stream, 0).await.unwrap().end;
     let mut follow = reader.follow(&stream, start);
@@ -35,7 +41,8 @@ async fn entries_that_were_taken_are_there_once_and_in_order_whatever_happens_to
         async move {
             let mut taken = Vec::new();
             for number in 0..300_u32 {
-                if let Ok(position) = writer.append(&stream, number.to_string().into(), KEEP).await {
+                if let Ok(position) = streams(&*writer).append(&stream, number.to_string().into(), KEEP).await
+                {
                     taken.push((position, number));
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -47,14 +54,14 @@ async fn entries_that_were_taken_are_there_once_and_in_order_whatever_happens_to
         tokio::time::sleep(Duration::from_millis(300)).await;
         if fault == "kill" {
             server.kill();
-            until(&reader, false).await;
+            connected(&*reading, false).await;
             server.run();
         } else {
             server.signal("STOP");
-            until(&reader, false).await;
+            connected(&*reading, false).await;
             server.signal("CONT");
         }
-        until(&reader, true).await;
+        connected(&*reading, true).await;
     }
     let taken = writing.await.unwrap();
     assert!(taken.len() > 50, "only {} entries were taken", taken.len());
@@ -73,24 +80,25 @@ async fn entries_that_were_taken_are_there_once_and_in_order_whatever_happens_to
     assert_eq!(read, seen.iter().map(|&(position, _)| position).collect::<Vec<_>>(), "it is what is there");
 }
 
-#[tokio::test]
-async fn a_store_that_is_lost_is_told() {
-    let server = Server::start(&[]);
-    let bus = quick(&server).connect().await.unwrap();
+/// Positions in a store that was lost are gone.
+pub async fn a_store_that_is_lost_is_told(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
+    let node = server.connect_quick().await;
+    let bus = streams(&*node);
     let stream = subject("lost");
-    let old = append(&bus, &stream, "1").await;
+    let old = append(bus, &stream, "1").await;
     let mut follow = bus.follow(&stream, old);
-    let other = append(&bus, &stream, "2").await;
+    let other = append(bus, &stream, "2").await;
     assert_eq!(next(follow.as_mut()).await.unwrap().position, other);
     server.kill();
-    until(&bus, false).await;
+    connected(&*node, false).await;
     server.lose_store();
     server.run();
-    until(&bus, true).await;
+    connected(&*node, true).await;
     for _ in 0..2 {
         assert!(matches!(next(follow.as_mut()).await, Err(StreamError::Gone)));
     }
-    let new = append(&bus, &stream, "3").await;
+    let new = append(bus, &stream, "3").await;
     assert_ne!(new.stream, old.stream);
     for gone in [old, other, Position { number: new.number, ..old }] {
         assert!(matches!(bus.read(&stream, gone, 10).await, Err(StreamError::Gone)));
@@ -99,12 +107,13 @@ async fn a_store_that_is_lost_is_told() {
     assert_eq!((batch.entries.len(), batch.end), (1, new));
 }
 
-#[tokio::test]
-async fn a_stream_that_vanishes_under_a_connection_is_told() {
-    let server = Server::start(&[]);
-    let bus = quick(&server).connect().await.unwrap();
+/// Positions in a stream that was deleted are gone, and a new one begins.
+pub async fn a_stream_that_vanishes_under_a_connection_is_told(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
+    let node = server.connect_quick().await;
+    let bus = streams(&*node);
     let stream = subject("vanishes");
-    let old = append(&bus, &stream, "1").await;
+    let old = append(bus, &stream, "1").await;
     let mut follow = bus.follow(&stream, old);
     assert!(timeout(Duration::from_millis(100), follow.next()).await.is_err());
     server.erase().await;
@@ -121,10 +130,11 @@ async fn a_stream_that_vanishes_under_a_connection_is_told() {
     assert!(matches!(next(again.as_mut()).await, Err(StreamError::Gone)));
 }
 
-#[tokio::test]
-async fn one_who_falls_far_behind_reads_on() {
-    let server = Server::start(&[]);
-    let bus = quick(&server).connect().await.unwrap();
+/// A burst that is longer than all queues is followed without a hole.
+pub async fn one_who_falls_far_behind_reads_on(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
+    let node = server.connect_quick().await;
+    let bus = streams(&*node);
     let stream = subject("behind");
     let start = bus.last(&stream, 0).await.unwrap().end;
     let mut follow = bus.follow(&stream, start);
@@ -140,4 +150,20 @@ async fn one_who_falls_far_behind_reads_on() {
             assert_eq!(next(follow.as_mut()).await.unwrap().payload, (round * 700 + number).to_string());
         }
     }
+}
+
+/// On a thread that has no runtime.
+pub async fn all_of_it_may_be_dropped_outside_of_the_runtime(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
+    let node = server.connect_quick().await;
+    let bus = streams(&*node);
+    let stream = subject("dropped");
+    let start = bus.last(&stream, 0).await.unwrap().end;
+    let mut follow = bus.follow(&stream, start);
+    append(bus, &stream, "1").await;
+    assert_eq!(next(follow.as_mut()).await.unwrap().payload, "1");
+    let (subscription, mut received) = subscribe(&*node, "dropped").await;
+    let ends = std::thread::spawn(move || drop((follow, subscription, node)));
+    limited("the receiver is dropped", async { while received.recv().await.is_some() {} }).await;
+    ends.join().expect("no panic");
 }

@@ -1,18 +1,14 @@
 //! Rooms of two nodes.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use axum_sockjs::{Pair, Peer, Session};
 use axum_sockjs_rooms::{History, Outcome, Rooms};
-use sockjs_bus_nats::Nats;
 
-use crate::server::Server;
+use crate::{engine::Engine, server::Server, wait::until};
 
 async fn rooms(server: &Server, history: Option<History>) -> Rooms {
-    let builder = Rooms::builder().bus(Arc::new(Nats::connect(&server.url()).await.unwrap()));
+    let builder = Rooms::builder().bus(server.connect().await);
     match history {
         Some(history) => builder.history(history).build(),
         None => builder.build(),
@@ -21,14 +17,6 @@ async fn rooms(server: &Server, history: Option<History>) -> Rooms {
 
 fn of(user: &str) -> (Session, Peer) {
     Pair::new().identity(user.to_owned()).open()
-}
-
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(20), "this takes too long: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 async fn expect(peer: &mut Peer, texts: &[&str]) {
@@ -43,9 +31,9 @@ async fn expect(peer: &mut Peer, texts: &[&str]) {
     assert_eq!(heard, texts);
 }
 
-#[tokio::test]
-async fn rooms_and_users_are_those_of_both_nodes() {
-    let server = Server::start(&[]);
+/// Members, messages and users are those of two nodes.
+pub async fn rooms_and_users_are_those_of_both_nodes(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
     let (here, there) = (rooms(&server, None).await, rooms(&server, None).await);
     let ((ada, mut ada_hears), (bob, mut bob_hears)) = (of("ada"), of("bob"));
     let member = here.join(&ada, "lobby").await.unwrap();
@@ -63,9 +51,9 @@ async fn rooms_and_users_are_those_of_both_nodes() {
     until("one has left", || here.presence("lobby").len() == 1).await;
 }
 
-#[tokio::test]
-async fn a_history_is_that_of_both_nodes() {
-    let server = Server::start(&[]);
+/// A history is read at each node, and after the server was killed.
+pub async fn a_history_is_that_of_both_nodes(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
     let history = || Some(History::last(100));
     let (here, there) = (rooms(&server, history()).await, rooms(&server, history()).await);
     let ((ada, mut ada_hears), (bob, mut bob_hears)) = (of("ada"), of("bob"));
@@ -89,13 +77,12 @@ async fn a_history_is_that_of_both_nodes() {
     expect(&mut eve_hears, &["1", "2", "3"]).await;
 }
 
-#[tokio::test]
-async fn a_node_that_stops_in_order_is_gone_at_once() {
-    let server = Server::start(&[]);
+/// A node that leaves the bus in order is not waited for.
+pub async fn a_node_that_stops_in_order_is_gone_at_once(engine: &'static dyn Engine) {
+    let server = Server::start(engine);
     let node = async || {
-        let bus = Nats::connect(&server.url()).await.unwrap();
         // Longer than the test waits.
-        Rooms::<String>::builder().bus(Arc::new(bus)).dead_after(Duration::from_secs(3600)).build()
+        Rooms::<String>::builder().bus(server.connect().await).dead_after(Duration::from_secs(3600)).build()
     };
     let here = node().await;
     for _ in 0..3 {
