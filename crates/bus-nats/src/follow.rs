@@ -4,7 +4,7 @@
 //!
 //! Imports: registry, shared, store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{HeaderMap, Message, Subscriber};
 use sockjs_bus::{
@@ -87,5 +87,6 @@ fn parse(stream: StreamId, message: Message) -> Option<Heard> {
     let number = |headers: &HeaderMap, name| headers.get(name)?.as_str().parse().ok();
     let position = Position { stream, number: number(&headers, "Nats-Sequence")? };
     let payload = (!is_mark(&headers)).then_some(message.payload);
-    Some(Heard { before: number(&headers, "Nats-Last-Sequence")?, item: Item { position, payload } })
+    let item = Item { position, payload, age: Duration::ZERO };
+    Some(Heard { before: number(&headers, "Nats-Last-Sequence")?, item })
 }

@@ -7,7 +7,10 @@
 //!
 //! Imports: options.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_nats::{
     Client, HeaderMap,
@@ -54,12 +57,19 @@ pub(crate) struct Raw {
     pub(crate) number: u64,
     pub(crate) payload: Bytes,
     pub(crate) is_mark: bool,
+    /// When the server took it.
+    at: SystemTime,
 }
 
 impl Raw {
+    fn age(&self) -> Duration {
+        self.at.elapsed().unwrap_or_default()
+    }
+
     pub(crate) fn into_item(self, stream: StreamId) -> Item {
         let position = Position { stream, number: self.number };
-        Item { position, payload: (!self.is_mark).then_some(self.payload) }
+        let age = self.age();
+        Item { position, payload: (!self.is_mark).then_some(self.payload), age }
     }
 }
 
@@ -179,7 +189,8 @@ impl Store {
                 Ok(message) => {
                     number = message.sequence;
                     let is_mark = is_mark(&message.headers);
-                    entries.push(Raw { number, payload: message.payload, is_mark });
+                    let at = message.time.into();
+                    entries.push(Raw { number, payload: message.payload, is_mark, at });
                 }
                 Err(error) => {
                     not_found(&error)?;
@@ -242,9 +253,9 @@ impl Store {
             while let Some(message) = fetched.next().await {
                 let message = message.map_err(|_| StreamError::Disconnected)?;
                 let Ok(info) = message.info() else { continue };
-                let number = info.stream_sequence;
+                let (number, at) = (info.stream_sequence, info.published.into());
                 let is_mark = message.headers.as_ref().is_some_and(is_mark);
-                entries.push(Raw { number, payload: message.message.payload, is_mark });
+                entries.push(Raw { number, payload: message.message.payload, is_mark, at });
             }
             if entries.len() == before {
                 break;
@@ -353,7 +364,11 @@ impl Store {
     pub(crate) fn batch(&self, raw: RawBatch) -> Batch {
         let entries = raw.entries.into_iter().filter(|entry| !entry.is_mark);
         let entries = entries
-            .map(|entry| Entry { position: self.position(entry.number), payload: entry.payload })
+            .map(|entry| Entry {
+                position: self.position(entry.number),
+                age: entry.age(),
+                payload: entry.payload,
+            })
             .collect();
         Batch { entries, end: self.position(raw.end) }
     }

@@ -4,7 +4,7 @@
 //!
 //! Imports: shared, store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sockjs_bus::{
@@ -65,7 +65,11 @@ impl Feed for Entries {
 
     async fn read(&self, after: Position, max: usize) -> Result<Vec<Item>, StreamError> {
         let batch = self.shared.read(&self.stream, after, max).await?;
-        let item = |entry: sockjs_bus::Entry| Item { position: entry.position, payload: Some(entry.payload) };
+        let item = |entry: sockjs_bus::Entry| Item {
+            position: entry.position,
+            payload: Some(entry.payload),
+            age: entry.age,
+        };
         Ok(batch.entries.into_iter().map(item).collect())
     }
 }
@@ -76,7 +80,7 @@ fn parse(published: &Bytes) -> Option<Heard> {
     let before = parse_place(parts.next()?)?;
     let position = Position { stream, number: parse_place(parts.next()?)? };
     let payload = published.slice_ref(parts.next()?);
-    Some(Heard { before, item: Item { position, payload: Some(payload) } })
+    Some(Heard { before, item: Item { position, payload: Some(payload), age: Duration::ZERO } })
 }
 
 #[cfg(test)]
@@ -87,7 +91,8 @@ mod tests {
     fn what_is_published_is_parsed_or_ignored() {
         let heard = parse(&Bytes::from_static(b"7 1-0 2-1 a b  c")).unwrap();
         let position = Position { stream: StreamId(7), number: (2 << 20) + 1 };
-        assert_eq!(heard, Heard { before: 1 << 20, item: Item { position, payload: Some("a b  c".into()) } });
+        let item = Item { position, payload: Some("a b  c".into()), age: Duration::ZERO };
+        assert_eq!(heard, Heard { before: 1 << 20, item });
         assert_eq!(parse(&Bytes::from_static(b"7 1-0 2-1 ")).unwrap().item.payload, Some(Bytes::new()));
         for text in ["", "7", "7 1-0 2-1", "7 1-0 2 x", "x 1-0 2-1 y", "-1 1-0 2-1 y", "7  2-1 y"] {
             assert_eq!(parse(&Bytes::copy_from_slice(text.as_bytes())), None, "{text}");

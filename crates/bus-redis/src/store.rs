@@ -2,7 +2,10 @@
 //!
 //! Imports: scripts, shared.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use redis::{Cmd, RedisError, Value};
 use sockjs_bus::{Batch, Entry, Position, StreamError, StreamId, Subject};
@@ -48,6 +51,12 @@ fn place(number: u64) -> String {
 pub(crate) fn parse_place(text: &[u8]) -> Option<u64> {
     let (ms, entry) = std::str::from_utf8(text).ok()?.split_once('-')?;
     number(ms.parse().ok()?, entry.parse().ok()?)
+}
+
+/// How old an entry is: its number begins with the time at which the server took it.
+fn age(number: u64, now: SystemTime) -> Duration {
+    let at = UNIX_EPOCH + Duration::from_millis(number >> 20);
+    now.duration_since(at).unwrap_or_default()
 }
 
 pub(crate) fn position(life: &Value, place: &Value) -> Option<Position> {
@@ -140,17 +149,19 @@ fn batch(answer: Value) -> Result<Batch, StreamError> {
         return Err(unexpected);
     };
     let end = position(&life, &newest).ok_or_else(|| unexpected.clone())?;
-    let entries: Option<_> = entries.into_iter().map(|value| entry(value, end.stream)).collect();
+    let now = SystemTime::now();
+    let entries: Option<_> = entries.into_iter().map(|value| entry(value, end.stream, now)).collect();
     Ok(Batch { entries: entries.ok_or(unexpected)?, end })
 }
 
-fn entry(value: Value, stream: StreamId) -> Option<Entry> {
+fn entry(value: Value, stream: StreamId, now: SystemTime) -> Option<Entry> {
     let Value::Array(parts) = value else { return None };
     let [Value::BulkString(place), Value::Array(fields)] = <[Value; 2]>::try_from(parts).ok()? else {
         return None;
     };
     let Some(Value::BulkString(payload)) = fields.into_iter().nth(1) else { return None };
-    Some(Entry { position: Position { stream, number: parse_place(&place)? }, payload: payload.into() })
+    let number = parse_place(&place)?;
+    Some(Entry { position: Position { stream, number }, payload: payload.into(), age: age(number, now) })
 }
 
 #[cfg(test)]

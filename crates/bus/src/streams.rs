@@ -52,14 +52,25 @@ impl FromStr for Position {
     }
 }
 
-/// One message of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One message of a stream. Its age does not count for equality: it is another one each time that the entry is read.
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// Where it stands.
     pub position: Position,
     /// What was appended.
     pub payload: Bytes,
+    /// How long ago it was appended when it was read. A driver compares the engine's clock with this machine's, and gives zero
+    /// for what has come as it was appended.
+    pub age: Duration,
 }
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.position, &self.payload) == (other.position, &other.payload)
+    }
+}
+
+impl Eq for Entry {}
 
 /// Entries that were read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +115,8 @@ impl Retention {
 
 /// Streams of an engine: each node appends to them, and each reads the same entries in the same order.
 ///
-/// A stream begins to exist with its first entry; before, it is an empty one. Clocks are the engine's.
+/// A stream begins to exist with its first entry; before, it is an empty one. Clocks are the engine's, but for the
+/// [age](Entry::age) of an entry.
 ///
 /// # What a driver guarantees
 ///

@@ -44,6 +44,8 @@ pub struct Item {
     pub position: Position,
     /// What was appended, if it is an entry.
     pub payload: Option<Bytes>,
+    /// How long ago that was.
+    pub age: Duration,
 }
 
 /// What was published when something was appended.
@@ -88,10 +90,10 @@ impl<F: Feed> Follower<F> {
 
     async fn advance(&mut self) -> Result<Entry, StreamError> {
         loop {
-            if let Some(Item { position, payload }) = self.next.pop_front() {
+            if let Some(Item { position, payload, age }) = self.next.pop_front() {
                 self.after = position;
                 if let Some(payload) = payload {
-                    return Ok(Entry { position, payload });
+                    return Ok(Entry { position, payload, age });
                 }
             } else if self.is_current {
                 self.hear().await;

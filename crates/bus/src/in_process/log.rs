@@ -216,6 +216,7 @@ impl State {
         Entry {
             position: Position { stream: self.id, number: stored.number },
             payload: stored.payload.clone(),
+            age: stored.at.elapsed(),
         }
     }
 }

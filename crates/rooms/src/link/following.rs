@@ -69,8 +69,10 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
         let behind =
             batch.entries.first().map_or(batch.end.number, |first| first.position.number.saturating_sub(1));
         let behind = Position::new(batch.end.stream.0, behind);
-        let messages =
-            batch.entries.into_iter().filter_map(read).map(|(position, message, _)| (position, message));
+        let messages = batch.entries.into_iter().filter_map(|entry| {
+            let age = entry.age;
+            read(entry).map(|(position, message, _)| (position, message, age))
+        });
         node.restart_history(&room, behind, messages.collect());
         Some(())
     }
@@ -84,10 +86,11 @@ impl<K: Key, U: Key, D: Data> Follower<K, U, D> {
             match follow.next().await {
                 Ok(entry) => {
                     after = entry.position;
+                    let age = entry.age;
                     self.has_room().await;
                     let (node, room) = (self.node.upgrade()?, self.room.upgrade()?);
                     if let Some((position, message, how)) = read(entry) {
-                        node.deliver_kept(&room, position, message, how);
+                        node.deliver_kept(&room, position, message, how, age);
                     }
                     self.progress.send_replace(Progress::Ready(after));
                     turn += 1;

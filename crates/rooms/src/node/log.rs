@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use axum_sockjs::Message;
@@ -91,18 +92,20 @@ impl Log {
 
     pub(crate) fn append(&mut self, message: Message, now: Instant, discarded: &mut Discarded) -> Arc<Entry> {
         let position = self.position(self.head() + 1);
-        self.append_at(position, message, now, discarded)
+        self.append_at(position, message, Duration::ZERO, now, discarded)
     }
 
-    /// Appends a message that has been given its position elsewhere. Its number must be higher than all others.
+    /// Appends a message that has been given its position elsewhere, so long ago. Its number must be higher than all others.
     pub(crate) fn append_at(
         &mut self,
         position: Position,
         message: Message,
+        age: Duration,
         now: Instant,
         discarded: &mut Discarded,
     ) -> Arc<Entry> {
-        let entry = Arc::new(Entry { position, message, at: now, wire: OnceLock::new() });
+        let at = now.checked_sub(age).unwrap_or(now);
+        let entry = Arc::new(Entry { position, message, at, wire: OnceLock::new() });
         self.bytes += entry.cost();
         self.entries.push_back(Arc::clone(&entry));
         self.trim(now, discarded);
@@ -263,7 +266,7 @@ mod tests {
         let start = |log: &Log, number| log.start(Some(at(number)), 0);
         assert_eq!(start(&log, 8), Start { cursor: 8, messages: 0, is_gone: false });
         assert!(start(&log, 9).is_gone && !log.is_newer(at(7)));
-        log.append_at(at(9), "9".into(), Instant::now(), &mut Vec::new());
+        log.append_at(at(9), "9".into(), Duration::ZERO, Instant::now(), &mut Vec::new());
         assert_eq!(start(&log, 8), Start { cursor: 8, messages: 1, is_gone: false });
         log.restart(Position::new(7, 6), &mut Vec::new());
         assert!(start(&log, 8).is_gone && log.is_newer(at(8)));

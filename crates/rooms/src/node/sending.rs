@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     thread,
+    time::Duration,
 };
 
 use axum_sockjs::{ConnectionId, Message, Overflow, Sender};
@@ -81,6 +82,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         position: Position,
         message: Message,
         how: How,
+        age: Duration,
     ) {
         let mut discarded = Discarded::new();
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Close);
@@ -93,8 +95,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             let to = Arc::clone(&state.members);
             let Some(stream) = &mut state.stream else { return };
             let now = Instant::now();
-            let entry =
-                self.account(stream, |stream| stream.log.append_at(position, message, now, &mut discarded));
+            let entry = self
+                .account(stream, |stream| stream.log.append_at(position, message, age, now, &mut discarded));
             let before = stream.outgoing.len();
             stream.outgoing.push_back(Outgoing { what: What::Kept(entry), to, except: how.except, overflow });
             let is_delivering = std::mem::replace(&mut stream.is_delivering, true);
@@ -124,13 +126,13 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         Poll::Pending
     }
 
-    /// Begins the history of a room anew behind a position, with these messages. Those who have become members meanwhile,
+    /// Begins the history of a room anew behind a position, with these messages, which are so old. Those who have become members meanwhile,
     /// as the old one said, are closed: they do not get what is missing between the two.
     pub(crate) fn restart_history(
         &self,
         room: &Room<K, U, D>,
         behind: Position,
-        messages: Vec<(Position, Message)>,
+        messages: Vec<(Position, Message, Duration)>,
     ) {
         let mut discarded = Discarded::new();
         let members = {
@@ -143,8 +145,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             let now = Instant::now();
             self.account(stream, |stream| {
                 stream.log.restart(behind, &mut discarded);
-                for (position, message) in messages {
-                    stream.log.append_at(position, message, now, &mut discarded);
+                for (position, message, age) in messages {
+                    stream.log.append_at(position, message, age, now, &mut discarded);
                 }
             });
             members
@@ -451,7 +453,7 @@ mod tests {
         while let Poll::Ready(()) = poll_once(has_room()).await {
             number += 1;
             assert!(number <= MAX_OUTGOING as u64);
-            node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+            node.deliver_kept(room, Position::new(7, number), "x".into(), How::default(), Duration::ZERO);
         }
         assert_eq!(number, MAX_OUTGOING as u64);
         let of_task = (Arc::clone(&node), Arc::clone(room));
@@ -463,12 +465,12 @@ mod tests {
         waiting.await.unwrap();
         // That call ends without having delivered all.
         number += 1;
-        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default(), Duration::ZERO);
         assert!(poll_once(has_room()).await.is_pending());
         drop(Delivering { room: Arc::clone(room), is_over: false });
         assert!(poll_once(has_room()).await.is_ready());
         number += 1;
-        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default());
+        node.deliver_kept(room, Position::new(7, number), "x".into(), How::default(), Duration::ZERO);
         while room.lock().stream.as_ref().unwrap().is_delivering {
             tokio::task::yield_now().await;
         }
@@ -488,15 +490,15 @@ mod tests {
         let pin = node.pin(&key).unwrap();
         let room = Arc::clone(&pin.room);
         let at = |number| Position::new(7, number);
-        node.restart_history(&room, at(0), vec![(at(1), "1".into())]);
-        node.deliver_kept(&room, at(2), "2".into(), How::default());
+        node.restart_history(&room, at(0), vec![(at(1), "1".into(), Duration::ZERO)]);
+        node.deliver_kept(&room, at(2), "2".into(), How::default(), Duration::ZERO);
         assert_ne!(node.history_bytes.load(Relaxed), 0);
         // As over a bus, where the room is not kept for its history.
         node.restart_history(&room, at(0), Vec::new());
         drop(pin);
         assert!(room.lock().removed);
-        node.restart_history(&room, at(2), vec![(at(3), "3".into())]);
-        node.deliver_kept(&room, at(4), "4".into(), How::default());
+        node.restart_history(&room, at(2), vec![(at(3), "3".into(), Duration::ZERO)]);
+        node.deliver_kept(&room, at(4), "4".into(), How::default(), Duration::ZERO);
         assert_eq!(node.history_bytes.load(Relaxed), 0);
     }
 }

@@ -564,6 +564,35 @@ async fn a_history_has_no_hole_after_an_outage() {
     assert_eq!(texts(&mut other_hears), ["2:2", "3:3"]);
 }
 
+/// The bus keeps messages longer than the room wants them. On a node that reads them later, they are as old.
+#[tokio::test(start_paused = true)]
+async fn a_message_is_as_old_on_each_node() {
+    let bus = InProcess::new();
+    let nodes = [0, 1, 2].map(|_| historic(&bus, History::within(Duration::from_secs(60))));
+    let join = async |node: &Node| {
+        let (session, mut peer) = guest();
+        let member = node.rooms.join(&session, "lobby").last(9).await.unwrap();
+        settle().await;
+        (texts(&mut peer), session, peer, member)
+    };
+    // Each life of a room on a node reads it anew.
+    let follows = join(&nodes[0]).await;
+    follows.3.send("old");
+    settle().await;
+    nodes[2].connection.disconnect();
+    sleep(Duration::from_secs(40)).await;
+    let reads = join(&nodes[1]).await;
+    assert_eq!(reads.0, ["1:old"]);
+    follows.3.send("new");
+    sleep(Duration::from_secs(30)).await;
+    // The one node has heard both, the next one has read the first, and the last reads both.
+    nodes[2].connection.reconnect();
+    settle().await;
+    for node in &nodes {
+        assert_eq!(join(node).await.0, ["2:new"]);
+    }
+}
+
 /// An engine that comes back with nothing: members have missed something, and come back.
 #[tokio::test(start_paused = true)]
 async fn a_history_that_is_lost_closes_those_who_would_miss_it() {
