@@ -40,6 +40,23 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         message: Message,
         how: How,
     ) -> Sent {
+        // Most rooms, by the shortest way: what it costs is seen in small ones.
+        if self.elsewhere().is_none() && !room.has_history {
+            let sent = self.deliver_now(room, message, &how);
+            self.counters.message();
+            self.counters.deliveries(&sent);
+            return sent;
+        }
+        self.send_by_history_or_bus(room, message, how)
+    }
+
+    #[inline(never)]
+    fn send_by_history_or_bus(
+        self: &Arc<Self>,
+        room: &Arc<Room<K, U, D>>,
+        message: Message,
+        how: How,
+    ) -> Sent {
         let Some(elsewhere) = self.elsewhere() else { return self.send_here(room, message, how) };
         if room.has_history && !how.is_transient {
             return self.append(&room.key, &message, &how);
@@ -181,8 +198,14 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         if room.has_history {
             return self.send_in_order(room, message, how);
         }
+        self.deliver_now(room, message, &how)
+    }
+
+    /// Delivers to the members of a room without history.
+    #[inline]
+    fn deliver_now(&self, room: &Room<K, U, D>, message: Message, how: &How) -> Sent {
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-        deliver(&room.members(), &message, &how.except, overflow, |_| {})
+        deliver(&room.members(), message, &how.except, overflow, |_| {})
     }
 
     /// Sends to the members of a room, and waits until the end for those whose queue is full.
@@ -200,7 +223,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         }
         let mut full = Vec::new();
         let keep = |sender: &Sender| full.push(sender.clone());
-        let mut sent = deliver(&room.members(), &message, &how.except, Overflow::Wait, keep);
+        let mut sent = deliver(&room.members(), message.clone(), &how.except, Overflow::Wait, keep);
         // Those on other nodes do not wait for the slow ones here.
         let elsewhere = self.elsewhere();
         sent.bus = elsewhere.and_then(|elsewhere| elsewhere.send_to_room(&room.key, &message, &how).err());
@@ -214,7 +237,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
                 match timeout_at(end, sender.send_with(message.clone(), Overflow::Wait)).await {
                     Ok(Ok(())) => sent.delivered += 1,
                     Ok(Err(_)) => sent.gone += 1,
-                    Err(_) => count(&mut sent, &sender, &message, overflow, &mut |_| {}),
+                    Err(_) => count(&mut sent, &sender, message, overflow),
                 }
                 sent
             });
@@ -240,6 +263,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
     }
 
     /// Sends to the members of a room with history, behind what others are sending.
+    #[inline(never)]
     fn send_in_order(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message, how: How) -> Sent {
         // A member that misses a message has to come back for it.
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Close);
@@ -330,7 +354,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let next = next?;
         // A function of the application that panics takes down its own message, and not those of others.
         Some(catch_unwind(AssertUnwindSafe(|| {
-            deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {})
+            let message = next.what.wire(self.encode()).clone();
+            deliver(&next.to, message, &next.except, next.overflow, |_| {})
         })))
     }
 
@@ -367,7 +392,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         match tab.sender() {
             Some(sender) => {
                 let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-                count(sent, &sender, message, overflow, &mut |_| {});
+                count(sent, &sender, message.clone(), overflow);
             }
             None => sent.gone += 1,
         }
