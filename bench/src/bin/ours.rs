@@ -3,9 +3,9 @@
 //!
 //! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true] [--rooms true] [--forwarded true]`: prints its address. `/echo`
 //! answers each message with itself, and `/broadcast` sends each message to all its sessions, from a list written by hand
-//! or, with `--rooms`, by a room of `axum-sockjs-rooms`: with `--bus URL`, one of all nodes with the same bus, which ends
-//! with its standard input, and with `--history true`, one that keeps its last messages. Who says `joined?` there is told
-//! `joined`.
+//! or, with `--rooms`, by a room of `axum-sockjs-rooms`: with `--bus URL`, one of all nodes with the same bus, and with
+//! `--history true`, one that keeps its last messages. Who says `joined?` there is told `joined`. With `--ends-with-input
+//! true`, it ends with its standard input.
 //!
 //! The endpoints are layers around the router; with `--nested`, they are nested in it. With `--http1`, the server
 //! speaks only HTTP/1.1, while `axum::serve` looks for HTTP/2 first: hyper's read buffer then stays half as large.
@@ -118,7 +118,9 @@ struct Setup {
     history: bool,
     #[arg(long, action = Set, default_value_t = false)]
     forwarded: bool,
-    /// Be a node whose requests are forwarded, until the standard input ends.
+    #[arg(long, action = Set, default_value_t = false)]
+    ends_with_input: bool,
+    /// Be a node whose requests are forwarded.
     #[arg(long, action = Set, default_value_t = false, hide = true)]
     owner: bool,
 }
@@ -129,7 +131,7 @@ const SECRET: &str = "nobody else needs to know the secret of a measurement";
 /// Starts the node that has the sessions, and returns its tag.
 fn start_owner(setup: &Setup) -> std::io::Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--owner", "true", "--workers", &setup.workers.to_string()]);
+    command.args(["--owner", "true", "--ends-with-input", "true", "--workers", &setup.workers.to_string()]);
     if let Some(heartbeat) = setup.heartbeat {
         command.args(["--heartbeat", &heartbeat.to_string()]);
     }
@@ -170,7 +172,7 @@ async fn serve(setup: Setup) -> Result<(), BoxError> {
         true => println!("listening on http://{address}/~{}", start_owner(&setup)?),
         false => println!("listening on http://{address}"),
     }
-    if setup.owner || setup.bus.is_some() {
+    if setup.ends_with_input {
         std::thread::spawn(|| {
             std::io::stdin().read_to_end(&mut Vec::new()).ok();
             std::process::exit(0);

@@ -155,7 +155,7 @@ pub(crate) fn wait_for(address: SocketAddr, process: &mut Child, patience: Durat
     Ok(())
 }
 
-/// A server that runs until this is dropped. Its input ends with this process, however that ends.
+/// A server that runs until this is dropped. Its standard input ends with this process, however that ends.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,

@@ -137,7 +137,10 @@ async fn measure(nodes: Nodes, row: &Row, time: Duration, core: Option<usize>) -
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let start = |_| {
         let mut command = Command::new(own.with_file_name("ours"));
-        command.args(["--rooms", "true", "--history", if row.history { "true" } else { "false" }]);
+        command.args(["--rooms", "true", "--ends-with-input", "true"]);
+        if row.history {
+            command.args(["--history", "true"]);
+        }
         if let Some(engine) = &engine {
             command.args(["--bus", &engine.url]);
         }

@@ -39,6 +39,13 @@ pub(crate) fn deliver<U, D>(
     }
 }
 
+/// The same, with nothing to be said of how.
+#[inline]
+pub(crate) fn deliver_to_all<U, D>(members: &Members<U, D>, message: Message, overflow: Overflow) -> Sent {
+    deliver_to(members, message, |_| true, overflow, |_| {})
+}
+
+#[inline]
 fn deliver_to<U, D>(
     members: &Members<U, D>,
     message: Message,
@@ -51,7 +58,7 @@ fn deliver_to<U, D>(
     let mut missed = Missed::default();
     let mut send = |sender: &Sender, message| match sender.try_send_with(message, overflow) {
         Ok(()) => delivered += 1,
-        Err(error) => missed.count(sender, &error, &mut full),
+        Err(error) => missed.count(sender, error, &mut full),
     };
     if let Some((last, beside, others)) = members.from_last() {
         for senders in others {
@@ -77,7 +84,7 @@ pub(crate) fn count(sent: &mut Sent, sender: &Sender, message: Message, overflow
     let mut delivered = 0;
     match sender.try_send_with(message, overflow) {
         Ok(()) => delivered = 1,
-        Err(error) => missed.count(sender, &error, &mut |_| {}),
+        Err(error) => missed.count(sender, error, &mut |_| {}),
     }
     *sent += missed.sent(delivered);
 }
@@ -92,7 +99,8 @@ struct Missed {
 
 impl Missed {
     #[cold]
-    fn count(&mut self, sender: &Sender, error: &SendError, full: &mut impl FnMut(&Sender)) {
+    #[inline(never)]
+    fn count(&mut self, sender: &Sender, error: SendError, full: &mut impl FnMut(&Sender)) {
         match error {
             SendError::Full(_) => {
                 self.dropped += 1;

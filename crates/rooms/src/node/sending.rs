@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    delivery::{Except, How, count, deliver},
+    delivery::{Except, How, count, deliver, deliver_to_all},
     log::Discarded,
     members::Members,
     node::Node,
@@ -33,25 +33,22 @@ use crate::{
 const TURN: usize = 64;
 
 impl<K: Key, U: Key, D: Data> Node<K, U, D> {
-    /// Sends to the members of a room.
-    pub(crate) fn send_to_room(
-        self: &Arc<Self>,
-        room: &Arc<Room<K, U, D>>,
-        message: Message,
-        how: How,
-    ) -> Sent {
-        // Most rooms, by the shortest way: what it costs is seen in small ones.
-        if self.elsewhere().is_none() && !room.has_history {
-            let sent = self.deliver_now(room, message, &how);
-            self.counters.message();
-            self.counters.deliveries(&sent);
-            return sent;
+    /// Sends to all members of a room, like [`send_to_room`](Self::send_to_room) by the shortest way: in a small room it
+    /// is seen how long that is.
+    #[inline]
+    pub(crate) fn send_to_members(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message) -> Sent {
+        if room.has_history || self.elsewhere().is_some() {
+            return self.send_to_room(room, message, How::default());
         }
-        self.send_by_history_or_bus(room, message, how)
+        let sent = deliver_to_all(&room.members(), message, self.config.overflow.unwrap_or(Overflow::Wait));
+        self.counters.message();
+        self.counters.deliveries(&sent);
+        sent
     }
 
+    /// Sends to the members of a room.
     #[inline(never)]
-    fn send_by_history_or_bus(
+    pub(crate) fn send_to_room(
         self: &Arc<Self>,
         room: &Arc<Room<K, U, D>>,
         message: Message,
@@ -198,12 +195,6 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         if room.has_history {
             return self.send_in_order(room, message, how);
         }
-        self.deliver_now(room, message, &how)
-    }
-
-    /// Delivers to the members of a room without history.
-    #[inline]
-    fn deliver_now(&self, room: &Room<K, U, D>, message: Message, how: &How) -> Sent {
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
         deliver(&room.members(), message, &how.except, overflow, |_| {})
     }
@@ -263,7 +254,6 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
     }
 
     /// Sends to the members of a room with history, behind what others are sending.
-    #[inline(never)]
     fn send_in_order(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message, how: How) -> Sent {
         // A member that misses a message has to come back for it.
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Close);
