@@ -60,7 +60,7 @@ fn deliver_to<U, D>(
         Ok(()) => delivered += 1,
         Err(error) => missed.count(sender, error, &mut full),
     };
-    if let Some((last, beside, others)) = members.from_last() {
+    if let Some((last, beside, others)) = members.split_last() {
         for senders in others {
             for sender in senders.iter().filter(|sender| to(sender)) {
                 send(sender, message.clone());
@@ -100,6 +100,7 @@ struct Missed {
 impl Missed {
     #[cold]
     #[inline(never)]
+    #[allow(clippy::needless_pass_by_value, reason = "the caller's loop has nothing to drop")]
     fn count(&mut self, sender: &Sender, error: SendError, full: &mut impl FnMut(&Sender)) {
         match error {
             SendError::Full(_) => {

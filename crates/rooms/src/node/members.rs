@@ -110,7 +110,7 @@ impl<U, D> Members<U, D> {
 
     /// The last sender, those beside it, and all others in slices.
     #[inline]
-    pub(crate) fn from_last(&self) -> Option<(&Sender, &[Sender], impl Iterator<Item = &[Sender]>)> {
+    pub(crate) fn split_last(&self) -> Option<(&Sender, &[Sender], impl Iterator<Item = &[Sender]>)> {
         let (chunk, chunks) = self.chunks.split_last()?;
         let (last, beside) = chunk.senders.split_last()?;
         Some((last, beside, chunks.iter().map(|chunk| chunk.senders.as_slice())))
