@@ -3,6 +3,7 @@
 mod compare;
 mod load;
 mod procfs;
+mod rooms;
 mod stomp;
 
 use std::{net::SocketAddr, num::NonZeroUsize, process::ExitCode, time::Duration};
@@ -18,6 +19,8 @@ enum Command {
     Load(OneLoad),
     /// Runs the rows on the servers in turn, and prints a table of the medians.
     Compare(compare::Options),
+    /// Measures messages to rooms on one node and on three.
+    Rooms(rooms::Options),
     /// Measures STOMP.
     Stomp(stomp::Options),
     /// Draws the plots of the tables in docs/performance.md.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Load(load) => load_once(load),
         Command::Compare(options) => compare::run(&options),
+        Command::Rooms(options) => rooms::run(&options),
         Command::Stomp(options) => stomp::run(&options),
         Command::Plots => compare::plots(),
     };
@@ -89,18 +93,20 @@ fn main() -> ExitCode {
 fn load_once(load: OneLoad) -> Result<(), String> {
     let (target, path) = load.url;
     let spec = Spec {
-        target,
+        targets: vec![target],
         path,
         transport: load.transport,
         sessions: load.sessions.get(),
         in_flight: load.in_flight,
+        rate: None,
         body: load.body,
         size: load.size,
         shape: load.shape,
         content: load.content,
         warm_up: load.warm_up,
         measure: load.seconds,
-        pid: load.pid,
+        pids: load.pid.into_iter().collect(),
+        between: None,
     };
     let report = runtime()?.block_on(async { Load::open(spec).await?.measure().await })?;
     println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);

@@ -124,3 +124,19 @@ fn stomp_is_measured() {
     let table = String::from_utf8(output.stdout).expect("text");
     assert!(table.starts_with("|  | axum-stomp |") && table.contains("| fan-out of 64 B to 200"), "{table}");
 }
+
+#[test]
+fn rooms_on_three_nodes_are_measured() {
+    let output = Command::new(env!("CARGO_BIN_EXE_axum-sockjs-bench"))
+        .args(["rooms", "--smoke"])
+        .output()
+        .expect("the generator runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).expect("text");
+    // A row for each: one node, three with NATS, three with Redis, and with a history.
+    for row in ["| one node |", "|  | three, NATS |", "|  | three, Redis |"] {
+        assert_eq!(table.matches(row).count(), 5, "{table}");
+    }
+    assert_eq!(table.matches("with history").count(), 2, "{table}");
+    assert!(!table.contains("| - |"), "{table}");
+}

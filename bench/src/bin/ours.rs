@@ -3,7 +3,9 @@
 //!
 //! `ours [--workers N] [--heartbeat MS] [--http1 true] [--nested true] [--rooms true] [--forwarded true]`: prints its address. `/echo`
 //! answers each message with itself, and `/broadcast` sends each message to all its sessions, from a list written by hand
-//! or, with `--rooms`, by a room of `axum-sockjs-rooms`.
+//! or, with `--rooms`, by a room of `axum-sockjs-rooms`: with `--bus URL`, one of all nodes with the same bus, and with
+//! `--history true`, one that keeps its last messages. Who says `joined?` there is told `joined`. With `--ends-with-input
+//! true`, it ends with its standard input.
 //!
 //! The endpoints are layers around the router; with `--nested`, they are nested in it. With `--http1`, the server
 //! speaks only HTTP/1.1, while `axum::serve` looks for HTTP/2 first: hyper's read buffer then stays half as large.
@@ -22,7 +24,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    BoxError, Router,
     body::Body,
     extract::{Request, State},
     response::Response,
@@ -31,10 +33,11 @@ use axum::{
 use axum_sockjs::{
     Cluster, ClusterOptions, ConnectionId, Options, Overflow, SendError, Sender, Session, SockJs,
 };
-use axum_sockjs_rooms::{JoinError, Rooms};
+use axum_sockjs_rooms::{History, JoinError, Rooms};
 use clap::{ArgAction::Set, Parser};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use sockjs_bus::Bus;
 use tokio::net::TcpListener;
 use tower::{Layer as _, Service, ServiceExt as _};
 
@@ -73,9 +76,26 @@ async fn broadcast(State(room): State<Room>, mut session: Session) {
 async fn broadcast_in_a_room(State(rooms): State<Rooms>, mut session: Session) -> Result<(), JoinError> {
     let room = rooms.join(&session, "all").await?;
     while let Some(message) = session.recv().await {
-        room.send(message);
+        if message == "joined?" {
+            session.send("joined").await.ok();
+        } else {
+            room.send(message);
+        }
     }
     Ok(())
+}
+
+async fn rooms(setup: &Setup) -> Result<Rooms, BoxError> {
+    let mut rooms = Rooms::builder().overflow(Overflow::Close);
+    if setup.history {
+        rooms = rooms.history(History::last(100));
+    }
+    let bus: Arc<dyn Bus> = match &setup.bus {
+        None => return Ok(rooms.build()),
+        Some(url) if url.starts_with("nats:") => Arc::new(sockjs_bus_nats::Nats::connect(url).await?),
+        Some(url) => Arc::new(sockjs_bus_redis::Redis::connect(url).await?),
+    };
+    Ok(rooms.bus(bus).try_build()?)
 }
 
 /// How `ours` is to run.
@@ -91,9 +111,16 @@ struct Setup {
     nested: bool,
     #[arg(long, action = Set, default_value_t = false)]
     rooms: bool,
+    /// `nats://…` or `redis://…`.
+    #[arg(long, requires = "rooms")]
+    bus: Option<String>,
+    #[arg(long, action = Set, default_value_t = false)]
+    history: bool,
     #[arg(long, action = Set, default_value_t = false)]
     forwarded: bool,
-    /// Be a node whose requests are forwarded, until the standard input ends.
+    #[arg(long, action = Set, default_value_t = false)]
+    ends_with_input: bool,
+    /// Be a node whose requests are forwarded.
     #[arg(long, action = Set, default_value_t = false, hide = true)]
     owner: bool,
 }
@@ -104,7 +131,7 @@ const SECRET: &str = "nobody else needs to know the secret of a measurement";
 /// Starts the node that has the sessions, and returns its tag.
 fn start_owner(setup: &Setup) -> std::io::Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--owner", "true", "--workers", &setup.workers.to_string()]);
+    command.args(["--owner", "true", "--ends-with-input", "true", "--workers", &setup.workers.to_string()]);
     if let Some(heartbeat) = setup.heartbeat {
         command.args(["--heartbeat", &heartbeat.to_string()]);
     }
@@ -122,7 +149,7 @@ fn start_owner(setup: &Setup) -> std::io::Result<String> {
     tag.map(str::to_owned).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
-async fn serve(setup: Setup) -> std::io::Result<()> {
+async fn serve(setup: Setup) -> Result<(), BoxError> {
     // JSONP and HtmlFile are off by default. Sessions that come and go quickly are many: each is remembered for the
     // disconnect delay.
     let mut options = Options::new().legacy_transports(true).max_sessions(None);
@@ -133,12 +160,11 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     if setup.forwarded || setup.owner {
         let node = ClusterOptions::new(SECRET, address).public_url(format!("http://{address}"));
-        options = options.cluster(&Cluster::new(node).map_err(std::io::Error::other)?);
+        options = options.cluster(&Cluster::new(node)?);
     }
     let echo = SockJs::new(echo).options(options.clone());
     let broadcast = if setup.rooms {
-        let rooms: Rooms = Rooms::builder().overflow(Overflow::Close).build();
-        SockJs::new(broadcast_in_a_room).options(options).with_state(rooms)
+        SockJs::new(broadcast_in_a_room).options(options).with_state(rooms(&setup).await?)
     } else {
         SockJs::new(broadcast).options(options).with_state(Room::default())
     };
@@ -146,7 +172,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         true => println!("listening on http://{address}/~{}", start_owner(&setup)?),
         false => println!("listening on http://{address}"),
     }
-    if setup.owner {
+    if setup.ends_with_input {
         std::thread::spawn(|| {
             std::io::stdin().read_to_end(&mut Vec::new()).ok();
             std::process::exit(0);
@@ -154,10 +180,10 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     }
     if setup.nested {
         let app = Router::new().nest_service("/echo", echo).nest_service("/broadcast", broadcast);
-        return run(listener, app, setup.http1_only).await;
+        return Ok(run(listener, app, setup.http1_only).await?);
     }
     let app = echo.layer("/echo").layer(broadcast.layer("/broadcast").layer(Router::new()));
-    run(listener, app, setup.http1_only).await
+    Ok(run(listener, app, setup.http1_only).await?)
 }
 
 async fn run<S>(listener: TcpListener, app: S, http1_only: bool) -> std::io::Result<()>
@@ -180,9 +206,9 @@ where
     axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), BoxError> {
     let setup = Setup::parse();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(setup.workers).enable_all().build()?;
-    Ok(runtime.block_on(serve(setup))?)
+    runtime.block_on(serve(setup))
 }

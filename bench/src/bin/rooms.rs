@@ -19,6 +19,9 @@ struct Args {
     /// Rounds of each figure.
     #[arg(long, default_value_t = 201)]
     rounds: usize,
+    /// Only sends, to rooms of so many.
+    #[arg(long, value_delimiter = ',')]
+    members: Vec<usize>,
     /// Sessions that join and leave.
     #[arg(long, default_value_t = 100_000)]
     sessions: usize,
@@ -72,18 +75,21 @@ async fn fan_out(members: usize, rounds: usize) {
     };
     let ways: [(&str, &dyn Fn()); 4] = [
         ("a loop by hand", &by_hand),
-        ("Member::send", &|| _ = black_box(in_plain[0].send(TEXT))),
-        ("Rooms::send", &|| _ = black_box(plain.send("room 0", TEXT))),
-        ("with history", &|| _ = black_box(in_kept[0].send(TEXT))),
+        ("Member::send", &|| _ = black_box(in_plain[0].send(TEXT).delivered)),
+        ("Rooms::send", &|| _ = black_box(plain.send("room 0", TEXT).delivered)),
+        ("with history", &|| _ = black_box(in_kept[0].send(TEXT).delivered)),
     ];
     let mut taken = ways.map(|_| Vec::new());
-    for _ in 0..rounds {
-        for ((_, send), taken) in ways.iter().zip(&mut taken) {
+    for round in 0..rounds {
+        for turn in 0..ways.len() {
+            // Each round begins with another.
+            let at = (turn + round) % ways.len();
+            let send = ways[at].1;
             let began = Instant::now();
             for _ in 0..messages {
                 send();
             }
-            taken.push(began.elapsed().as_secs_f64() * 1e9 / (messages * members) as f64);
+            taken[at].push(began.elapsed().as_secs_f64() * 1e9 / (messages * members) as f64);
             drain(&mut sessions);
         }
     }
@@ -146,9 +152,13 @@ async fn presence(number: usize) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let Args { rounds, sessions, rooms } = Args::parse();
-    for members in [10, 100, 1_000, 10_000] {
-        fan_out(members, rounds).await;
+    let Args { rounds, members, sessions, rooms } = Args::parse();
+    let only_sends = !members.is_empty();
+    for members in if only_sends { members } else { vec![10, 100, 1_000, 10_000] } {
+        fan_out(members.max(1), rounds).await;
+    }
+    if only_sends {
+        return;
     }
     churn(sessions, rooms).await;
     churn(10_000, 1).await;

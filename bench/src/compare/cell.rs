@@ -48,18 +48,20 @@ pub(crate) async fn measure(
 ) -> Result<Option<Cell>, String> {
     let start = |heartbeat| server.start(core, heartbeat, 1);
     let spec = |running: &Running, transport| Spec {
-        target: running.address,
+        targets: vec![running.address],
         path: running.path("/echo"),
         transport,
         sessions: 1,
         in_flight: 0,
+        rate: None,
         body: Body::Ascii,
         size: 64,
         shape: Shape::Echo,
         content: Content::Text,
         warm_up: times.warm_up,
         measure: times.measure,
-        pid: Some(running.pid()),
+        pids: vec![running.pid()],
+        between: None,
     };
     match work {
         Work::Echo { transport, sessions, in_flight, size, body } => {

@@ -2,11 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use clap::ValueEnum;
@@ -128,7 +129,33 @@ pub(crate) fn pinned(command: Command, core: Option<usize>) -> Command {
     pinned
 }
 
-/// A server that runs until this is dropped.
+/// Ports that nobody has, on any address: below those that Linux gives to clients, of which a load has thousands.
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N], String> {
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    let mut free = (first..32_000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok());
+    let mut ports = [0; N];
+    for port in &mut ports {
+        *port = free.next().ok_or("no port is free")?;
+    }
+    Ok(ports)
+}
+
+/// Waits until somebody listens, while a process runs.
+pub(crate) fn wait_for(address: SocketAddr, process: &mut Child, patience: Duration) -> Result<(), String> {
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if let Ok(Some(status)) = process.try_wait() {
+            return Err(status.to_string());
+        }
+        if start.elapsed() > patience {
+            return Err("it does not listen".to_owned());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// A server that runs until this is dropped. Its standard input ends with this process, however that ends.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -140,12 +167,15 @@ impl Running {
     /// Starts a server that says where it listens.
     pub(crate) fn start(command: Command, core: Option<usize>, title: &str) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("{title} does not start: {error}");
-        let mut child =
-            pinned(command, core).stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
+        let mut child = pinned(command, core)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(&error))?;
         let output = BufReader::new(child.stdout.take().ok_or_else(|| failed(&"no output"))?);
         let (line, first_line) = mpsc::channel();
         // What else it says is read too, so that it never waits for room to say it.
-        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|text| _ = line.send(text)));
+        thread::spawn(move || output.lines().map_while(Result::ok).for_each(|text| _ = line.send(text)));
         let mut running = Self { child, address: ([127, 0, 0, 1], 0).into(), tag: String::new() };
         let text = first_line.recv_timeout(PATIENCE).map_err(|error| failed(&error))?;
         let url = text.rsplit_once("http://").map_or("", |(_, url)| url.trim());

@@ -21,7 +21,7 @@ pub(crate) struct Asking {
 
 impl Asking {
     pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
-        let (target, path) = (run.spec.target, &run.spec.path);
+        let (target, path) = (run.spec.target(number), &run.spec.path);
         let connection =
             Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
         let request =

@@ -16,6 +16,7 @@ use std::{
     future::poll_fn,
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -29,7 +30,7 @@ use serde::Serialize;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Interval, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use self::session::Session;
@@ -89,21 +90,33 @@ impl Shape {
 /// What to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
-    pub(crate) target: SocketAddr,
+    /// The servers; each session's is the next one.
+    pub(crate) targets: Vec<SocketAddr>,
     /// The path of the service.
     pub(crate) path: String,
     pub(crate) transport: Transport,
     pub(crate) sessions: usize,
     /// Messages in flight in each session; none leaves the sessions idle.
     pub(crate) in_flight: u64,
+    /// Messages per second of a broadcast, however many are in flight. Their latencies are kept.
+    pub(crate) rate: Option<f64>,
     pub(crate) body: Body,
     pub(crate) size: usize,
     pub(crate) shape: Shape,
     pub(crate) content: Content,
     pub(crate) warm_up: Duration,
     pub(crate) measure: Duration,
-    /// The server's process.
-    pub(crate) pid: Option<u32>,
+    /// The servers' processes.
+    pub(crate) pids: Vec<u32>,
+    /// The process of what is between the servers, whose processor time is told apart.
+    pub(crate) between: Option<u32>,
+}
+
+impl Spec {
+    /// The server of a session.
+    fn target(&self, number: usize) -> SocketAddr {
+        self.targets[number % self.targets.len()]
+    }
 }
 
 /// What was seen.
@@ -114,8 +127,10 @@ pub(crate) struct Report {
     pub(crate) heartbeats: u64,
     pub(crate) seconds: f64,
     pub(crate) per_second: f64,
-    /// Processor time of the server.
+    /// Processor time of the servers.
     pub(crate) server_seconds: f64,
+    /// Processor time of what is between them.
+    pub(crate) between_seconds: f64,
     pub(crate) per_server_second: f64,
     /// The part of a core that the generator needed: below 1, it was not what limited the rate.
     pub(crate) generator_share: f64,
@@ -137,6 +152,8 @@ pub(crate) struct Run {
     delivered: Notify,
     /// Of each pair, what has been received, and what tells the sender.
     pairs: Vec<(AtomicU64, Notify)>,
+    /// When each message of a broadcast at a fixed rate was sent.
+    sent_at: Mutex<Vec<Instant>>,
     /// In nanoseconds.
     latencies: Mutex<Option<Histogram<u64>>>,
     open: AtomicUsize,
@@ -155,6 +172,7 @@ impl Run {
                 Shape::Pairs => (0..spec.sessions / 2).map(|_| Default::default()).collect(),
                 Shape::Echo | Shape::Broadcast => Vec::new(),
             },
+            sent_at: Mutex::default(),
             latencies: Mutex::new(None),
             open: AtomicUsize::new(0),
             spec,
@@ -183,6 +201,17 @@ impl Run {
                 self.delivered.notify_one();
             }
         }
+    }
+
+    /// Notes when a message of a broadcast at a fixed rate is sent.
+    fn note_sent(&self, now: Instant) {
+        self.sent_at.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+    }
+
+    /// When messages of a broadcast were sent, by their numbers; none if their latencies are not kept.
+    fn sent_at(&self, numbers: Range<u64>) -> Vec<Instant> {
+        let sent_at = self.sent_at.lock().unwrap_or_else(PoisonError::into_inner);
+        sent_at.get(numbers.start as usize..numbers.end as usize).map(<[_]>::to_vec).unwrap_or_default()
     }
 
     /// Counts what the second of a pair has received.
@@ -300,16 +329,25 @@ impl Load {
 
     /// Measures for a while.
     pub(crate) async fn sample(&mut self, time: Duration) -> Result<Report, String> {
-        let server = |pid: Option<u32>| pid.map(procfs::cpu).unwrap_or_default();
-        let pid = self.run.spec.pid;
+        let Spec { ref pids, between, .. } = self.run.spec;
+        let (pids, between) = (pids.clone(), Vec::from_iter(between));
+        let cpu = |pids: &[u32]| pids.iter().map(|pid| procfs::cpu(*pid)).sum::<Duration>();
         *self.latencies() = Some(no_latencies());
-        let before = (Instant::now(), self.received(), self.heartbeats(), server(pid), procfs::own_cpu());
+        let before = (
+            Instant::now(),
+            self.received(),
+            self.heartbeats(),
+            cpu(&pids),
+            cpu(&between),
+            procfs::own_cpu(),
+        );
         let passed = self.pass(time).await;
         let seconds = before.0.elapsed().as_secs_f64();
         let messages = self.received() - before.1;
         let heartbeats = self.heartbeats() - before.2;
-        let server_seconds = (server(pid).saturating_sub(before.3)).as_secs_f64();
-        let own_seconds = (procfs::own_cpu().saturating_sub(before.4)).as_secs_f64();
+        let server_seconds = cpu(&pids).saturating_sub(before.3).as_secs_f64();
+        let between_seconds = cpu(&between).saturating_sub(before.4).as_secs_f64();
+        let own_seconds = procfs::own_cpu().saturating_sub(before.5).as_secs_f64();
         let latencies = self.latencies().take().unwrap_or_else(no_latencies);
         passed?;
         let us = |nanos: u64| nanos as f64 / 1000.0;
@@ -319,6 +357,7 @@ impl Load {
             seconds,
             per_second: messages as f64 / seconds,
             server_seconds,
+            between_seconds,
             per_server_second: if server_seconds > 0.0 { messages as f64 / server_seconds } else { 0.0 },
             generator_share: own_seconds / seconds,
             p50_us: us(latencies.value_at_quantile(0.5)),
@@ -384,6 +423,14 @@ async fn open(run: &Arc<Run>, number: usize) -> Result<Session, String> {
     Ok(session)
 }
 
+/// Waits until the next message is due, if messages are sent at a fixed rate.
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => _ = ticks.tick().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Holds one session; says how many messages it sent.
 async fn session(
     run: Arc<Run>,
@@ -408,8 +455,13 @@ async fn session(
         .await;
     }
     go.wait_for(|go| *go).await.map_err(|error| error.to_string())?;
+    let mut ticks = run.spec.rate.map(|rate| {
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    });
     loop {
-        if run.is_sending() {
+        if run.is_sending() && ticks.is_none() {
             let in_flight = session.sent() - run.delivered(number, &session);
             session.send(run.spec.in_flight.saturating_sub(in_flight), Instant::now());
         }
@@ -423,6 +475,11 @@ async fn session(
         tokio::select! {
             done = done => return done,
             () = run.delivery(number) => {}
+            () = tick(&mut ticks), if run.is_sending() => {
+                let now = Instant::now();
+                run.note_sent(now);
+                session.send(1, now);
+            }
         }
     }
 }

@@ -71,7 +71,8 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
-        let Spec { target, ref path, transport, body, size, shape, content, .. } = run.spec;
+        let Spec { ref path, transport, body, size, shape, content, .. } = run.spec;
+        let target = run.spec.target(number);
         let receiving =
             Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
         let text = content.outgoing(Text::new(body, size, number), size, shape, number);
@@ -286,9 +287,10 @@ impl Session {
     /// Counts what has arrived, and sends as much as is to be in flight.
     fn count(&mut self, received: u64) {
         let now = Instant::now();
-        let times = if self.run.spec.shape == Shape::Echo { received as usize } else { 0 };
+        let own = if self.run.spec.shape == Shape::Echo { received as usize } else { 0 };
+        let others = self.run.sent_at(self.received() - received..self.received());
         let heartbeats = std::mem::take(&mut self.incoming.heartbeats);
-        self.run.count(received, heartbeats, now, self.sent_at.drain(..times));
+        self.run.count(received, heartbeats, now, self.sent_at.drain(..own).chain(others));
         self.run.count_of_pair(self.number, received);
         let more = self.run.follow(received);
         if more > 0 {

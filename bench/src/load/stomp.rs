@@ -13,6 +13,8 @@ use super::{
 pub(crate) enum Content {
     /// Texts alone.
     Text,
+    /// The same, once the server says that the session is a member of the room.
+    InARoom,
     /// The same bytes as with [`Stomp`](Self::Stomp), as texts: what STOMP costs is seen beside it.
     LikeStomp,
     /// The bodies of STOMP's frames.
@@ -42,7 +44,7 @@ impl Content {
     /// A message as it is sent.
     pub(crate) fn outgoing(self, text: Text, size: usize, shape: Shape, number: usize) -> Text {
         match self {
-            Self::Text | Self::LikeStompConnect => text,
+            Self::Text | Self::InARoom | Self::LikeStompConnect => text,
             Self::LikeStomp => self.incoming(text, size, shape, number),
             Self::Stomp | Self::StompConnect => {
                 let (to, _) = destinations(shape, number);
@@ -76,6 +78,7 @@ impl Content {
                 vec![(format!("{side} {}", number / 2), "ok")]
             }
             (Self::Text | Self::LikeStomp, _) => Vec::new(),
+            (Self::InARoom, _) => vec![("joined?".to_owned(), "joined")],
             (Self::StompConnect, _) => vec![(connect.to_owned(), "CONNECTED\n")],
             (Self::LikeStompConnect, _) => vec![(connect.to_owned(), "CONNECT\n")],
             (Self::Stomp, Shape::Pairs) if number & 1 == 0 => vec![(connect.to_owned(), "CONNECTED\n")],

@@ -175,18 +175,20 @@ async fn measure(server: Server, row: &Row, time: Duration, core: Option<usize>)
         Server::Ours | Server::Before | Server::RabbitMq => Content::Stomp,
     };
     let spec = |shape| Spec {
-        target: process.address(),
+        targets: vec![process.address()],
         path: server.path(shape).to_owned(),
         transport: row.transport,
         sessions: 1,
         in_flight: 0,
+        rate: None,
         body: Body::Ascii,
         size: 64,
         shape,
         content,
         warm_up: time / 2,
         measure: time,
-        pid: Some(process.pid()),
+        pids: vec![process.pid()],
+        between: None,
     };
     let rate = |report: Report| Cell { value: report.per_server_second, report: Some(report) };
     match row.work {

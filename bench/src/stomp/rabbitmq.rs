@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::compare::servers::pinned;
+use crate::compare::servers::{free_ports, pinned, wait_for};
 
 /// Debian's; the one in `/usr/sbin` changes user and folder.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -73,7 +73,7 @@ impl RabbitMq {
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
         let mut epmd = quiet(&mut epmd).map_err(|error| failed(&error))?;
         // A broker that finds none starts another one, which would stay.
-        let listens = wait_for(([127, 0, 0, 1], epmd_port).into(), &mut epmd);
+        let listens = wait_for(([127, 0, 0, 1], epmd_port).into(), &mut epmd, PATIENCE);
         let broker =
             listens.and_then(|()| quiet(&mut pinned(command, core)).map_err(|error| error.to_string()));
         let address = SocketAddr::from(([127, 0, 0, 1], web));
@@ -85,7 +85,7 @@ impl RabbitMq {
                 return Err(failed(&error));
             }
         };
-        if let Err(error) = wait_for(address, &mut running.broker) {
+        if let Err(error) = wait_for(address, &mut running.broker, PATIENCE) {
             let output = fs::read_to_string(&log).unwrap_or_default();
             return Err(failed(&format!("{error}\n{output}")));
         }
@@ -97,32 +97,6 @@ impl RabbitMq {
     pub(super) fn pid(&self) -> u32 {
         self.broker.id()
     }
-}
-
-/// Ports that nobody has, on any address: below those that Linux gives to clients, of which a load has thousands.
-fn free_ports<const N: usize>() -> Result<[u16; N], String> {
-    let first = 20_000 + (std::process::id() % 10_000) as u16;
-    let mut free = (first..32_000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok());
-    let mut ports = [0; N];
-    for port in &mut ports {
-        *port = free.next().ok_or("no port is free")?;
-    }
-    Ok(ports)
-}
-
-/// Waits until somebody listens, while a process runs.
-fn wait_for(address: SocketAddr, process: &mut Child) -> Result<(), String> {
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        if let Ok(Some(status)) = process.try_wait() {
-            return Err(status.to_string());
-        }
-        if start.elapsed() > PATIENCE {
-            return Err("it does not listen".to_owned());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 impl Drop for RabbitMq {

@@ -94,7 +94,7 @@ impl<K, U, D> Member<K, U, D> {
 impl<K: Key, U: Key, D: Data> Member<K, U, D> {
     /// Sends a message to all members of the room, this session included: see [`To::send`].
     pub fn send(&self, message: impl Into<Message>) -> Sent {
-        self.tab.node().send_to_room(&self.room, message.into(), How::default())
+        self.tab.node().send_to_members(&self.room, message.into())
     }
 
     /// Sends a message to all other members of the room.

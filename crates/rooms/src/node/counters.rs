@@ -47,16 +47,20 @@ impl Counters {
         }
     }
 
+    #[inline]
     pub(crate) fn deliveries(&self, sent: &Sent) {
-        for (counter, number) in [
-            (&self.delivered, sent.delivered),
-            (&self.dropped, sent.dropped),
-            (&self.gone, sent.gone),
-            (&self.unsupported, sent.unsupported),
-        ] {
-            if number > 0 {
-                counter.fetch_add(number as u64, Relaxed);
-            }
+        self.delivered.fetch_add(sent.delivered as u64, Relaxed);
+        if sent.dropped | sent.gone | sent.unsupported > 0 {
+            self.missed(sent);
+        }
+    }
+
+    #[cold]
+    fn missed(&self, sent: &Sent) {
+        for (counter, number) in
+            [(&self.dropped, sent.dropped), (&self.gone, sent.gone), (&self.unsupported, sent.unsupported)]
+        {
+            counter.fetch_add(number as u64, Relaxed);
         }
     }
 }

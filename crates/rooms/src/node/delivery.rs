@@ -27,50 +27,93 @@ pub(crate) struct How {
 /// lock: it wakes tasks.
 pub(crate) fn deliver<U, D>(
     members: &Members<U, D>,
-    message: &Message,
+    message: Message,
     except: &Except,
+    overflow: Overflow,
+    full: impl FnMut(&Sender),
+) -> Sent {
+    match except {
+        Except::Nobody => deliver_to(members, message, |_| true, overflow, full),
+        Except::Sender(not) => deliver_to(members, message, |sender| sender != not, overflow, full),
+        Except::Id(not) => deliver_to(members, message, |sender| sender.id() != *not, overflow, full),
+    }
+}
+
+/// The same, with nothing to be said of how.
+#[inline]
+pub(crate) fn deliver_to_all<U, D>(members: &Members<U, D>, message: Message, overflow: Overflow) -> Sent {
+    deliver_to(members, message, |_| true, overflow, |_| {})
+}
+
+#[inline]
+fn deliver_to<U, D>(
+    members: &Members<U, D>,
+    message: Message,
+    to: impl Fn(&Sender) -> bool,
     overflow: Overflow,
     mut full: impl FnMut(&Sender),
 ) -> Sent {
-    let mut sent = Sent::default();
-    for senders in members.senders() {
-        match except {
-            Except::Nobody => {
-                for sender in senders {
-                    count(&mut sent, sender, message, overflow, &mut full);
-                }
-            }
-            Except::Sender(not) => {
-                for sender in senders.iter().filter(|sender| *sender != not) {
-                    count(&mut sent, sender, message, overflow, &mut full);
-                }
-            }
-            Except::Id(not) => {
-                for sender in senders.iter().filter(|sender| sender.id() != *not) {
-                    count(&mut sent, sender, message, overflow, &mut full);
-                }
+    // Apart, so that the loop keeps the one number in a register.
+    let mut delivered = 0;
+    let mut missed = Missed::default();
+    let mut send = |sender: &Sender, message| match sender.try_send_with(message, overflow) {
+        Ok(()) => delivered += 1,
+        Err(error) => missed.count(sender, error, &mut full),
+    };
+    if let Some((last, beside, others)) = members.split_last() {
+        for senders in others {
+            for sender in senders.iter().filter(|sender| to(sender)) {
+                send(sender, message.clone());
             }
         }
+        for sender in beside.iter().filter(|sender| to(sender)) {
+            send(sender, message.clone());
+        }
+        // It gets the message itself: one copy less to be counted up and down, which is seen in a small room.
+        if to(last) {
+            send(last, message);
+        }
     }
-    sent
+    missed.sent(delivered)
 }
 
 /// Sends to one session.
 #[inline]
-pub(crate) fn count(
-    sent: &mut Sent,
-    sender: &Sender,
-    message: &Message,
-    overflow: Overflow,
-    full: &mut impl FnMut(&Sender),
-) {
-    match sender.try_send_with(message.clone(), overflow) {
-        Ok(()) => sent.delivered += 1,
-        Err(SendError::Full(_)) => {
-            sent.dropped += 1;
-            full(sender);
+pub(crate) fn count(sent: &mut Sent, sender: &Sender, message: Message, overflow: Overflow) {
+    let mut missed = Missed::default();
+    let mut delivered = 0;
+    match sender.try_send_with(message, overflow) {
+        Ok(()) => delivered = 1,
+        Err(error) => missed.count(sender, error, &mut |_| {}),
+    }
+    *sent += missed.sent(delivered);
+}
+
+/// The sessions that do not get a message.
+#[derive(Default)]
+struct Missed {
+    dropped: usize,
+    gone: usize,
+    unsupported: usize,
+}
+
+impl Missed {
+    #[cold]
+    #[inline(never)]
+    #[allow(clippy::needless_pass_by_value, reason = "the caller's loop has nothing to drop")]
+    fn count(&mut self, sender: &Sender, error: SendError, full: &mut impl FnMut(&Sender)) {
+        match error {
+            SendError::Full(_) => {
+                self.dropped += 1;
+                full(sender);
+            }
+            SendError::BinaryUnsupported(_) => self.unsupported += 1,
+            _ => self.gone += 1,
         }
-        Err(SendError::BinaryUnsupported(_)) => sent.unsupported += 1,
-        Err(_) => sent.gone += 1,
+    }
+
+    fn sent(&self, delivered: usize) -> Sent {
+        let Self { dropped, gone, unsupported } = *self;
+        Sent { delivered, dropped, gone, unsupported, ..Sent::default() }
     }
 }

@@ -108,6 +108,14 @@ impl<U, D> Members<U, D> {
         self.chunks.iter().map(|chunk| chunk.senders.as_slice())
     }
 
+    /// The last sender, those beside it, and all others in slices.
+    #[inline]
+    pub(crate) fn split_last(&self) -> Option<(&Sender, &[Sender], impl Iterator<Item = &[Sender]>)> {
+        let (chunk, chunks) = self.chunks.split_last()?;
+        let (last, beside) = chunk.senders.split_last()?;
+        Some((last, beside, chunks.iter().map(|chunk| chunk.senders.as_slice())))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &About<U, D>> {
         self.chunks.iter().flat_map(|chunk| &chunk.about)
     }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    delivery::{Except, How, count, deliver},
+    delivery::{Except, How, count, deliver, deliver_to_all},
     log::Discarded,
     members::Members,
     node::Node,
@@ -34,7 +34,21 @@ use crate::{
 const TURN: usize = 64;
 
 impl<K: Key, U: Key, D: Data> Node<K, U, D> {
+    /// Sends to all members of a room, like [`send_to_room`](Self::send_to_room) by the shortest way: in a small room it
+    /// is seen how long that is.
+    #[inline]
+    pub(crate) fn send_to_members(self: &Arc<Self>, room: &Arc<Room<K, U, D>>, message: Message) -> Sent {
+        if room.has_history || self.elsewhere().is_some() {
+            return self.send_to_room(room, message, How::default());
+        }
+        let sent = deliver_to_all(&room.members(), message, self.config.overflow.unwrap_or(Overflow::Wait));
+        self.counters.message();
+        self.counters.deliveries(&sent);
+        sent
+    }
+
     /// Sends to the members of a room.
+    #[inline(never)]
     pub(crate) fn send_to_room(
         self: &Arc<Self>,
         room: &Arc<Room<K, U, D>>,
@@ -184,7 +198,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
             return self.send_in_order(room, message, how);
         }
         let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-        deliver(&room.members(), &message, &how.except, overflow, |_| {})
+        deliver(&room.members(), message, &how.except, overflow, |_| {})
     }
 
     /// Sends to the members of a room, and waits until the end for those whose queue is full.
@@ -202,7 +216,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         }
         let mut full = Vec::new();
         let keep = |sender: &Sender| full.push(sender.clone());
-        let mut sent = deliver(&room.members(), &message, &how.except, Overflow::Wait, keep);
+        let mut sent = deliver(&room.members(), message.clone(), &how.except, Overflow::Wait, keep);
         // Those on other nodes do not wait for the slow ones here.
         let elsewhere = self.elsewhere();
         sent.bus = elsewhere.and_then(|elsewhere| elsewhere.send_to_room(&room.key, &message, &how).err());
@@ -216,7 +230,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
                 match timeout_at(end, sender.send_with(message.clone(), Overflow::Wait)).await {
                     Ok(Ok(())) => sent.delivered += 1,
                     Ok(Err(_)) => sent.gone += 1,
-                    Err(_) => count(&mut sent, &sender, &message, overflow, &mut |_| {}),
+                    Err(_) => count(&mut sent, &sender, message, overflow),
                 }
                 sent
             });
@@ -332,7 +346,8 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         let next = next?;
         // A function of the application that panics takes down its own message, and not those of others.
         Some(catch_unwind(AssertUnwindSafe(|| {
-            deliver(&next.to, next.what.wire(self.encode()), &next.except, next.overflow, |_| {})
+            let message = next.what.wire(self.encode()).clone();
+            deliver(&next.to, message, &next.except, next.overflow, |_| {})
         })))
     }
 
@@ -369,7 +384,7 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
         match tab.sender() {
             Some(sender) => {
                 let overflow = how.overflow.or(self.config.overflow).unwrap_or(Overflow::Wait);
-                count(sent, &sender, message, overflow, &mut |_| {});
+                count(sent, &sender, message.clone(), overflow);
             }
             None => sent.gone += 1,
         }
