@@ -21,7 +21,7 @@ fn start(engine: &'static dyn Engine, asks_clients: bool) -> (Server, Certificat
 }
 
 fn trusting(certificates: &Certificates) -> Settings {
-    Settings { root: Some(certificates.root.clone()), ..Settings::quick() }
+    Settings { root: Some(certificates.root.clone()), ..Settings::default() }
 }
 
 /// Messages and entries go over it, also after an outage.
@@ -70,7 +70,7 @@ pub async fn a_server_that_is_not_trusted_is_told(engine: &'static dyn Engine) {
         assert!(matches!(error, ConnectError::Tls(_) | ConnectError::Invalid(_)), "{error:?}");
     }
     // One that does not wait for its server says it, too.
-    let early = Settings { is_early: true, ..Settings::quick() };
+    let early = Settings { is_early: true, ..Settings::default() };
     let bus = server.try_connect(&early).await.unwrap();
     until("it has tried", || matches!(bus.failure(), Some(ConnectError::Tls(_)))).await;
     assert!(matches!(*bus.status().borrow(), Status::Reconnecting { .. }));

@@ -104,12 +104,8 @@ async fn a_file_of_credentials_is_read_at_each_connection() {
     });
     let (file, address) = (file.unwrap(), server.address());
     let rights = r#"{"type":"user","version":2,"subs":-1,"data":-1,"payload":-1}"#;
-    let options = || {
-        Nats::options(&address)
-            .credentials_file(&file)
-            .connect_timeout(Duration::from_millis(500))
-            .max_reconnect_delay(Duration::from_millis(200))
-    };
+    let options =
+        || Nats::options(&address).credentials_file(&file).max_reconnect_delay(Duration::from_millis(200));
     let missing = options().connect().await.unwrap_err();
     assert!(matches!(missing, ConnectError::Invalid(_)), "{missing:?}");
     write_credentials(&file, &token(&account, &user, rights), &user);
