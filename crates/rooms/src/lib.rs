@@ -104,7 +104,7 @@ pub use self::{
     presence::{PresenceChanges, PresenceWatch, Present, PresentTab},
     recovery::{Outcome, Recovery},
     rooms::Rooms,
-    sent::{Closed, Refused, Sent},
+    sent::{Closed, ConfirmError, Refused, Sent},
     stats::Stats,
     tab::Tab,
     to::To,

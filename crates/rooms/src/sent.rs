@@ -2,7 +2,7 @@
 //!
 //! Imports: position.
 
-use std::ops::AddAssign;
+use std::{error::Error, fmt, ops::AddAssign};
 
 use sockjs_bus::PublishError;
 
@@ -28,7 +28,9 @@ pub struct Sent {
     pub position: Option<Position>,
     /// Whether another call, which is sending to the room right now, delivers this message too: the numbers above are
     /// then 0. Only a room with history does that, since its members get messages in the order of their positions. With a
-    /// [bus](crate::Builder::bus) it is always so there, and the position is not known yet.
+    /// [bus](crate::Builder::bus) it is always so there, and neither the position nor whether the engine takes the message
+    /// is known yet: [`BusStats::not_kept`](crate::BusStats::not_kept) counts those that it did not take.
+    /// [`To::send_confirmed`](crate::To::send_confirmed) waits for it.
     pub handed_over: bool,
     /// Why the message was sent to nobody.
     pub refused: Option<Refused>,
@@ -58,6 +60,34 @@ pub enum Refused {
     /// The room keeps a history, and the bus, which has it, does not take the message.
     Bus(PublishError),
 }
+
+/// Why a message has not been confirmed: see [`To::send_confirmed`](crate::To::send_confirmed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfirmError {
+    /// The message was not sent: the room keeps no history, or the message is [transient](crate::To::transient), or goes to a
+    /// user or to all.
+    NoHistory,
+    /// The message was sent to nobody.
+    Refused(Refused),
+    /// The engine of the bus does not say whether it has the message: the connection was lost meanwhile, or the engine
+    /// had an error. It may still come to all, or to none. Sent again, it may come twice.
+    Unknown,
+}
+
+impl fmt::Display for ConfirmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHistory => f.write_str("nothing keeps the message"),
+            Self::Refused(Refused::Busy) => f.write_str("too many messages wait for the room"),
+            Self::Refused(Refused::TooManyRooms) => f.write_str("there are too many rooms"),
+            Self::Refused(Refused::Bus(error)) => error.fmt(f),
+            Self::Unknown => f.write_str("the bus does not say whether it has the message"),
+        }
+    }
+}
+
+impl Error for ConfirmError {}
 
 impl Sent {
     pub(crate) fn refused(refused: Refused) -> Self {

@@ -1,6 +1,6 @@
 //! A message on its way: to whom, and how.
 //!
-//! Imports: as_sender, key, node, sent.
+//! Imports: as_sender, key, node, position, sent.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,7 +17,8 @@ use crate::{
         room::Room,
         tab::User,
     },
-    sent::{Refused, Sent},
+    position::Position,
+    sent::{ConfirmError, Refused, Sent},
 };
 
 /// Those to whom a message is sent, and how: made for one message by [`Rooms::to`](crate::Rooms::to),
@@ -160,6 +161,62 @@ impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
                 node.send_to_room_until(&room, message.into(), how, end).await
             }
             at_once => at_once.send(message),
+        }
+    }
+}
+
+impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
+    /// Sends the message to a room with history, and waits until it is kept: with a [bus](crate::Builder::bus), until the
+    /// engine has it. Returns its position.
+    ///
+    /// For what must not be lost unseen, such as a line of which the speaker is shown that it was sent:
+    ///
+    /// ```
+    /// use axum_sockjs::Session;
+    /// use axum_sockjs_rooms::{JoinError, Rooms};
+    ///
+    /// async fn chat(rooms: Rooms, mut session: Session) -> Result<(), JoinError> {
+    ///     let room = rooms.join(&session, "lobby").await?;
+    ///     while let Some(line) = session.recv().await {
+    ///         if let Err(error) = room.to_room().send_confirmed(line).await {
+    ///             let _ = session.send(format!("not sent: {error}")).await;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`ConfirmError`] if the message was not sent, or nobody knows.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the message may be kept or not. Before it is polled for the first time, it is not sent.
+    pub async fn send_confirmed(self, message: impl Into<Message>) -> Result<Position, ConfirmError> {
+        let message = message.into();
+        let Self { node, whom: Whom::Room(target), how } = self else { return Err(ConfirmError::NoHistory) };
+        if how.is_transient {
+            return Err(ConfirmError::NoHistory);
+        }
+        let room = match &target {
+            Target::Nobody => return Err(ConfirmError::NoHistory),
+            Target::TooManyRooms => {
+                node.refuse(Refused::TooManyRooms);
+                return Err(ConfirmError::Refused(Refused::TooManyRooms));
+            }
+            Target::Elsewhere { has_history: false, .. } => return Err(ConfirmError::NoHistory),
+            Target::Elsewhere { key, .. } => return node.append_confirmed(key, &message, &how).await,
+            Target::Room(room) | Target::Pinned(Pin { room, .. }) => room,
+        };
+        if !room.has_history {
+            return Err(ConfirmError::NoHistory);
+        }
+        if node.elsewhere().is_some() {
+            return node.append_confirmed(&room.key, &message, &how).await;
+        }
+        let sent = node.send_to_room(room, message, how);
+        match sent.refused {
+            Some(refused) => Err(ConfirmError::Refused(refused)),
+            None => sent.position.ok_or(ConfirmError::Unknown),
         }
     }
 }

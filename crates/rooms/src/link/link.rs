@@ -36,7 +36,7 @@ use crate::{
     key::{Data, Key},
     node::{
         delivery::How,
-        elsewhere::Elsewhere,
+        elsewhere::{Confirm, Elsewhere},
         node::Node,
         room::Room,
         tab::{Tab, User},
@@ -328,7 +328,13 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         self.publish(self.subject("room", key), message, how)
     }
 
-    fn append(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError> {
+    fn append(
+        &self,
+        key: &K,
+        message: &Message,
+        how: &How,
+        confirm: Option<Confirm>,
+    ) -> Result<(), PublishError> {
         let stream = self.subject("room", key).ok_or(KEY_TOO_LONG)?;
         let node = self.node.upgrade().ok_or(PublishError::Disconnected)?;
         let streams = self.port.streams().ok_or(PublishError::Disconnected)?;
@@ -337,15 +343,25 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         let mut appending = streams.append(&stream, payload.into(), retention);
         // Most of what is refused is refused at once.
         let waker = std::task::Waker::noop();
+        let confirm = |appended: Result<sockjs_bus::Position, StreamError>| {
+            let position = appended.map(|at| Position::new(at.stream.0, at.number));
+            // Whoever waited may have gone.
+            confirm.map(|confirm| confirm.send(position).ok());
+        };
         let error = match appending.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
-            Poll::Ready(Ok(_)) => return Ok(()),
+            Poll::Ready(Ok(at)) => {
+                confirm(Ok(at));
+                return Ok(());
+            }
             Poll::Ready(Err(error)) => error,
             Poll::Pending => {
                 let not_kept = Arc::clone(&self.not_kept);
                 self.runtime.spawn(async move {
-                    if appending.await.is_err() {
+                    let appended = appending.await;
+                    if appended.is_err() {
                         not_kept.fetch_add(1, Relaxed);
                     }
+                    confirm(appended);
                 });
                 return Ok(());
             }

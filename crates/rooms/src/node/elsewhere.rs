@@ -3,7 +3,8 @@
 use std::{collections::HashSet, pin::Pin, sync::Arc};
 
 use axum_sockjs::{ConnectionId, Message};
-use sockjs_bus::PublishError;
+use sockjs_bus::{PublishError, StreamError};
+use tokio::sync::oneshot;
 
 use super::{
     delivery::How,
@@ -11,6 +12,9 @@ use super::{
     tab::{Tab, User},
 };
 use crate::{bus_stats::BusStats, error::JoinError, nodes::known::Remotes, position::Position};
+
+/// Learns what has become of a message that was to be kept.
+pub(crate) type Confirm = oneshot::Sender<Result<Position, StreamError>>;
 
 /// The other nodes. No method waits, but for those that return futures, and none is called under a lock.
 pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
@@ -54,7 +58,15 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
     fn send_to_room(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError>;
 
     /// Appends to the history of a room: all nodes deliver it, this one too.
-    fn append(&self, key: &K, message: &Message, how: &How) -> Result<(), PublishError>;
+    ///
+    /// `confirm` learns what has become of it once that is known.
+    fn append(
+        &self,
+        key: &K,
+        message: &Message,
+        how: &How,
+        confirm: Option<Confirm>,
+    ) -> Result<(), PublishError>;
 
     fn send_to_user(&self, user: &U, message: &Message, how: &How) -> Result<(), PublishError>;
 

@@ -9,8 +9,10 @@ use std::{
 };
 
 use axum_sockjs::{ConnectionId, Message, Overflow, Sender};
+use sockjs_bus::{PublishError, StreamError};
 use tokio::{
     runtime::Handle,
+    sync::oneshot,
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -27,7 +29,7 @@ use super::{
 use crate::{
     key::{Data, Key},
     position::Position,
-    sent::{Refused, Sent},
+    sent::{ConfirmError, Refused, Sent},
 };
 
 /// As many messages of others a call delivers before a task does it.
@@ -79,12 +81,37 @@ impl<K: Key, U: Key, D: Data> Node<K, U, D> {
 
     /// Appends to the history that all nodes share. It comes back from there, to this node too.
     fn append(&self, key: &K, message: &Message, how: &How) -> Sent {
-        match self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.append(key, message, how)) {
+        match self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.append(key, message, how, None)) {
             Ok(()) => {
                 self.counters.message();
                 Sent { handed_over: true, ..Sent::default() }
             }
             Err(error) => self.refuse(Refused::Bus(error)),
+        }
+    }
+
+    /// Appends to the history that all nodes share, and waits until it is there.
+    pub(crate) async fn append_confirmed(
+        &self,
+        key: &K,
+        message: &Message,
+        how: &How,
+    ) -> Result<Position, ConfirmError> {
+        let elsewhere = self.elsewhere().ok_or(ConfirmError::NoHistory)?;
+        let (confirm, confirmed) = oneshot::channel();
+        if let Err(error) = elsewhere.append(key, message, how, Some(confirm)) {
+            let refused = Refused::Bus(error);
+            self.refuse(refused);
+            return Err(ConfirmError::Refused(refused));
+        }
+        self.counters.message();
+        match confirmed.await {
+            Ok(Ok(position)) => Ok(position),
+            Ok(Err(StreamError::Full)) => Err(ConfirmError::Refused(Refused::Bus(PublishError::Full))),
+            Ok(Err(StreamError::TooLarge { max })) => {
+                Err(ConfirmError::Refused(Refused::Bus(PublishError::TooLarge { max })))
+            }
+            Ok(Err(_)) | Err(_) => Err(ConfirmError::Unknown),
         }
     }
 

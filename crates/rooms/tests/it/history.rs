@@ -8,7 +8,9 @@ use std::{
 };
 
 use axum_sockjs::{Message, Pair, Peer};
-use axum_sockjs_rooms::{Builder, History, JoinError, Member, Outcome, Position, Refused, Rooms, Sent};
+use axum_sockjs_rooms::{
+    Builder, ConfirmError, History, JoinError, Member, Outcome, Position, Refused, Rooms, Sent,
+};
 
 use crate::support::{assert_empty, guest, of, room_for, slow, texts};
 
@@ -104,6 +106,26 @@ async fn old_messages_are_not_sent() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let (member, _peer) = back(&rooms, Some(second), 9).await;
     assert_eq!(member.recovery().unwrap().outcome, Outcome::Whole);
+}
+
+#[tokio::test]
+async fn a_message_that_is_kept_is_confirmed() {
+    let kept = numbered(History::last(3)).build();
+    let (member, mut peer) = back(&kept, None, 0).await;
+    assert_eq!(member.to_room().send_confirmed("a").await.unwrap().number(), 1);
+    // The room is there for its history alone.
+    assert_eq!(kept.to("attic").send_confirmed("b").await.unwrap().number(), 1);
+    assert_eq!(texts(&mut peer), ["1:a"]);
+    let one = numbered(History::last(3)).max_rooms(1).build();
+    one.to("lobby").send_confirmed("a").await.unwrap();
+    let refused = one.to("attic").send_confirmed("b").await;
+    assert_eq!(refused, Err(ConfirmError::Refused(Refused::TooManyRooms)));
+    let forgets = crate::support::rooms();
+    let (session, mut peer) = guest();
+    let member = forgets.join(&session, "lobby").await.unwrap();
+    assert_eq!(member.to_room().send_confirmed("a").await, Err(ConfirmError::NoHistory));
+    assert_eq!(forgets.to("attic").send_confirmed("a").await, Err(ConfirmError::NoHistory));
+    assert_eq!(texts(&mut peer), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

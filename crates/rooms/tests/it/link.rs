@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum_sockjs_rooms::{History, Join, JoinError, Member, Outcome, Rooms};
+use axum_sockjs_rooms::{ConfirmError, History, Join, JoinError, Member, Outcome, Refused, Rooms};
 use bytes::Bytes;
 use sockjs_bus::{
     Batch, Bus, Entry, Follow, InProcess, Position, PublishError, Receiver, Retention, Stats, Status,
@@ -17,7 +17,7 @@ use crate::support::{guest, of, room_for, slow, texts};
 
 type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a bus does that is asked for the last entries of a stream.
+/// What a bus does that is asked for the last entries of a stream, or to append one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
     Answers,
@@ -30,6 +30,7 @@ enum Last {
 struct Hindered {
     bus: Arc<Connection>,
     last: watch::Sender<Last>,
+    appends: watch::Sender<Last>,
     /// Whether those who follow get the next entry.
     follows: watch::Sender<bool>,
 }
@@ -40,8 +41,8 @@ fn refused() -> StreamError {
 
 impl Hindered {
     fn new(bus: &InProcess) -> Self {
-        let (last, follows) = (watch::Sender::new(Last::Answers), watch::Sender::new(true));
-        Self { bus: Arc::new(bus.connect()), last, follows }
+        let [last, appends] = [0, 1].map(|_| watch::Sender::new(Last::Answers));
+        Self { bus: Arc::new(bus.connect()), last, appends, follows: watch::Sender::new(true) }
     }
 }
 
@@ -82,7 +83,12 @@ impl Streams for Hindered {
         payload: Bytes,
         retention: Retention,
     ) -> BoxFuture<'static, Result<Position, StreamError>> {
-        self.bus.append(stream, payload, retention)
+        let appending = self.bus.append(stream, payload, retention);
+        let mut appends = self.appends.subscribe();
+        Box::pin(async move {
+            let appends = *appends.wait_for(|appends| *appends != Last::IsSilent).await.unwrap();
+            if appends == Last::Refuses { Err(refused()) } else { appending.await }
+        })
     }
 
     fn read(
@@ -232,6 +238,42 @@ async fn a_node_hears_on_after_code_of_the_application_has_panicked() {
     nodes[1].send("lobby", "heard");
     settle().await;
     assert_eq!(texts(&mut hears), ["heard"]);
+}
+
+/// Whoever waits for it learns whether a message is kept, and where.
+#[tokio::test(start_paused = true)]
+async fn a_message_is_confirmed_when_the_engine_has_it() {
+    let bus = InProcess::new();
+    let hindered = Hindered::new(&bus);
+    let nodes = [rooms(Arc::new(hindered.clone())), rooms(Arc::new(bus.connect()))];
+    let (ada, mut hears) = of("ada");
+    let member = nodes[1].join(&ada, "lobby").await.unwrap();
+    let first = nodes[0].to("lobby").send_confirmed("a").await.unwrap();
+    assert_eq!(member.to_room().send_confirmed("b").await.unwrap().number(), first.number() + 1);
+    settle().await;
+    assert_eq!(texts(&mut hears), ["1:a", "2:b"]);
+    // The engine says nothing for a while, then that it has it; then that something went wrong.
+    for (answer, expected) in [(Last::Answers, Ok(3)), (Last::Refuses, Err(ConfirmError::Unknown))] {
+        hindered.appends.send_replace(Last::IsSilent);
+        let sending = tokio::spawn({
+            let rooms = nodes[0].clone();
+            async move { rooms.to("lobby").send_confirmed("c").await }
+        });
+        settle().await;
+        assert!(!sending.is_finished());
+        hindered.appends.send_replace(answer);
+        assert_eq!(sending.await.unwrap().map(|position| position.number()), expected);
+    }
+    assert_eq!(nodes[0].stats().bus.unwrap().not_kept, 1);
+    hindered.appends.send_replace(Last::Answers);
+    hindered.bus.disconnect();
+    let refused = Refused::Bus(PublishError::Disconnected);
+    assert_eq!(nodes[0].to("lobby").send_confirmed("d").await, Err(ConfirmError::Refused(refused)));
+    // Nothing keeps these.
+    let transient = member.to_room().transient().send_confirmed("e").await;
+    let to_user = nodes[1].to_user("ada").send_confirmed("e").await;
+    let to_all = nodes[1].to_all().send_confirmed("e").await;
+    assert_eq!([transient, to_user, to_all], [Err(ConfirmError::NoHistory); 3]);
 }
 
 /// A client comes from a node that is ahead with the history.
