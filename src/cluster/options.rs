@@ -114,8 +114,9 @@ impl ClusterOptions {
     }
 
     /// Sets how many requests may wait for one other node at a time: each waiting poll and each stream is one. Further ones
-    /// get 503. Each stream has a connection of its own, and so has each waiting poll where sessions have an identity;
-    /// between two addresses there are some 28,000 ports by default.
+    /// get 503. Each stream has a connection of its own, and so has each waiting poll where sessions have an identity, and
+    /// beyond the eight prefixes for which there are links to a node: nearly all polls below `/rooms/{room}`. Between two
+    /// addresses there are some 28,000 ports by default.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
         self
