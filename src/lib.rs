@@ -97,7 +97,7 @@
 //! |---|---|---|
 //! | `cluster` | no | [sessions on any of several nodes](guide::cluster), without affinity of the balancer |
 //! | `http2` | no | WebSocket over HTTP/2 (RFC 8441), where the server enables extended CONNECT |
-//! | `metrics` | no | [`SockJsHandle::record_metrics`](SockJsHandle#method.record_metrics), for exporters of the [`metrics`](https://docs.rs/metrics) facade |
+//! | `metrics` | no | [`SockJsHandle::record_metrics`](SockJsHandle#method.record_metrics) and, with `cluster`, `Cluster::record_metrics`, for exporters of the [`metrics`](https://docs.rs/metrics) facade |
 //! | `websocket` | yes | the WebSocket transports; without it, `/info` tells clients not to try them |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -129,6 +129,7 @@ pub use self::cluster::{
     check::CheckError,
     handle::Cluster,
     options::{ClusterOptions, InvalidCluster},
+    stats::ClusterStats,
 };
 #[doc(hidden)]
 pub use self::endpoint::debug_handler::check as __private;

@@ -143,6 +143,7 @@ impl Cluster {
             Ok(waiting) => waiting,
             Err(why) => return Err((why, Some(request.body))),
         };
+        self.owners().totals.forwarded.add();
         // After it is counted: either this sees the shutdown, or the shutdown sees this.
         request.forwarded.leaving = is_leaving();
         request.clean();
@@ -177,7 +178,10 @@ impl Cluster {
         if let Some(mut exchange) = link.send(&outgoing) {
             let outcome = or_lost(pin!(waiting.0.lost()), pin!(exchange.outcome())).await?;
             match outcome.ok_or(NoAnswer::Broken)? {
-                Outcome::Answered(answer) => return Ok(Some(answer.into_parts())),
+                Outcome::Answered(answer) => {
+                    self.owners().totals.over_links.add();
+                    return Ok(Some(answer.into_parts()));
+                }
                 Outcome::Declined => {}
             }
         }

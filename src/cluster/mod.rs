@@ -11,6 +11,8 @@ pub(crate) mod forward;
 pub(crate) mod forwarded;
 pub(crate) mod handle;
 pub(crate) mod link;
+#[cfg(feature = "metrics")]
+mod metrics;
 pub(crate) mod node_id;
 pub(crate) mod options;
 pub(crate) mod owner;
@@ -18,4 +20,6 @@ mod owners;
 mod public_url;
 pub(crate) mod relayed;
 mod secret;
+pub(crate) mod stats;
 pub(crate) mod tag;
+mod totals;

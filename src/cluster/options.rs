@@ -80,7 +80,11 @@ impl ClusterOptions {
     /// [`Options::trust_forwarded`](crate::Options::trust_forwarded) is on, and by a scheme that is known from there,
     /// from HTTP/2 or from [`Options::scheme`](crate::Options::scheme). If it is not known, `/info` names no node,
     /// and the log has a `WARN`. [`Options::base_url`](crate::Options::base_url) takes precedence, as the whole URL of
-    /// one endpoint.
+    /// one endpoint; one that is a path stands behind the public URL.
+    ///
+    /// **A proxy that writes its own `Host` needs this option**: nginx does, by its default `proxy_set_header Host
+    /// $proxy_host`, and with a known scheme every client would be sent to the name of the upstream, such as
+    /// `https://nodes/…`.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(url.into());
         self
@@ -110,8 +114,9 @@ impl ClusterOptions {
     }
 
     /// Sets how many requests may wait for one other node at a time: each waiting poll and each stream is one. Further ones
-    /// get 503. Each stream has a connection of its own, and so has each waiting poll where sessions have an identity;
-    /// between two addresses there are some 28,000 ports by default.
+    /// get 503. Each stream has a connection of its own, and so has each waiting poll where sessions have an identity, and
+    /// beyond the eight prefixes for which there are links to a node: nearly all polls below `/rooms/{room}`. Between two
+    /// addresses there are some 28,000 ports by default.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
         self

@@ -143,19 +143,22 @@ impl Owner {
         Arc::clone(&self.lost).notified_owned()
     }
 
-    /// Gives up all that waits for the node; what comes next is refused at once.
-    pub(super) fn give_up(&self) {
-        let (waiting, idle) = {
+    /// Gives up all that waits for the node; what comes next is refused at once. Returns whether it was not given up
+    /// before.
+    pub(super) fn give_up(&self) -> bool {
+        let (is_first, waiting, idle) = {
             let mut state = self.state();
-            if state.silent_since.is_none() {
+            let is_first = state.silent_since.is_none();
+            if is_first {
                 state.silent_since = Some(Instant::now());
             }
-            (state.waiting, std::mem::take(&mut state.idle))
+            (is_first, state.waiting, std::mem::take(&mut state.idle))
         };
         drop(idle);
         self.links.close();
         tracing::warn!(node = %self.address, waiting, "a node of the cluster does not answer");
         self.lost.notify_waiters();
+        is_first
     }
 
     /// The node has answered.
@@ -209,7 +212,17 @@ impl Owner {
     }
 
     pub(super) fn is_waited_for(&self) -> bool {
-        self.state().waiting > 0
+        self.waiting() > 0
+    }
+
+    /// How many requests wait for it.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting
+    }
+
+    /// Whether it has been given up.
+    pub(super) fn is_silent(&self) -> bool {
+        self.state().silent_since.is_some()
     }
 }
 

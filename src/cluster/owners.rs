@@ -30,6 +30,7 @@ use super::{
     owner::{NoAnswer, Owner, Waiting},
     secret::Secret,
     tag::CHECK_PATH,
+    totals::Totals,
 };
 use crate::util::timeout::timeout;
 
@@ -54,6 +55,7 @@ pub(super) struct Owners {
     pub(super) times: Times,
     pub(super) max_connections: usize,
     nodes: Mutex<HashMap<SocketAddr, Arc<Owner>>>,
+    pub(super) totals: Totals,
 }
 
 /// How long what may take.
@@ -66,7 +68,8 @@ pub(super) struct Times {
 
 impl Owners {
     pub(super) fn new(writer: Writer, secrets: Arc<[Secret]>, times: Times, max_connections: usize) -> Self {
-        Self { writer, secrets, times, max_connections, nodes: Mutex::default() }
+        let (nodes, totals) = Default::default();
+        Self { writer, secrets, times, max_connections, nodes, totals }
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Owner>>> {
@@ -86,6 +89,11 @@ impl Owners {
         drop(nodes);
         tokio::spawn(look_after(Arc::downgrade(self), owner));
         Ok(waiting)
+    }
+
+    /// The nodes that are known now.
+    pub(super) fn known(&self) -> Vec<Arc<Owner>> {
+        self.nodes().values().cloned().collect()
     }
 
     /// The nodes for which something waits.
@@ -335,7 +343,11 @@ async fn look_after(owners: Weak<Owners>, owner: Arc<Owner>) {
                 Probed::Unknown => {}
                 // Something may have come meanwhile: the node is busy, but it lives.
                 Probed::Silent if owner.signs() != signs => {}
-                Probed::Silent => owner.give_up(),
+                Probed::Silent => {
+                    if owner.give_up() {
+                        owners.totals.given_up.add();
+                    }
+                }
             }
         }
         signs = owner.signs();

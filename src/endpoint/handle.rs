@@ -21,6 +21,8 @@ use crate::{
 };
 
 /// A cloneable handle to all sessions of one endpoint: see [`SockJs::handle`](crate::SockJs::handle).
+///
+/// On a node of a cluster these are the sessions [of this node](crate::guide::cluster#what-is-of-this-node).
 #[derive(Clone)]
 pub struct SockJsHandle {
     sessions: Arc<Sessions>,
@@ -35,7 +37,7 @@ impl SockJsHandle {
         &self.sessions.registry
     }
 
-    /// Returns the number of open sessions: those whose handler has not yet seen the end.
+    /// Returns the number of open sessions of this node: those whose handler has not yet seen the end.
     #[must_use]
     pub fn len(&self) -> usize {
         self.registry().live()
@@ -47,7 +49,8 @@ impl SockJsHandle {
         self.len() == 0
     }
 
-    /// Returns the numbers of the endpoint: its sessions, their traffic and the rejected requests.
+    /// Returns the numbers of the endpoint: its sessions, their traffic and the rejected requests. They are those of this
+    /// node.
     ///
     /// A call takes one short lock per session and adds no cost to messages: sessions count for themselves. Call it
     /// every few seconds, not for every request.
@@ -56,20 +59,21 @@ impl SockJsHandle {
         Stats::new(&self.registry().totals(), self.sessions.rejections().collect())
     }
 
-    /// Returns the sender of an open session, or `None` if it has ended or is none of this endpoint's.
+    /// Returns the sender of an open session, or `None` if it has ended, is none of this endpoint's, or is at another
+    /// node.
     #[must_use]
     pub fn get(&self, id: ConnectionId) -> Option<Sender> {
         self.registry().by_id(id).map(Sender::new)
     }
 
-    /// Returns the senders of all open sessions, in no order, also of those whose handler is about to start. A call
-    /// takes one short lock per session.
+    /// Returns the senders of all open sessions of this node, in no order, also of those whose handler is about to start.
+    /// A call takes one short lock per session.
     #[must_use]
     pub fn senders(&self) -> Vec<Sender> {
         self.registry().open_sessions().into_iter().map(Sender::new).collect()
     }
 
-    /// Returns the senders of the open sessions of one identity, in no order: those for whose opening request
+    /// Returns the senders of the open sessions of one identity at this node, in no order: those for whose opening request
     /// [`SockJs::identity`](crate::SockJs::identity) returned an equal value of the same type. The cost is that of
     /// these sessions, however many others there are. Sessions are included whose handler is about to start.
     ///
@@ -88,6 +92,10 @@ impl SockJsHandle {
     ///
     /// A request whose identity is already known can still open a session after that: whoever logs a user out makes
     /// the proof invalid first.
+    ///
+    /// **A user's tabs may be at several nodes.** Of three nodes, each has those that it owns, and the function above
+    /// misses the others: see [what is of this node](crate::guide::cluster#what-is-of-this-node), and `close_user` and
+    /// `to_user` of the crate `axum-sockjs-rooms`, which reach all nodes.
     ///
     /// # Panics
     /// If the endpoint's identities are of another type than `I`, or if it has none: `u64` is not `Option<u64>`.
@@ -115,8 +123,8 @@ impl SockJsHandle {
     /// }
     /// ```
     ///
-    /// The function runs once per session, under no lock. A session that opens meanwhile may be missed. For the sessions
-    /// of one identity see [`senders_of`](Self::senders_of).
+    /// The function runs once per session of this node, under no lock. A session that opens meanwhile may be missed. For
+    /// the sessions of one identity see [`senders_of`](Self::senders_of).
     pub fn close_where(
         &self,
         code: u16,
@@ -129,7 +137,7 @@ impl SockJsHandle {
         senders.filter(|sender| sender.end(reason.clone())).count()
     }
 
-    /// Closes every open session with a code and a text, and returns their number. The endpoint still accepts new
+    /// Closes every open session of this node with a code and a text, and returns their number. The endpoint still accepts new
     /// sessions: to stop it, see [`shutdown`](Self::shutdown).
     ///
     /// Their handlers see [`CloseReason::Server`]. Each client gets all messages sent

@@ -189,6 +189,9 @@ impl<S> SockJs<S> {
     ///
     /// The function runs for every session that opens, so it must be fast.
     ///
+    /// Each node of a [cluster](crate::guide::cluster#what-is-of-this-node) counts its own sessions, so an identity may
+    /// have as many on each node.
+    ///
     /// # Panics
     /// If the endpoint has no [`identity`](Self::identity) yet, or one that returns another type, or if it has clones.
     #[must_use]

@@ -128,6 +128,8 @@ impl Options {
     /// does more than wait for messages, it should also wait for [`closed`](crate::Session::closed); otherwise
     /// clients that leave block new ones. [`SockJsHandle::len`](crate::SockJsHandle::len) counts only open sessions,
     /// and [`Stats::handlers`](crate::Stats::handlers) all running handlers.
+    ///
+    /// Each node of a [cluster](crate::guide::cluster#what-is-of-this-node) counts its own sessions.
     pub fn max_sessions(mut self, sessions: impl Into<Option<usize>>) -> Self {
         self.max_sessions = sessions.into();
         self
@@ -142,6 +144,9 @@ impl Options {
     /// [`Session::peer_addr`](crate::Session::peer_addr) for how the server makes it known. A request without a known
     /// address is not limited, and the first one logs a `WARN`. Behind a proxy, all requests have the proxy's
     /// address: choose another key with [`peer_key`](Self::peer_key).
+    ///
+    /// Each node of a [cluster](crate::guide::cluster#what-is-of-this-node) counts its own sessions, so a peer may have
+    /// as many on each node.
     pub fn max_sessions_per_peer(mut self, sessions: impl Into<Option<usize>>) -> Self {
         self.max_sessions_per_peer = sessions.into();
         self

@@ -25,7 +25,8 @@ impl ClusterLog {
     pub(crate) fn new(options: &Options) -> Self {
         let Some(cluster) = &options.cluster else { return Self::default() };
         let is_known = cluster.public_url().is_some()
-            || options.base_url.is_some()
+            // A path still needs what stands before it.
+            || options.base_url.as_deref().is_some_and(|url| !url.starts_with('/'))
             || options.scheme.is_some()
             || options.trust_forwarded;
         if !is_known {

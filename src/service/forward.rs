@@ -90,6 +90,7 @@ impl Service {
             .unzip();
         head.hop = self.hop(place, forwarder);
         if let Some(forwarded) = forwarded {
+            cluster.count_answered();
             restore(&mut head.parts, forwarded);
         }
         Ok(None)

@@ -86,6 +86,10 @@ impl Service {
                 self.finish(answer)
             }
         };
+        // One that is declined comes again.
+        if let Some(cluster) = &self.options().cluster {
+            cluster.count_answered();
+        }
         let (parts, body) = response.into_parts();
         // It is short, and whole already.
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();

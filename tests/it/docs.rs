@@ -129,6 +129,34 @@ fn every_test_that_the_guide_to_several_nodes_names_is_there() {
     assert!(under_node > 10, "{under_node} tests under Node");
 }
 
+/// The names of metrics in a text.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+    let names = words.filter(|word| ["sockjs_", "stomp_"].iter().any(|mark| word.starts_with(mark)));
+    // Several of one beginning.
+    names.filter(|name| !name.ends_with('_')).collect()
+}
+
+#[test]
+fn what_the_guide_to_several_nodes_watches_is_counted() {
+    let sources = [
+        "src/endpoint/metrics.rs",
+        "src/cluster/metrics.rs",
+        "crates/rooms/src/metrics.rs",
+        "crates/stomp/src/metrics.rs",
+    ]
+    .map(read);
+    let counted: BTreeSet<&str> = sources.iter().flat_map(|source| metrics_in(source)).collect();
+    let guide = read(SCALING);
+    let table = guide.split("### What to watch").nth(1).and_then(|rest| rest.split("\n### ").next());
+    let watched = metrics_in(table.expect("a chapter"));
+    for mark in ["sockjs_requests_", "sockjs_cluster_", "sockjs_rooms_", "stomp_bus_"] {
+        assert!(watched.iter().any(|name| name.starts_with(mark)), "{mark} is not watched");
+    }
+    let unknown: Vec<_> = watched.difference(&counted).collect();
+    assert!(unknown.is_empty(), "{SCALING} names {unknown:?}, which nothing counts");
+}
+
 /// The balancers that the guide shows are those of the example and of the tests, with other addresses.
 #[test]
 fn the_guide_to_several_nodes_shows_tested_balancers() {

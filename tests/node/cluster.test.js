@@ -127,6 +127,13 @@ function isAlive(pid) {
   }
 }
 
+// What a node itself says to whoever asks whether it is ready.
+async function ready(example, name) {
+  const { address } = (await overview(example))[name];
+  const answer = await fetch(`http://${address}/ready`);
+  return [answer.status, (await answer.text()).trim()];
+}
+
 const pidsOf = (processes) => Object.values(processes).map(({ pid }) => pid);
 
 async function start(t) {
@@ -271,11 +278,19 @@ test('the buttons of the page do what they say, and no more', async (t) => {
   const ada = new Member(example, 'xhr-streaming', 'Ada');
   t.after(() => ada.end());
   await until('a number of the counter', () => ada.lines.length > 0);
+  assert.deepEqual(await ready(example, 'a'), [200, 'ready']);
   assert.equal(await act(example, 'nats', 'kill'), 204);
   await until('the end of the bus', async () => (await overview(example)).nats.state === 'ended');
+  // All nodes are without the bus: none is out of service for that.
+  const degraded = await until('a node that says so', async () => {
+    const [status, text] = await ready(example, 'a');
+    return text.startsWith('degraded: no bus') && status;
+  });
+  assert.equal(degraded, 200);
   assert.equal(await act(example, 'nats', 'start'), 204);
   const count = ada.lines.length;
   await until('the counter to go on', () => ada.lines.length > count + 1);
+  await until('a node that is ready', async () => (await ready(example, 'a'))[1] === 'ready');
   assert.deepEqual(ada.lines, ada.lines.map((_, n) => ada.lines[0] + n));
   assert.deepEqual(ada.closures, []);
   ada.end();
@@ -295,6 +310,7 @@ test('a node that drains gets no new clients', async (t) => {
   assert.equal(await act(example, node, 'drain'), 204);
   const state = async () => (await overview(example))[node].state;
   await until('the drain', async () => (await state()) === 'draining');
+  assert.deepEqual(await ready(example, node), [503, 'draining']);
   const answers = [];
   while (answers.length < 30) {
     answers.push((await info()).node);

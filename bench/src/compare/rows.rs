@@ -38,6 +38,8 @@ pub(crate) enum Goal {
     Below(f64, f64),
     /// At the most, while the other clients keep this part of their rate.
     BelowKeeping(f64, f64),
+    /// So many times what one node takes, at the most.
+    AtMostTimes(f64),
     /// A figure to be known.
     None,
 }
@@ -148,21 +150,22 @@ pub(crate) fn all() -> Vec<Row> {
 pub(crate) fn nodes() -> Vec<Row> {
     use Transport::{XhrPolling, XhrStreaming};
     let mut rows = Vec::new();
-    let mut push = |id: String, title: String, work| {
-        rows.push(Row { id, title, work, goal: Goal::None, quick: true });
+    let mut push = |id: String, title: String, work, goal| {
+        rows.push(Row { id, title, work, goal, quick: true });
     };
-    for transport in [XhrPolling, XhrStreaming] {
+    // Only polls and sends share connections between the nodes.
+    for (transport, goal) in [(XhrPolling, Goal::AtMostTimes(2.0)), (XhrStreaming, Goal::None)] {
         let name = transport.name();
         // Alone, busy, and as busy as one core is.
         for sessions in [1, 16, 64, 512] {
             let title = format!("{name}, {sessions} sessions, 1 in flight each: us per message");
-            push(format!("cost-{name}-{sessions}"), title, Work::Cost { transport, sessions });
+            push(format!("cost-{name}-{sessions}"), title, Work::Cost { transport, sessions }, goal);
         }
     }
     for transport in [XhrPolling, XhrStreaming] {
         let name = transport.name();
         let title = format!("idle session at 2,000, resident KiB: {name}");
-        push(format!("idle-{name}"), title, Work::Idle { transport, sessions: 2000 });
+        push(format!("idle-{name}"), title, Work::Idle { transport, sessions: 2000 }, Goal::None);
     }
     rows
 }

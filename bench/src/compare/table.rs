@@ -94,7 +94,10 @@ pub(crate) fn of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Cell>>], r
                     |(ours, kept): (f64, f64)| (ours <= must && kept >= keep, ours <= must && kept >= keep);
                 (format!("{must}, others keep {keep}"), ours.zip(kept).map(met))
             }
-            Goal::None => (String::new(), None),
+            Goal::AtMostTimes(must) if at(Server::Forwarded).is_some() => {
+                (format!("at most x {must}"), ratio.map(|ratio| (ratio <= must, ratio <= must)))
+            }
+            Goal::AtMostTimes(_) | Goal::None => (String::new(), None),
             Goal::Below(must, aim) => {
                 let goal = if must == aim { format!("{must}") } else { format!("{must} / {aim}") };
                 (goal, ours.map(|ours| (ours <= must, ours <= aim)))
@@ -240,6 +243,21 @@ mod tests {
             table.lines().nth(2).expect("a row").ends_with("| - | 1.0 | - | x 1.5 / 1.8 |  |"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn what_is_forwarded_is_compared_with_one_node() {
+        let rows = super::super::rows::nodes();
+        assert_eq!(rows[0].goal, Goal::AtMostTimes(2.0));
+        for (forwarded, ratio, verdict) in [(200.0, "2.00", "aim met"), (201.0, "2.01", "short")] {
+            let results = [vec![cells(&[100.0]), cells(&[forwarded])]];
+            let table = of(&rows[..1], &[Server::Ours, Server::Forwarded], &results, 1);
+            let row = table.lines().nth(2).expect("a row");
+            assert!(row.ends_with(&format!("| {ratio} | at most x 2 | {verdict} |")), "{row}");
+        }
+        // Beside another server, the ratio is not that of the goal.
+        let table = of(&rows[..1], &[Server::Ours, Server::Node], &[vec![cells(&[1.0]), cells(&[9.0])]], 1);
+        assert!(table.lines().nth(2).expect("a row").ends_with("|  |  |"), "{table}");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | file | |
 //! |---|---|
 //! | `chat.rs` | the app of a node: what an application writes |
-//! | `node.rs` | a node's process |
+//! | `node.rs`, `ready.rs` | a node's process, and whether it is ready for new clients |
 //! | `processes.rs`, `keep.rs`, `programs.rs` | starting and ending processes |
 //! | `control.rs`, `page/` | the page, and what its buttons do |
 //! | `nginx/cluster.conf` | the balancer's configuration, which `docs/scaling.md` shows |
@@ -18,6 +18,7 @@ mod keep;
 mod node;
 mod processes;
 mod programs;
+mod ready;
 
 use std::{
     env, fs, io,

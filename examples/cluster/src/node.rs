@@ -12,10 +12,14 @@ use axum::BoxError;
 use axum_sockjs::{Cluster, ClusterOptions, Options};
 use axum_sockjs_serve::{Server, terminated};
 use clap::Args;
+use sockjs_bus::Bus as _;
 use sockjs_bus_nats::Nats;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::chat::{self, Node};
+use crate::{
+    chat::{self, Node},
+    ready::Ready,
+};
 
 /// Where a node gets the secret of the cluster: other processes of the machine can read arguments.
 pub(crate) const SECRET: &str = "CLUSTER_SECRET";
@@ -62,15 +66,18 @@ pub(crate) async fn run(args: NodeArgs) -> Result<(), BoxError> {
     let listener = TcpListener::bind(addr).await?;
     let cluster = Cluster::new(ClusterOptions::new(secret, listener.local_addr()?).public_url(public))?;
     let bus = Nats::options(&nats).name(&name).ping_interval(Duration::from_secs(1)).connect().await?;
+    let ready = Ready::new(bus.status());
     let rooms = chat::rooms(Arc::new(bus), &name);
     let (app, handle) =
         chat::app(Node { name: name.into(), rooms: rooms.clone() }, Options::new().cluster(&cluster));
+    let app = app.merge(ready.clone().router());
     say(format_args!("ready: pid {}", std::process::id()));
     let stop = async {
         tokio::select! {
             _ = input_ends() => {}
             () = terminated() => {}
         }
+        ready.drain();
     };
     let report = Server::new().endpoint(handle).grace(GRACE).serve(listener, app, stop).await;
     // The other nodes need not wait until this one counts as dead.

@@ -116,6 +116,11 @@ impl Links {
         self.slots().values().all(|slot| matches!(slot, Slot::Refused(_)))
     }
 
+    /// How many carry requests.
+    pub(crate) fn count(&self) -> usize {
+        self.open().iter().filter(|link| !link.is_over()).count()
+    }
+
     fn open(&self) -> Vec<Arc<Link>> {
         let slots = self.slots();
         let open = slots.values().filter_map(|slot| match slot {
@@ -139,13 +144,16 @@ mod tests {
         assert!(matches!(links.way("/app"), Way::Ordinary));
         assert!(!links.is_empty());
         let link = Link::new();
+        assert_eq!(links.count(), 0);
         links.opened("/app", Some(Arc::clone(&link)));
+        assert_eq!(links.count(), 1);
         assert!(matches!(links.way("/app"), Way::Link(_)));
         links.sweep(AGAIN, AGAIN);
         assert!(matches!(links.way("/app"), Way::Link(_)));
         tokio::time::advance(AGAIN).await;
         links.sweep(AGAIN, AGAIN);
         assert!(links.is_empty());
+        assert_eq!(links.count(), 0);
         assert!(matches!(links.way("/app"), Way::OpenLink));
     }
 

@@ -126,6 +126,8 @@ async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
         let id = fresh_id();
         let (frame, mut connection) = receive(edge, &path, way, &id).await;
         assert_eq!(frame, Frame::Open);
+        let before = edge.cluster.stats();
+        assert_eq!(before.nodes_silent, 0);
         let go_on = owner.stop().await;
         let began = Instant::now();
         if way.kind == Kind::Poll {
@@ -149,6 +151,8 @@ async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
         assert!(began.elapsed() < GIVEN_UP, "{:?}", began.elapsed());
         // From now on at once.
         let began = Instant::now();
+        let now = edge.cluster.stats();
+        assert_eq!((now.nodes_silent, now.nodes_given_up), (1, before.nodes_given_up + 1));
         assert_eq!(receive(edge, &path, way, &id).await.0, interrupted());
         assert_eq!(send(edge, &path, way, &id, "[\"a\"]").await.0, 502);
         assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
@@ -163,6 +167,7 @@ async fn a_stopped_owner_is_given_up_and_the_edge_serves_all_others() {
             }
         })
         .await;
+        assert_eq!(edge.cluster.stats().nodes_silent, 0);
         owner.handle.close_all(3000, "next");
         other.handle.close_all(3000, "next");
     })

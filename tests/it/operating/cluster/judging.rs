@@ -227,6 +227,34 @@ async fn the_clients_address_is_counted() {
 }
 
 #[tokio::test]
+async fn each_node_counts_and_closes_its_own_sessions() {
+    async fn user(headers: HeaderMap) -> Option<String> {
+        Some(headers.get("x-user")?.to_str().ok()?.to_owned())
+    }
+    let nodes = Plan::new(|options| {
+        SockJs::new(echo)
+            .options(open_to_all(options))
+            .identity(user)
+            .max_sessions_per_identity(|user: &Option<String>| user.is_some().then_some(2))
+    })
+    .start_three();
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    for owner in &nodes {
+        let path = owner.path().await;
+        let open = async |edge: usize| {
+            let request = below(&path, way.receiving(&fresh_id())).header("X-User", "ada");
+            nodes[edge].server.ask(&request).await.status
+        };
+        assert_eq!([open(0).await, open(1).await, open(2).await], [200, 200, 429]);
+    }
+    let ada = Some("ada".to_owned());
+    nodes[0].handle.senders_of(&ada).iter().for_each(|tab| tab.close(4001, "logged out"));
+    assert_eq!(nodes.each_ref().map(|node| node.handle.len()), [0, 2, 2]);
+    assert_eq!(nodes[1].handle.close_where(4001, "logged out", |_| true), 2);
+    assert_eq!(nodes.each_ref().map(|node| node.handle.len()), [0, 0, 2]);
+}
+
+#[tokio::test]
 async fn origins_are_judged_by_edge_and_owner() {
     let nodes = Plan::new(|options: Options| {
         let origins = Origins::list(["http://page.example"]).unwrap();

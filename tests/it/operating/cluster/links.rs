@@ -1,7 +1,7 @@
 //! Short requests of open sessions, which go over one connection between two nodes.
 
 use axum::http::HeaderMap;
-use axum_sockjs::{CloseReason, Options, RejectionCause, Session, SockJs, Transport};
+use axum_sockjs::{CloseReason, ClusterStats, Options, RejectionCause, Session, SockJs, Transport};
 use tokio::sync::mpsc;
 
 use super::{below, echoing, linked, passed, plan, receive, send};
@@ -167,4 +167,33 @@ async fn who_repeats_a_nodes_request_for_a_link_gets_nothing() {
         connection.write(hello).await;
         assert_eq!(within("the end", connection.rest()).await, b"");
     }
+}
+
+#[tokio::test]
+async fn what_is_forwarded_is_counted_at_both_nodes() {
+    let [owner, edge, _] = &echoing();
+    let path = &owner.path().await;
+    assert_eq!(edge.cluster.stats(), ClusterStats::default());
+    linked(edge, owner, path).await;
+    let poll = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let stream = http_ways().find(|way| way.transport == Transport::XhrStreaming).unwrap();
+    let (edge_before, owner_before) = (edge.cluster.stats(), owner.cluster.stats());
+    assert_eq!((edge_before.links, edge_before.nodes, edge_before.waiting), (1, 1, 0));
+    let id = fresh_id();
+    assert_eq!(receive(edge, path, poll, &id).await.0, Frame::Open);
+    assert_eq!(send(edge, path, poll, &id, "[\"a\"]").await.0, 204);
+    assert_eq!(receive(edge, path, poll, &id).await.0, Frame::messages(&["a"]));
+    let (frame, connection) = receive(edge, path, stream, &fresh_id()).await;
+    assert_eq!(frame, Frame::Open);
+    // The stream still waits, and a poll that is declined over a link is one request.
+    let (now, owners) = (edge.cluster.stats(), owner.cluster.stats());
+    assert_eq!(now.forwarded - edge_before.forwarded, 4);
+    assert_eq!(now.forwarded_over_links - edge_before.forwarded_over_links, 2);
+    assert_eq!((now.waiting, now.waiting_for_one, now.links, now.nodes), (1, 1, 1, 1));
+    assert_eq!((now.answered, now.nodes_silent, now.nodes_given_up), (0, 0, 0));
+    assert_eq!(owners.answered - owner_before.answered, 4);
+    assert_eq!((owners.forwarded, owners.waiting, owners.links, owners.nodes), (0, 0, 0, 0));
+    drop(connection);
+    until("nothing waits", || edge.cluster.stats().waiting == 0).await;
+    assert_eq!(edge.cluster.stats().forwarded, now.forwarded);
 }

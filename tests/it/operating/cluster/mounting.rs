@@ -118,11 +118,15 @@ async fn what_is_missing_is_said_at_the_start() {
         drop(endpoint);
         log.text()
     };
+    // A path needs the rest of the URL.
+    let text = logged(None, |options| options.base_url("/outside"));
+    assert!(text.contains("WARN") && text.contains(line), "{text}");
     let text = logged(None, |options| options);
     assert!(text.contains("WARN") && text.contains(line), "{text}");
     assert!(text.contains("INFO") && text.contains("only processes of this machine reach"), "{text}");
-    let knows: [(Option<&str>, Change); 4] = [
+    let knows: [(Option<&str>, Change); 5] = [
         (Some("http://public.example"), |options| options),
+        (Some("http://public.example"), |options| options.base_url("/outside")),
         (None, |options| options.scheme(Scheme::HTTPS)),
         (None, |options| options.trust_forwarded(true)),
         (None, |options| options.base_url("https://public.example/app")),
