@@ -156,7 +156,10 @@ impl Owner {
         };
         drop(idle);
         self.links.close();
-        tracing::warn!(node = %self.address, waiting, "a node of the cluster does not answer");
+        // It is asked each second.
+        if is_first {
+            tracing::warn!(node = %self.address, waiting, "a node of the cluster does not answer");
+        }
         self.lost.notify_waiters();
         is_first
     }
