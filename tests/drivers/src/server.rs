@@ -14,7 +14,10 @@ use std::{
 
 use sockjs_bus::{BoxFuture, Bus, ConnectError, kit};
 
-use crate::engine::{Engine, Settings};
+use crate::{
+    engine::{Engine, Settings},
+    wait::limited,
+};
 
 /// A running server. It is killed when this is dropped.
 pub struct Server {
@@ -112,12 +115,26 @@ impl Server {
 
     /// A node, with the defaults of its driver.
     pub async fn connect(&self) -> Arc<dyn Bus> {
-        self.try_connect(&Settings::default()).await.unwrap()
+        self.connect_when_ready(&Settings::default()).await
     }
 
     /// A node with short times.
     pub async fn connect_quick(&self) -> Arc<dyn Bus> {
-        self.try_connect(&Settings::quick()).await.unwrap()
+        self.connect_when_ready(&Settings::quick()).await
+    }
+
+    /// A server that listens may still load what it has stored.
+    async fn connect_when_ready(&self, settings: &Settings) -> Arc<dyn Bus> {
+        let connect = async {
+            loop {
+                match self.try_connect(settings).await {
+                    Ok(bus) => return bus,
+                    Err(ConnectError::Unreachable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        };
+        limited("a node is connected", connect).await
     }
 
     /// A node, or the reason why there is none.

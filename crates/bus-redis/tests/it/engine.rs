@@ -18,6 +18,8 @@ impl Engine for Server {
         let port = port.to_string();
         command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "yes", "--dir"]);
         command.arg(directory);
+        // By default what was acknowledged within the last second may be lost when it is killed.
+        command.args(["--appendfsync", "always"]);
         command
     }
 
