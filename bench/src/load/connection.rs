@@ -82,6 +82,11 @@ impl Connection {
         Ok(Self { stream, read: Buffer::new(), write: Vec::new(), written: 0 })
     }
 
+    /// The same, with an error that says what fails.
+    pub(crate) async fn connect(to: SocketAddr, session: usize) -> Result<Self, String> {
+        Self::open(to, session).await.map_err(|error| format!("connecting: {error}"))
+    }
+
     /// Writes as much as the socket takes; ready when all is out.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.write.len() {

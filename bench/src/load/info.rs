@@ -22,8 +22,7 @@ pub(crate) struct Asking {
 impl Asking {
     pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
         let (target, path) = (run.spec.target(number), &run.spec.path);
-        let connection =
-            Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
+        let connection = Connection::connect(target, number).await?;
         let request =
             format!("GET {path}/info HTTP/1.1\r\nHost: {target}\r\nOrigin: http://{target}\r\n\r\n");
         Ok(Self {

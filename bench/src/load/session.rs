@@ -73,8 +73,7 @@ impl Session {
     pub(crate) async fn connect(run: Arc<Run>, number: usize) -> Result<Self, String> {
         let Spec { ref path, transport, body, size, shape, content, .. } = run.spec;
         let target = run.spec.target(number);
-        let receiving =
-            Connection::open(target, number).await.map_err(|error| format!("connecting: {error}"))?;
+        let receiving = Connection::connect(target, number).await?;
         let text = content.outgoing(Text::new(body, size, number), size, shape, number);
         let expected = Text::new(body, size, shape.sender(number));
         let expected = content.incoming(expected, size, shape, number);
@@ -176,9 +175,7 @@ impl Session {
     /// Connects what sends, if the transport needs a second connection for that.
     pub(crate) async fn prepare_to_send(&mut self) -> Result<(), String> {
         if let Outgoing::Posts { connection: none @ None, .. } = &mut self.outgoing {
-            let connection = Connection::open(self.target, self.number)
-                .await
-                .map_err(|error| format!("connecting: {error}"))?;
+            let connection = Connection::connect(self.target, self.number).await?;
             let reader = http::Reader::default();
             *none = Some(Box::new(Posting { connection, reader, outstanding: false, status: 0 }));
         }

@@ -281,3 +281,20 @@ fn table_of(rows: &[Row], servers: &[Nodes], results: &[Vec<Vec<Option<Cell>>>],
     writeln!(out, "\n{rounds}, on {}.\n", table::machine()).expect("a string takes all");
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_a_place_for_the_table() {
+        let file = std::env::temp_dir().join(format!("axum-sockjs-rooms-table-{}.md", std::process::id()));
+        fs::copy(document(), &file).expect("a copy");
+        table::write(&file, "bench/rooms --nodes", "the table\n").expect("marks");
+        let written = fs::read_to_string(&file).expect("the copy");
+        fs::remove_file(&file).expect("the copy");
+        assert!(written.contains("the table\n") && written.contains("## What must hold"), "{written}");
+    }
+}
