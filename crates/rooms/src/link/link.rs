@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
     time::Duration,
@@ -28,6 +28,7 @@ use super::{
     envelope::{self, Envelope},
     following::Follower,
     room_link::{Following, Progress, RoomLink},
+    unsure::{Unsure, ready_now},
 };
 use crate::{
     bus_stats::BusStats,
@@ -74,9 +75,14 @@ pub(crate) struct Link<K, U, D> {
     pub(super) nodes: Subject,
     all: Subject,
     /// By the serial numbers of users.
-    users: Mutex<HashMap<u64, Arc<OnceLock<Subscription>>>>,
+    pub(super) users: Mutex<HashMap<u64, Arc<OnceLock<Mutex<Subscription>>>>>,
     /// By the serial numbers of rooms.
-    rooms: Mutex<HashMap<u64, Arc<OnceLock<RoomLink>>>>,
+    pub(super) rooms: Mutex<HashMap<u64, Arc<OnceLock<RoomLink>>>>,
+    pub(super) unsure: Unsure,
+    /// What all nodes are told reaches this one.
+    pub(super) is_listening: AtomicBool,
+    /// Subscriptions that the engine has refused, and nobody waited for.
+    pub(super) refused: AtomicU64,
     pub(super) not_kept: Arc<AtomicU64>,
     pub(super) histories_lost: Arc<AtomicU64>,
     /// Members that other nodes are not told of.
@@ -104,6 +110,9 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             runtime: runtime.clone(),
             users: Mutex::default(),
             rooms: Mutex::default(),
+            unsure: Unsure::default(),
+            is_listening: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
             not_kept: Arc::default(),
             histories_lost: Arc::default(),
             too_large: AtomicU64::new(0),
@@ -242,7 +251,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
 /// A key that makes no subject is refused as a message would be.
 const KEY_TOO_LONG: PublishError = PublishError::TooLarge { max: Subject::MAX_LEN };
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -259,14 +268,20 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         let Some(subject) = self.subject("user", &user.user) else { return };
         let of = Arc::downgrade(user);
         let subscribed = Arc::clone(lock(&self.users).entry(user.serial).or_default());
+        let mut is_unsure = false;
         subscribed.get_or_init(|| {
-            self.hear(&subject, move |node, delivery| {
+            let mut subscription = self.hear(&subject, move |node, delivery| {
                 let Some(user) = of.upgrade() else { return };
                 if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
                     node.send_to_user(Some(&user), &message, &how);
                 }
-            })
+            });
+            is_unsure = ready_now(&mut subscription) != Some(Ok(()));
+            Mutex::new(subscription)
         });
+        if is_unsure {
+            self.unsure.add(user.serial);
+        }
         // It may have gone meanwhile.
         if user.lock().removed {
             self.offline(user);
@@ -276,6 +291,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     fn offline(&self, user: &User<U>) {
         let ended = lock(&self.users).remove(&user.serial);
         drop(ended);
+        self.unsure.remove(user.serial);
     }
 
     fn joined(&self, room: &Room<K, U, D>, tab: &Tab<U>, seq: u64, data: &D) {
@@ -304,6 +320,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     fn vacated(&self, room: &Room<K, U, D>) {
         let ended = lock(&self.rooms).remove(&room.serial);
         drop(ended);
+        self.unsure.remove(room.serial);
     }
 
     fn attach<'a>(
@@ -312,7 +329,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>> {
         Box::pin(async {
             let link = self.room_link(room).ok_or(JoinError::Unavailable)?;
-            self.wait_for(link.get().ok_or(JoinError::Unavailable)?).await
+            self.wait_for(room.serial, link.get().ok_or(JoinError::Unavailable)?).await
         })
     }
 
@@ -401,12 +418,14 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         let status: Status = *self.port.bus().status().borrow();
         BusStats {
             status,
+            is_heard: status.is_connected() && self.is_listening.load(Relaxed),
             nodes,
             port: self.port.stats(),
             not_kept: self.not_kept.load(Relaxed),
             histories_lost: self.histories_lost.load(Relaxed),
             holes: counts.holes,
             dead: counts.dead,
+            subscriptions_refused: self.refused.load(Relaxed),
             unknown_members: counts.refused + self.too_large.load(Relaxed),
         }
     }

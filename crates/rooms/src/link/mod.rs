@@ -23,4 +23,5 @@ mod following;
 pub(crate) mod link;
 mod room_link;
 mod task;
+mod unsure;
 mod waiting;

@@ -17,6 +17,7 @@ mod link;
 mod model;
 mod nodes;
 mod presence;
+mod refused;
 mod rooms;
 mod sockets;
 mod threads;
