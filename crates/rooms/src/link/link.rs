@@ -53,11 +53,21 @@ use crate::{
 /// How a node is on a bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) bus: Arc<dyn Bus>,
     pub(crate) namespace: String,
     pub(crate) address: Option<String>,
     pub(crate) dead_after: Duration,
     pub(crate) max_remote: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            namespace: "rooms".to_owned(),
+            address: None,
+            dead_after: Duration::from_secs(10),
+            max_remote: 1_000_000,
+        }
+    }
 }
 
 /// Operations of one node wait so long for others, to be told together.
@@ -93,10 +103,11 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     /// A node on a bus, which hears nothing of it yet.
     pub(super) fn new(
         node: &Arc<Node<K, U, D>>,
+        bus: Arc<dyn Bus>,
         settings: Settings,
         runtime: &Handle,
     ) -> Result<Self, InvalidSubject> {
-        let port = Port::new(settings.bus, &settings.namespace)?;
+        let port = Port::new(bus, &settings.namespace)?;
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
         let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
         let cluster = Cluster::new(port.node(), settings.address, timing, bounds, Instant::now().into_std());

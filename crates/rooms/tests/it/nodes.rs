@@ -317,6 +317,34 @@ async fn a_bus_without_streams_refuses_history() {
     assert!(matches!(named.map(|_| ()), Err(BuildError::Namespace(_))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_set_before_the_bus_counts_as_well() {
+    let bus = InProcess::new();
+    let connect = || Arc::new(bus.connect());
+    let before: Rooms = Rooms::builder()
+        .bus_namespace("other")
+        .dead_after(Duration::from_secs(2))
+        .max_remote_members(2)
+        .bus(connect())
+        .build();
+    let after: Rooms = Rooms::builder().bus(connect()).bus_namespace("other").build();
+    let ((ada, _ada_hears), (bob, mut bob_hears)) = (of("ada"), of("bob"));
+    let _bob = before.enter(&bob).unwrap();
+    let ada = after.join(&ada, "lobby").await.unwrap();
+    settle().await;
+    ada.send("x");
+    assert_eq!(after.send_to_user("bob", "heard").bus, None);
+    settle().await;
+    assert_eq!((texts(&mut bob_hears), before.len("lobby")), (vec!["heard".to_owned()], 1));
+    let (eve, _eve_hears) = of("eve");
+    let _eve = after.enter(&eve).unwrap();
+    settle().await;
+    assert_eq!(before.stats().bus.unwrap().unknown_members, 1);
+    // A node that is there says so every 2.5 s.
+    sleep(Duration::from_secs(5)).await;
+    assert_ne!(before.stats().bus.unwrap().dead, 0);
+}
+
 #[test]
 fn without_a_runtime_there_is_no_bus() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

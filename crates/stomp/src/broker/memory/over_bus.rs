@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use sockjs_bus::{Bus, InvalidSubject};
 
-use super::{builder::MemoryBrokerBuilder, nodes::settings::Settings};
+use super::builder::MemoryBrokerBuilder;
 
 /// # Several nodes
 impl MemoryBrokerBuilder {
@@ -28,23 +28,16 @@ impl MemoryBrokerBuilder {
     /// The prefixes, the separator and the mode of queues are to be the same on all nodes. The broker is built within a tokio
     /// runtime, on which a task then runs.
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
-        self.bus = Some(Settings {
-            bus,
-            namespace: "stomp".to_owned(),
-            name: None,
-            dead_after: Duration::from_secs(10),
-        });
+        self.bus = Some(bus);
         self
     }
 
     /// Sets the namespace on the bus, `stomp` by default: tokens of letters, digits, `-` and `_`, with dots between them, of
     /// about 100 bytes at the most. Applications that share an engine have different ones, and all nodes of one the same.
     ///
-    /// Without a bus set before, this and the following do nothing.
+    /// This and the following may be set before the bus or after it. Without one they do nothing.
     pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {
-        if let Some(settings) = &mut self.bus {
-            settings.namespace = namespace.into();
-        }
+        self.on_bus.namespace = namespace.into();
         self
     }
 
@@ -54,18 +47,14 @@ impl MemoryBrokerBuilder {
     /// The one before must have ended: of two nodes with one name that live, the others take each for the end of the other
     /// one, do not ask both who has a queue, and it may get two owners. A node that hears another one of its name logs a warning.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
-        if let Some(settings) = &mut self.bus {
-            settings.name = Some(name.into());
-        }
+        self.on_bus.name = Some(name.into());
         self
     }
 
     /// Sets after how much silence of a node its queues are free for others, 10 s by default. A node says something four times
     /// in this time. It should be the same on all nodes; less than a second counts as a second.
     pub fn dead_after(mut self, time: Duration) -> Self {
-        if let Some(settings) = &mut self.bus {
-            settings.dead_after = time.max(Duration::from_secs(1));
-        }
+        self.on_bus.dead_after = time.max(Duration::from_secs(1));
         self
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockjs_bus::InvalidSubject;
+use sockjs_bus::{Bus, InvalidSubject};
 use tokio::runtime::Handle;
 
 use super::{link::Link, settings::Settings, task};
@@ -11,10 +11,11 @@ use crate::broker::memory::shared::Shared;
 /// Connects a broker to those of other nodes, and starts the task that speaks with them.
 pub(crate) fn connect(
     shared: &Arc<Shared>,
+    bus: Arc<dyn Bus>,
     settings: Settings,
     runtime: &Handle,
 ) -> Result<Arc<Link>, InvalidSubject> {
-    let link = Arc::new(Link::new(shared, settings)?);
+    let link = Arc::new(Link::new(shared, bus, settings)?);
     let listening = link.listen_to_nodes();
     runtime.spawn(task::run(Arc::downgrade(&link), Arc::clone(&link.wake), listening, link.status()));
     Ok(link)

@@ -13,7 +13,8 @@ use std::{
 
 use bytestring::ByteString;
 use sockjs_bus::{
-    Delivery, InvalidSubject, Port, PublishError, Status, Subject, SubscribeError, Subscription as Listening,
+    Bus, Delivery, InvalidSubject, Port, PublishError, Status, Subject, SubscribeError,
+    Subscription as Listening,
 };
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -70,8 +71,12 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Link {
     /// A broker that hears nothing of the others yet.
-    pub(super) fn new(shared: &Arc<Shared>, settings: Settings) -> Result<Self, InvalidSubject> {
-        let port = Port::new(settings.bus, &settings.namespace)?;
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        bus: Arc<dyn Bus>,
+        settings: Settings,
+    ) -> Result<Self, InvalidSubject> {
+        let port = Port::new(bus, &settings.namespace)?;
         Key::check(&port)?;
         let wake = Arc::<Notify>::default();
         let timing = Timing { dead_after: settings.dead_after };
