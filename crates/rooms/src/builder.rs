@@ -214,6 +214,9 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
 
     /// Names this node by something that it has again when it is started again, such as its address. If it then starts
     /// after a crash, the others need not wait until the one before counts as dead.
+    ///
+    /// The one before must have ended: of two nodes with one name that live, the others take each for the end of the other
+    /// one as it starts, and its members are gone there for a moment. A node that hears another one of its name logs a warning.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.on_bus.address = Some(name.into());
         self

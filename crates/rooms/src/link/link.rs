@@ -43,7 +43,8 @@ use crate::{
         tab::{Tab, User},
     },
     nodes::{
-        cluster::{Bounds, Cluster, Garbage, Own, Timing},
+        bounds::{Bounds, Timing},
+        cluster::{Cluster, Garbage, Own},
         known::Remotes,
         wire,
     },
@@ -83,6 +84,8 @@ pub(crate) struct Link<K, U, D> {
     pub(super) wake: Arc<Notify>,
     runtime: Handle,
     pub(super) nodes: Subject,
+    /// What the node is named, so that it has the name again when it is started again.
+    pub(super) name: Option<String>,
     all: Subject,
     /// By the serial numbers of users.
     pub(super) users: Mutex<HashMap<u64, Arc<OnceLock<Mutex<Subscription>>>>>,
@@ -110,9 +113,11 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         let port = Port::new(bus, &settings.namespace)?;
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
         let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
-        let cluster = Cluster::new(port.node(), settings.address, timing, bounds, Instant::now().into_std());
+        let name = settings.address;
+        let cluster = Cluster::new(port.node(), name.clone(), timing, bounds, Instant::now().into_std());
         Ok(Self {
             node: Arc::downgrade(node),
+            name,
             nodes: port.subject("nodes", b"")?,
             all: port.subject("all", b"")?,
             port,

@@ -90,11 +90,14 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     /// Does what is due. Returns when the next is, unless the task is woken before.
     async fn turn(&self) -> Instant {
         self.check_unsure().await;
-        let (outbox, touched, due) = {
+        let (outbox, touched, namesake, due) = {
             let mut cluster = self.cluster();
             cluster.tick(Instant::now().into_std());
-            (cluster.take_outbox(), cluster.take_touched(), cluster.next_due())
+            (cluster.take_outbox(), cluster.take_touched(), cluster.take_namesake(), cluster.next_due())
         };
+        if let (Some(node), Some(name)) = (namesake, &self.name) {
+            tracing::warn!(name, %node, "another node has the name of this one: the others take each for the end of the other one");
+        }
         if let Some(node) = self.node.upgrade() {
             for touched in &touched {
                 if let Touched::Room(key) = touched {
