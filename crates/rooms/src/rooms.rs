@@ -135,6 +135,12 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
     /// Closes all known sessions of a user, with a code and a reason: a log-out, for instance. With a
     /// [bus](crate::Builder::bus), those on other nodes too.
     ///
+    /// Other nodes are told at once. What is lost on the way, or refused ([`Closed::bus`]), is made good as far as this node
+    /// sees it: sessions of the user that it knew on other nodes at the call, and still knows a quarter of
+    /// [`dead_after`](crate::Builder::dead_after) later, are closed again, three times at the most. A session that comes
+    /// after the call is not closed. That is no proof: whoever must know asks [`tabs_of`](Self::tabs_of) afterwards, and lets
+    /// no request of a user who is logged out do anything.
+    ///
     /// Each client gets the messages sent before, as with [`Sender::close`](axum_sockjs::Sender::close).
     pub fn close_user<Q: KeyRef<U> + ?Sized>(
         &self,

@@ -43,7 +43,8 @@ pub struct Sent {
 pub struct Closed {
     /// The sessions of this node that were open, and have been closed.
     pub sessions: usize,
-    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the user's sessions there stay open.
+    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the user's sessions there stay open, unless
+    /// one of the repetitions reaches them.
     pub bus: Option<PublishError>,
 }
 

@@ -8,6 +8,7 @@
 //! | the rest | the message |
 //!
 //! A log-out has the flags 255; a code of 2 bytes, a length of 4 bytes, so many bytes of the user as JSON, and the reason.
+//! The end of some sessions has the flags 254; a code of 2 bytes, a number of 2 bytes, so many ids, and the reason.
 
 use std::borrow::Cow;
 
@@ -24,6 +25,7 @@ const BINARY: u8 = 1 << 3;
 const TRANSIENT: u8 = 1 << 4;
 const KNOWN: u8 = OVERFLOW | EXCEPT | BINARY | TRANSIENT;
 const CLOSE: u8 = 255;
+const CLOSE_TABS: u8 = 254;
 
 /// What comes from another node.
 #[derive(Debug)]
@@ -32,6 +34,12 @@ pub(super) enum Envelope {
     /// A user, as JSON, logs out.
     Close {
         user: Bytes,
+        code: u16,
+        reason: String,
+    },
+    /// These sessions are closed.
+    CloseTabs {
+        tabs: Vec<ConnectionId>,
         code: u16,
         reason: String,
     },
@@ -80,6 +88,16 @@ pub(super) fn close(user: &[u8], code: u16, reason: &str) -> Vec<u8> {
     close
 }
 
+/// Of as many sessions as a number of 2 bytes says at the most.
+pub(super) fn close_tabs(tabs: &[ConnectionId], code: u16, reason: &str) -> Vec<u8> {
+    let mut close = vec![VERSION, CLOSE_TABS];
+    close.put_u16(code);
+    close.put_u16(tabs.len() as u16);
+    tabs.iter().for_each(|tab| close.put_u128(tab.as_u128()));
+    close.put_slice(reason.as_bytes());
+    close
+}
+
 /// `None` if it is none.
 pub(super) fn decode(mut bytes: Bytes) -> Option<Envelope> {
     if bytes.try_get_u8().ok()? != VERSION {
@@ -91,6 +109,13 @@ pub(super) fn decode(mut bytes: Bytes) -> Option<Envelope> {
         let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
         let user = (len <= bytes.len()).then(|| bytes.split_to(len))?;
         return Some(Envelope::Close { user, code, reason: String::from_utf8(bytes.into()).ok()? });
+    }
+    if flags == CLOSE_TABS {
+        let code = bytes.try_get_u16().ok()?;
+        let count = bytes.try_get_u16().ok()?;
+        let tabs = (0..count).map(|_| bytes.try_get_u128().ok().map(ConnectionId::from_u128));
+        let tabs = tabs.collect::<Option<_>>()?;
+        return Some(Envelope::CloseTabs { tabs, code, reason: String::from_utf8(bytes.into()).ok()? });
     }
     if flags & !KNOWN != 0 {
         return None;
@@ -149,11 +174,24 @@ mod tests {
         assert_eq!((&user[..], code, &*reason), (&b"\"ada\""[..], 4001, "bye"));
     }
 
+    #[test]
+    fn the_end_of_sessions_is_read_as_it_was_written() {
+        let ids = [7, u128::MAX].map(ConnectionId::from_u128);
+        let written = close_tabs(&ids, 4001, "bye");
+        let Some(Envelope::CloseTabs { tabs, code, reason }) = decode(written.clone().into()) else {
+            panic!()
+        };
+        assert_eq!((&tabs[..], code, &*reason), (&ids[..], 4001, "bye"));
+        for len in 0..written.len() - "bye".len() {
+            assert!(decode(written[..len].to_vec().into()).is_none(), "{len}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, flags: u8) {
             decode(bytes.clone().into());
-            for flags in [flags, flags & KNOWN, CLOSE] {
+            for flags in [flags, flags & KNOWN, CLOSE, CLOSE_TABS] {
                 decode([&[VERSION, flags], &bytes[..]].concat().into());
             }
         }

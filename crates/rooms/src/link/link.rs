@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     envelope::{self, Envelope},
     following::Follower,
+    log_outs::{LogOut, LogOuts},
     room_link::{Following, Progress, RoomLink},
     unsure::{Unsure, ready_now},
 };
@@ -86,7 +87,10 @@ pub(crate) struct Link<K, U, D> {
     pub(super) nodes: Subject,
     /// What the node is named, so that it has the name again when it is started again.
     pub(super) name: Option<String>,
-    all: Subject,
+    pub(super) all: Subject,
+    pub(super) log_outs: Mutex<LogOuts<U>>,
+    /// How long a node is silent at the most.
+    pub(super) beat: Duration,
     /// By the serial numbers of users.
     pub(super) users: Mutex<HashMap<u64, Arc<OnceLock<Mutex<Subscription>>>>>,
     /// By the serial numbers of rooms.
@@ -122,6 +126,8 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             all: port.subject("all", b"")?,
             port,
             cluster: Mutex::new(cluster),
+            log_outs: Mutex::default(),
+            beat: timing.beat(),
             wake: Arc::default(),
             runtime: runtime.clone(),
             users: Mutex::default(),
@@ -208,6 +214,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
                     found.close(code, &reason);
                 }
             }
+            Some(Envelope::CloseTabs { tabs, code, reason }) => node.close_tabs(&tabs, code, &reason),
             None => {}
         }
     }
@@ -400,8 +407,13 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     }
 
     fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError> {
-        let user = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
-        self.port.publish(&self.all, &[&envelope::close(&user, code, reason)])
+        let json = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
+        let tabs = self.cluster().known().tabs_of(user).collect();
+        let log_out = LogOut { user: user.clone(), tabs, code, reason: reason.to_owned() };
+        let told = self.port.publish(&self.all, &[&envelope::close(&json, code, reason)]);
+        let _not_repeated = lock(&self.log_outs).add(log_out, Instant::now() + self.beat);
+        self.wake.notify_one();
+        told
     }
 
     fn members(&self, key: &K) -> Arc<Remotes<U, D>> {

@@ -21,6 +21,7 @@ pub(crate) mod connect;
 mod envelope;
 mod following;
 pub(crate) mod link;
+mod log_outs;
 mod room_link;
 mod task;
 mod unsure;

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::link::Link;
+use super::link::{Link, lock};
 use crate::{
     key::{Data, Key},
     nodes::{known::Touched, wire},
@@ -114,7 +114,9 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             }
             yield_now().await;
         }
-        due.into()
+        self.repeat_log_outs();
+        let repeat = lock(&self.log_outs).next_due();
+        repeat.into_iter().fold(due.into(), Instant::min)
     }
 }
 

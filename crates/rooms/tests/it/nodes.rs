@@ -142,6 +142,54 @@ async fn users_and_log_outs_are_those_of_all_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_out_that_is_lost_is_repeated_for_those_who_were_there() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let ((ada, _ada_hears), (bob, _bob_hears)) = (of("ada"), of("bob"));
+    let _tabs = [nodes[1].rooms.enter(&ada).unwrap(), nodes[1].rooms.enter(&bob).unwrap()];
+    settle().await;
+    bus.cut(&nodes[0].connection, &nodes[1].connection);
+    assert_eq!(nodes[0].rooms.close_user("ada", 4001, "log out").bus, None, "nobody knows that it is lost");
+    settle().await;
+    bus.heal();
+    // She logs in again, and is to stay.
+    let (again, _again_hears) = of("ada");
+    let _again = nodes[1].rooms.enter(&again).unwrap();
+    sleep(Duration::from_secs(2)).await;
+    assert!(!ada.is_closed());
+    sleep(Duration::from_secs(1)).await;
+    assert!(ada.is_closed());
+    assert_eq!(ada.close_reason().unwrap().to_string(), {
+        nodes[1].rooms.close_user("bob", 4001, "log out");
+        bob.close_reason().unwrap().to_string()
+    });
+    sleep(Duration::from_secs(30)).await;
+    assert!(!again.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_that_the_bus_refuses_is_repeated_three_times() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let (ada, _ada_hears) = of("ada");
+    let _tab = nodes[1].rooms.enter(&ada).unwrap();
+    settle().await;
+    let log_out = || nodes[0].rooms.close_user("ada", 4001, "log out").bus;
+    nodes[0].connection.set_full(true);
+    assert_eq!(log_out(), Some(PublishError::Full));
+    sleep(Duration::from_secs(9)).await;
+    nodes[0].connection.set_full(false);
+    sleep(Duration::from_secs(9)).await;
+    assert!(!ada.is_closed(), "it has been given up");
+    nodes[0].connection.set_full(true);
+    assert_eq!(log_out(), Some(PublishError::Full));
+    sleep(Duration::from_secs(6)).await;
+    nodes[0].connection.set_full(false);
+    sleep(Duration::from_secs(2)).await;
+    assert!(ada.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn presence_is_that_of_all_nodes_and_changes_are_told() {
     let bus = InProcess::new();
     let nodes = [node(&bus), node(&bus)];
@@ -245,13 +293,15 @@ async fn without_the_bus_a_node_goes_on_by_itself() {
     let (eve, mut eve_hears) = of("eve");
     let ada = nodes[0].rooms.join(&ada, "lobby").await.unwrap();
     let _bob = nodes[1].rooms.join(&bob, "lobby").await.unwrap();
+    let (dan, _dan_hears) = of("dan");
+    let _dan = nodes[1].rooms.enter(&dan).unwrap();
     settle().await;
     nodes[0].connection.disconnect();
     let sent = ada.send("1");
     assert_eq!((sent.delivered, sent.bus), (1, Some(PublishError::Disconnected)));
     assert_eq!(nodes[0].rooms.send_to_user("bob", "2").bus, Some(PublishError::Disconnected));
     assert_eq!(nodes[0].rooms.send_to_all("3").bus, Some(PublishError::Disconnected));
-    assert_eq!(nodes[0].rooms.close_user("bob", 4001, "log out").bus, Some(PublishError::Disconnected));
+    assert_eq!(nodes[0].rooms.close_user("dan", 4001, "log out").bus, Some(PublishError::Disconnected));
     // Whoever joins now does not wait.
     let eve = nodes[0].rooms.join(&eve, "lobby").await.unwrap();
     assert_eq!(eve.send("4").delivered, 2);
@@ -259,8 +309,10 @@ async fn without_the_bus_a_node_goes_on_by_itself() {
     assert_eq!(texts(&mut eve_hears), ["4"]);
     let stats = nodes[0].rooms.stats().bus.unwrap();
     assert!(matches!(stats.status, Status::Reconnecting { .. }) && stats.port.refused >= 4, "{stats:?}");
+    assert!(!dan.is_closed());
     nodes[0].connection.reconnect();
     sleep(Duration::from_secs(4)).await;
+    assert!(dan.is_closed(), "the log-out is repeated");
     assert_eq!(nodes[1].rooms.send("lobby", "5").bus, None);
     settle().await;
     for hears in [&mut ada_hears, &mut bob_hears, &mut eve_hears] {
