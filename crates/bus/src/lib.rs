@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bus;
+mod claims;
 pub mod in_process;
 #[cfg(any(test, feature = "kit"))]
 pub mod kit;

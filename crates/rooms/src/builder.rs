@@ -5,7 +5,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum_sockjs::{Message, Overflow};
-use sockjs_bus::{Bus, InvalidSubject};
+use sockjs_bus::Bus;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -46,13 +46,18 @@ use crate::{
 #[must_use = "call `build`"]
 pub struct Builder<K = String, U = String, D = ()> {
     config: Config<K, U, D>,
-    bus: Option<(Arc<dyn Bus>, Connect<K, U, D>)>,
+    bus: Option<OverBus<K, U, D>>,
     on_bus: Settings,
 }
 
+/// The bus, and what connects a node to it.
+struct OverBus<K, U, D> {
+    bus: Arc<dyn Bus>,
+    connect: Connect<K, U, D>,
+}
+
 /// Made where the types are known to be fit for other nodes.
-type Connect<K, U, D> =
-    fn(&Arc<Node<K, U, D>>, Arc<dyn Bus>, Settings, &Handle) -> Result<(), InvalidSubject>;
+type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Arc<dyn Bus>, Settings, &Handle) -> Result<(), BuildError>;
 
 impl Rooms {
     /// Creates rooms with strings as keys and users, and default settings. For other types there is
@@ -166,7 +171,7 @@ impl<K, U, D> Builder<K, U, D> {
     /// # Errors
     /// See [`BuildError`].
     pub fn try_build(self) -> Result<Rooms<K, U, D>, BuildError> {
-        let Some((bus, connect)) = self.bus else {
+        let Some(OverBus { bus, connect }) = self.bus else {
             return Ok(Rooms::from_node(Arc::new(Node::new(self.config))));
         };
         if self.config.history.is_some() && bus.streams().is_none() {
@@ -174,7 +179,7 @@ impl<K, U, D> Builder<K, U, D> {
         }
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let node = Arc::new(Node::new(self.config));
-        connect(&node, bus, self.on_bus, &runtime).map_err(BuildError::Namespace)?;
+        connect(&node, bus, self.on_bus, &runtime)?;
         Ok(Rooms::from_node(node))
     }
 }
@@ -196,15 +201,19 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
     /// # }
     /// ```
     ///
+    /// Several `Rooms` on one bus are nodes of each other, unless each has its own [namespace](Self::bus_namespace).
+    ///
     /// [History](Self::history) is kept by the streams of the bus; a bus without them [refuses](BuildError::NoStreams) it.
     /// The rooms are built within a tokio runtime, on which tasks then run.
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
-        self.bus = Some((bus, connect));
+        self.bus = Some(OverBus { bus, connect });
         self
     }
 
     /// Sets the namespace on the bus, `rooms` by default: tokens of letters, digits, `-` and `_`, with dots between them.
-    /// Applications that share an engine have different ones, and all nodes of one the same.
+    /// Applications that share an engine have different ones, and all nodes of one the same. So have several `Rooms` of one
+    /// process, such as those of games beside those of a chat: in one namespace they would be nodes of each other, and share
+    /// rooms of the same key, users and log-outs. Two over the same [bus](Self::bus) are [refused](BuildError::NamespaceInUse).
     ///
     /// This and the following may be set before the bus or after it. Without one they do nothing.
     pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {

@@ -15,9 +15,7 @@ use std::{
 
 use axum_sockjs::{ConnectionId, Message};
 use serde::Serialize;
-use sockjs_bus::{
-    Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, Subject, Subscription,
-};
+use sockjs_bus::{Bus, Delivery, Port, PublishError, Status, StreamError, Subject, Subscription};
 use tokio::{
     runtime::Handle,
     sync::{self, Notify, watch},
@@ -32,6 +30,7 @@ use super::{
     unsure::{Unsure, ready_now},
 };
 use crate::{
+    build_error::BuildError,
     bus_stats::BusStats,
     error::JoinError,
     history::History,
@@ -113,8 +112,13 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         bus: Arc<dyn Bus>,
         settings: Settings,
         runtime: &Handle,
-    ) -> Result<Self, InvalidSubject> {
-        let port = Port::new(bus, &settings.namespace)?;
+    ) -> Result<Self, BuildError> {
+        let port = Port::new(bus, &settings.namespace).map_err(BuildError::Namespace)?;
+        if !port.claim() {
+            return Err(BuildError::NamespaceInUse);
+        }
+        let subject = |kind| port.subject(kind, b"").map_err(BuildError::Namespace);
+        let (nodes, all) = (subject("nodes")?, subject("all")?);
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
         let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
         let name = settings.address;
@@ -122,8 +126,8 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         Ok(Self {
             node: Arc::downgrade(node),
             name,
-            nodes: port.subject("nodes", b"")?,
-            all: port.subject("all", b"")?,
+            nodes,
+            all,
             port,
             cluster: Mutex::new(cluster),
             log_outs: Mutex::default(),

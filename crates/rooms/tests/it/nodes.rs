@@ -397,6 +397,26 @@ async fn what_is_set_before_the_bus_counts_as_well() {
     assert_ne!(before.stats().bus.unwrap().dead, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn several_rooms_on_one_bus_have_different_namespaces() {
+    let bus: Arc<dyn Bus> = Arc::new(InProcess::new().connect());
+    let chat: Rooms = Rooms::builder().bus(Arc::clone(&bus)).build();
+    let games = || Rooms::<String, String, u32>::builder().bus(Arc::clone(&bus));
+    assert_eq!(games().try_build().map(drop), Err(BuildError::NamespaceInUse));
+    let apart = games().bus_namespace("games").build();
+    let ((ada, mut ada_hears), (bob, _bob_hears)) = (of("ada"), of("bob"));
+    let _ada = chat.join(&ada, "lobby").await.unwrap();
+    let _bob = apart.join(&bob, "lobby").await.unwrap();
+    apart.send("lobby", "x");
+    settle().await;
+    assert_eq!((chat.len("lobby"), apart.len("lobby"), texts(&mut ada_hears)), (1, 1, vec![]));
+    // It is free when the first has left, whatever is left of it.
+    chat.leave_bus().await;
+    let second = games().build();
+    drop(second);
+    assert!(games().try_build().is_ok());
+}
+
 #[test]
 fn without_a_runtime_there_is_no_bus() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

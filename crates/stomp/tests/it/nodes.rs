@@ -632,6 +632,17 @@ async fn namespaces_are_apart() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn several_brokers_on_one_bus_have_different_namespaces() {
+    let bus: Arc<dyn Bus> = Arc::new(InProcess::new().connect());
+    let builder = || MemoryBroker::builder().bus(Arc::clone(&bus));
+    let first = builder().build();
+    assert_eq!(builder().try_build().map(drop), Err(BuildError::NamespaceInUse));
+    let _other = builder().bus_namespace("other").build();
+    first.leave_bus().await;
+    assert!(builder().try_build().is_ok());
+}
+
 #[test]
 fn a_broker_over_a_bus_needs_a_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -172,7 +172,7 @@ impl MemoryBrokerBuilder {
         let shared = Arc::new(Shared::new(self));
         let Some(bus) = bus else { return Ok(MemoryBroker { shared, link: None }) };
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let link = connect(&shared, bus, on_bus, &runtime).map_err(BuildError::Namespace)?;
+        let link = connect(&shared, bus, on_bus, &runtime)?;
         Ok(MemoryBroker { shared, link: Some(link) })
     }
 }

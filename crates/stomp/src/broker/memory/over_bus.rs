@@ -33,7 +33,9 @@ impl MemoryBrokerBuilder {
     }
 
     /// Sets the namespace on the bus, `stomp` by default: tokens of letters, digits, `-` and `_`, with dots between them, of
-    /// about 100 bytes at the most. Applications that share an engine have different ones, and all nodes of one the same.
+    /// about 100 bytes at the most. Applications that share an engine have different ones, and all nodes of one the same. So
+    /// have several brokers of one process: in one namespace they would be nodes of each other, and two over the same
+    /// [bus](Self::bus) are [refused](BuildError::NamespaceInUse).
     ///
     /// This and the following may be set before the bus or after it. Without one they do nothing.
     pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -67,6 +69,10 @@ pub enum BuildError {
     NoRuntime,
     /// The namespace is none, or too long.
     Namespace(InvalidSubject),
+    /// Another broker of this process is over the same bus, the very `Arc`, with the same
+    /// [namespace](MemoryBrokerBuilder::bus_namespace): both would deliver each message. It is free again when that one has
+    /// [left the bus](super::MemoryBroker::leave_bus), or nothing is left of it.
+    NamespaceInUse,
 }
 
 impl fmt::Display for BuildError {
@@ -74,6 +80,7 @@ impl fmt::Display for BuildError {
         f.write_str(match self {
             Self::NoRuntime => "a broker over a bus is built within a tokio runtime",
             Self::Namespace(_) => "the namespace cannot be one on the bus",
+            Self::NamespaceInUse => "another broker is over the same bus with the same namespace",
         })
     }
 }
@@ -82,7 +89,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Namespace(error) => Some(error),
-            Self::NoRuntime => None,
+            Self::NoRuntime | Self::NamespaceInUse => None,
         }
     }
 }
