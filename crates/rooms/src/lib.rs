@@ -24,7 +24,7 @@
 //! |---|---|
 //! | joining rooms and leaving them | [`Rooms::join`], [`Member`] |
 //! | messages to a room, to all but one, to a user, to all | [`Rooms::send`], [`Rooms::to`], [`To`], [`Sent`] |
-//! | users, their tabs, log-outs | [`Rooms::enter`], [`Rooms::close_user`]; [guide](guide::users) |
+//! | users, their tabs, log-outs | [`Rooms::enter`], [`Rooms::close_user`], [`To::close`]; [guide](guide::users) |
 //! | who is there | [`Rooms::presence`], [`Rooms::watch`], [`Builder::announce`]; [guide](guide::presence) |
 //! | the last messages, clients that come back | [`History`], [`Join::since`], [`Position`]; [guide](guide::history) |
 //! | first members and last ones | [`Rooms::events`] |

@@ -12,7 +12,7 @@ use crate::{
     events::Events,
     join::{Join, Who},
     key::{Data, Key, KeyRef, is_same},
-    node::{node::Node, room::Room, tab::User},
+    node::{closing::End, node::Node, room::Room, tab::User},
     presence::{Members, PresenceWatch, Present, present},
     sent::{Closed, Sent},
     stats::Stats,
@@ -148,10 +148,31 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         code: u16,
         reason: impl Into<Cow<'static, str>>,
     ) -> Closed {
-        let reason = reason.into();
+        self.to_user(user).close(code, reason)
+    }
+
+    /// Closes a session by its id, with a code and a reason. With a [bus](crate::Builder::bus) it may be on any node: one
+    /// that is not known here is closed by whoever knows it, at most once, and does not count.
+    ///
+    /// So a user is sent out of one room, in all tabs that are there:
+    ///
+    /// ```
+    /// use axum_sockjs_rooms::Rooms;
+    ///
+    /// fn send_out(rooms: &Rooms, room: &str, user: &str) {
+    ///     let present = rooms.presence(room).into_iter().filter(|present| present.user.as_deref() == Some(user));
+    ///     for tab in present.flat_map(|present| present.tabs) {
+    ///         rooms.close_session(tab.id, 4003, "sent out");
+    ///     }
+    /// }
+    /// ```
+    pub fn close_session(&self, id: ConnectionId, code: u16, reason: impl Into<Cow<'static, str>>) -> Closed {
+        let end = End { code, reason: reason.into(), except: None };
+        if let Some(sessions) = self.node.close_tabs(&[id], &end) {
+            return Closed { sessions, bus: None };
+        }
         let elsewhere = self.node.elsewhere();
-        let bus = elsewhere.and_then(|elsewhere| elsewhere.close_user(&user.to_owned(), code, &reason).err());
-        Closed { sessions: self.user(user).map_or(0, |user| user.close(code, &reason)), bus }
+        Closed { sessions: 0, bus: elsewhere.and_then(|elsewhere| elsewhere.close_session(id, &end).err()) }
     }
 
     /// Returns the sessions of a user, in no particular order; none if the user is not there.

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    envelope::{self, Envelope},
+    envelope::{self, Envelope, Whom},
     following::Follower,
     log_outs::{LogOut, LogOuts},
     room_link::{Following, Progress, RoomLink},
@@ -36,6 +36,7 @@ use crate::{
     history::History,
     key::{Data, Key},
     node::{
+        closing::End,
         delivery::How,
         elsewhere::Elsewhere,
         node::Node,
@@ -211,16 +212,21 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         let Some(node) = self.node.upgrade() else { return };
         match envelope::decode(delivery.payload) {
             Some(Envelope::Message(message, how)) => _ = node.send_to_all(&message, &how),
-            Some(Envelope::Close { user, code, reason }) => {
+            Some(Envelope::Close(Whom::Here, end)) => _ = node.close_all(&end),
+            Some(Envelope::Close(Whom::User(user), end)) => {
                 let Ok(user) = serde_json::from_slice::<U>(&user) else { return };
                 let found = node.users.find(node.users.hash_of(&user), |known| known.user == user);
                 if let Some(found) = found {
-                    found.close(code, &reason);
+                    node.close_user(&found, &end);
                 }
             }
-            Some(Envelope::CloseTabs { tabs, code, reason }) => node.close_tabs(&tabs, code, &reason),
+            Some(Envelope::Close(Whom::Tabs(tabs), end)) => _ = node.close_tabs(&tabs, &end),
             None => {}
         }
+    }
+
+    fn close_by_all(&self, whom: &Whom, end: &End) -> Result<(), PublishError> {
+        self.port.publish(&self.all, &[&envelope::close(whom, end)])
     }
 
     pub(super) fn subject(&self, kind: &str, key: &impl Serialize) -> Option<Subject> {
@@ -245,11 +251,13 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         let at = Arc::downgrade(room);
         let subscription = self.hear(&subject, move |node, delivery| {
             let Some(room) = at.upgrade() else { return };
-            if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
+            match envelope::decode(delivery.payload) {
                 // Otherwise it is in the history, from where it comes.
-                if !room.has_history || how.is_transient {
+                Some(Envelope::Message(message, how)) if !room.has_history || how.is_transient => {
                     node.receive(&room, message, how);
                 }
+                Some(Envelope::Close(Whom::Here, end)) => _ = node.close_room(&room, &end),
+                _ => {}
             }
         });
         let following = room.has_history.then(|| {
@@ -410,14 +418,30 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         self.publish(Some(self.all.clone()), message, how)
     }
 
-    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError> {
+    fn close_room(&self, key: &K, end: &End) -> Result<(), PublishError> {
+        let subject = self.subject("room", key).ok_or(KEY_TOO_LONG)?;
+        self.port.publish(&subject, &[&envelope::close(&Whom::Here, end)])
+    }
+
+    fn close_user(&self, user: &U, end: &End) -> Result<(), PublishError> {
         let json = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
-        let tabs = self.cluster().known().tabs_of(user).collect();
-        let log_out = LogOut { user: user.clone(), tabs, code, reason: reason.to_owned() };
-        let told = self.port.publish(&self.all, &[&envelope::close(&json, code, reason)]);
+        let mut tabs: HashSet<_> = self.cluster().known().tabs_of(user).collect();
+        if let Some(except) = end.except {
+            tabs.remove(&except.as_u128());
+        }
+        let log_out = LogOut { user: user.clone(), tabs, end: end.clone() };
+        let told = self.close_by_all(&Whom::User(json.into()), end);
         let _not_repeated = lock(&self.log_outs).add(log_out, Instant::now() + self.beat);
         self.wake.notify_one();
         told
+    }
+
+    fn close_all(&self, end: &End) -> Result<(), PublishError> {
+        self.close_by_all(&Whom::Here, end)
+    }
+
+    fn close_session(&self, id: ConnectionId, end: &End) -> Result<(), PublishError> {
+        self.close_by_all(&Whom::Tabs(vec![id]), end)
     }
 
     fn members(&self, key: &K) -> Arc<Remotes<U, D>> {

@@ -6,11 +6,12 @@ use axum_sockjs::ConnectionId;
 use tokio::time::Instant;
 
 use super::{
-    envelope,
+    envelope::{self, Whom},
     link::{Link, lock},
 };
 use crate::{
     key::{Data, Key},
+    node::closing::End,
     nodes::protocol::TabId,
 };
 
@@ -26,8 +27,7 @@ const CHUNK: usize = 256;
 pub(super) struct LogOut<U> {
     pub(super) user: U,
     pub(super) tabs: HashSet<TabId>,
-    pub(super) code: u16,
-    pub(super) reason: String,
+    pub(super) end: End,
 }
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             log_out.tabs.retain(|tab| seen.contains(tab));
             let tabs: Vec<_> = log_out.tabs.iter().copied().map(ConnectionId::from_u128).collect();
             for tabs in tabs.chunks(CHUNK) {
-                let close = envelope::close_tabs(tabs, log_out.code, &log_out.reason);
+                let close = envelope::close(&Whom::Tabs(tabs.to_vec()), &log_out.end);
                 // What is refused is tried the next time.
                 self.port.publish(&self.all, &[&close]).ok();
             }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn log_out(tabs: std::ops::Range<u128>) -> LogOut<u8> {
-        LogOut { user: 1, tabs: tabs.collect(), code: 4001, reason: String::new() }
+        LogOut { user: 1, tabs: tabs.collect(), end: End { code: 4001, reason: "".into(), except: None } }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum_sockjs::{ConnectionId, Message};
 use sockjs_bus::PublishError;
 
 use super::{
+    closing::End,
     delivery::How,
     room::Room,
     tab::{Tab, User},
@@ -59,7 +60,14 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
 
     fn send_to_all(&self, message: &Message, how: &How) -> Result<(), PublishError>;
 
-    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError>;
+    fn close_room(&self, key: &K, end: &End) -> Result<(), PublishError>;
+
+    /// It is repeated where it may not have arrived.
+    fn close_user(&self, user: &U, end: &End) -> Result<(), PublishError>;
+
+    fn close_all(&self, end: &End) -> Result<(), PublishError>;
+
+    fn close_session(&self, id: ConnectionId, end: &End) -> Result<(), PublishError>;
 
     /// The members of a room on other nodes.
     fn members(&self, key: &K) -> Arc<Remotes<U, D>>;

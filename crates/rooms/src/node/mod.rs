@@ -13,6 +13,7 @@
 //! Imports: bus_stats, error, history, key, nodes, position, recovery, sent.
 
 pub(crate) mod changes;
+pub(crate) mod closing;
 pub(crate) mod counters;
 pub(crate) mod delivery;
 pub(crate) mod elsewhere;

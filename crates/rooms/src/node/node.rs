@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use axum_sockjs::{ConnectionId, Overflow, Sender};
+use axum_sockjs::{Overflow, Sender};
 
 use super::{
     changes::{Listeners, Subject, ToNotify},
@@ -104,16 +104,6 @@ impl<K, U, D> Node<K, U, D> {
                 elsewhere.exited(tab);
             }
             self.detach(tab);
-        }
-    }
-
-    /// Closes sessions, as far as they are known here.
-    pub(crate) fn close_tabs(&self, ids: &[ConnectionId], code: u16, reason: &str) {
-        for tab in ids.iter().filter_map(|id| self.tabs.find(*id)) {
-            if let Some(sender) = tab.sender() {
-                sender.close(code, reason.to_owned());
-            }
-            self.exit(&tab);
         }
     }
 

@@ -190,6 +190,57 @@ async fn a_log_out_that_the_bus_refuses_is_repeated_three_times() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sessions_are_closed_on_all_nodes() {
+    let bus = InProcess::new();
+    let history = |key: &String| (key == "kept").then_some(History::last(9));
+    let nodes = [0, 1, 2].map(|_| node_with(&bus, |builder| builder.history_of(history)));
+    for key in ["lobby", "kept"] {
+        let sessions: Vec<(Session, Peer)> = ["ada", "bob", "ada", "eve"].map(of).into();
+        let mut members = Vec::new();
+        for (at, key) in [(0, key), (1, key), (1, key), (1, "attic")].into_iter().enumerate() {
+            members.push(nodes[key.0].rooms.join(&sessions[at].0, key.1).await.unwrap());
+        }
+        settle().await;
+        let is_closed = || sessions.iter().map(|(session, _)| session.is_closed()).collect::<Vec<_>>();
+        // From where nobody is.
+        let closed = nodes[2].rooms.to(key).except(&sessions[2].0).close(4000, "over");
+        assert_eq!((closed.sessions, closed.bus), (0, None));
+        settle().await;
+        assert_eq!(is_closed(), [true, true, false, false]);
+        assert_eq!(nodes[0].rooms.close_session(sessions[2].0.id(), 4003, "out").sessions, 0);
+        settle().await;
+        assert_eq!(is_closed(), [true, true, true, false]);
+        nodes[0].rooms.to_all().close(4002, "all");
+        settle().await;
+        assert_eq!(is_closed(), [true; 4]);
+        nodes[0].connection.set_full(true);
+        assert_eq!(members[0].to_room().close(4000, "over").bus, Some(PublishError::Full));
+        nodes[0].connection.set_full(false);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_other_tabs_of_a_user_are_closed_on_all_nodes() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let ((here, _hears), (there, _there_hears), (stays, _stays_hears)) = (of("ada"), of("ada"), of("ada"));
+    let _tabs = [
+        nodes[0].rooms.enter(&here).unwrap(),
+        nodes[1].rooms.enter(&there).unwrap(),
+        nodes[1].rooms.enter(&stays).unwrap(),
+    ];
+    settle().await;
+    // What is lost is repeated, also without the one.
+    bus.cut(&nodes[0].connection, &nodes[1].connection);
+    assert_eq!(nodes[0].rooms.to_user("ada").except(&stays).close(4001, "elsewhere").sessions, 1);
+    settle().await;
+    bus.heal();
+    assert!(!there.is_closed());
+    sleep(Duration::from_secs(9)).await;
+    assert!(here.is_closed() && there.is_closed() && !stays.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn presence_is_that_of_all_nodes_and_changes_are_told() {
     let bus = InProcess::new();
     let nodes = [node(&bus), node(&bus)];

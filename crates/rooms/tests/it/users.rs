@@ -51,6 +51,39 @@ async fn a_log_out_closes_all_tabs() {
 }
 
 #[tokio::test]
+async fn sessions_are_closed_by_room_user_and_id() {
+    let rooms = support::rooms();
+    let sessions = ["ada", "ada", "bob", "eve"].map(of);
+    let [ada, again, bob, eve] = sessions.each_ref().map(|(session, _)| session);
+    let mut members = Vec::new();
+    for session in [ada, again, bob] {
+        members.push(rooms.join(session, "lobby").await.unwrap());
+    }
+    let tab = rooms.enter(eve).unwrap();
+    let is_closed = || [ada, again, bob, eve].map(|session| session.is_closed());
+    assert_eq!(rooms.to_user("ada").except(ada).close(4001, "elsewhere").sessions, 1);
+    assert_eq!(is_closed(), [false, true, false, false]);
+    assert_eq!(
+        rooms.to("lobby").except_id(ada.id()).close(4000, "over").sessions,
+        1,
+        "one is closed already"
+    );
+    assert_eq!(is_closed(), [false, true, true, false]);
+    assert_eq!(rooms.to("attic").close(4000, "over").sessions, 0);
+    assert_eq!(rooms.close_session(ada.id(), 4003, "out").sessions, 1);
+    assert_eq!(rooms.close_session(ada.id(), 4003, "out").sessions, 0);
+    assert_eq!(is_closed(), [true, true, true, false]);
+    assert_eq!(rooms.to_all().close(4002, "all").sessions, 1);
+    let codes = [ada, again, bob, eve].map(|session| match session.close_reason() {
+        Some(CloseReason::Server(frame)) => frame.code(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(codes, [4003, 4001, 4000, 4002]);
+    drop((members, tab));
+    assert_empty(&rooms);
+}
+
+#[tokio::test]
 async fn the_first_tab_and_the_last_are_events() {
     let rooms = support::rooms();
     let mut events = rooms.events();
