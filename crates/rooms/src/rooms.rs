@@ -12,7 +12,7 @@ use crate::{
     events::Events,
     join::{Join, Who},
     key::{Data, Key, KeyRef, is_same},
-    node::{closing::End, node::Node, room::Room, tab::User},
+    node::{end::End, node::Node, room::Room, tab::User},
     presence::{Members, PresenceWatch, Present, present},
     sent::{Closed, Sent},
     stats::Stats,

@@ -11,8 +11,8 @@ use crate::{
     as_sender::AsSender,
     key::{Data, Key},
     node::{
-        closing::End,
         delivery::{Except, How},
+        end::End,
         joining::{Pin, Target},
         node::Node,
         room::Room,

@@ -23,8 +23,8 @@ use axum_sockjs::{ConnectionId, Message, Overflow};
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::node::{
-    closing::End,
     delivery::{Except, How},
+    end::End,
 };
 
 const VERSION: u8 = 1;

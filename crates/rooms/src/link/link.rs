@@ -36,9 +36,9 @@ use crate::{
     history::History,
     key::{Data, Key},
     node::{
-        closing::End,
         delivery::How,
         elsewhere::Elsewhere,
+        end::End,
         node::Node,
         room::Room,
         tab::{Tab, User},

@@ -2,25 +2,14 @@
 
 use std::collections::HashSet;
 
-use axum_sockjs::ConnectionId;
 use tokio::time::Instant;
 
-use super::{
-    envelope::{self, Whom},
-    link::{Link, lock},
-};
-use crate::{
-    key::{Data, Key},
-    node::closing::End,
-    nodes::protocol::TabId,
-};
+use crate::{node::end::End, nodes::protocol::TabId};
 
 /// How often a log-out is repeated, a quarter of `dead_after` apart.
 const TIMES: u8 = 3;
 /// Log-outs of more sessions together are not repeated.
 const MAX_TABS: usize = 10_000;
-/// So many are closed by one message: 4 KiB of ids.
-const CHUNK: usize = 256;
 
 /// A log-out, and the sessions of the user that were known on other nodes: one that comes later has logged in again.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,8 +26,8 @@ pub(super) struct LogOuts<U> {
 }
 
 #[derive(Debug)]
-struct Waiting<U> {
-    log_out: LogOut<U>,
+pub(super) struct Waiting<U> {
+    pub(super) log_out: LogOut<U>,
     due: Instant,
     left: u8,
 }
@@ -65,7 +54,13 @@ impl<U> LogOuts<U> {
         None
     }
 
-    fn take_due(&mut self, now: Instant) -> Vec<Waiting<U>> {
+    /// Puts back what is to be repeated once more then. Returns what is not.
+    pub(super) fn again(&mut self, waiting: Waiting<U>, due: Instant) -> Option<LogOut<U>> {
+        let left = waiting.left - 1;
+        if left == 0 { Some(waiting.log_out) } else { self.push(Waiting { due, left, ..waiting }) }
+    }
+
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Waiting<U>> {
         let (due, waiting): (Vec<_>, _) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.due <= now);
         self.waiting = waiting;
@@ -75,28 +70,6 @@ impl<U> LogOuts<U> {
 
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.waiting.iter().map(|waiting| waiting.due).min()
-    }
-}
-
-impl<K: Key, U: Key, D: Data> Link<K, U, D> {
-    /// Closes the sessions of other nodes that were to be closed, and are still seen.
-    pub(super) fn repeat_log_outs(&self) {
-        let now = Instant::now();
-        let due = lock(&self.log_outs).take_due(now);
-        for Waiting { mut log_out, left, .. } in due {
-            let seen: HashSet<TabId> = self.cluster().known().tabs_of(&log_out.user).collect();
-            log_out.tabs.retain(|tab| seen.contains(tab));
-            let tabs: Vec<_> = log_out.tabs.iter().copied().map(ConnectionId::from_u128).collect();
-            for tabs in tabs.chunks(CHUNK) {
-                let close = envelope::close(&Whom::Tabs(tabs.to_vec()), &log_out.end);
-                // What is refused is tried the next time.
-                self.port.publish(&self.all, &[&close]).ok();
-            }
-            if left > 1 {
-                let _done =
-                    lock(&self.log_outs).push(Waiting { log_out, due: now + self.beat, left: left - 1 });
-            }
-        }
     }
 }
 

@@ -25,4 +25,5 @@ mod log_outs;
 mod room_link;
 mod task;
 mod unsure;
+mod upkeep;
 mod waiting;

@@ -6,8 +6,8 @@ use axum_sockjs::{ConnectionId, Message};
 use sockjs_bus::PublishError;
 
 use super::{
-    closing::End,
     delivery::How,
+    end::End,
     room::Room,
     tab::{Tab, User},
 };

@@ -13,10 +13,11 @@
 //! Imports: bus_stats, error, history, key, nodes, position, recovery, sent.
 
 pub(crate) mod changes;
-pub(crate) mod closing;
+mod closing;
 pub(crate) mod counters;
 pub(crate) mod delivery;
 pub(crate) mod elsewhere;
+pub(crate) mod end;
 pub(crate) mod idle;
 pub(crate) mod index;
 pub(crate) mod joining;
