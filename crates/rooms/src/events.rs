@@ -17,7 +17,7 @@ use crate::{
 /// A change of the rooms as a whole: see [`Events`].
 ///
 /// With a [bus](crate::Builder::bus) it is one of this node, of which the others tell nothing: a room may have members
-/// elsewhere, and a user tabs ([`Rooms::tabs_of`](crate::Rooms::tabs_of)). See the guide on
+/// elsewhere, and a user tabs: [`UserEvents`](crate::UserEvents) are of all nodes. See the guide on
 /// [nodes](crate::guide::nodes#events).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! All rooms of an application.
 //!
-//! Imports: as_sender, error, events, join, key, node, presence, sent, stats, tab, to.
+//! Imports: as_sender, error, events, join, key, node, presence, sent, stats, tab, to, user_events.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -18,6 +18,7 @@ use crate::{
     stats::Stats,
     tab::Tab,
     to::To,
+    user_events::UserEvents,
 };
 
 /// All rooms of an application, and the users that are there.
@@ -130,6 +131,28 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
     /// Returns all sessions as those to whom a message is sent, to say how.
     pub fn to_all(&self) -> To<'_, K, U, D> {
         To::all(&self.node)
+    }
+
+    /// Returns the users who come and leave from now on, with the tabs of all nodes together. Without a
+    /// [bus](crate::Builder::bus) they are those of [`events`](Self::events).
+    ///
+    /// ```
+    /// use axum_sockjs_rooms::{Rooms, UserEvent};
+    ///
+    /// async fn friends(rooms: Rooms) {
+    ///     let mut users = rooms.user_events();
+    ///     loop {
+    ///         match users.next().await {
+    ///             UserEvent::Online(user) => println!("{user} has the first tab"),
+    ///             UserEvent::Offline(user) => println!("{user} has no tab on any node"),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn user_events(&self) -> UserEvents<K, U, D> {
+        UserEvents::new(&self.node)
     }
 
     /// Closes all known sessions of a user, with a code and a reason: a log-out, for instance. With a

@@ -19,6 +19,7 @@ use tokio::{
 use super::link::{Link, lock};
 use crate::{
     key::{Data, Key},
+    node::user_changes,
     nodes::{known::Touched, wire},
 };
 
@@ -100,8 +101,11 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         }
         if let Some(node) = self.node.upgrade() {
             for touched in &touched {
-                if let Touched::Room(key) = touched {
-                    node.presence_changed(key);
+                match touched {
+                    Touched::Room(key) => node.presence_changed(key),
+                    Touched::User(user) => {
+                        node.user_events.tell(|| user_changes::Touched::Elsewhere(Arc::clone(user)));
+                    }
                 }
             }
         }

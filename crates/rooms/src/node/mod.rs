@@ -28,3 +28,4 @@ pub(crate) mod room;
 pub(crate) mod sending;
 pub(crate) mod stream;
 pub(crate) mod tab;
+pub(crate) mod user_changes;

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_sockjs::{Overflow, Pair, Peer, Session};
-use axum_sockjs_rooms::{BuildError, Builder, History, JoinError, Outcome, Position, Refused, Rooms, Sent};
+use axum_sockjs_rooms::{
+    BuildError, Builder, History, JoinError, Outcome, Position, Refused, Rooms, Sent, UserEvent,
+};
 use sockjs_bus::{
     BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription,
     in_process::{connection::Connection, faults::Faults},
@@ -238,6 +240,37 @@ async fn all_other_tabs_of_a_user_are_closed_on_all_nodes() {
     assert!(!there.is_closed());
     sleep(Duration::from_secs(9)).await;
     assert!(here.is_closed() && there.is_closed() && !stays.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn user_events_are_those_of_all_nodes() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus), node(&bus)];
+    let mut events = nodes.each_ref().map(|node| node.rooms.user_events());
+    let mut tell = |expected: Option<UserEvent>| {
+        for events in &mut events {
+            assert_eq!((events.try_next(), events.try_next()), (expected.clone(), None));
+        }
+    };
+    let (online, offline) = (UserEvent::Online("ada".to_owned()), UserEvent::Offline("ada".to_owned()));
+    let ((here, _here_hears), (there, _there_hears)) = (of("ada"), of("ada"));
+    let first = nodes[0].rooms.enter(&here).unwrap();
+    settle().await;
+    tell(Some(online.clone()));
+    let _second = nodes[1].rooms.join(&there, "lobby").await.unwrap();
+    settle().await;
+    tell(None);
+    drop(first);
+    settle().await;
+    tell(None);
+    // The node of the second tab dies.
+    nodes[1].connection.disconnect();
+    sleep(Duration::from_secs(11)).await;
+    let [first, _, third] = &mut events;
+    assert_eq!((first.next().await, third.next().await), (offline.clone(), offline));
+    nodes[1].connection.reconnect();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((first.try_next(), third.try_next()), (Some(online.clone()), Some(online)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Users and their tabs.
 
 use axum_sockjs::{CloseReason, Pair};
-use axum_sockjs_rooms::{Event, JoinError};
+use axum_sockjs_rooms::{Event, JoinError, UserEvent};
 
 use crate::support::{self, assert_empty, guest, of, texts};
 
@@ -109,6 +109,33 @@ async fn the_first_tab_and_the_last_are_events() {
     assert_eq!(events.next().await, Event::UserOnline("ada".into()));
     assert_eq!(events.next().await, Event::RoomOccupied("lobby".into()));
     drop(late);
+}
+
+#[tokio::test]
+async fn users_come_with_the_first_tab_and_leave_with_the_last() {
+    let rooms = support::rooms();
+    let [(early, _early_hears), (ada, _ada_hears), (again, _again_hears)] = ["early", "ada", "ada"].map(of);
+    let (guest, _guest_hears) = guest();
+    let early = rooms.enter(&early).unwrap();
+    let mut events = rooms.user_events();
+    let (member, visitor) = (rooms.join(&ada, "lobby").await.unwrap(), rooms.enter(&guest).unwrap());
+    let tab = rooms.enter(&again).unwrap();
+    assert_eq!(events.next().await, UserEvent::Online("ada".into()));
+    drop((member, visitor));
+    assert_eq!(events.try_next(), None, "the second tab is still there");
+    drop((tab, early));
+    let both = [events.next().await, events.next().await];
+    assert_eq!(both, [UserEvent::Offline("ada".into()), UserEvent::Offline("early".into())]);
+    drop(rooms.join(&ada, "lobby").await.unwrap());
+    assert_eq!(events.try_next(), None, "nothing has changed since it was read last");
+    let many: Vec<_> = (0..5_000).map(|number| of(&format!("user {number}"))).collect();
+    let tabs: Vec<_> = many.iter().map(|(session, _)| rooms.enter(session).unwrap()).collect();
+    let told: std::collections::HashSet<_> = std::iter::from_fn(|| events.try_next()).collect();
+    assert_eq!(told.len(), 5_000);
+    assert!(told.contains(&UserEvent::Online("user 4999".into())));
+    drop(tabs);
+    assert_eq!(std::iter::from_fn(|| events.try_next()).count(), 5_000);
+    assert_empty(&rooms);
 }
 
 #[tokio::test]
