@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bus;
+mod claims;
 mod connect_error;
 pub mod driver;
 pub mod in_process;

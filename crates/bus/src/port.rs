@@ -1,6 +1,6 @@
 //! A part of a bus that belongs to one purpose, where what is lost is counted.
 //!
-//! Imports: bus, node_id, recent, streams, subject.
+//! Imports: bus, claims, node_id, recent, streams, subject.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -15,6 +15,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 use crate::{
     bus::{Bus, PublishError, Receiver, Subscription},
+    claims::Claim,
     node_id::NodeId,
     recent::Recent,
     streams::{BoxFuture, Streams},
@@ -35,6 +36,8 @@ use crate::{
 /// publish to while it did to 65,536 others, the numbers begin anew, and what was lost last is not counted.
 #[derive(Debug)]
 pub struct Port {
+    /// It ends before the bus does.
+    claim: Mutex<Option<Claim>>,
     bus: Arc<dyn Bus>,
     namespace: Subject,
     node: NodeId,
@@ -114,6 +117,7 @@ impl Port {
     /// If the namespace is no [`Subject`].
     pub fn new(bus: Arc<dyn Bus>, namespace: &str) -> Result<Self, InvalidSubject> {
         Ok(Self {
+            claim: Mutex::default(),
             bus,
             namespace: Subject::new(namespace)?,
             node: NodeId::random(),
@@ -122,6 +126,36 @@ impl Port {
             is_closed: AtomicBool::new(false),
             counters: Arc::default(),
         })
+    }
+
+    /// Claims the namespace on this bus, the very `Arc`, for this port: until it is dropped or [closed](Self::close), no
+    /// other one of this process gets it. Returns whether it is the port's.
+    ///
+    /// Two applications in one process that share a bus and do not know of each other find out so. Ports that claim
+    /// nothing are not hindered.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use sockjs_bus::{Bus, InProcess, Port};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let bus: Arc<dyn Bus> = Arc::new(InProcess::new().connect());
+    /// let port = |namespace| Port::new(Arc::clone(&bus), namespace).unwrap();
+    /// let chat = port("chat");
+    /// assert!(chat.claim());
+    /// assert!(port("games").claim() && !port("chat").claim());
+    /// drop(chat);
+    /// assert!(port("chat").claim());
+    /// # }
+    /// ```
+    #[must_use = "it may be another one's"]
+    pub fn claim(&self) -> bool {
+        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if claim.is_none() && !self.is_closed() {
+            *claim = Claim::new(&self.bus, &self.namespace);
+        }
+        claim.is_some()
     }
 
     /// The node: the one that others see as the [sender](Delivery::from).
@@ -188,6 +222,7 @@ impl Port {
         if !was_closed {
             // What is refused cannot be said.
             self.publish_anyway(subject, parts, true).ok();
+            self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
         self.bus.flush()
     }

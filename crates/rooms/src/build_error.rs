@@ -16,6 +16,10 @@ pub enum BuildError {
     NoRuntime,
     /// The namespace is none.
     Namespace(InvalidSubject),
+    /// Other rooms of this process are over the same bus, the very `Arc`, with the same
+    /// [namespace](crate::Builder::bus_namespace): they would be mixed. It is free again when those have [left the
+    /// bus](crate::Rooms::leave_bus), or nothing is left of them.
+    NamespaceInUse,
 }
 
 impl fmt::Display for BuildError {
@@ -24,6 +28,7 @@ impl fmt::Display for BuildError {
             Self::NoStreams => "rooms keep a history, and the bus has no streams for it",
             Self::NoRuntime => "rooms over a bus are built within a tokio runtime",
             Self::Namespace(_) => "the namespace cannot be one on the bus",
+            Self::NamespaceInUse => "other rooms are over the same bus with the same namespace",
         })
     }
 }
@@ -32,7 +37,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Namespace(error) => Some(error),
-            Self::NoStreams | Self::NoRuntime => None,
+            Self::NoStreams | Self::NoRuntime | Self::NamespaceInUse => None,
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum_sockjs::{Message, Overflow};
-use sockjs_bus::{Bus, InvalidSubject};
+use sockjs_bus::Bus;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -46,11 +46,18 @@ use crate::{
 #[must_use = "call `build`"]
 pub struct Builder<K = String, U = String, D = ()> {
     config: Config<K, U, D>,
-    bus: Option<(Settings, Connect<K, U, D>)>,
+    bus: Option<OverBus<K, U, D>>,
+    on_bus: Settings,
+}
+
+/// The bus, and what connects a node to it.
+struct OverBus<K, U, D> {
+    bus: Arc<dyn Bus>,
+    connect: Connect<K, U, D>,
 }
 
 /// Made where the types are known to be fit for other nodes.
-type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Settings, &Handle) -> Result<(), InvalidSubject>;
+type Connect<K, U, D> = fn(&Arc<Node<K, U, D>>, Arc<dyn Bus>, Settings, &Handle) -> Result<(), BuildError>;
 
 impl Rooms {
     /// Creates rooms with strings as keys and users, and default settings. For other types there is
@@ -87,7 +94,7 @@ impl<K, U, D> Rooms<K, U, D> {
             max_members_per_room: 100_000,
             max_history_bytes: 256 << 20,
         };
-        Builder { config, bus: None }
+        Builder { config, bus: None, on_bus: Settings::default() }
     }
 }
 
@@ -164,15 +171,15 @@ impl<K, U, D> Builder<K, U, D> {
     /// # Errors
     /// See [`BuildError`].
     pub fn try_build(self) -> Result<Rooms<K, U, D>, BuildError> {
-        let Some((settings, connect)) = self.bus else {
+        let Some(OverBus { bus, connect }) = self.bus else {
             return Ok(Rooms::from_node(Arc::new(Node::new(self.config))));
         };
-        if self.config.history.is_some() && settings.bus.streams().is_none() {
+        if self.config.history.is_some() && bus.streams().is_none() {
             return Err(BuildError::NoStreams);
         }
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let node = Arc::new(Node::new(self.config));
-        connect(&node, settings, &runtime).map_err(BuildError::Namespace)?;
+        connect(&node, bus, self.on_bus, &runtime)?;
         Ok(Rooms::from_node(node))
     }
 }
@@ -194,46 +201,40 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
     /// # }
     /// ```
     ///
+    /// Several `Rooms` on one bus are nodes of each other, unless each has its own [namespace](Self::bus_namespace).
+    ///
     /// [History](Self::history) is kept by the streams of the bus; a bus without them [refuses](BuildError::NoStreams) it.
     /// The rooms are built within a tokio runtime, on which tasks then run.
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
-        let settings = Settings {
-            bus,
-            namespace: "rooms".to_owned(),
-            address: None,
-            dead_after: Duration::from_secs(10),
-            max_remote: 1_000_000,
-        };
-        self.bus = Some((settings, connect));
+        self.bus = Some(OverBus { bus, connect });
         self
     }
 
     /// Sets the namespace on the bus, `rooms` by default: tokens of letters, digits, `-` and `_`, with dots between them.
-    /// Applications that share an engine have different ones, and all nodes of one the same.
+    /// Applications that share an engine have different ones, and all nodes of one the same. So have several `Rooms` of one
+    /// process, such as those of games beside those of a chat: in one namespace they would be nodes of each other, and share
+    /// rooms of the same key, users and log-outs. Two over the same [bus](Self::bus) are [refused](BuildError::NamespaceInUse).
     ///
-    /// Without a bus set before, this and the following do nothing.
+    /// This and the following may be set before the bus or after it. Without one they do nothing.
     pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {
-        if let Some((settings, _)) = &mut self.bus {
-            settings.namespace = namespace.into();
-        }
+        self.on_bus.namespace = namespace.into();
         self
     }
 
     /// Names this node by something that it has again when it is started again, such as its address. If it then starts
     /// after a crash, the others need not wait until the one before counts as dead.
+    ///
+    /// The one before must have ended: of two nodes with one name that live, the others take each for the end of the other
+    /// one as it starts, and its members are gone there for a moment. A node that hears another one of its name logs a warning.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
-        if let Some((settings, _)) = &mut self.bus {
-            settings.address = Some(name.into());
-        }
+        self.on_bus.address = Some(name.into());
         self
     }
 
     /// Sets after how much silence of a node its members count as gone, 10 s by default. A node says something four times
     /// in this time. It should be the same on all nodes; less than a second counts as a second.
     pub fn dead_after(mut self, time: Duration) -> Self {
-        if let Some((settings, _)) = &mut self.bus {
-            settings.dead_after = time.max(Duration::from_secs(1));
-        }
+        self.on_bus.dead_after = time.max(Duration::from_secs(1));
         self
     }
 
@@ -241,9 +242,7 @@ impl<K: Key, U: Key, D: Data> Builder<K, U, D> {
     /// their users, keys and data have 512 bytes each on average, and 1 MiB together in any case. Further ones are not
     /// seen, which is [counted](crate::BusStats::unknown_members), until there is room; messages reach them all the same.
     pub fn max_remote_members(mut self, members: usize) -> Self {
-        if let Some((settings, _)) = &mut self.bus {
-            settings.max_remote = members;
-        }
+        self.on_bus.max_remote = members;
         self
     }
 }

@@ -10,6 +10,9 @@ use sockjs_bus::{PortStats, Status};
 pub struct BusStats {
     /// Whether the bus reaches the other nodes.
     pub status: Status,
+    /// Whether this node hears the others: who is there, messages to all, and log-outs. If not, though the bus is connected
+    /// and the node has not just started, the engine refuses what all nodes have to subscribe to, which is logged as an error.
+    pub is_heard: bool,
     /// Other nodes that are known.
     pub nodes: usize,
     /// What was published, received and lost, including what nodes tell each other of their members.
@@ -22,6 +25,10 @@ pub struct BusStats {
     pub holes: u64,
     /// Nodes that have fallen silent.
     pub dead: u64,
+    /// Users who are here, and rooms that were joined while the bus was away, to whose messages the engine does not let this
+    /// node subscribe: nothing of other nodes comes for them. It is logged as an error. Whoever joins a room while the bus is
+    /// there is refused instead: [`JoinError::Unavailable`](crate::JoinError::Unavailable).
+    pub subscriptions_refused: u64,
     /// Operations on members that did not get through: beyond the bounds, too large for the bus, or not to be read.
     pub unknown_members: u64,
 }

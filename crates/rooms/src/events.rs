@@ -15,16 +15,20 @@ use crate::{
 };
 
 /// A change of the rooms as a whole: see [`Events`].
+///
+/// With a [bus](crate::Builder::bus) it is one of this node, of which the others tell nothing: a room may have members
+/// elsewhere, and a user tabs: [`UserEvents`](crate::UserEvents) are of all nodes. See the guide on
+/// [nodes](crate::guide::nodes#events).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Event<K = String, U = String> {
-    /// The first member has joined the room: for an application that loads what the room needs.
+    /// The room has the first member on this node: for an application that loads what the room needs.
     RoomOccupied(K),
-    /// The last member has left the room.
+    /// The last member on this node has left the room.
     RoomVacated(K),
-    /// The user has the first tab.
+    /// The user has the first tab on this node.
     UserOnline(U),
-    /// The user's last tab has gone.
+    /// The user's last tab on this node has gone.
     UserOffline(U),
 }
 

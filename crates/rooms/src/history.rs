@@ -88,8 +88,8 @@ impl History {
     /// Keeps the history of a room that has no members for this time, 5 minutes by default. The time counts from the
     /// last leave, or from a message that is sent later.
     ///
-    /// On a bus it is kept for an hour at least. An engine that does not know who has members may forget it as long after
-    /// the last message.
+    /// On a bus it is kept for an hour at least, from when a node used it last; NATS has no such time. The guide on
+    /// [nodes](crate::guide::nodes#history-by-engine) says what each engine does.
     pub fn keep(mut self, time: Duration) -> Self {
         self.keep = time;
         self

@@ -24,10 +24,10 @@
 //! |---|---|
 //! | joining rooms and leaving them | [`Rooms::join`], [`Member`] |
 //! | messages to a room, to all but one, to a user, to all | [`Rooms::send`], [`Rooms::to`], [`To`], [`Sent`] |
-//! | users, their tabs, log-outs | [`Rooms::enter`], [`Rooms::close_user`]; [guide](guide::users) |
+//! | users, their tabs, log-outs | [`Rooms::enter`], [`Rooms::close_user`], [`To::close`]; [guide](guide::users) |
 //! | who is there | [`Rooms::presence`], [`Rooms::watch`], [`Builder::announce`]; [guide](guide::presence) |
 //! | the last messages, clients that come back | [`History`], [`Join::since`], [`Position`]; [guide](guide::history) |
-//! | first members and last ones | [`Rooms::events`] |
+//! | first members and last ones, first tabs and last ones | [`Rooms::events`], [`Rooms::user_events`] |
 //! | several nodes | [`Builder::bus`], [`BusStats`]; [guide](guide::nodes) |
 //! | settings and limits | [`Builder`] |
 //! | numbers | [`Rooms::stats`] |
@@ -88,6 +88,7 @@ mod sent;
 mod stats;
 mod tab;
 mod to;
+mod user_events;
 
 pub use self::{
     as_sender::AsSender,
@@ -108,4 +109,5 @@ pub use self::{
     stats::Stats,
     tab::Tab,
     to::To,
+    user_events::{UserEvent, UserEvents},
 };

@@ -102,6 +102,13 @@ const METRICS: &[(&str, Kind, Unit, Read, &str)] = &[
         "Whether the bus reaches other nodes.",
     ),
     (
+        "sockjs_rooms_bus_heard",
+        Gauge,
+        Unit::Count,
+        |stats| stats.bus.map_or(0, |bus| u64::from(bus.is_heard)),
+        "Whether this node hears the others.",
+    ),
+    (
         "sockjs_rooms_nodes",
         Gauge,
         Unit::Count,
@@ -144,6 +151,13 @@ const METRICS: &[(&str, Kind, Unit, Read, &str)] = &[
         "Messages of other nodes that are missing between others.",
     ),
     (
+        "sockjs_rooms_bus_subscriptions_refused_total",
+        Counter,
+        Unit::Count,
+        |stats| stats.bus.map_or(0, |bus| bus.subscriptions_refused),
+        "Users and rooms for which nothing of other nodes comes.",
+    ),
+    (
         "sockjs_rooms_bus_not_kept_total",
         Counter,
         Unit::Count,
@@ -184,12 +198,14 @@ impl<K, U, D> Rooms<K, U, D> {
     /// | `sockjs_rooms_positions_gone_total` | counter | Clients that have come back too late. |
     /// | `sockjs_rooms_panics_total` | counter | Panics of the application's code that were caught. |
     /// | `sockjs_rooms_bus_connected` | gauge | Whether the bus reaches other nodes. |
+    /// | `sockjs_rooms_bus_heard` | gauge | Whether this node hears the others. |
     /// | `sockjs_rooms_nodes` | gauge | Other nodes that are known. |
     /// | `sockjs_rooms_nodes_dead_total` | counter | Nodes that have fallen silent. |
     /// | `sockjs_rooms_bus_published_total` | counter | Messages that the bus has taken. |
     /// | `sockjs_rooms_bus_refused_total` | counter | Messages that the bus has refused. |
     /// | `sockjs_rooms_bus_received_total` | counter | Messages of other nodes. |
     /// | `sockjs_rooms_bus_missed_total` | counter | Messages of other nodes that are missing between others. |
+    /// | `sockjs_rooms_bus_subscriptions_refused_total` | counter | Users and rooms for which nothing of other nodes comes. |
     /// | `sockjs_rooms_bus_not_kept_total` | counter | Messages to histories that the bus has not taken. |
     /// | `sockjs_rooms_histories_lost_total` | counter | Histories that members could not be sent whole. |
     ///

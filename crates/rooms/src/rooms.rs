@@ -1,6 +1,6 @@
 //! All rooms of an application.
 //!
-//! Imports: as_sender, error, events, join, key, node, presence, sent, stats, tab, to.
+//! Imports: as_sender, error, events, join, key, node, presence, sent, stats, tab, to, user_events.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -12,12 +12,13 @@ use crate::{
     events::Events,
     join::{Join, Who},
     key::{Data, Key, KeyRef, is_same},
-    node::{node::Node, room::Room, tab::User},
+    node::{end::End, node::Node, room::Room, tab::User},
     presence::{Members, PresenceWatch, Present, present},
     sent::{Closed, Sent},
     stats::Stats,
     tab::Tab,
     to::To,
+    user_events::UserEvents,
 };
 
 /// All rooms of an application, and the users that are there.
@@ -132,8 +133,36 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         To::all(&self.node)
     }
 
+    /// Returns the users who come and leave from now on, with the tabs of all nodes together. Without a
+    /// [bus](crate::Builder::bus) they are those of [`events`](Self::events).
+    ///
+    /// ```
+    /// use axum_sockjs_rooms::{Rooms, UserEvent};
+    ///
+    /// async fn friends(rooms: Rooms) {
+    ///     let mut users = rooms.user_events();
+    ///     loop {
+    ///         match users.next().await {
+    ///             UserEvent::Online(user) => println!("{user} has the first tab"),
+    ///             UserEvent::Offline(user) => println!("{user} has no tab on any node"),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn user_events(&self) -> UserEvents<K, U, D> {
+        UserEvents::new(&self.node)
+    }
+
     /// Closes all known sessions of a user, with a code and a reason: a log-out, for instance. With a
     /// [bus](crate::Builder::bus), those on other nodes too.
+    ///
+    /// Other nodes are told at once. What is lost on the way, or refused ([`Closed::bus`]), is made good as far as this node
+    /// sees it: sessions of the user that it knew on other nodes at the call, and still knows a quarter of
+    /// [`dead_after`](crate::Builder::dead_after) later, are closed again, three times at the most. A session that comes
+    /// after the call is not closed. That is no proof: whoever must know asks [`tabs_of`](Self::tabs_of) afterwards, and lets
+    /// no request of a user who is logged out do anything.
     ///
     /// Each client gets the messages sent before, as with [`Sender::close`](axum_sockjs::Sender::close).
     pub fn close_user<Q: KeyRef<U> + ?Sized>(
@@ -142,10 +171,31 @@ impl<K: Key, U: Key, D: Data> Rooms<K, U, D> {
         code: u16,
         reason: impl Into<Cow<'static, str>>,
     ) -> Closed {
-        let reason = reason.into();
+        self.to_user(user).close(code, reason)
+    }
+
+    /// Closes a session by its id, with a code and a reason. With a [bus](crate::Builder::bus) it may be on any node: one
+    /// that is not known here is closed by whoever knows it, at most once, and does not count.
+    ///
+    /// So a user is sent out of one room, in all tabs that are there:
+    ///
+    /// ```
+    /// use axum_sockjs_rooms::Rooms;
+    ///
+    /// fn send_out(rooms: &Rooms, room: &str, user: &str) {
+    ///     let present = rooms.presence(room).into_iter().filter(|present| present.user.as_deref() == Some(user));
+    ///     for tab in present.flat_map(|present| present.tabs) {
+    ///         rooms.close_session(tab.id, 4003, "sent out");
+    ///     }
+    /// }
+    /// ```
+    pub fn close_session(&self, id: ConnectionId, code: u16, reason: impl Into<Cow<'static, str>>) -> Closed {
+        let end = End { code, reason: reason.into(), except: None };
+        if let Some(sessions) = self.node.close_tabs(&[id], &end) {
+            return Closed { sessions, bus: None };
+        }
         let elsewhere = self.node.elsewhere();
-        let bus = elsewhere.and_then(|elsewhere| elsewhere.close_user(&user.to_owned(), code, &reason).err());
-        Closed { sessions: self.user(user).map_or(0, |user| user.close(code, &reason)), bus }
+        Closed { sessions: 0, bus: elsewhere.and_then(|elsewhere| elsewhere.close_session(id, &end).err()) }
     }
 
     /// Returns the sessions of a user, in no particular order; none if the user is not there.

@@ -39,13 +39,15 @@ pub struct Sent {
     pub bus: Option<PublishError>,
 }
 
-/// What has become of the sessions of a user: see [`Rooms::close_user`](crate::Rooms::close_user).
+/// What has become of sessions that were to be closed: see [`Rooms::close_user`](crate::Rooms::close_user) and
+/// [`To::close`](crate::To::close).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Closed {
     /// The sessions of this node that were open, and have been closed.
     pub sessions: usize,
-    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the user's sessions there stay open.
+    /// Why the other nodes have not been told, with a [bus](crate::Builder::bus): the sessions there stay open, unless
+    /// a user's are reached by one of the repetitions.
     pub bus: Option<PublishError>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Imports: as_sender, key, node, position, sent.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use axum_sockjs::{ConnectionId, Message, Overflow};
 use tokio::time::Instant;
@@ -12,13 +12,14 @@ use crate::{
     key::{Data, Key},
     node::{
         delivery::{Except, How},
+        end::End,
         joining::{Pin, Target},
         node::Node,
         room::Room,
         tab::User,
     },
     position::Position,
-    sent::{ConfirmError, Refused, Sent},
+    sent::{Closed, ConfirmError, Refused, Sent},
 };
 
 /// Those to whom a message is sent, and how: made for one message by [`Rooms::to`](crate::Rooms::to),
@@ -33,7 +34,7 @@ use crate::{
 ///     rooms.to("game").except(session).overflow(Overflow::DropOldest).send("12,7");
 /// }
 /// ```
-#[must_use = "nothing is sent without `send`"]
+#[must_use = "nothing is done without `send` or `close`"]
 pub struct To<'a, K, U, D> {
     node: &'a Arc<Node<K, U, D>>,
     whom: Whom<K, U, D>,
@@ -121,6 +122,58 @@ impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
                 let sent = node.send_to_all(&message, &how);
                 let bus = node.elsewhere().and_then(|elsewhere| elsewhere.send_to_all(&message, &how).err());
                 Sent { bus, ..sent }
+            }
+        }
+    }
+}
+
+/// # Closing sessions
+impl<K: Key, U: Key, D: Data> To<'_, K, U, D> {
+    /// Closes the sessions in place of sending them a message, with a code and a reason. With a
+    /// [bus](crate::Builder::bus), those on other nodes too: these are not counted.
+    ///
+    /// Each client gets the messages that its session had been sent before, as with
+    /// [`Sender::close`](axum_sockjs::Sender::close). The sessions of a room's members leave all of their rooms. Those of a
+    /// user are closed on other nodes as by [`close_user`](crate::Rooms::close_user), and others at most once. For one session
+    /// there is [`close_session`](crate::Rooms::close_session).
+    ///
+    /// ```
+    /// use axum_sockjs::Session;
+    /// use axum_sockjs_rooms::Rooms;
+    ///
+    /// fn log_out_elsewhere(rooms: &Rooms, session: &Session, user: &str) {
+    ///     rooms.to_user(user).except(session).close(4001, "logged in elsewhere");
+    /// }
+    ///
+    /// fn end_the_game(rooms: &Rooms) {
+    ///     rooms.to("game").close(4000, "the game is over");
+    /// }
+    /// ```
+    pub fn close(self, code: u16, reason: impl Into<Cow<'static, str>>) -> Closed {
+        let Self { node, whom, how } = self;
+        let end = End::new(code, reason.into(), &how.except);
+        let elsewhere = node.elsewhere();
+        let close_room = |room: &Room<K, U, D>| {
+            let bus = elsewhere.and_then(|elsewhere| elsewhere.close_room(&room.key, &end).err());
+            Closed { sessions: node.close_room(room, &end), bus }
+        };
+        match whom {
+            Whom::Room(Target::Room(room)) => close_room(&room),
+            Whom::Room(Target::Pinned(Pin { ref room, .. })) => close_room(room),
+            // Nobody is there.
+            Whom::Room(Target::Nobody | Target::TooManyRooms) => Closed::default(),
+            Whom::Room(Target::Elsewhere { ref key, .. }) => {
+                let bus = elsewhere.and_then(|elsewhere| elsewhere.close_room(key, &end).err());
+                Closed { sessions: 0, bus }
+            }
+            Whom::User(user, name) => {
+                let close = |user: U| elsewhere?.close_user(&user, &end).err();
+                let bus = name.and_then(close);
+                Closed { sessions: user.map_or(0, |user| node.close_user(&user, &end)), bus }
+            }
+            Whom::All => {
+                let bus = elsewhere.and_then(|elsewhere| elsewhere.close_all(&end).err());
+                Closed { sessions: node.close_all(&end), bus }
             }
         }
     }

@@ -16,6 +16,26 @@ fn listen(port: &Port, subject: &Subject) -> (Subscription, mpsc::UnboundedRecei
 }
 
 #[tokio::test]
+async fn a_namespace_of_a_bus_is_one_ports_until_it_ends() {
+    let engine = InProcess::new();
+    let bus: Arc<dyn Bus> = Arc::new(engine.connect());
+    let port = |namespace| Port::new(Arc::clone(&bus), namespace).unwrap();
+    let (first, second) = (port("a"), port("a"));
+    assert!(first.claim() && first.claim(), "it has it already");
+    for _ in 0..2 {
+        assert!(!second.claim() && !port("a").claim(), "a refusal changes nothing");
+    }
+    assert!(port("b").claim());
+    assert!(Port::new(Arc::new(engine.connect()), "a").unwrap().claim(), "another node");
+    drop(first);
+    assert!(second.claim());
+    let subject = second.subject("nodes", b"").unwrap();
+    second.close(&subject, &[]).await;
+    assert!(port("a").claim());
+    assert!(!second.claim(), "it publishes nothing any more");
+}
+
+#[tokio::test]
 async fn others_get_it_and_the_node_itself_does_not() {
     let bus = InProcess::new();
     let (here, there) = (port(bus.connect()), port(bus.connect()));

@@ -7,14 +7,25 @@
 //! | 16 or none | the session that is left out |
 //! | the rest | the message |
 //!
-//! A log-out has the flags 255; a code of 2 bytes, a length of 4 bytes, so many bytes of the user as JSON, and the reason.
+//! The end of sessions has the flags 255, a code of 2 bytes, and behind it
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | whose: 0 of those who get messages by this subject, 1 of a user, 2 of some sessions; 4 more if one is left out |
+//! | 16 or none | the session that is left out |
+//! | none; or 4 and so many | the user as JSON |
+//! | none; or 2 and 16 for each | the sessions |
+//! | the rest | the reason |
 
 use std::borrow::Cow;
 
 use axum_sockjs::{ConnectionId, Message, Overflow};
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::node::delivery::{Except, How};
+use crate::node::{
+    delivery::{Except, How},
+    end::End,
+};
 
 const VERSION: u8 = 1;
 
@@ -24,17 +35,27 @@ const BINARY: u8 = 1 << 3;
 const TRANSIENT: u8 = 1 << 4;
 const KNOWN: u8 = OVERFLOW | EXCEPT | BINARY | TRANSIENT;
 const CLOSE: u8 = 255;
+const HERE: u8 = 0;
+const USER: u8 = 1;
+const TABS: u8 = 2;
+const BUT_ONE: u8 = 4;
 
 /// What comes from another node.
 #[derive(Debug)]
 pub(super) enum Envelope {
     Message(Message, How),
-    /// A user, as JSON, logs out.
-    Close {
-        user: Bytes,
-        code: u16,
-        reason: String,
-    },
+    Close(Whom, End),
+}
+
+/// Whose sessions are closed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// Those to whom a message with the same subject would go.
+    Here,
+    /// A user's, as JSON.
+    User(Bytes),
+    /// As many as a number of 2 bytes says at the most.
+    Tabs(Vec<ConnectionId>),
 }
 
 /// What stands before a message.
@@ -70,13 +91,31 @@ pub(super) fn body(message: &Message) -> Cow<'_, [u8]> {
     }
 }
 
-pub(super) fn close(user: &[u8], code: u16, reason: &str) -> Vec<u8> {
+pub(super) fn close(whom: &Whom, end: &End) -> Vec<u8> {
     let mut close = vec![VERSION, CLOSE];
-    close.put_u16(code);
-    // A message of the bus is shorter.
-    close.put_u32(user.len() as u32);
-    close.put_slice(user);
-    close.put_slice(reason.as_bytes());
+    close.put_u16(end.code);
+    let whose = match whom {
+        Whom::Here => HERE,
+        Whom::User(_) => USER,
+        Whom::Tabs(_) => TABS,
+    };
+    close.put_u8(whose | if end.except.is_some() { BUT_ONE } else { 0 });
+    if let Some(except) = end.except {
+        close.put_u128(except.as_u128());
+    }
+    match whom {
+        Whom::Here => {}
+        Whom::User(user) => {
+            // A message of the bus is shorter.
+            close.put_u32(user.len() as u32);
+            close.put_slice(user);
+        }
+        Whom::Tabs(tabs) => {
+            close.put_u16(tabs.len() as u16);
+            tabs.iter().for_each(|tab| close.put_u128(tab.as_u128()));
+        }
+    }
+    close.put_slice(end.reason.as_bytes());
     close
 }
 
@@ -87,10 +126,7 @@ pub(super) fn decode(mut bytes: Bytes) -> Option<Envelope> {
     }
     let flags = bytes.try_get_u8().ok()?;
     if flags == CLOSE {
-        let code = bytes.try_get_u16().ok()?;
-        let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
-        let user = (len <= bytes.len()).then(|| bytes.split_to(len))?;
-        return Some(Envelope::Close { user, code, reason: String::from_utf8(bytes.into()).ok()? });
+        return decode_close(bytes);
     }
     if flags & !KNOWN != 0 {
         return None;
@@ -108,6 +144,30 @@ pub(super) fn decode(mut bytes: Bytes) -> Option<Envelope> {
     };
     let message = if flags & BINARY == 0 { Message::from_utf8(bytes).ok()? } else { Message::binary(bytes) };
     Some(Envelope::Message(message, How { except, overflow, is_transient: flags & TRANSIENT != 0 }))
+}
+
+fn decode_close(mut bytes: Bytes) -> Option<Envelope> {
+    let code = bytes.try_get_u16().ok()?;
+    let whose = bytes.try_get_u8().ok()?;
+    let except = match whose & BUT_ONE {
+        0 => None,
+        _ => Some(ConnectionId::from_u128(bytes.try_get_u128().ok()?)),
+    };
+    let whom = match whose & !BUT_ONE {
+        HERE => Whom::Here,
+        USER => {
+            let len = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
+            Whom::User((len <= bytes.len()).then(|| bytes.split_to(len))?)
+        }
+        TABS => {
+            let count = bytes.try_get_u16().ok()?;
+            let tabs = (0..count).map(|_| bytes.try_get_u128().ok().map(ConnectionId::from_u128));
+            Whom::Tabs(tabs.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    };
+    let reason = String::from_utf8(bytes.into()).ok()?.into();
+    Some(Envelope::Close(whom, End { code, reason, except }))
 }
 
 #[cfg(test)]
@@ -143,10 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn a_log_out_is_read_as_it_was_written() {
-        let written = close(b"\"ada\"", 4001, "bye");
-        let Some(Envelope::Close { user, code, reason }) = decode(written.into()) else { panic!() };
-        assert_eq!((&user[..], code, &*reason), (&b"\"ada\""[..], 4001, "bye"));
+    fn the_end_of_sessions_is_read_as_it_was_written() {
+        let ids = [7, u128::MAX].map(ConnectionId::from_u128);
+        for except in [None, Some(ids[0])] {
+            for whom in [Whom::Here, Whom::User("\"ada\"".into()), Whom::Tabs(ids.to_vec())] {
+                let end = End { code: 4001, reason: "bye".into(), except };
+                let written = close(&whom, &end);
+                let Some(Envelope::Close(found, as_found)) = decode(written.clone().into()) else { panic!() };
+                assert_eq!((found, as_found), (whom, end));
+                for len in 0..written.len() - "bye".len() {
+                    assert!(decode(written[..len].to_vec().into()).is_none(), "{len}");
+                }
+            }
+        }
     }
 
     proptest! {
@@ -155,6 +224,9 @@ mod tests {
             decode(bytes.clone().into());
             for flags in [flags, flags & KNOWN, CLOSE] {
                 decode([&[VERSION, flags], &bytes[..]].concat().into());
+            }
+            for whose in [HERE, USER, TABS] {
+                decode([&[VERSION, CLOSE, 0, 0, whose | flags & BUT_ONE], &bytes[..]].concat().into());
             }
         }
     }

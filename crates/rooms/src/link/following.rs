@@ -140,7 +140,7 @@ fn read(entry: Entry) -> Option<(Position, axum_sockjs::Message, How)> {
     let position = Position::new(entry.position.stream.0, entry.position.number);
     match envelope::decode(entry.payload)? {
         Envelope::Message(message, how) => Some((position, message, how)),
-        Envelope::Close { .. } => None,
+        Envelope::Close(..) => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
     time::Duration,
@@ -15,9 +15,7 @@ use std::{
 
 use axum_sockjs::{ConnectionId, Message};
 use serde::Serialize;
-use sockjs_bus::{
-    Bus, Delivery, InvalidSubject, Port, PublishError, Status, StreamError, Subject, Subscription,
-};
+use sockjs_bus::{Bus, Delivery, Port, PublishError, Status, StreamError, Subject, Subscription};
 use tokio::{
     runtime::Handle,
     sync::{self, Notify, watch},
@@ -25,11 +23,14 @@ use tokio::{
 };
 
 use super::{
-    envelope::{self, Envelope},
+    envelope::{self, Envelope, Whom},
     following::Follower,
+    log_outs::{LogOut, LogOuts},
     room_link::{Following, Progress, RoomLink},
+    unsure::{Unsure, ready_now},
 };
 use crate::{
+    build_error::BuildError,
     bus_stats::BusStats,
     error::JoinError,
     history::History,
@@ -37,12 +38,14 @@ use crate::{
     node::{
         delivery::How,
         elsewhere::{Confirm, Elsewhere},
+        end::End,
         node::Node,
         room::Room,
         tab::{Tab, User},
     },
     nodes::{
-        cluster::{Bounds, Cluster, Garbage, Own, Timing},
+        bounds::{Bounds, Timing},
+        cluster::{Cluster, Garbage, Own},
         known::Remotes,
         wire,
     },
@@ -52,11 +55,21 @@ use crate::{
 /// How a node is on a bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) bus: Arc<dyn Bus>,
     pub(crate) namespace: String,
     pub(crate) address: Option<String>,
     pub(crate) dead_after: Duration,
     pub(crate) max_remote: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            namespace: "rooms".to_owned(),
+            address: None,
+            dead_after: Duration::from_secs(10),
+            max_remote: 1_000_000,
+        }
+    }
 }
 
 /// Operations of one node wait so long for others, to be told together.
@@ -72,11 +85,21 @@ pub(crate) struct Link<K, U, D> {
     pub(super) wake: Arc<Notify>,
     runtime: Handle,
     pub(super) nodes: Subject,
-    all: Subject,
+    /// What the node is named, so that it has the name again when it is started again.
+    pub(super) name: Option<String>,
+    pub(super) all: Subject,
+    pub(super) log_outs: Mutex<LogOuts<U>>,
+    /// How long a node is silent at the most.
+    pub(super) beat: Duration,
     /// By the serial numbers of users.
-    users: Mutex<HashMap<u64, Arc<OnceLock<Subscription>>>>,
+    pub(super) users: Mutex<HashMap<u64, Arc<OnceLock<Mutex<Subscription>>>>>,
     /// By the serial numbers of rooms.
-    rooms: Mutex<HashMap<u64, Arc<OnceLock<RoomLink>>>>,
+    pub(super) rooms: Mutex<HashMap<u64, Arc<OnceLock<RoomLink>>>>,
+    pub(super) unsure: Unsure,
+    /// What all nodes are told reaches this one.
+    pub(super) is_listening: AtomicBool,
+    /// Subscriptions that the engine has refused, and nobody waited for.
+    pub(super) refused: AtomicU64,
     pub(super) not_kept: Arc<AtomicU64>,
     pub(super) histories_lost: Arc<AtomicU64>,
     /// Members that other nodes are not told of.
@@ -87,23 +110,36 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     /// A node on a bus, which hears nothing of it yet.
     pub(super) fn new(
         node: &Arc<Node<K, U, D>>,
+        bus: Arc<dyn Bus>,
         settings: Settings,
         runtime: &Handle,
-    ) -> Result<Self, InvalidSubject> {
-        let port = Port::new(settings.bus, &settings.namespace)?;
+    ) -> Result<Self, BuildError> {
+        let port = Port::new(bus, &settings.namespace).map_err(BuildError::Namespace)?;
+        if !port.claim() {
+            return Err(BuildError::NamespaceInUse);
+        }
+        let subject = |kind| port.subject(kind, b"").map_err(BuildError::Namespace);
+        let (nodes, all) = (subject("nodes")?, subject("all")?);
         let timing = Timing { dead_after: settings.dead_after, batch: BATCH };
         let bounds = Bounds { nodes: MAX_NODES, entries: settings.max_remote };
-        let cluster = Cluster::new(port.node(), settings.address, timing, bounds, Instant::now().into_std());
+        let name = settings.address;
+        let cluster = Cluster::new(port.node(), name.clone(), timing, bounds, Instant::now().into_std());
         Ok(Self {
             node: Arc::downgrade(node),
-            nodes: port.subject("nodes", b"")?,
-            all: port.subject("all", b"")?,
+            name,
+            nodes,
+            all,
             port,
             cluster: Mutex::new(cluster),
+            log_outs: Mutex::default(),
+            beat: timing.beat(),
             wake: Arc::default(),
             runtime: runtime.clone(),
             users: Mutex::default(),
             rooms: Mutex::default(),
+            unsure: Unsure::default(),
+            is_listening: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
             not_kept: Arc::default(),
             histories_lost: Arc::default(),
             too_large: AtomicU64::new(0),
@@ -176,15 +212,21 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         let Some(node) = self.node.upgrade() else { return };
         match envelope::decode(delivery.payload) {
             Some(Envelope::Message(message, how)) => _ = node.send_to_all(&message, &how),
-            Some(Envelope::Close { user, code, reason }) => {
+            Some(Envelope::Close(Whom::Here, end)) => _ = node.close_all(&end),
+            Some(Envelope::Close(Whom::User(user), end)) => {
                 let Ok(user) = serde_json::from_slice::<U>(&user) else { return };
                 let found = node.users.find(node.users.hash_of(&user), |known| known.user == user);
                 if let Some(found) = found {
-                    found.close(code, &reason);
+                    node.close_user(&found, &end);
                 }
             }
+            Some(Envelope::Close(Whom::Tabs(tabs), end)) => _ = node.close_tabs(&tabs, &end),
             None => {}
         }
+    }
+
+    fn close_by_all(&self, whom: &Whom, end: &End) -> Result<(), PublishError> {
+        self.port.publish(&self.all, &[&envelope::close(whom, end)])
     }
 
     pub(super) fn subject(&self, kind: &str, key: &impl Serialize) -> Option<Subject> {
@@ -209,11 +251,13 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
         let at = Arc::downgrade(room);
         let subscription = self.hear(&subject, move |node, delivery| {
             let Some(room) = at.upgrade() else { return };
-            if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
+            match envelope::decode(delivery.payload) {
                 // Otherwise it is in the history, from where it comes.
-                if !room.has_history || how.is_transient {
+                Some(Envelope::Message(message, how)) if !room.has_history || how.is_transient => {
                     node.receive(&room, message, how);
                 }
+                Some(Envelope::Close(Whom::Here, end)) => _ = node.close_room(&room, &end),
+                _ => {}
             }
         });
         let following = room.has_history.then(|| {
@@ -242,7 +286,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
 /// A key that makes no subject is refused as a message would be.
 const KEY_TOO_LONG: PublishError = PublishError::TooLarge { max: Subject::MAX_LEN };
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -259,14 +303,20 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         let Some(subject) = self.subject("user", &user.user) else { return };
         let of = Arc::downgrade(user);
         let subscribed = Arc::clone(lock(&self.users).entry(user.serial).or_default());
+        let mut is_unsure = false;
         subscribed.get_or_init(|| {
-            self.hear(&subject, move |node, delivery| {
+            let mut subscription = self.hear(&subject, move |node, delivery| {
                 let Some(user) = of.upgrade() else { return };
                 if let Some(Envelope::Message(message, how)) = envelope::decode(delivery.payload) {
                     node.send_to_user(Some(&user), &message, &how);
                 }
-            })
+            });
+            is_unsure = ready_now(&mut subscription) != Some(Ok(()));
+            Mutex::new(subscription)
         });
+        if is_unsure {
+            self.unsure.add(user.serial);
+        }
         // It may have gone meanwhile.
         if user.lock().removed {
             self.offline(user);
@@ -276,6 +326,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     fn offline(&self, user: &User<U>) {
         let ended = lock(&self.users).remove(&user.serial);
         drop(ended);
+        self.unsure.remove(user.serial);
     }
 
     fn joined(&self, room: &Room<K, U, D>, tab: &Tab<U>, seq: u64, data: &D) {
@@ -304,6 +355,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     fn vacated(&self, room: &Room<K, U, D>) {
         let ended = lock(&self.rooms).remove(&room.serial);
         drop(ended);
+        self.unsure.remove(room.serial);
     }
 
     fn attach<'a>(
@@ -312,7 +364,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
     ) -> Pin<Box<dyn Future<Output = Result<(), JoinError>> + Send + 'a>> {
         Box::pin(async {
             let link = self.room_link(room).ok_or(JoinError::Unavailable)?;
-            self.wait_for(link.get().ok_or(JoinError::Unavailable)?).await
+            self.wait_for(room.serial, link.get().ok_or(JoinError::Unavailable)?).await
         })
     }
 
@@ -382,9 +434,30 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         self.publish(Some(self.all.clone()), message, how)
     }
 
-    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError> {
-        let user = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
-        self.port.publish(&self.all, &[&envelope::close(&user, code, reason)])
+    fn close_room(&self, key: &K, end: &End) -> Result<(), PublishError> {
+        let subject = self.subject("room", key).ok_or(KEY_TOO_LONG)?;
+        self.port.publish(&subject, &[&envelope::close(&Whom::Here, end)])
+    }
+
+    fn close_user(&self, user: &U, end: &End) -> Result<(), PublishError> {
+        let json = serde_json::to_vec(user).map_err(|_| KEY_TOO_LONG)?;
+        let mut tabs: HashSet<_> = self.cluster().known().tabs_of(user).collect();
+        if let Some(except) = end.except {
+            tabs.remove(&except.as_u128());
+        }
+        let log_out = LogOut { user: user.clone(), tabs, end: end.clone() };
+        let told = self.close_by_all(&Whom::User(json.into()), end);
+        let _not_repeated = lock(&self.log_outs).add(log_out, Instant::now() + self.beat);
+        self.wake.notify_one();
+        told
+    }
+
+    fn close_all(&self, end: &End) -> Result<(), PublishError> {
+        self.close_by_all(&Whom::Here, end)
+    }
+
+    fn close_session(&self, id: ConnectionId, end: &End) -> Result<(), PublishError> {
+        self.close_by_all(&Whom::Tabs(vec![id]), end)
     }
 
     fn members(&self, key: &K) -> Arc<Remotes<U, D>> {
@@ -417,12 +490,14 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         let status: Status = *self.port.bus().status().borrow();
         BusStats {
             status,
+            is_heard: status.is_connected() && self.is_listening.load(Relaxed),
             nodes,
             port: self.port.stats(),
             not_kept: self.not_kept.load(Relaxed),
             histories_lost: self.histories_lost.load(Relaxed),
             holes: counts.holes,
             dead: counts.dead,
+            subscriptions_refused: self.refused.load(Relaxed),
             unknown_members: counts.refused + self.too_large.load(Relaxed),
         }
     }

@@ -15,12 +15,15 @@
 //! That of the cluster may be held when a room's is taken, and never the other way round. `Eq`, `Hash`, `Clone` and
 //! `Drop` of the application's keys, users and data may run under it: they must not use the rooms.
 //!
-//! Imports: bus_stats, error, history, key, node, nodes, position.
+//! Imports: build_error, bus_stats, error, history, key, node, nodes, position.
 
 pub(crate) mod connect;
 mod envelope;
 mod following;
 pub(crate) mod link;
+mod log_outs;
 mod room_link;
 mod task;
+mod unsure;
+mod upkeep;
 mod waiting;

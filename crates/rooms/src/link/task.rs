@@ -16,9 +16,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::link::Link;
+use super::link::{Link, lock};
 use crate::{
     key::{Data, Key},
+    node::user_changes,
     nodes::{known::Touched, wire},
 };
 
@@ -29,10 +30,11 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
     mut subscriptions: [Subscription; 2],
 ) {
     let listening = async {
+        let mut all = Ok(());
         for subscription in &mut subscriptions {
-            // Without it this node does not hear the others, who hear it all the same: the numbers show it.
-            subscription.ready().await.ok();
+            all = all.and(subscription.ready().await);
         }
+        all
     };
     let mut listening = pin!(listening);
     let mut hears = false;
@@ -48,9 +50,14 @@ pub(super) async fn run<K: Key, U: Key, D: Data>(
         let woken = timeout_at(due, wake.notified());
         if hears {
             woken.await.ok();
-        } else if first(listening.as_mut(), woken).await {
+        } else if let Some(listens) = first(listening.as_mut(), woken).await {
             hears = true;
             let Some(link) = link.upgrade() else { return };
+            if let Err(error) = &listens {
+                // They hear it all the same.
+                tracing::error!(%error, "other nodes are not heard: not who is there, nor messages to all and log-outs");
+            }
+            link.is_listening.store(listens.is_ok(), Relaxed);
             // Not before: the others answer at once.
             link.cluster().greet();
         }
@@ -70,15 +77,12 @@ async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// Whether the first of two futures has completed when one of them has.
-async fn first(mut one: Pin<&mut impl Future>, other: impl Future) -> bool {
+/// The output of the first of two futures, if it has completed when one of them has.
+async fn first<T>(mut one: Pin<&mut impl Future<Output = T>>, other: impl Future) -> Option<T> {
     let mut other = pin!(other);
-    poll_fn(|cx| {
-        if one.as_mut().poll(cx).is_ready() {
-            Poll::Ready(true)
-        } else {
-            other.as_mut().poll(cx).map(|_| false)
-        }
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => other.as_mut().poll(cx).map(|_| None),
     })
     .await
 }
@@ -86,15 +90,22 @@ async fn first(mut one: Pin<&mut impl Future>, other: impl Future) -> bool {
 impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     /// Does what is due. Returns when the next is, unless the task is woken before.
     async fn turn(&self) -> Instant {
-        let (outbox, touched, due) = {
+        self.check_unsure().await;
+        let (outbox, touched, namesake, due) = {
             let mut cluster = self.cluster();
             cluster.tick(Instant::now().into_std());
-            (cluster.take_outbox(), cluster.take_touched(), cluster.next_due())
+            (cluster.take_outbox(), cluster.take_touched(), cluster.take_namesake(), cluster.next_due())
         };
+        if let (Some(node), Some(name)) = (namesake, &self.name) {
+            tracing::warn!(name, %node, "another node has the name of this one: the others take each for the end of the other one");
+        }
         if let Some(node) = self.node.upgrade() {
             for touched in &touched {
-                if let Touched::Room(key) = touched {
-                    node.presence_changed(key);
+                match touched {
+                    Touched::Room(key) => node.presence_changed(key),
+                    Touched::User(user) => {
+                        node.user_events.tell(|| user_changes::Touched::Elsewhere(Arc::clone(user)));
+                    }
                 }
             }
         }
@@ -107,7 +118,9 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
             }
             yield_now().await;
         }
-        due.into()
+        self.repeat_log_outs();
+        let repeat = lock(&self.log_outs).next_due();
+        repeat.into_iter().fold(due.into(), Instant::min)
     }
 }
 

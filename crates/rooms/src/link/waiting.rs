@@ -27,11 +27,13 @@ const BEHIND: Duration = Duration::from_secs(2);
 
 impl<K: Key, U: Key, D: Data> Link<K, U, D> {
     /// Waits until messages reach a room, and its history is there.
-    pub(super) async fn wait_for(&self, room: &RoomLink) -> Result<(), JoinError> {
+    pub(super) async fn wait_for(&self, serial: u64, room: &RoomLink) -> Result<(), JoinError> {
         let is_subscribed = async { room.subscription.lock().await.ready().await };
         // While the bus is away, those who are here have each other.
-        if self.while_connected(is_subscribed).await.is_some_and(|subscribed| subscribed.is_err()) {
-            return Err(JoinError::Unavailable);
+        match self.while_connected(is_subscribed).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return Err(JoinError::Unavailable),
+            None => self.unsure.add(serial),
         }
         let Some(following) = &room.following else { return Ok(()) };
         let mut progress = following.progress.clone();

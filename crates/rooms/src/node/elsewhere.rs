@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{
     delivery::How,
+    end::End,
     room::Room,
     tab::{Tab, User},
 };
@@ -72,7 +73,14 @@ pub(crate) trait Elsewhere<K, U, D>: Send + Sync {
 
     fn send_to_all(&self, message: &Message, how: &How) -> Result<(), PublishError>;
 
-    fn close_user(&self, user: &U, code: u16, reason: &str) -> Result<(), PublishError>;
+    fn close_room(&self, key: &K, end: &End) -> Result<(), PublishError>;
+
+    /// It is repeated where it may not have arrived.
+    fn close_user(&self, user: &U, end: &End) -> Result<(), PublishError>;
+
+    fn close_all(&self, end: &End) -> Result<(), PublishError>;
+
+    fn close_session(&self, id: ConnectionId, end: &End) -> Result<(), PublishError>;
 
     /// The members of a room on other nodes.
     fn members(&self, key: &K) -> Arc<Remotes<U, D>>;

@@ -13,9 +13,11 @@
 //! Imports: bus_stats, error, history, key, nodes, position, recovery, sent.
 
 pub(crate) mod changes;
+mod closing;
 pub(crate) mod counters;
 pub(crate) mod delivery;
 pub(crate) mod elsewhere;
+pub(crate) mod end;
 pub(crate) mod idle;
 pub(crate) mod index;
 pub(crate) mod joining;
@@ -26,3 +28,4 @@ pub(crate) mod room;
 pub(crate) mod sending;
 pub(crate) mod stream;
 pub(crate) mod tab;
+pub(crate) mod user_changes;

@@ -1,8 +1,11 @@
 //! All that a node knows, and how sessions become known.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use axum_sockjs::{Overflow, Sender};
@@ -16,6 +19,7 @@ use super::{
     log::Encode,
     room::Room,
     tab::{Tab, Tabs, User},
+    user_changes::{Touched, UserListeners},
 };
 use crate::{error::JoinError, history::History, key::Key};
 
@@ -44,6 +48,7 @@ pub(crate) struct Node<K, U, D> {
     pub(crate) idle: Idle<K, U, D>,
     pub(crate) history_bytes: AtomicUsize,
     pub(crate) events: Listeners<K, U, D>,
+    pub(crate) user_events: UserListeners<U>,
     pub(crate) counters: Counters,
     /// Shared by all members without data of their own.
     default_data: OnceLock<Arc<D>>,
@@ -63,6 +68,7 @@ impl<K, U, D> Node<K, U, D> {
             idle: Idle::default(),
             history_bytes: AtomicUsize::new(0),
             events: Listeners::default(),
+            user_events: UserListeners::default(),
             counters: Counters::default(),
             default_data: OnceLock::new(),
             serial: AtomicU64::new(0),
@@ -128,6 +134,7 @@ impl<K, U, D> Node<K, U, D> {
             if let Some(elsewhere) = self.elsewhere() {
                 elsewhere.offline(user);
             }
+            self.user_events.tell(|| Touched::Here(Arc::clone(user)));
         }
         to_notify.notify();
     }
@@ -166,6 +173,22 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
         }
     }
 
+    /// Whether a user has a tab on any node.
+    pub(crate) fn is_online(&self, user: &U) -> bool {
+        let here = self.users.find(self.users.hash_of(user), |known| known.user == *user);
+        here.is_some_and(|here| !here.lock().tabs.is_empty())
+            || self.elsewhere().is_some_and(|elsewhere| !elsewhere.tabs_of(user).is_empty())
+    }
+
+    /// The users who have a tab on any node.
+    pub(crate) fn all_users(&self) -> HashSet<U> {
+        let mut users = self.users.all().iter().map(|user| user.user.clone()).collect();
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.add_users(&mut users);
+        }
+        users
+    }
+
     fn check_user(&self, tab: Arc<Tab<U>>, user: Option<&U>) -> Result<Arc<Tab<U>>, JoinError> {
         let is_other = user.is_some_and(|user| tab.user.as_ref().is_none_or(|known| known.user != *user));
         if is_other {
@@ -184,11 +207,13 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
             let Ok((entry, _)) = self.users.find_or_insert(hash, |entry| entry.user == *user, new, admit);
             let tab = Arc::new(Tab::new(sender, Some(Arc::clone(&entry))));
             let mut to_notify = ToNotify::nobody();
+            let mut is_first = false;
             let was_removed = {
                 let mut state = entry.lock();
                 if !state.removed {
                     state.tabs.push(Arc::clone(&tab));
-                    if state.tabs.len() == 1 {
+                    is_first = state.tabs.len() == 1;
+                    if is_first {
                         self.counters.users.fetch_add(1, Ordering::Relaxed);
                         to_notify = self.events.tell(&Subject::User(Arc::clone(&entry)), true);
                     }
@@ -199,6 +224,9 @@ impl<K: Key, U: Key, D> Node<K, U, D> {
             if !was_removed {
                 if let Some(elsewhere) = self.elsewhere() {
                     elsewhere.online(&entry);
+                }
+                if is_first {
+                    self.user_events.tell(|| Touched::Here(Arc::clone(&entry)));
                 }
                 return tab;
             }

@@ -151,13 +151,6 @@ impl<U> User<U> {
     pub(crate) fn tabs(&self) -> Vec<Arc<Tab<U>>> {
         self.lock().tabs.clone()
     }
-
-    /// Closes all sessions of the user on this node. Returns how many were open.
-    pub(crate) fn close(&self, code: u16, reason: &str) -> usize {
-        let tabs = self.tabs();
-        let open = tabs.iter().filter_map(|tab| tab.sender()).filter(|sender| !sender.is_closed());
-        open.map(|sender| sender.close(code, reason.to_owned())).count()
-    }
 }
 
 /// So many that threads seldom meet at one.

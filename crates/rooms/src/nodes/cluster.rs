@@ -16,12 +16,13 @@ use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
     iter, mem,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use sockjs_bus::NodeId;
 
 use super::{
+    bounds::{Bounds, Timing},
     counts::ClusterCounts,
     known::{Known, Touched},
     peer::{Partial, Peer},
@@ -29,58 +30,6 @@ use super::{
     protocol::{Message, Op, Part, Received, Record, TabId},
     replica::{Change, Replica, Size},
 };
-
-/// The times of a cluster, which all nodes should have alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timing {
-    /// After so much silence a node counts as dead.
-    pub(crate) dead_after: Duration,
-    /// Operations wait for others so long, to be sent together.
-    pub(crate) batch: Duration,
-}
-
-impl Timing {
-    /// A node is never silent for longer: three of four may be lost.
-    fn beat(self) -> Duration {
-        self.dead_after / 4
-    }
-
-    /// How long a snapshot is waited for until it is asked for again, the first time.
-    fn retry(self) -> Duration {
-        self.dead_after / 8
-    }
-
-    /// The same, after it has been asked for some times. All know the truth when a node would be dead, if nothing is
-    /// lost meanwhile.
-    fn max_retry(self) -> Duration {
-        self.dead_after / 2
-    }
-
-    /// All who ask within this time get one snapshot.
-    fn snapshots(self) -> Duration {
-        self.dead_after / 16
-    }
-}
-
-/// Bounds of what other nodes may say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) nodes: usize,
-    /// Sessions and memberships of all other nodes together.
-    pub(crate) entries: usize,
-}
-
-impl Bounds {
-    fn size(self) -> Size {
-        let bytes = self.entries.saturating_mul(ENTRY_BYTES).max(MIN_BYTES);
-        Size { entries: self.entries, bytes }
-    }
-}
-
-/// So many bytes of JSON may entries have on average.
-const ENTRY_BYTES: usize = 512;
-/// All of them may have as many, however few they may be.
-const MIN_BYTES: usize = 1 << 20;
 
 /// Operations that are sent without waiting for more.
 const MAX_PENDING: usize = 256;
@@ -128,6 +77,8 @@ pub(crate) struct Cluster<K, U, D> {
     known: Known<K, U, D>,
     outbox: Vec<Message<K, U, D>>,
     counts: ClusterCounts,
+    /// A node with the address of this one, which nobody has been told of.
+    namesake: Option<NodeId>,
     beat_at: Instant,
     flush_at: Option<Instant>,
     snapshot_at: Option<Instant>,
@@ -159,6 +110,7 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
             known: Known::default(),
             outbox: Vec::new(),
             counts: ClusterCounts::default(),
+            namesake: None,
             beat_at: now + timing.beat(),
             flush_at: None,
             snapshot_at: None,
@@ -267,17 +219,9 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
                     let replaced: Vec<_> = self.peers.iter().filter_map(old).collect();
                     replaced.into_iter().for_each(|old| self.forget(old));
                 }
-                if let Some(peer) = self.heard(from, now) {
-                    peer.address = address;
-                    self.compare(from, version, now);
-                }
+                self.present(from, address, version, now);
             }
-            Message::Beat { version, address } => {
-                if let Some(peer) = self.heard(from, now) {
-                    peer.address = address;
-                    self.compare(from, version, now);
-                }
-            }
+            Message::Beat { version, address } => self.present(from, address, version, now),
             Message::Delta { version, ops } => {
                 if self.heard(from, now).is_some() {
                     self.receive_delta(from, version, ops.into_iter().zip(sizes), now);
@@ -301,6 +245,19 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
         let peer = self.peers.entry(from).or_insert_with(|| Peer::new(now, patience));
         peer.heard = now;
         Some(peer)
+    }
+
+    /// A node says its address, and how many operations it has had.
+    fn present(&mut self, from: NodeId, address: Option<String>, version: u64, now: Instant) {
+        let is_mine = address.is_some() && address == self.address;
+        let Some(peer) = self.heard(from, now) else { return };
+        // Once for each node: it says so again and again.
+        let is_news = peer.address != address;
+        peer.address = address;
+        if is_mine && is_news {
+            self.namesake = Some(from);
+        }
+        self.compare(from, version, now);
     }
 
     /// A node says how many operations it has had.
@@ -483,6 +440,11 @@ impl<K: Clone + Eq + Hash, U: Clone + Eq + Hash, D: Clone> Cluster<K, U, D> {
     /// Takes the rooms and users in which something has changed on other nodes.
     pub(crate) fn take_touched(&mut self) -> HashSet<Touched<K, U>> {
         self.known.take_touched()
+    }
+
+    /// Takes a node that has said the address of this one: both live, and the others take each for the end of the other.
+    pub(crate) fn take_namesake(&mut self) -> Option<NodeId> {
+        self.namesake.take()
     }
 
     /// How many other nodes are known.

@@ -5,6 +5,7 @@
 //!
 //! Imports: nothing.
 
+pub(crate) mod bounds;
 pub(crate) mod cluster;
 mod counts;
 pub(crate) mod known;

@@ -18,6 +18,7 @@ mod model;
 mod nodes;
 mod presence;
 mod recovery;
+mod refused;
 mod rooms;
 mod sockets;
 mod threads;

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_sockjs::{Overflow, Pair, Peer, Session};
-use axum_sockjs_rooms::{BuildError, Builder, History, JoinError, Outcome, Position, Refused, Rooms, Sent};
+use axum_sockjs_rooms::{
+    BuildError, Builder, History, JoinError, Outcome, Position, Refused, Rooms, Sent, UserEvent,
+};
 use sockjs_bus::{
     BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription,
     in_process::{connection::Connection, faults::Faults},
@@ -142,6 +144,136 @@ async fn users_and_log_outs_are_those_of_all_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_out_that_is_lost_is_repeated_for_those_who_were_there() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let ((ada, _ada_hears), (bob, _bob_hears)) = (of("ada"), of("bob"));
+    let _tabs = [nodes[1].rooms.enter(&ada).unwrap(), nodes[1].rooms.enter(&bob).unwrap()];
+    settle().await;
+    bus.cut(&nodes[0].connection, &nodes[1].connection);
+    assert_eq!(nodes[0].rooms.close_user("ada", 4001, "log out").bus, None, "nobody knows that it is lost");
+    settle().await;
+    bus.heal();
+    // She logs in again, and is to stay.
+    let (again, _again_hears) = of("ada");
+    let _again = nodes[1].rooms.enter(&again).unwrap();
+    sleep(Duration::from_secs(2)).await;
+    assert!(!ada.is_closed());
+    sleep(Duration::from_secs(1)).await;
+    assert!(ada.is_closed());
+    assert_eq!(ada.close_reason().unwrap().to_string(), {
+        nodes[1].rooms.close_user("bob", 4001, "log out");
+        bob.close_reason().unwrap().to_string()
+    });
+    sleep(Duration::from_secs(30)).await;
+    assert!(!again.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_that_the_bus_refuses_is_repeated_three_times() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let (ada, _ada_hears) = of("ada");
+    let _tab = nodes[1].rooms.enter(&ada).unwrap();
+    settle().await;
+    let log_out = || nodes[0].rooms.close_user("ada", 4001, "log out").bus;
+    nodes[0].connection.set_full(true);
+    assert_eq!(log_out(), Some(PublishError::Full));
+    sleep(Duration::from_secs(9)).await;
+    nodes[0].connection.set_full(false);
+    sleep(Duration::from_secs(9)).await;
+    assert!(!ada.is_closed(), "it has been given up");
+    nodes[0].connection.set_full(true);
+    assert_eq!(log_out(), Some(PublishError::Full));
+    sleep(Duration::from_secs(6)).await;
+    nodes[0].connection.set_full(false);
+    sleep(Duration::from_secs(2)).await;
+    assert!(ada.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_closed_on_all_nodes() {
+    let bus = InProcess::new();
+    let history = |key: &String| (key == "kept").then_some(History::last(9));
+    let nodes = [0, 1, 2].map(|_| node_with(&bus, |builder| builder.history_of(history)));
+    for key in ["lobby", "kept"] {
+        let sessions: Vec<(Session, Peer)> = ["ada", "bob", "ada", "eve"].map(of).into();
+        let mut members = Vec::new();
+        for (at, key) in [(0, key), (1, key), (1, key), (1, "attic")].into_iter().enumerate() {
+            members.push(nodes[key.0].rooms.join(&sessions[at].0, key.1).await.unwrap());
+        }
+        settle().await;
+        let is_closed = || sessions.iter().map(|(session, _)| session.is_closed()).collect::<Vec<_>>();
+        // From where nobody is.
+        let closed = nodes[2].rooms.to(key).except(&sessions[2].0).close(4000, "over");
+        assert_eq!((closed.sessions, closed.bus), (0, None));
+        settle().await;
+        assert_eq!(is_closed(), [true, true, false, false]);
+        assert_eq!(nodes[0].rooms.close_session(sessions[2].0.id(), 4003, "out").sessions, 0);
+        settle().await;
+        assert_eq!(is_closed(), [true, true, true, false]);
+        nodes[0].rooms.to_all().close(4002, "all");
+        settle().await;
+        assert_eq!(is_closed(), [true; 4]);
+        nodes[0].connection.set_full(true);
+        assert_eq!(members[0].to_room().close(4000, "over").bus, Some(PublishError::Full));
+        nodes[0].connection.set_full(false);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_other_tabs_of_a_user_are_closed_on_all_nodes() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus)];
+    let ((here, _hears), (there, _there_hears), (stays, _stays_hears)) = (of("ada"), of("ada"), of("ada"));
+    let _tabs = [
+        nodes[0].rooms.enter(&here).unwrap(),
+        nodes[1].rooms.enter(&there).unwrap(),
+        nodes[1].rooms.enter(&stays).unwrap(),
+    ];
+    settle().await;
+    // What is lost is repeated, also without the one.
+    bus.cut(&nodes[0].connection, &nodes[1].connection);
+    assert_eq!(nodes[0].rooms.to_user("ada").except(&stays).close(4001, "elsewhere").sessions, 1);
+    settle().await;
+    bus.heal();
+    assert!(!there.is_closed());
+    sleep(Duration::from_secs(9)).await;
+    assert!(here.is_closed() && there.is_closed() && !stays.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn user_events_are_those_of_all_nodes() {
+    let bus = InProcess::new();
+    let nodes = [node(&bus), node(&bus), node(&bus)];
+    let mut events = nodes.each_ref().map(|node| node.rooms.user_events());
+    let mut tell = |expected: Option<UserEvent>| {
+        for events in &mut events {
+            assert_eq!((events.try_next(), events.try_next()), (expected.clone(), None));
+        }
+    };
+    let (online, offline) = (UserEvent::Online("ada".to_owned()), UserEvent::Offline("ada".to_owned()));
+    let ((here, _here_hears), (there, _there_hears)) = (of("ada"), of("ada"));
+    let first = nodes[0].rooms.enter(&here).unwrap();
+    settle().await;
+    tell(Some(online.clone()));
+    let _second = nodes[1].rooms.join(&there, "lobby").await.unwrap();
+    settle().await;
+    tell(None);
+    drop(first);
+    settle().await;
+    tell(None);
+    // The node of the second tab dies.
+    nodes[1].connection.disconnect();
+    sleep(Duration::from_secs(11)).await;
+    let [first, _, third] = &mut events;
+    assert_eq!((first.next().await, third.next().await), (offline.clone(), offline));
+    nodes[1].connection.reconnect();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((first.try_next(), third.try_next()), (Some(online.clone()), Some(online)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn presence_is_that_of_all_nodes_and_changes_are_told() {
     let bus = InProcess::new();
     let nodes = [node(&bus), node(&bus)];
@@ -245,13 +377,15 @@ async fn without_the_bus_a_node_goes_on_by_itself() {
     let (eve, mut eve_hears) = of("eve");
     let ada = nodes[0].rooms.join(&ada, "lobby").await.unwrap();
     let _bob = nodes[1].rooms.join(&bob, "lobby").await.unwrap();
+    let (dan, _dan_hears) = of("dan");
+    let _dan = nodes[1].rooms.enter(&dan).unwrap();
     settle().await;
     nodes[0].connection.disconnect();
     let sent = ada.send("1");
     assert_eq!((sent.delivered, sent.bus), (1, Some(PublishError::Disconnected)));
     assert_eq!(nodes[0].rooms.send_to_user("bob", "2").bus, Some(PublishError::Disconnected));
     assert_eq!(nodes[0].rooms.send_to_all("3").bus, Some(PublishError::Disconnected));
-    assert_eq!(nodes[0].rooms.close_user("bob", 4001, "log out").bus, Some(PublishError::Disconnected));
+    assert_eq!(nodes[0].rooms.close_user("dan", 4001, "log out").bus, Some(PublishError::Disconnected));
     // Whoever joins now does not wait.
     let eve = nodes[0].rooms.join(&eve, "lobby").await.unwrap();
     assert_eq!(eve.send("4").delivered, 2);
@@ -259,8 +393,10 @@ async fn without_the_bus_a_node_goes_on_by_itself() {
     assert_eq!(texts(&mut eve_hears), ["4"]);
     let stats = nodes[0].rooms.stats().bus.unwrap();
     assert!(matches!(stats.status, Status::Reconnecting { .. }) && stats.port.refused >= 4, "{stats:?}");
+    assert!(!dan.is_closed());
     nodes[0].connection.reconnect();
     sleep(Duration::from_secs(4)).await;
+    assert!(dan.is_closed(), "the log-out is repeated");
     assert_eq!(nodes[1].rooms.send("lobby", "5").bus, None);
     settle().await;
     for hears in [&mut ada_hears, &mut bob_hears, &mut eve_hears] {
@@ -315,6 +451,54 @@ async fn a_bus_without_streams_refuses_history() {
     assert!(Rooms::<String, String, ()>::builder().bus(plain()).try_build().is_ok());
     let named = Rooms::<String, String, ()>::builder().bus(plain()).bus_namespace("a b").try_build();
     assert!(matches!(named.map(|_| ()), Err(BuildError::Namespace(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_set_before_the_bus_counts_as_well() {
+    let bus = InProcess::new();
+    let connect = || Arc::new(bus.connect());
+    let before: Rooms = Rooms::builder()
+        .bus_namespace("other")
+        .dead_after(Duration::from_secs(2))
+        .max_remote_members(2)
+        .bus(connect())
+        .build();
+    let after: Rooms = Rooms::builder().bus(connect()).bus_namespace("other").build();
+    let ((ada, _ada_hears), (bob, mut bob_hears)) = (of("ada"), of("bob"));
+    let _bob = before.enter(&bob).unwrap();
+    let ada = after.join(&ada, "lobby").await.unwrap();
+    settle().await;
+    ada.send("x");
+    assert_eq!(after.send_to_user("bob", "heard").bus, None);
+    settle().await;
+    assert_eq!((texts(&mut bob_hears), before.len("lobby")), (vec!["heard".to_owned()], 1));
+    let (eve, _eve_hears) = of("eve");
+    let _eve = after.enter(&eve).unwrap();
+    settle().await;
+    assert_eq!(before.stats().bus.unwrap().unknown_members, 1);
+    // A node that is there says so every 2.5 s.
+    sleep(Duration::from_secs(5)).await;
+    assert_ne!(before.stats().bus.unwrap().dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_rooms_on_one_bus_have_different_namespaces() {
+    let bus: Arc<dyn Bus> = Arc::new(InProcess::new().connect());
+    let chat: Rooms = Rooms::builder().bus(Arc::clone(&bus)).build();
+    let games = || Rooms::<String, String, u32>::builder().bus(Arc::clone(&bus));
+    assert_eq!(games().try_build().map(drop), Err(BuildError::NamespaceInUse));
+    let apart = games().bus_namespace("games").build();
+    let ((ada, mut ada_hears), (bob, _bob_hears)) = (of("ada"), of("bob"));
+    let _ada = chat.join(&ada, "lobby").await.unwrap();
+    let _bob = apart.join(&bob, "lobby").await.unwrap();
+    apart.send("lobby", "x");
+    settle().await;
+    assert_eq!((chat.len("lobby"), apart.len("lobby"), texts(&mut ada_hears)), (1, 1, vec![]));
+    // It is free when the first has left, whatever is left of it.
+    chat.leave_bus().await;
+    let second = games().build();
+    drop(second);
+    assert!(games().try_build().is_ok());
 }
 
 #[test]
@@ -653,6 +837,17 @@ async fn many_come_back_at_once_on_several_nodes() {
     }
 }
 
+/// Waits for something that takes as long as the machine does.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if is_so() {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never is");
+}
+
 /// Threads join, leave and change at once: what other nodes are told last is what is so last.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_threads_do_at_once_is_told_in_the_end() {
@@ -691,6 +886,8 @@ async fn what_threads_do_at_once_is_told_in_the_end() {
     for task in tasks {
         kept.push(task.await.unwrap());
     }
+    until(|| nodes.iter().all(|rooms| rooms.keys() == [3] && rooms.len(&3) == SESSIONS)).await;
+    // Nothing comes later that is not so.
     sleep(Duration::from_millis(200)).await;
     for rooms in &nodes {
         for key in 0..3 {
@@ -704,10 +901,7 @@ async fn what_threads_do_at_once_is_told_in_the_end() {
         assert_eq!(rooms.stats().bus.unwrap().holes, 0);
     }
     drop(kept);
-    sleep(Duration::from_millis(200)).await;
-    for rooms in &nodes {
-        assert_eq!((rooms.users().len(), rooms.keys().len()), (0, 0));
-    }
+    until(|| nodes.iter().all(|rooms| rooms.users().is_empty() && rooms.keys().is_empty())).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Users and their tabs.
 
 use axum_sockjs::{CloseReason, Pair};
-use axum_sockjs_rooms::{Event, JoinError};
+use axum_sockjs_rooms::{Event, JoinError, UserEvent};
 
 use crate::support::{self, assert_empty, guest, of, texts};
 
@@ -51,6 +51,39 @@ async fn a_log_out_closes_all_tabs() {
 }
 
 #[tokio::test]
+async fn sessions_are_closed_by_room_user_and_id() {
+    let rooms = support::rooms();
+    let sessions = ["ada", "ada", "bob", "eve"].map(of);
+    let [ada, again, bob, eve] = sessions.each_ref().map(|(session, _)| session);
+    let mut members = Vec::new();
+    for session in [ada, again, bob] {
+        members.push(rooms.join(session, "lobby").await.unwrap());
+    }
+    let tab = rooms.enter(eve).unwrap();
+    let is_closed = || [ada, again, bob, eve].map(|session| session.is_closed());
+    assert_eq!(rooms.to_user("ada").except(ada).close(4001, "elsewhere").sessions, 1);
+    assert_eq!(is_closed(), [false, true, false, false]);
+    assert_eq!(
+        rooms.to("lobby").except_id(ada.id()).close(4000, "over").sessions,
+        1,
+        "one is closed already"
+    );
+    assert_eq!(is_closed(), [false, true, true, false]);
+    assert_eq!(rooms.to("attic").close(4000, "over").sessions, 0);
+    assert_eq!(rooms.close_session(ada.id(), 4003, "out").sessions, 1);
+    assert_eq!(rooms.close_session(ada.id(), 4003, "out").sessions, 0);
+    assert_eq!(is_closed(), [true, true, true, false]);
+    assert_eq!(rooms.to_all().close(4002, "all").sessions, 1);
+    let codes = [ada, again, bob, eve].map(|session| match session.close_reason() {
+        Some(CloseReason::Server(frame)) => frame.code(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(codes, [4003, 4001, 4000, 4002]);
+    drop((members, tab));
+    assert_empty(&rooms);
+}
+
+#[tokio::test]
 async fn the_first_tab_and_the_last_are_events() {
     let rooms = support::rooms();
     let mut events = rooms.events();
@@ -76,6 +109,33 @@ async fn the_first_tab_and_the_last_are_events() {
     assert_eq!(events.next().await, Event::UserOnline("ada".into()));
     assert_eq!(events.next().await, Event::RoomOccupied("lobby".into()));
     drop(late);
+}
+
+#[tokio::test]
+async fn users_come_with_the_first_tab_and_leave_with_the_last() {
+    let rooms = support::rooms();
+    let [(early, _early_hears), (ada, _ada_hears), (again, _again_hears)] = ["early", "ada", "ada"].map(of);
+    let (guest, _guest_hears) = guest();
+    let early = rooms.enter(&early).unwrap();
+    let mut events = rooms.user_events();
+    let (member, visitor) = (rooms.join(&ada, "lobby").await.unwrap(), rooms.enter(&guest).unwrap());
+    let tab = rooms.enter(&again).unwrap();
+    assert_eq!(events.next().await, UserEvent::Online("ada".into()));
+    drop((member, visitor));
+    assert_eq!(events.try_next(), None, "the second tab is still there");
+    drop((tab, early));
+    let both = [events.next().await, events.next().await];
+    assert_eq!(both, [UserEvent::Offline("ada".into()), UserEvent::Offline("early".into())]);
+    drop(rooms.join(&ada, "lobby").await.unwrap());
+    assert_eq!(events.try_next(), None, "nothing has changed since it was read last");
+    let many: Vec<_> = (0..5_000).map(|number| of(&format!("user {number}"))).collect();
+    let tabs: Vec<_> = many.iter().map(|(session, _)| rooms.enter(session).unwrap()).collect();
+    let told: std::collections::HashSet<_> = std::iter::from_fn(|| events.try_next()).collect();
+    assert_eq!(told.len(), 5_000);
+    assert!(told.contains(&UserEvent::Online("user 4999".into())));
+    drop(tabs);
+    assert_eq!(std::iter::from_fn(|| events.try_next()).count(), 5_000);
+    assert_empty(&rooms);
 }
 
 #[tokio::test]

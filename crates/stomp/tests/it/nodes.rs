@@ -616,10 +616,31 @@ async fn namespaces_are_apart() {
     client.subscribe("a", "/topic/a").await;
     here.send("/topic/a", "x").await.unwrap();
     has_nothing(&mut client).await;
+    // Whether it is set before the bus or after it.
+    let bus_of = Arc::new(bus.connect());
+    let builder =
+        MemoryBroker::builder().bus_namespace("other").dead_after(Duration::from_secs(30)).bus(bus_of);
+    let before = builder.build();
+    settle().await;
+    assert_eq!((before.stats().bus.unwrap().nodes, there.stats().nodes), (1, 1));
+    sleep(Duration::from_secs(20)).await;
+    // It says so every 7.5 s.
+    assert_eq!((there.stats().nodes, there.stats().dead), (1, 0));
     for namespace in ["", "a b", &"a".repeat(400)] {
         let builder = MemoryBroker::builder().bus(Arc::new(bus.connect())).bus_namespace(namespace);
         assert!(matches!(builder.try_build(), Err(BuildError::Namespace(_))), "{namespace}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_brokers_on_one_bus_have_different_namespaces() {
+    let bus: Arc<dyn Bus> = Arc::new(InProcess::new().connect());
+    let builder = || MemoryBroker::builder().bus(Arc::clone(&bus));
+    let first = builder().build();
+    assert_eq!(builder().try_build().map(drop), Err(BuildError::NamespaceInUse));
+    let _other = builder().bus_namespace("other").build();
+    first.leave_bus().await;
+    assert!(builder().try_build().is_ok());
 }
 
 #[test]

@@ -5,12 +5,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::nodes::wire;
+use crate::nodes::{bounds::MIN_BYTES, wire};
 
 type Node = Cluster<u8, u8, u32>;
 
@@ -396,6 +397,28 @@ fn who_came_later_knows_addresses_too() {
     world.start(0);
     world.advance(Duration::from_millis(2));
     assert_eq!((members(&world, 1), world.slots[1].as_ref().unwrap().node.nodes()), (0, 3));
+}
+
+#[test]
+fn another_node_of_the_same_name_is_noticed_once() {
+    let now = Instant::now();
+    let name = |name: &str| Some(name.to_owned());
+    let mut node: Node = Cluster::new(NodeId::from_bytes([0; 16]), name("one"), TIMING, BOUNDS, now);
+    let [same, other] = [1, 2].map(|id| NodeId::from_bytes([id; 16]));
+    let beat = |address| Message::Beat { version: 0, address };
+    for (from, message, noticed) in [
+        (other, beat(name("two")), None),
+        (other, beat(None), None),
+        (same, Message::Hello { version: 0, address: name("one") }, Some(same)),
+        (same, beat(name("one")), None),
+        (other, beat(name("one")), Some(other)),
+    ] {
+        node.receive(from, message, now);
+        assert_eq!(node.take_namesake(), noticed);
+    }
+    let mut unnamed: Node = Cluster::new(NodeId::from_bytes([0; 16]), None, TIMING, BOUNDS, now);
+    unnamed.receive(same, beat(None), now);
+    assert_eq!(unnamed.take_namesake(), None);
 }
 
 #[test]

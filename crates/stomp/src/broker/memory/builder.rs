@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use sockjs_bus::Bus;
+
 use super::{
     dead_letter::{DeadLetter, Hook},
     nodes::settings::Settings,
@@ -47,7 +49,8 @@ pub struct MemoryBrokerBuilder {
     pub(super) max_queues: usize,
     pub(super) max_total_queue_bytes: usize,
     pub(super) on_dead_letter: Option<Hook>,
-    pub(super) bus: Option<Settings>,
+    pub(super) bus: Option<Arc<dyn Bus>>,
+    pub(super) on_bus: Settings,
 }
 
 impl Default for MemoryBrokerBuilder {
@@ -66,6 +69,7 @@ impl Default for MemoryBrokerBuilder {
             max_total_queue_bytes: 256 << 20,
             on_dead_letter: None,
             bus: None,
+            on_bus: Settings::default(),
         }
     }
 }
@@ -204,6 +208,7 @@ impl fmt::Debug for MemoryBrokerBuilder {
             .field("max_queues", &self.max_queues)
             .field("max_total_queue_bytes", &self.max_total_queue_bytes)
             .field("bus", &self.bus)
+            .field("on_bus", &self.on_bus)
             .finish_non_exhaustive()
     }
 }

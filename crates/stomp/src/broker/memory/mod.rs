@@ -168,11 +168,11 @@ impl MemoryBrokerBuilder {
     #[track_caller]
     pub fn try_build(self) -> Result<MemoryBroker, BuildError> {
         self.prefixes.validate();
-        let bus = self.bus.clone();
+        let (bus, on_bus) = (self.bus.clone(), self.on_bus.clone());
         let shared = Arc::new(Shared::new(self));
-        let Some(settings) = bus else { return Ok(MemoryBroker { shared, link: None }) };
+        let Some(bus) = bus else { return Ok(MemoryBroker { shared, link: None }) };
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let link = connect(&shared, settings, &runtime).map_err(BuildError::Namespace)?;
+        let link = connect(&shared, bus, on_bus, &runtime)?;
         Ok(MemoryBroker { shared, link: Some(link) })
     }
 }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use sockjs_bus::{Bus, InvalidSubject};
 
-use super::{builder::MemoryBrokerBuilder, nodes::settings::Settings};
+use super::builder::MemoryBrokerBuilder;
 
 /// # Several nodes
 impl MemoryBrokerBuilder {
@@ -28,23 +28,18 @@ impl MemoryBrokerBuilder {
     /// The prefixes, the separator and the mode of queues are to be the same on all nodes. The broker is built within a tokio
     /// runtime, on which a task then runs.
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
-        self.bus = Some(Settings {
-            bus,
-            namespace: "stomp".to_owned(),
-            name: None,
-            dead_after: Duration::from_secs(10),
-        });
+        self.bus = Some(bus);
         self
     }
 
     /// Sets the namespace on the bus, `stomp` by default: tokens of letters, digits, `-` and `_`, with dots between them, of
-    /// about 100 bytes at the most. Applications that share an engine have different ones, and all nodes of one the same.
+    /// about 100 bytes at the most. Applications that share an engine have different ones, and all nodes of one the same. So
+    /// have several brokers of one process: in one namespace they would be nodes of each other, and two over the same
+    /// [bus](Self::bus) are [refused](BuildError::NamespaceInUse).
     ///
-    /// Without a bus set before, this and the following do nothing.
+    /// This and the following may be set before the bus or after it. Without one they do nothing.
     pub fn bus_namespace(mut self, namespace: impl Into<String>) -> Self {
-        if let Some(settings) = &mut self.bus {
-            settings.namespace = namespace.into();
-        }
+        self.on_bus.namespace = namespace.into();
         self
     }
 
@@ -54,18 +49,14 @@ impl MemoryBrokerBuilder {
     /// The one before must have ended: of two nodes with one name that live, the others take each for the end of the other
     /// one, do not ask both who has a queue, and it may get two owners. A node that hears another one of its name logs a warning.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
-        if let Some(settings) = &mut self.bus {
-            settings.name = Some(name.into());
-        }
+        self.on_bus.name = Some(name.into());
         self
     }
 
     /// Sets after how much silence of a node its queues are free for others, 10 s by default. A node says something four times
     /// in this time. It should be the same on all nodes; less than a second counts as a second.
     pub fn dead_after(mut self, time: Duration) -> Self {
-        if let Some(settings) = &mut self.bus {
-            settings.dead_after = time.max(Duration::from_secs(1));
-        }
+        self.on_bus.dead_after = time.max(Duration::from_secs(1));
         self
     }
 }
@@ -78,6 +69,10 @@ pub enum BuildError {
     NoRuntime,
     /// The namespace is none, or too long.
     Namespace(InvalidSubject),
+    /// Another broker of this process is over the same bus, the very `Arc`, with the same
+    /// [namespace](MemoryBrokerBuilder::bus_namespace): both would deliver each message. It is free again when that one has
+    /// [left the bus](super::MemoryBroker::leave_bus), or nothing is left of it.
+    NamespaceInUse,
 }
 
 impl fmt::Display for BuildError {
@@ -85,6 +80,7 @@ impl fmt::Display for BuildError {
         f.write_str(match self {
             Self::NoRuntime => "a broker over a bus is built within a tokio runtime",
             Self::Namespace(_) => "the namespace cannot be one on the bus",
+            Self::NamespaceInUse => "another broker is over the same bus with the same namespace",
         })
     }
 }
@@ -93,7 +89,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Namespace(error) => Some(error),
-            Self::NoRuntime => None,
+            Self::NoRuntime | Self::NamespaceInUse => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use bytestring::ByteString;
 use sockjs_bus::{
-    Delivery, InvalidSubject, Port, PublishError, Status, Subject, SubscribeError, Subscription as Listening,
+    Bus, Delivery, Port, PublishError, Status, Subject, SubscribeError, Subscription as Listening,
 };
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -36,6 +36,7 @@ use crate::{
         bus_stats::BusStats,
         is_reply_queue,
         memory::{
+            over_bus::BuildError,
             queue::Queue,
             queues::Owned,
             shared::{Place, Shared},
@@ -70,9 +71,20 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Link {
     /// A broker that hears nothing of the others yet.
-    pub(super) fn new(shared: &Arc<Shared>, settings: Settings) -> Result<Self, InvalidSubject> {
-        let port = Port::new(settings.bus, &settings.namespace)?;
-        Key::check(&port)?;
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        bus: Arc<dyn Bus>,
+        settings: Settings,
+    ) -> Result<Self, BuildError> {
+        let port = Port::new(bus, &settings.namespace).map_err(BuildError::Namespace)?;
+        Key::check(&port).map_err(BuildError::Namespace)?;
+        if !port.claim() {
+            return Err(BuildError::NamespaceInUse);
+        }
+        let subject = |kind, key: &[u8]| port.subject(kind, key).map_err(BuildError::Namespace);
+        let (nodes, sessions) = (subject("nodes", b"")?, subject("sessions", b"")?);
+        let (own, patterns) = (subject("node", &port.node().to_bytes())?, Key::patterns().subject(&port));
+        let patterns = patterns.map_err(BuildError::Namespace)?;
         let wake = Arc::<Notify>::default();
         let timing = Timing { dead_after: settings.dead_after };
         let name = settings.name.map(Box::from);
@@ -80,10 +92,10 @@ impl Link {
             ownership: Ownership::new(shared, port.node(), name, timing, Arc::clone(&wake)),
             shared: Arc::clone(shared),
             wake,
-            nodes: port.subject("nodes", b"")?,
-            own: port.subject("node", &port.node().to_bytes())?,
-            sessions: port.subject("sessions", b"")?,
-            patterns: Key::patterns().subject(&port)?,
+            nodes,
+            own,
+            sessions,
+            patterns,
             interests: Arc::default(),
             is_heard: AtomicBool::new(false),
             invalid: AtomicU64::new(0),
