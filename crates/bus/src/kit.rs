@@ -28,12 +28,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
-use self::inbox::{Inbox, limited, status};
+use self::inbox::{Inbox, entry, limited, payloads, status};
 use crate::{
     bus::{Bus, PublishError},
     random,
     status::Status,
-    streams::{BoxFuture, Entry, Follow, Position, Retention, StreamError, StreamId, Streams},
+    streams::{BoxFuture, Position, Retention, StreamError, StreamId, Streams},
     subject::Subject,
 };
 
@@ -493,12 +493,4 @@ const fn keep(max_entries: usize) -> Retention {
 async fn append(bus: &Arc<dyn Bus>, name: &Subject, text: String, retention: Retention) -> Position {
     let appended = streams(bus).append(name, text.into(), retention);
     limited("an entry is appended", appended).await.expect("an entry")
-}
-
-async fn entry(follow: &mut dyn Follow) -> Entry {
-    limited("an entry arrives", follow.next()).await.expect("an entry")
-}
-
-fn payloads(entries: &[Entry]) -> Vec<String> {
-    entries.iter().map(|entry| String::from_utf8_lossy(&entry.payload).into_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! What a subscription receives, and the status of a bus, awaited with a limit.
+//! What a subscription or a follower receives, and the status of a bus, awaited with a limit.
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use tokio::{sync::mpsc, time::timeout};
 use crate::{
     bus::{Bus, Subscription},
     status::Status,
+    streams::{Entry, Follow},
     subject::Subject,
 };
 
@@ -49,4 +50,12 @@ pub(super) async fn limited<T: Debug>(what: &str, future: impl Future<Output = T
 pub(super) async fn status(bus: &Arc<dyn Bus>, is_expected: impl Fn(Status) -> bool) {
     let mut status = bus.status();
     limited("the status changes", status.wait_for(|&status| is_expected(status))).await.expect("a bus");
+}
+
+pub(super) async fn entry(follow: &mut dyn Follow) -> Entry {
+    limited("an entry arrives", follow.next()).await.expect("an entry")
+}
+
+pub(super) fn payloads(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(|entry| String::from_utf8_lossy(&entry.payload).into_owned()).collect()
 }

@@ -9,13 +9,12 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    task::Poll,
     time::Duration,
 };
 
 use axum_sockjs::{ConnectionId, Message};
 use serde::Serialize;
-use sockjs_bus::{Bus, Delivery, Port, PublishError, Status, StreamError, Subject, Subscription};
+use sockjs_bus::{Bus, Delivery, Port, PublishError, Status, Subject, Subscription};
 use tokio::{
     runtime::Handle,
     sync::{self, Notify, watch},
@@ -83,7 +82,7 @@ pub(crate) struct Link<K, U, D> {
     pub(super) cluster: Mutex<Cluster<K, U, D>>,
     /// Wakes the task that tells the other nodes.
     pub(super) wake: Arc<Notify>,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     pub(super) nodes: Subject,
     /// What the node is named, so that it has the name again when it is started again.
     pub(super) name: Option<String>,
@@ -284,7 +283,7 @@ impl<K: Key, U: Key, D: Data> Link<K, U, D> {
 }
 
 /// A key that makes no subject is refused as a message would be.
-const KEY_TOO_LONG: PublishError = PublishError::TooLarge { max: Subject::MAX_LEN };
+pub(super) const KEY_TOO_LONG: PublishError = PublishError::TooLarge { max: Subject::MAX_LEN };
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -387,43 +386,7 @@ impl<K: Key, U: Key, D: Data> Elsewhere<K, U, D> for Link<K, U, D> {
         how: &How,
         confirm: Option<Confirm>,
     ) -> Result<(), PublishError> {
-        let stream = self.subject("room", key).ok_or(KEY_TOO_LONG)?;
-        let node = self.node.upgrade().ok_or(PublishError::Disconnected)?;
-        let streams = self.port.streams().ok_or(PublishError::Disconnected)?;
-        let retention = node.history_of(key).unwrap_or(History::last(0)).retention();
-        let payload = [&envelope::head(message, how)[..], &envelope::body(message)].concat();
-        let mut appending = streams.append(&stream, payload.into(), retention);
-        // Most of what is refused is refused at once.
-        let waker = std::task::Waker::noop();
-        let confirm = |appended: Result<sockjs_bus::Position, StreamError>| {
-            let position = appended.map(|at| Position::new(at.stream.0, at.number));
-            // Whoever waited may have gone.
-            confirm.map(|confirm| confirm.send(position).ok());
-        };
-        let error = match appending.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
-            Poll::Ready(Ok(at)) => {
-                confirm(Ok(at));
-                return Ok(());
-            }
-            Poll::Ready(Err(error)) => error,
-            Poll::Pending => {
-                let not_kept = Arc::clone(&self.not_kept);
-                self.runtime.spawn(async move {
-                    let appended = appending.await;
-                    if appended.is_err() {
-                        not_kept.fetch_add(1, Relaxed);
-                    }
-                    confirm(appended);
-                });
-                return Ok(());
-            }
-        };
-        self.not_kept.fetch_add(1, Relaxed);
-        Err(match error {
-            StreamError::Full => PublishError::Full,
-            StreamError::TooLarge { max } => PublishError::TooLarge { max },
-            _ => PublishError::Disconnected,
-        })
+        self.keep(key, message, how, confirm)
     }
 
     fn send_to_user(&self, user: &U, message: &Message, how: &How) -> Result<(), PublishError> {

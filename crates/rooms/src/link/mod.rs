@@ -20,6 +20,7 @@
 pub(crate) mod connect;
 mod envelope;
 mod following;
+mod keeping;
 pub(crate) mod link;
 mod log_outs;
 mod room_link;

@@ -180,7 +180,13 @@ impl Interest {
     pub(super) fn ready_later(self: &Arc<Self>) {
         let Some(all) = self.all.upgrade() else { return };
         if !self.is_ready() && !self.is_later.swap(true, Ordering::AcqRel) {
-            all.later.lock().unwrap_or_else(PoisonError::into_inner).push_back(Arc::downgrade(self));
+            let known = all.lock().len();
+            let mut later = all.later.lock().unwrap_or_else(PoisonError::into_inner);
+            later.push_back(Arc::downgrade(self));
+            // While the bus is away, more may come and go than are looked after.
+            if later.len() > LATER_TURN + 2 * known {
+                later.retain(|interest| interest.strong_count() > 0);
+            }
         }
     }
 
@@ -232,5 +238,18 @@ mod tests {
         assert_eq!(all.len(), 1);
         drop(two);
         assert_eq!(all.len(), 0);
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_does_not_pile_up() {
+        let all = Arc::new(Interests::default());
+        let listen = |_: &Key, _| Subscription::new(std::future::pending(), ());
+        let kept = all.get(Key::topic("kept"), listen);
+        kept.ready_later();
+        for number in 0..10_000 {
+            all.get(Key::topic(&number.to_string()), listen).ready_later();
+            assert!(all.later.lock().unwrap().len() <= LATER_TURN + 4);
+        }
+        assert!(all.later.lock().unwrap().iter().any(|later| later.ptr_eq(&Arc::downgrade(&kept))));
     }
 }
