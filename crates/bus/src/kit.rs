@@ -427,7 +427,7 @@ pub async fn a_stream_goes_on_after_it_was_idle(fixture: &dyn Fixture) {
     assert_eq!(entry(follow.as_mut()).await.payload, "4", "what comes after the end");
 }
 
-/// A future of [`Follow::next`] that is dropped takes no entry with it.
+/// A future of [`Follow::next`](crate::Follow::next) that is dropped takes no entry with it.
 pub async fn following_can_be_interrupted(fixture: &dyn Fixture) {
     let bus = fixture.connect().await;
     let name = subject("interrupted");
