@@ -67,7 +67,7 @@ for (const kind of Object.keys(BROWSERS)) {
       await growth(page, 3);
       const values = await page.evaluate(() => [...document.querySelectorAll('dd')].map((dd) => dd.textContent));
       assert.equal(values.length, 8);
-      values.forEach((value) => assert.match(value, /^\d+(\.\d\d?)?( (%|\/s|[KMGT]iB))?$/));
+      values.forEach((value) => assert.match(value, /^\d{1,3}(,\d{3})*(\.\d\d?)?( (%|\/s|[KMGT]iB))?$/));
       // Of this page alone: one session, and four subscriptions.
       assert.deepEqual(values.slice(4, 6), ['1', '4']);
       const label = await page.evaluate(() => document.querySelector('figure svg[role=img]').getAttribute('aria-label'));
