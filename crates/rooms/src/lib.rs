@@ -26,7 +26,7 @@
 //! | messages to a room, to all but one, to a user, to all | [`Rooms::send`], [`Rooms::to`], [`To`], [`Sent`] |
 //! | users, their tabs, log-outs | [`Rooms::enter`], [`Rooms::close_user`], [`To::close`]; [guide](guide::users) |
 //! | who is there | [`Rooms::presence`], [`Rooms::watch`], [`Builder::announce`]; [guide](guide::presence) |
-//! | the last messages, clients that come back | [`History`], [`Join::since`], [`Position`]; [guide](guide::history) |
+//! | the last messages, clients that come back | [`History`], [`Join::since`], [`To::send_confirmed`], [`Position`]; [guide](guide::history) |
 //! | first members and last ones, first tabs and last ones | [`Rooms::events`], [`Rooms::user_events`] |
 //! | several nodes | [`Builder::bus`], [`BusStats`]; [guide](guide::nodes) |
 //! | settings and limits | [`Builder`] |

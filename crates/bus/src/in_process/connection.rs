@@ -4,9 +4,10 @@ use std::{
     fmt,
     future::ready,
     sync::{
-        Arc, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub struct Connection {
     node: u64,
     status: watch::Sender<Status>,
     is_full: AtomicBool,
+    /// Subscriptions whose subjects have this in them are refused.
+    refused: Mutex<Option<Box<str>>>,
     counters: Counters,
 }
 
@@ -46,6 +49,7 @@ impl Connection {
             node,
             status: watch::Sender::new(Status::Connected),
             is_full: AtomicBool::new(false),
+            refused: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -62,6 +66,11 @@ impl Connection {
         } else {
             Ok(())
         }
+    }
+
+    fn is_refused(&self, subject: &Subject) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_deref().is_some_and(|part| subject.as_str().contains(part))
     }
 
     fn reached(&self) -> Result<(), StreamError> {
@@ -92,6 +101,12 @@ impl Connection {
         self.is_full.store(is_full, Relaxed);
     }
 
+    /// From now on subscriptions whose subjects have this in them are refused, as by an engine that does not let the node
+    /// listen: once the connection is there, and a millisecond later, as over a network.
+    pub fn refuse(&self, part: &str) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(part.into());
+    }
+
     pub(super) const fn node(&self) -> u64 {
         self.node
     }
@@ -112,6 +127,17 @@ impl Bus for Connection {
     }
 
     fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
+        if self.is_refused(subject) {
+            let mut status = self.status.subscribe();
+            let refused = async move {
+                if status.wait_for(|status| status.is_connected()).await.is_err() {
+                    return Err(SubscribeError::Closed);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Err(SubscribeError::Refused("not for this user".into()))
+            };
+            return Subscription::new(refused, ());
+        }
         let guard = Guard {
             exchange: Arc::downgrade(&self.exchange),
             node: self.node,

@@ -3,58 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_sockjs_rooms::{BusStats, JoinError, Rooms};
-use bytes::Bytes;
-use sockjs_bus::{
-    BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, SubscribeError, Subscription,
-    in_process::connection::Connection,
-};
-use tokio::{sync::watch, time::sleep};
+use sockjs_bus::{Bus, InProcess, in_process::connection::Connection};
+use tokio::time::sleep;
 
 use crate::support::{guest, of, texts};
 
-/// An engine that refuses subscriptions whose subjects have this in them.
-#[derive(Debug)]
-struct Strict(Arc<Connection>, &'static str);
-
-impl Bus for Strict {
-    fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
-        self.0.publish(subject, payload)
-    }
-
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        self.0.flush()
-    }
-
-    fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
-        if !subject.as_str().contains(self.1) {
-            return self.0.subscribe(subject, receiver);
-        }
-        let mut status = self.0.status();
-        let refused = async move {
-            status.wait_for(|status| status.is_connected()).await.ok();
-            // As one over a network, which takes a while.
-            sleep(Duration::from_millis(1)).await;
-            Err(SubscribeError::Refused("not for this user".into()))
-        };
-        Subscription::new(refused, ())
-    }
-
-    fn status(&self) -> watch::Receiver<Status> {
-        self.0.status()
-    }
-
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
-
-    fn max_payload(&self) -> usize {
-        self.0.max_payload()
-    }
-}
-
-fn strict(bus: &InProcess, refused: &'static str) -> (Rooms, Arc<Connection>) {
+/// Rooms of a node whose engine refuses subscriptions to subjects that have this in them.
+fn strict(bus: &InProcess, refused: &str) -> (Rooms, Arc<Connection>) {
     let connection = Arc::new(bus.connect());
-    let rooms = Rooms::builder().bus(Arc::new(Strict(Arc::clone(&connection), refused))).build();
+    connection.refuse(refused);
+    let rooms = Rooms::builder().bus(Arc::clone(&connection) as Arc<dyn Bus>).build();
     (rooms, connection)
 }
 

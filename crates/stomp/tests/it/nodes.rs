@@ -16,10 +16,7 @@ use axum_stomp::{
         BrokerError, BusStats, Published, Target,
         memory::{BuildError, DeadLetterReason, MemoryBroker, MemoryBrokerBuilder, QueueMode},
     },
-    sockjs_bus::{
-        BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, SubscribeError,
-        Subscription,
-    },
+    sockjs_bus::{BoxFuture, Bus, InProcess, PublishError, Receiver, Stats, Status, Subject, Subscription},
 };
 use sockjs_bus::in_process::{connection::Connection, faults::Faults};
 use tokio::{
@@ -254,47 +251,11 @@ async fn of_an_old_and_a_new_subscription_of_the_node_one_delivers() {
     }
 }
 
-/// An engine that refuses subscriptions whose subjects have this in them.
-#[derive(Debug)]
-struct Strict(Arc<Connection>, &'static str);
-
-impl Bus for Strict {
-    fn publish(&self, subject: &Subject, payload: Bytes) -> Result<(), PublishError> {
-        self.0.publish(subject, payload)
-    }
-
-    fn flush(&self) -> BoxFuture<'_, ()> {
-        self.0.flush()
-    }
-
-    fn subscribe(&self, subject: &Subject, receiver: Receiver) -> Subscription {
-        if !subject.as_str().contains(self.1) {
-            return self.0.subscribe(subject, receiver);
-        }
-        let mut status = self.0.status();
-        let refused = async move {
-            status.wait_for(|status| status.is_connected()).await.ok();
-            Err(SubscribeError::Refused("not for this user".into()))
-        };
-        Subscription::new(refused, ())
-    }
-
-    fn status(&self) -> watch::Receiver<Status> {
-        self.0.status()
-    }
-
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
-
-    fn max_payload(&self) -> usize {
-        self.0.max_payload()
-    }
-}
-
-fn strict(bus: &InProcess, refused: &'static str) -> Node {
+/// A node whose engine refuses subscriptions to subjects that have this in them.
+fn strict(bus: &InProcess, refused: &str) -> Node {
     let connection = Arc::new(bus.connect());
-    let strict = Arc::new(Strict(Arc::clone(&connection), refused));
+    connection.refuse(refused);
+    let strict = Arc::clone(&connection) as Arc<dyn Bus>;
     let node = node_with(bus, |builder| builder.queue_mode(QueueMode::Competing).bus(strict));
     Node { connection, ..node }
 }
