@@ -1,5 +1,6 @@
 //! Measures SockJS servers: see the README beside this package.
 
+mod choice;
 mod compare;
 mod load;
 mod procfs;

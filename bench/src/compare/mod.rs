@@ -14,6 +14,7 @@ use std::{
 use clap::{Args, builder::ArgPredicate};
 
 use self::{cell::Cell, rows::Row, servers::Server};
+use crate::choice::choose;
 
 /// How long each cell takes.
 #[derive(Debug, Clone, Copy)]
@@ -56,16 +57,7 @@ impl Options {
             Self { nodes: true, .. } => rows::nodes,
             _ => rows::all,
         };
-        let wanted = |row: &Row| match &self.rows[..] {
-            [] => row.quick || !self.quick,
-            patterns => patterns.iter().any(|pattern| row.id.contains(pattern.as_str())),
-        };
-        let rows: Vec<Row> = all().into_iter().filter(wanted).collect();
-        if rows.is_empty() {
-            let ids: Vec<String> = all().into_iter().map(|row| row.id).collect();
-            return Err(format!("no such row; there are {}", ids.join(" ")));
-        }
-        Ok(rows)
+        choose(all(), &self.rows, self.quick)
     }
 
     fn rounds(&self) -> usize {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::load::{Body, Transport};
+use crate::{
+    choice::Chosen,
+    load::{Body, Transport},
+};
 
 /// What a row measures, as one figure per server.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +56,16 @@ pub(crate) struct Row {
     pub(crate) goal: Goal,
     /// Whether `--quick` leaves it in.
     pub(crate) quick: bool,
+}
+
+impl Chosen for Row {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_quick(&self) -> bool {
+        self.quick
+    }
 }
 
 pub(crate) fn all() -> Vec<Row> {

@@ -17,6 +17,7 @@ use self::{
     rows::Row,
 };
 use crate::{
+    choice::Choice,
     compare::{servers::Running, table},
     load::{Body, Content, Load, Report, Shape, Spec},
 };
@@ -24,47 +25,15 @@ use crate::{
 /// What to measure. The script `bench/rooms` describes it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    #[arg(long)]
-    quick: bool,
-    #[arg(long)]
-    smoke: bool,
-    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
-    rows: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
     #[arg(long, value_enum, value_delimiter = ',', default_value = "one,nats,redis")]
     servers: Vec<Nodes>,
-    #[arg(long)]
-    rounds: Option<usize>,
-    #[arg(long, value_name = "SECONDS", value_parser = crate::seconds)]
-    seconds: Option<Duration>,
-    #[arg(long, conflicts_with = "rows")]
-    write: bool,
 }
 
 impl Options {
     fn rows(&self) -> Result<Vec<Row>, String> {
-        let all = if self.smoke { rows::smoke } else { rows::all };
-        let wanted = |row: &Row| match &self.rows[..] {
-            [] => row.quick || self.smoke || !self.quick,
-            patterns => patterns.iter().any(|pattern| row.id.contains(pattern.as_str())),
-        };
-        let rows: Vec<Row> = all().into_iter().filter(wanted).collect();
-        if rows.is_empty() {
-            let ids: Vec<String> = all().into_iter().map(|row| row.id).collect();
-            return Err(format!("no such row; there are {}", ids.join(" ")));
-        }
-        Ok(rows)
-    }
-
-    fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick || self.smoke { 1 } else { 3 })
-    }
-
-    fn measure(&self) -> Duration {
-        self.seconds.unwrap_or(Duration::from_millis(match (self.smoke, self.quick) {
-            (true, _) => 50,
-            (false, true) => 1000,
-            (false, false) => 2000,
-        }))
+        self.choice.rows(if self.choice.smoke { rows::smoke() } else { rows::all() })
     }
 }
 
@@ -176,7 +145,7 @@ fn document() -> PathBuf {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let (rows, servers, rounds) = (options.rows()?, &options.servers[..], options.rounds());
+    let (rows, servers, rounds) = (options.rows()?, &options.servers[..], options.choice.rounds());
     // The script has pinned this process to core 1, if there is one; all others get core 0.
     let core = std::env::var_os("BENCH_PINNED").map(|_| 0);
     let runtime = crate::runtime()?;
@@ -196,7 +165,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
                 let at = (turn + round) % servers.len();
                 let nodes = servers[at];
                 let name = format!("round {} {:<28} {:<6}", round + 1, row.id, nodes.name());
-                let cell = runtime.block_on(measure(nodes, row, options.measure(), core));
+                let cell = runtime.block_on(measure(nodes, row, options.choice.measure(), core));
                 match &cell {
                     Ok(cell) => eprintln!("{name} {}", progress(cell)),
                     Err(error) => {
@@ -210,7 +179,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     let table = table_of(&rows, servers, &results, rounds);
     println!("{table}");
-    if options.write {
+    if options.choice.write {
         table::write(&document(), "bench/rooms --nodes", &table)?;
     }
     match failures {

@@ -1,6 +1,6 @@
 //! What is measured: one member of a room sends, and all get it.
 
-use crate::load::Transport;
+use crate::{choice::Chosen, load::Transport};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
@@ -12,6 +12,16 @@ pub(super) struct Row {
     pub(super) history: bool,
     /// Whether `--quick` leaves it in.
     pub(super) quick: bool,
+}
+
+impl Chosen for Row {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_quick(&self) -> bool {
+        self.quick
+    }
 }
 
 /// Deliveries per second while latencies are measured: a fraction of what one core can do.

@@ -18,6 +18,7 @@ use self::{
     rows::{Row, Work},
 };
 use crate::{
+    choice::Choice,
     compare::{servers::Running, table},
     load::{self, Body, Content, Load, Report, Shape, Spec, Transport},
     procfs,
@@ -26,57 +27,25 @@ use crate::{
 /// What to measure. The script `bench/stomp` describes it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    #[arg(long)]
-    quick: bool,
-    #[arg(long)]
-    smoke: bool,
-    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
-    rows: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
     #[arg(long, value_enum, value_delimiter = ',')]
     servers: Vec<Server>,
-    #[arg(long)]
-    rounds: Option<usize>,
-    #[arg(long, value_name = "SECONDS", value_parser = crate::seconds)]
-    seconds: Option<Duration>,
-    #[arg(long, conflicts_with = "rows")]
-    write: bool,
 }
 
 impl Options {
     fn rows(&self) -> Result<Vec<Row>, String> {
-        let all = if self.smoke { rows::smoke } else { rows::all };
-        let wanted = |row: &Row| match &self.rows[..] {
-            [] => row.quick || self.smoke || !self.quick,
-            patterns => patterns.iter().any(|pattern| row.id.contains(pattern.as_str())),
-        };
-        let rows: Vec<Row> = all().into_iter().filter(wanted).collect();
-        if rows.is_empty() {
-            let ids: Vec<String> = all().into_iter().map(|row| row.id).collect();
-            return Err(format!("no such row; there are {}", ids.join(" ")));
-        }
-        Ok(rows)
+        self.choice.rows(if self.choice.smoke { rows::smoke() } else { rows::all() })
     }
 
     fn servers(&self) -> Vec<Server> {
         match &self.servers[..] {
-            [] if rabbitmq::is_installed() && !self.smoke => {
+            [] if rabbitmq::is_installed() && !self.choice.smoke => {
                 vec![Server::Ours, Server::Like, Server::RabbitMq]
             }
             [] => vec![Server::Ours, Server::Like],
             servers => servers.to_vec(),
         }
-    }
-
-    fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick || self.smoke { 1 } else { 3 })
-    }
-
-    fn measure(&self) -> Duration {
-        self.seconds.unwrap_or(Duration::from_millis(match (self.smoke, self.quick) {
-            (true, _) => 50,
-            (false, true) => 1000,
-            (false, false) => 2000,
-        }))
     }
 }
 
@@ -221,7 +190,7 @@ fn document() -> PathBuf {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let (rows, servers, rounds) = (options.rows()?, options.servers(), options.rounds());
+    let (rows, servers, rounds) = (options.rows()?, options.servers(), options.choice.rounds());
     // The script has pinned this process to core 1, if there is one; servers get core 0.
     let core = std::env::var_os("BENCH_PINNED").map(|_| 0);
     let runtime = crate::runtime()?;
@@ -245,7 +214,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
                     continue;
                 }
                 let name = format!("round {} {:<32} {:<8}", round + 1, row.id, server.name());
-                match runtime.block_on(measure(server, row, options.measure(), core)) {
+                match runtime.block_on(measure(server, row, options.choice.measure(), core)) {
                     Ok(cell) => {
                         eprintln!("{name} {:>9}{}", table::figure(cell.value), shares(cell.report.as_ref()));
                         results[at].push(Some(cell));
@@ -261,7 +230,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     let table = table_of(&rows, &servers, &results, rounds);
     println!("{table}");
-    if options.write {
+    if options.choice.write {
         table::write(&document(), "bench/stomp", &table)?;
     }
     match failures {

@@ -1,6 +1,9 @@
 //! What is measured.
 
-use crate::load::{Shape, Transport};
+use crate::{
+    choice::Chosen,
+    load::{Shape, Transport},
+};
 
 /// What a row measures, as one figure per server.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +26,16 @@ pub(super) struct Row {
     pub(super) work: Work,
     /// Whether `--quick` leaves it in.
     pub(super) quick: bool,
+}
+
+impl Chosen for Row {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_quick(&self) -> bool {
+        self.quick
+    }
 }
 
 pub(super) fn all() -> Vec<Row> {
