@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod backend;
 mod config;
+mod pump;
 
 pub use self::config::config::Config;
