@@ -2,4 +2,4 @@
 
 mod config;
 
-pub use self::config::config::Config;
+pub use self::config::{config::Config, problem::ConfigError};
