@@ -4,4 +4,4 @@ mod backend;
 mod config;
 mod pump;
 
-pub use self::config::config::Config;
+pub use self::config::{config::Config, problem::ConfigError};
