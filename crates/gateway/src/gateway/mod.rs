@@ -4,11 +4,15 @@
 
 mod app;
 mod client;
-mod generation;
-mod handle;
 pub(crate) mod gateway;
+mod generation;
+pub(crate) mod handle;
+mod handler;
 mod opening;
-mod reload;
+pub(crate) mod reload;
 mod route;
+pub(crate) mod route_error;
 mod shared;
+pub(crate) mod start_error;
+mod state;
 mod table;

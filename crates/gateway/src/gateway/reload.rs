@@ -10,7 +10,10 @@ use super::{
     state::{Live, RouteState},
     table::Table,
 };
-use crate::config::{config::Config, route::Route as RouteConfig};
+use crate::{
+    config::{config::Config, route::Route as RouteConfig},
+    pool::members::Members,
+};
 
 /// What a reload has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,6 +58,7 @@ pub(super) struct Plan {
 
 struct Change {
     route: Arc<Route>,
+    members: Members,
     live: Live,
     next: Option<Generation>,
 }
@@ -87,8 +91,8 @@ impl Plan {
             }
             let list = if route.is_removed() { &mut report.added } else { &mut report.changed };
             list.push(wanted.path.clone());
-            let live = Live::replacing(&route.state.live.load(), wanted).map_err(broken)?;
-            changes.push(Change { route: Arc::clone(route), live, next });
+            let members = Members::new(&wanted.upstream).map_err(|error| broken(error.into()))?;
+            changes.push(Change { route: Arc::clone(route), members, live: Live::of(wanted), next });
         }
         let wanted: BTreeSet<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
         let mut removed = Vec::new();
@@ -108,7 +112,8 @@ impl Plan {
 
     /// Carries it out, and returns the routes of from now on.
     pub(super) fn apply(self) -> (Table, ReloadReport) {
-        for Change { route, live, next } in self.changes {
+        for Change { route, members, live, next } in self.changes {
+            route.state.pool.replace(members);
             route.state.live.store(Arc::new(live));
             if let Some(next) = next {
                 route.replace(Some(next));
