@@ -1,0 +1,96 @@
+//! A session's place at a backend.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    shared::Shared,
+    snapshot::DialOutcome,
+    state::{Key, Pick},
+    traffic::{EndedBy, Traffic},
+};
+use crate::backend::connector::Connector;
+
+/// A dial under way. One that is dropped was abandoned.
+#[derive(Debug)]
+pub(super) struct Dialling<D> {
+    shared: Arc<Shared<D>>,
+    pick: Pick,
+    began: Instant,
+    told: bool,
+}
+
+impl<D> Dialling<D> {
+    pub(super) fn new(shared: Arc<Shared<D>>, pick: Pick) -> Self {
+        Self { shared, pick, began: Instant::now(), told: false }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.pick.key
+    }
+
+    pub(super) fn opened(mut self, name: Arc<str>, traffic: Arc<Traffic>) -> Lease<D> {
+        self.tell(DialOutcome::Opened, None);
+        Lease { shared: self.shared.clone(), key: self.pick.key, name, traffic, end: (EndedBy::Gateway, None) }
+    }
+
+    pub(super) fn failed(mut self, outcome: DialOutcome, error: String) {
+        self.tell(outcome, Some(error));
+    }
+
+    fn tell(&mut self, outcome: DialOutcome, error: Option<String>) {
+        self.told = true;
+        self.shared.dialled(self.pick, outcome, self.began.elapsed(), error);
+    }
+}
+
+impl<D> Drop for Dialling<D> {
+    fn drop(&mut self) {
+        if !self.told {
+            self.shared.dialled(self.pick, DialOutcome::Abandoned, Duration::ZERO, None);
+        }
+    }
+}
+
+/// A session at a backend: it counts until this is dropped, also when the backend is no longer configured.
+#[derive(Debug)]
+#[must_use = "a lease that is dropped is a session that has ended"]
+pub(crate) struct Lease<D = Connector> {
+    shared: Arc<Shared<D>>,
+    key: Key,
+    name: Arc<str>,
+    traffic: Arc<Traffic>,
+    end: (EndedBy, Option<u16>),
+}
+
+impl<D> Lease<D> {
+    /// The backend's URL, without what may be secret.
+    pub(crate) fn backend(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its messages are counted.
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// The connection to the backend broke. That is counted and shown, and has the backend checked at once. It is no
+    /// failure by itself: all sessions of a backend that restarts lose theirs together, which is one event.
+    pub(crate) fn lost(&self, error: String) {
+        self.shared.session_lost(self.key, error);
+    }
+
+    /// The session has ended. One that is only dropped was ended by the gateway, without a code.
+    pub(crate) fn end(mut self, by: EndedBy, code: Option<u16>) {
+        self.end = (by, code);
+    }
+}
+
+impl<D> Drop for Lease<D> {
+    fn drop(&mut self) {
+        let (by, code) = self.end;
+        self.shared.ended.count(by, code);
+        self.shared.session_ended(self.key);
+    }
+}
