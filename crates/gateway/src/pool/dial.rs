@@ -1,21 +1,56 @@
 //! What a pool asks of a backend. Tests have one whose answers they say.
 
-use std::{fmt, future::Future};
+use std::{error::Error, future::Future, time::Duration};
 
 use super::snapshot::DialOutcome;
-use crate::config::backend::Health;
+use crate::{
+    backend::{connector::Connector, dial_error::DialError, opening::Opening, socket::BackendSocket},
+    config::backend::Check,
+};
 
-pub(crate) trait Dial: Send + Sync + 'static {
-    type Opening<'a>: Sync;
+/// What can be dialled for a session that is described by an `Opening`.
+pub(crate) trait Dial<Opening>: Probe {
     type Socket: Send;
-    type Error: DialFailure;
 
-    fn dial(&self, opening: &Self::Opening<'_>) -> impl Future<Output = Result<Self::Socket, Self::Error>> + Send;
-
-    /// The error says in words what is wrong.
-    fn probe(&self, health: &Health) -> impl Future<Output = Result<(), String>> + Send;
+    fn dial(&self, opening: &Opening) -> impl Future<Output = Result<Self::Socket, Self::Error>> + Send;
 }
 
-pub(crate) trait DialFailure: fmt::Display + Send {
+pub(crate) trait Probe: Send + Sync + 'static {
+    type Error: DialFailure;
+
+    fn probe(
+        &self,
+        check: &Check,
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+pub(crate) trait DialFailure: Error + Send {
     fn outcome(&self) -> DialOutcome;
+}
+
+impl Dial<Opening<'_>> for Connector {
+    type Socket = BackendSocket;
+
+    async fn dial(&self, opening: &Opening<'_>) -> Result<BackendSocket, DialError> {
+        Self::dial(self, opening).await
+    }
+}
+
+impl Probe for Connector {
+    type Error = DialError;
+
+    async fn probe(&self, check: &Check, patience: Duration) -> Result<(), DialError> {
+        Self::probe(self, check, patience).await
+    }
+}
+
+impl DialFailure for DialError {
+    fn outcome(&self) -> DialOutcome {
+        match self {
+            Self::TimedOut => DialOutcome::TimedOut,
+            error if error.is_refusal() => DialOutcome::Refused,
+            _ => DialOutcome::Failed,
+        }
+    }
 }

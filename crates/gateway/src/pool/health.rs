@@ -5,12 +5,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, time::sleep};
 
-use super::{dial::Dial, shared::Shared, state::Key};
+use super::{dial::Probe, shared::Shared, state::Key};
 use crate::config::backend::Health;
 
 /// A check that a lost connection asks for begins so long after the last one, at the earliest.
@@ -18,7 +15,7 @@ const HURRY: Duration = Duration::from_secs(1);
 
 /// Checks at once, and then every interval, a tenth more or less: gateways that start together do not check together
 /// for long. It returns when the pool has gone.
-pub(super) async fn check<D: Dial>(
+pub(super) async fn check<D: Probe>(
     shared: Weak<Shared<D>>,
     key: Key,
     connector: Arc<D>,
@@ -26,12 +23,9 @@ pub(super) async fn check<D: Dial>(
     hurry: Arc<Notify>,
 ) {
     loop {
-        let outcome = match timeout(health.timeout, connector.probe(&health)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(format!("the check took longer than {:?}", health.timeout)),
-        };
+        let outcome = connector.probe(&health.check, health.timeout).await;
         let Some(shared) = shared.upgrade() else { return };
-        shared.checked(key, outcome);
+        shared.checked(key, outcome.map_err(|error| error.to_string()));
         drop(shared);
         let pause = jittered(health.interval, random());
         let soonest = HURRY.min(pause);

@@ -8,9 +8,15 @@ use super::{
     shared::Shared,
     snapshot::DialOutcome,
     state::{Key, Pick},
-    traffic::{EndedBy, Traffic},
+    traffic::Traffic,
 };
-use crate::backend::connector::Connector;
+use crate::{
+    backend::connector::Connector,
+    pump::ended::{By, Ended},
+};
+
+/// The close code of a session that has ended without one.
+const NO_CODE: u16 = 1006;
 
 /// A dial under way. One that is dropped was abandoned.
 #[derive(Debug)]
@@ -32,7 +38,7 @@ impl<D> Dialling<D> {
 
     pub(super) fn opened(mut self, name: Arc<str>, traffic: Arc<Traffic>) -> Lease<D> {
         self.tell(DialOutcome::Opened, None);
-        Lease { shared: self.shared.clone(), key: self.pick.key, name, traffic, end: (EndedBy::Gateway, None) }
+        Lease { shared: self.shared.clone(), key: self.pick.key, name, traffic, end: (By::Gateway, NO_CODE) }
     }
 
     pub(super) fn failed(mut self, outcome: DialOutcome, error: String) {
@@ -61,7 +67,7 @@ pub(crate) struct Lease<D = Connector> {
     key: Key,
     name: Arc<str>,
     traffic: Arc<Traffic>,
-    end: (EndedBy, Option<u16>),
+    end: (By, u16),
 }
 
 impl<D> Lease<D> {
@@ -81,9 +87,11 @@ impl<D> Lease<D> {
         self.shared.session_lost(self.key, error);
     }
 
-    /// The session has ended. One that is only dropped was ended by the gateway, without a code.
-    pub(crate) fn end(mut self, by: EndedBy, code: Option<u16>) {
-        self.end = (by, code);
+    /// The session has ended. One whose lease is only dropped was ended by the gateway, with 1006.
+    pub(crate) fn end(mut self, ended: &Ended) {
+        self.traffic.to_backend.count(ended.to_backend.messages, ended.to_backend.bytes);
+        self.traffic.from_backend.count(ended.to_client.messages, ended.to_client.bytes);
+        self.end = (ended.by, ended.frame.code());
     }
 }
 

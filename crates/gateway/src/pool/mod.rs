@@ -1,6 +1,6 @@
 //! The backends of a route: which of them gets the next session, which are well, and what becomes of their sessions.
 //!
-//! Imports: backend, config.
+//! Imports: backend, config, pump.
 
 mod dial;
 mod health;

@@ -2,19 +2,24 @@
 
 use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    dial::{Dial, DialFailure},
+    dial::{Dial, DialFailure, Probe},
     health,
     lease::{Dialling, Lease},
     members::Members,
     shared::{Checks, Inner, Seat, Shared, now},
     snapshot::{BackendSnapshot, DialOutcome},
     state::{Key, State},
-    traffic::{CodeClass, EndedBy, Traffic},
+    traffic::Traffic,
 };
-use crate::{backend::connector::Connector, config::backend::Check};
+use crate::{
+    backend::{connector::Connector, dial_error::DialError},
+    config::backend::Check,
+};
 
 /// Why a session has no backend.
 #[derive(Debug)]
@@ -46,13 +51,23 @@ impl<E: Error> Error for OpenError<E> {
     }
 }
 
+impl IntoResponse for OpenError<DialError> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NoBackend => (StatusCode::BAD_GATEWAY, "No backend takes sessions\n").into_response(),
+            Self::TimedOut(_) => DialError::TimedOut.into_response(),
+            Self::Dial(error) => error.into_response(),
+        }
+    }
+}
+
 /// The backends of a route. Dropping it ends the checks; sessions go on.
 #[derive(Debug)]
 pub(crate) struct Pool<D = Connector> {
     shared: Arc<Shared<D>>,
 }
 
-impl<D: Dial> Pool<D> {
+impl<D: Probe> Pool<D> {
     /// A pool that checks nothing before it has been [started](Self::start).
     pub(crate) fn new(route: &str, members: Members<D>) -> Self {
         let inner = Inner {
@@ -69,12 +84,11 @@ impl<D: Dial> Pool<D> {
 
     /// Begins to check the backends, if the configuration says so. It needs a runtime.
     pub(crate) fn start(&self) {
-        let mut inner = self.shared.lock();
-        inner.started = true;
-        self.check_all(&mut inner);
+        self.shared.lock().started = true;
+        self.check_all();
     }
 
-    /// Goes on with the backends of a new configuration. A backend whose URL stays is what it was: up or down, with its
+    /// Goes on with the backends of a new configuration: one call at a time. A backend whose URL stays is what it was: up or down, with its
     /// sessions. Those of one that is gone go on. Dials under way end as they began.
     pub(crate) fn replace(&self, members: Members<D>) {
         let Members { members, balance, rules, health, open_timeout } = members;
@@ -100,24 +114,32 @@ impl<D: Dial> Pool<D> {
             }
             let gone = inner.forget_the_removed(&events);
             old.0.extend(gone.into_iter().map(|seat| seat.connector));
-            if inner.started {
-                self.check_all(&mut inner);
-            }
             (events, old)
         };
         drop(old);
         self.shared.log(&events);
+        self.check_all();
     }
 
-    fn check_all(&self, inner: &mut Inner<D>) {
-        if inner.health.check == Check::Off {
-            return;
-        }
-        for (&key, seat) in &mut inner.seats {
-            let Some(connector) = seat.connector.clone() else { continue };
-            let shared = Arc::downgrade(&self.shared);
-            let task = health::check(shared, key, connector, inner.health.clone(), seat.hurry.clone());
-            seat.checks = Some(Checks(tokio::spawn(task).abort_handle()));
+    fn check_all(&self) {
+        let (health, seats) = {
+            let inner = self.shared.lock();
+            if !inner.started || inner.health.check == Check::Off {
+                return;
+            }
+            let configured =
+                |(&key, seat): (&Key, &Seat<D>)| Some((key, seat.connector.clone()?, seat.hurry.clone()));
+            (inner.health.clone(), inner.seats.iter().filter_map(configured).collect::<Vec<_>>())
+        };
+        // A task is begun without the lock, since that wakes a thread.
+        for (key, connector, hurry) in seats {
+            let task = health::check(Arc::downgrade(&self.shared), key, connector, health.clone(), hurry);
+            let checks = Checks(tokio::spawn(task).abort_handle());
+            let before = match self.shared.lock().seats.get_mut(&key) {
+                Some(seat) => seat.checks.replace(checks),
+                None => Some(checks),
+            };
+            drop(before);
         }
     }
 
@@ -129,10 +151,10 @@ impl<D: Dial> Pool<D> {
     ///
     /// # Cancel safety
     /// Dropping it closes the connection, and gives the place at the backend back.
-    pub(crate) async fn open(
-        &self,
-        opening: &D::Opening<'_>,
-    ) -> Result<(D::Socket, Lease<D>), OpenError<D::Error>> {
+    pub(crate) async fn open<O>(&self, opening: &O) -> Result<(D::Socket, Lease<D>), OpenError<D::Error>>
+    where
+        D: Dial<O>,
+    {
         let open_timeout = self.shared.lock().open_timeout;
         let deadline = Instant::now() + open_timeout;
         let mut tried: Vec<Key> = Vec::new();
@@ -168,9 +190,10 @@ impl<D: Dial> Pool<D> {
         let (pick, seat) = {
             let mut inner = self.shared.lock();
             let pick = inner.state.pick(now, tried)?;
-            let seat = inner.seats.get(&pick.key).map(|seat| {
-                (seat.connector.clone(), seat.name.clone(), seat.traffic.clone())
-            });
+            let seat = inner
+                .seats
+                .get(&pick.key)
+                .map(|seat| (seat.connector.clone(), seat.name.clone(), seat.traffic.clone()));
             (pick, seat)
         };
         let dialling = Dialling::new(self.shared.clone(), pick);
@@ -210,8 +233,8 @@ pub(crate) struct PoolSnapshot {
     /// Whether a backend is up, or down and due to be tried by the next session.
     pub(crate) ready: bool,
     pub(crate) backends: Vec<(BackendSnapshot, Arc<Traffic>)>,
-    /// The sessions that have ended.
-    pub(crate) ended: Vec<(EndedBy, CodeClass, u64)>,
+    /// The sessions that have ended: by whom, with which class of close codes, and how many.
+    pub(crate) ended: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// A dial that is about to begin.

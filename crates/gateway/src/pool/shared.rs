@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{
     snapshot::DialOutcome,
     state::{Event, Key, Pick, State, What},
-    traffic::{Ended, Traffic},
+    traffic::{EndedSessions, Traffic},
 };
 use crate::config::backend::Health;
 
@@ -23,7 +23,7 @@ const MAX_ERROR_BYTES: usize = 300;
 pub(super) struct Shared<D> {
     pub(super) route: Arc<str>,
     inner: Mutex<Inner<D>>,
-    pub(super) ended: Ended,
+    pub(super) ended: EndedSessions,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Drop for Checks {
 
 impl<D> Shared<D> {
     pub(super) fn new(route: Arc<str>, inner: Inner<D>) -> Self {
-        Self { route, inner: Mutex::new(inner), ended: Ended::default() }
+        Self { route, inner: Mutex::new(inner), ended: EndedSessions::default() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner<D>> {

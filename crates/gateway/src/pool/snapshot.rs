@@ -40,7 +40,8 @@ pub(crate) struct Dials {
 
 impl Dials {
     /// In seconds: from one in a data centre to one that waits for a second SYN, or for `connect_timeout`.
-    pub(crate) const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+    pub(crate) const BOUNDS: [f64; 12] =
+        [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
     pub(crate) fn count(&mut self, outcome: DialOutcome, took: Duration) {
         self.outcomes[outcome as usize] += 1;

@@ -138,7 +138,11 @@ impl State {
     /// is left, those that are down are a last resort: a try is better than a certain refusal. One that drains gets
     /// nothing.
     pub(super) fn pick(&mut self, now: Instant, tried: &[Key]) -> Option<Pick> {
-        let start = self.backends.iter().position(|backend| Some(backend.key) == self.last).map_or(0, |last| last + 1);
+        let start = self
+            .backends
+            .iter()
+            .position(|backend| Some(backend.key) == self.last)
+            .map_or(0, |last| last + 1);
         let count = self.backends.len();
         let in_turn = (0..count).map(|offset| (start + offset) % count);
         let candidates = in_turn.filter_map(|place| {
@@ -225,22 +229,35 @@ impl State {
         change.map(|change| backend.event(change))
     }
 
-    pub(super) fn snapshot(&self, now: Instant) -> Vec<BackendSnapshot> {
+    /// Whether the next session has a good chance: a backend is up, or down and due to be tried.
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        let is_good = |backend: &Backend| backend.reason(now, self.rules) != Reason::LastResort;
+        self.backends.iter().any(|backend| backend.leaving.is_none() && is_good(backend))
+    }
+
+    pub(super) fn knows(&self, key: Key) -> bool {
+        self.backends.iter().any(|backend| backend.key == key)
+    }
+
+    pub(super) fn snapshot(&self, now: Instant) -> Vec<(Key, BackendSnapshot)> {
         let ago = |then: Instant| now.saturating_duration_since(then);
-        let show = |backend: &Backend| BackendSnapshot {
-            name: backend.member.name.clone(),
-            up: backend.standing.is_up(),
-            since: ago(backend.standing.since()),
-            admission: match backend.leaving {
-                None => Admission::Open,
-                Some(Leaving { since, removed: false, .. }) => Admission::Draining(ago(since)),
-                Some(Leaving { since, removed: true, .. }) => Admission::Removed(ago(since)),
-            },
-            sessions: backend.sessions,
-            dialling: backend.dialling,
-            dials: backend.dials,
-            lost: backend.lost,
-            last_error: backend.last_error.clone().map(|(error, at)| (error, ago(at))),
+        let show = |backend: &Backend| {
+            let snapshot = BackendSnapshot {
+                name: backend.member.name.clone(),
+                up: backend.standing.is_up(),
+                since: ago(backend.standing.since()),
+                admission: match backend.leaving {
+                    None => Admission::Open,
+                    Some(Leaving { since, removed: false, .. }) => Admission::Draining(ago(since)),
+                    Some(Leaving { since, removed: true, .. }) => Admission::Removed(ago(since)),
+                },
+                sessions: backend.sessions,
+                dialling: backend.dialling,
+                dials: backend.dials,
+                lost: backend.lost,
+                last_error: backend.last_error.clone().map(|(error, at)| (error, ago(at))),
+            };
+            (backend.key, snapshot)
         };
         self.backends.iter().map(show).collect()
     }

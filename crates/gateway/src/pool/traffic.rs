@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::pump::ended::By;
+
 /// What a backend and its clients have said to each other.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -17,9 +19,9 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn count(&self, bytes: usize) {
-        self.messages.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(crate) fn count(&self, messages: u64, bytes: u64) {
+        self.messages.fetch_add(messages, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn messages(&self) -> u64 {
@@ -31,32 +33,13 @@ impl Flow {
     }
 }
 
-/// Who ended a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndedBy {
-    Client,
-    Backend,
-    /// A limit or a stop of the gateway, or an error of its own.
-    Gateway,
-}
-
-impl EndedBy {
-    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Backend, Self::Gateway];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Backend => "backend",
-            Self::Gateway => "gateway",
-        }
-    }
-}
+/// Whoever may end a session, with the name of it.
+pub(crate) const ENDED_BY: [(By, &str); 3] =
+    [(By::Client, "client"), (By::Backend, "backend"), (By::Gateway, "gateway")];
 
 /// What a close code says: few words, however many codes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CodeClass {
-    /// No code: the connection broke, or its end has none.
-    None,
     /// 1000.
     Normal,
     /// 1001.
@@ -70,23 +53,21 @@ pub(crate) enum CodeClass {
 }
 
 impl CodeClass {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::None, Self::Normal, Self::GoingAway, Self::Protocol, Self::Library, Self::Application];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Normal, Self::GoingAway, Self::Protocol, Self::Library, Self::Application];
 
-    pub(crate) fn of(code: Option<u16>) -> Self {
+    pub(crate) fn of(code: u16) -> Self {
         match code {
-            None => Self::None,
-            Some(1000) => Self::Normal,
-            Some(1001) => Self::GoingAway,
-            Some(..3000) => Self::Protocol,
-            Some(..4000) => Self::Library,
-            Some(_) => Self::Application,
+            1000 => Self::Normal,
+            1001 => Self::GoingAway,
+            ..3000 => Self::Protocol,
+            3000..4000 => Self::Library,
+            4000.. => Self::Application,
         }
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
             Self::Normal => "1000",
             Self::GoingAway => "1001",
             Self::Protocol => "1xxx",
@@ -98,18 +79,18 @@ impl CodeClass {
 
 /// The sessions of a route that have ended.
 #[derive(Debug, Default)]
-pub(crate) struct Ended([[AtomicU64; CodeClass::ALL.len()]; EndedBy::ALL.len()]);
+pub(crate) struct EndedSessions([[AtomicU64; CodeClass::ALL.len()]; ENDED_BY.len()]);
 
-impl Ended {
-    pub(crate) fn count(&self, by: EndedBy, code: Option<u16>) {
+impl EndedSessions {
+    pub(crate) fn count(&self, by: By, code: u16) {
         self.0[by as usize][CodeClass::of(code) as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn all(&self) -> Vec<(EndedBy, CodeClass, u64)> {
-        let classes = |by: EndedBy| {
-            CodeClass::ALL.map(|class| (by, class, self.0[by as usize][class as usize].load(Ordering::Relaxed)))
-        };
-        EndedBy::ALL.into_iter().flat_map(classes).collect()
+    /// Each with the name of who ended them, and that of the class of their codes.
+    pub(crate) fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let of = |by: By, class: CodeClass| self.0[by as usize][class as usize].load(Ordering::Relaxed);
+        let all = ENDED_BY.into_iter().flat_map(|by| CodeClass::ALL.map(|class| (by, class)));
+        all.map(|((by, name), class)| (name, class.name(), of(by, class))).collect()
     }
 }
 
@@ -119,18 +100,17 @@ mod tests {
 
     #[test]
     fn ends_are_counted_by_who_and_by_the_class_of_the_code() {
-        let ended = Ended::default();
-        for code in [None, Some(0), Some(1000), Some(1001), Some(1011), Some(3000), Some(3999), Some(4999)] {
-            ended.count(EndedBy::Backend, code);
+        let ended = EndedSessions::default();
+        for code in [0, 1000, 1001, 1011, 3000, 3999, 4999] {
+            ended.count(By::Backend, code);
         }
-        ended.count(EndedBy::Client, Some(u16::MAX));
-        let counted: Vec<_> =
-            ended.all().into_iter().map(|(by, class, count)| (by.name(), class.name(), count)).collect();
-        assert_eq!(counted.len(), 18);
-        let of = |by| counted.iter().filter(move |(who, ..)| *who == by).map(|&(_, class, count)| (class, count));
+        ended.count(By::Client, u16::MAX);
+        let all = ended.all();
+        assert_eq!(all.len(), 15);
+        let of = |by| all.iter().filter(move |(who, ..)| *who == by).map(|&(_, class, count)| (class, count));
         assert_eq!(
             of("backend").collect::<Vec<_>>(),
-            [("none", 1), ("1000", 1), ("1001", 1), ("1xxx", 2), ("3xxx", 2), ("4xxx", 1)]
+            [("1000", 1), ("1001", 1), ("1xxx", 2), ("3xxx", 2), ("4xxx", 1)]
         );
         assert_eq!(of("client").filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [("4xxx", 1)]);
         assert!(of("gateway").all(|(_, count)| count == 0));

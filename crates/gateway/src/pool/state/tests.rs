@@ -80,7 +80,7 @@ impl Fixture {
     }
 
     fn shown(&self, name: &str) -> BackendSnapshot {
-        let mut all = self.state.snapshot(self.now).into_iter();
+        let mut all = self.state.snapshot(self.now).into_iter().map(|(_, backend)| backend);
         all.find(|backend| &*backend.name == name).expect("it is shown")
     }
 }
@@ -122,7 +122,7 @@ fn a_dial_that_fails_goes_on_to_the_others_and_then_ends() {
         tried.push(pick.key);
     }
     assert_eq!(pool.pick(&tried), None);
-    assert_eq!(pool.state.snapshot(pool.now).iter().map(|backend| backend.dialling).sum::<usize>(), 0);
+    assert_eq!(pool.state.snapshot(pool.now).iter().map(|(_, backend)| backend.dialling).sum::<usize>(), 0);
 }
 
 #[test]
@@ -176,6 +176,22 @@ fn without_checks_the_next_session_after_the_interval_tries_and_no_herd() {
     assert_eq!(name, "a");
     assert_eq!(pool.told(trial, DialOutcome::Opened)[0].what, What::Up);
     assert_eq!(pool.opens(3), ["a", "a", "a"]);
+}
+
+#[test]
+fn it_is_ready_if_a_session_has_a_good_chance() {
+    let mut pool = Fixture::new(Balance::RoundRobin, Check::Tcp, &["a", "b"]);
+    pool.take_down(0);
+    assert!(pool.state.is_ready(pool.now));
+    pool.replace(&[member("a"), draining("b")]);
+    assert!(!pool.state.is_ready(pool.now));
+
+    // Without checks only a session can bring it back, so one has to be let in.
+    let mut pool = Fixture::new(Balance::RoundRobin, Check::Off, &["a"]);
+    pool.take_down(0);
+    assert!(!pool.state.is_ready(pool.now));
+    pool.now += INTERVAL;
+    assert!(pool.state.is_ready(pool.now));
 }
 
 #[test]
@@ -239,13 +255,30 @@ fn one_that_comes_back_into_the_configuration_is_what_it_was() {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Pick { tried: u8 },
-    Tell { which: usize, outcome: DialOutcome },
-    End { which: usize },
-    Check { which: usize, passes: bool },
-    Wait { seconds: u64 },
+    Pick {
+        tried: u8,
+    },
+    Tell {
+        which: usize,
+        outcome: DialOutcome,
+    },
+    End {
+        which: usize,
+    },
+    Check {
+        which: usize,
+        passes: bool,
+    },
+    Wait {
+        seconds: u64,
+    },
     /// The bits say which of the backends are configured, and which of those drain.
-    Replace { configured: u8, draining: u8, least: bool, checked: bool },
+    Replace {
+        configured: u8,
+        draining: u8,
+        least: bool,
+        checked: bool,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -298,7 +331,9 @@ impl Known {
     }
 
     fn shares(&self, now: Instant, checked: bool) -> bool {
-        let due = || !checked && self.trials.is_empty() && self.last_failure.is_some_and(|then| now - then >= INTERVAL);
+        let due = || {
+            !checked && self.trials.is_empty() && self.last_failure.is_some_and(|then| now - then >= INTERVAL)
+        };
         !self.down || due()
     }
 }
@@ -405,7 +440,7 @@ proptest! {
                 }
             }
             let shown: BTreeMap<String, (bool, usize, usize, bool)> = pool.state.snapshot(pool.now).into_iter()
-                .map(|b| (b.name.to_string(), (b.up, b.dialling, b.sessions, b.admission == Admission::Open)))
+                .map(|(_, b)| (b.name.to_string(), (b.up, b.dialling, b.sessions, b.admission == Admission::Open)))
                 .collect();
             let expected: BTreeMap<String, (bool, usize, usize, bool)> = known.iter()
                 .filter(|(_, of)| of.configured || of.dials + of.sessions > 0)
