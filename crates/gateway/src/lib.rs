@@ -2,6 +2,7 @@
 
 mod backend;
 mod config;
+mod pool;
 mod pump;
 
 pub use self::config::{config::Config, problem::ConfigError};
