@@ -2,7 +2,11 @@
 
 mod backend;
 mod config;
+mod gateway;
 mod pool;
 mod pump;
 
-pub use self::config::{config::Config, problem::ConfigError};
+pub use self::{
+    config::{config::Config, problem::ConfigError},
+    gateway::{gateway::Gateway, handle::Handle, reload::ReloadReport, start_error::StartError},
+};

@@ -51,6 +51,7 @@ pub(super) type Broken = (String, RouteError);
 /// What a reload is about to do. Whatever can fail has been done.
 pub(super) struct Plan {
     table: Table,
+    added: Vec<Arc<Route>>,
     changes: Vec<Change>,
     removed: Vec<Arc<Route>>,
     pub(super) report: ReloadReport,
@@ -73,13 +74,13 @@ impl Plan {
     ) -> Result<Self, Broken> {
         let proxies = Proxies::new(config.trusted_proxies.clone());
         let mut routes = Vec::new();
-        let mut changes = Vec::new();
+        let (mut added, mut changes) = (Vec::new(), Vec::new());
         let mut report = ReloadReport::default();
         for wanted in &config.routes {
             let broken = |error| (wanted.path.clone(), error);
             let settings = Settings::of(wanted, &proxies);
             let Some(route) = table.get(&wanted.path) else {
-                routes.push(Arc::new(new_route(wanted, settings, surroundings).map_err(broken)?));
+                added.push(Arc::new(new_route(wanted, settings, surroundings).map_err(broken)?));
                 report.added.push(wanted.path.clone());
                 continue;
             };
@@ -106,12 +107,16 @@ impl Plan {
                 routes.push(Arc::clone(route));
             }
         }
+        routes.extend(added.iter().cloned());
         report.needs_restart = previous.map(|previous| needs_restart(previous, config)).unwrap_or_default();
-        Ok(Self { table: Table::new(routes), changes, removed, report })
+        Ok(Self { table: Table::new(routes), added, changes, removed, report })
     }
 
     /// Carries it out, and returns the routes of from now on.
     pub(super) fn apply(self) -> (Table, ReloadReport) {
+        for route in self.added {
+            route.state.pool.start();
+        }
         for Change { route, members, live, next } in self.changes {
             route.state.pool.replace(members);
             route.state.live.store(Arc::new(live));
