@@ -80,7 +80,7 @@ impl SockJsHandle {
     /// }
     ///
     /// # async fn echo(_: Session) {}
-    /// let (old, new) = (SockJs::new(echo), SockJs::new(echo));
+    /// let (old, new): (SockJs, SockJs) = (SockJs::new(echo), SockJs::new(echo));
     /// let generations = [old.handle(), new.handle()];
     /// // Nobody has this session: the newest endpoint opens it, or says that there is none.
     /// assert!(!old.handle().has_session_at("/000/abcdefgh/xhr"));
