@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use super::route::Route;
 
-/// The routes, those with the longest paths first.
+/// The routes. The path of none is below that of another.
 #[derive(Debug, Default)]
 pub(super) struct Table(Vec<Arc<Route>>);
 
 impl Table {
-    pub(super) fn new(mut routes: Vec<Arc<Route>>) -> Self {
-        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+    pub(super) fn new(routes: Vec<Arc<Route>>) -> Self {
         Self(routes)
     }
 
-    /// The route of a path: below several, that with the longest path of its own.
+    /// The route of a path.
     pub(super) fn route(&self, path: &str) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| route.serves(path))
     }
