@@ -9,7 +9,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::{
-    config::backend::{Balance, Upstream},
+    config::backend::Upstream,
     pool::{
         snapshot::Admission,
         testing::{
@@ -127,10 +127,13 @@ async fn a_client_that_goes_while_it_is_dialled_for_gives_all_back() {
     let pool = pool(&upstream(&URLS[..1]), &[&a]);
     a.answer_dials(Answer::HangForEver);
     for _ in 0..5 {
+        let mut opens = Box::pin(pool.open(&()));
         tokio::select! {
-            _ = pool.open(&()) => unreachable!("it hangs"),
-            () = sleep(Duration::from_secs(1)) => assert_eq!(pool.shown(URLS[0]).dialling, 1),
+            _ = &mut opens => unreachable!("it hangs"),
+            () = sleep(Duration::from_secs(1)) => {}
         }
+        assert_eq!(pool.shown(URLS[0]).dialling, 1);
+        drop(opens);
         assert_eq!(pool.shown(URLS[0]).dialling, 0);
     }
     let shown = pool.shown(URLS[0]);
