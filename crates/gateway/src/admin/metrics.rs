@@ -77,8 +77,8 @@ pub(super) fn scrape(shown: &Shown) -> String {
 }
 
 fn record(shown: &Shown, process: Process) {
-    for (endpoint, handle) in &shown.endpoints {
-        handle.record_metrics(endpoint);
+    for (endpoint, stats) in &shown.endpoints {
+        stats.record_metrics(endpoint);
     }
     if let Some((node, cluster)) = &shown.cluster {
         cluster.record_metrics(node);

@@ -1,6 +1,6 @@
 //! What the operator is shown of a gateway.
 
-use axum_sockjs::{Cluster, SockJsHandle};
+use axum_sockjs::{Cluster, Stats};
 
 use crate::pool::pool::PoolSnapshot;
 
@@ -11,8 +11,8 @@ pub(crate) struct Shown {
     pub(crate) is_stopping: bool,
     /// One for each route, in the order of the configuration.
     pub(crate) pools: Vec<PoolSnapshot>,
-    /// The endpoints with their labels. No two labels are the same.
-    pub(crate) endpoints: Vec<(String, SockJsHandle)>,
+    /// The numbers of each route's endpoints, by its path.
+    pub(crate) endpoints: Vec<(String, Stats)>,
     /// With its label.
     pub(crate) cluster: Option<(String, Cluster)>,
     pub(crate) reloads: Reloads,

@@ -50,7 +50,7 @@ impl Gateway {
         Shown {
             is_stopping: self.is_stopping.load(Ordering::Relaxed),
             pools: vec![self.chat.snapshot()],
-            endpoints: vec![("/chat".to_owned(), self.endpoint.handle())],
+            endpoints: vec![("/chat".to_owned(), self.endpoint.handle().stats())],
             cluster: Some(("gateway".to_owned(), self.cluster.clone())),
             reloads: Reloads { succeeded: 2, failed: 1 },
         }
