@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
+mod cluster;
 mod opening;
 mod reload;
 mod support;
