@@ -1,9 +1,12 @@
 //! The program from its arguments to its exit status.
 
-use std::{fmt::Display, future::Future, process::ExitCode, time::Duration};
+use std::{fmt::Display, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::spawn_blocking,
+};
 
 use super::{
     arguments::{Arguments, Variables},
@@ -11,7 +14,10 @@ use super::{
     file_limit, files, healthcheck, log,
     supervise::{Control, Ended, Signals, supervise},
 };
-use crate::config::config::Config;
+use crate::{
+    config::config::Config,
+    gateway::{gateway::Gateway, handle::Handle},
+};
 
 /// An argument or a setting is wrong.
 const WRONG: u8 = 2;
@@ -23,21 +29,8 @@ const GLOBAL_QUEUE_INTERVAL: u32 = 3;
 /// How long tasks may take to notice the end of the process.
 const LAST_TASKS: Duration = Duration::from_millis(100);
 
-/// What the program serves by.
-pub(crate) trait Serve: Sized {
-    type Control: Control;
-
-    /// Binds the listeners; an error says what is in the way.
-    fn start(config: Config) -> impl Future<Output = Result<Self, String>>;
-
-    fn control(&self) -> Self::Control;
-
-    /// Serves until `stop` completes, and then until everything is over.
-    fn serve(self, stop: impl Future<Output = ()> + Send) -> impl Future<Output = impl Display>;
-}
-
 /// Runs the program by the arguments of the process.
-pub(crate) fn run_with<S: Serve>() -> ExitCode {
+pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let variables = Variables::read();
     let config = match arguments.config(&variables) {
@@ -53,6 +46,8 @@ pub(crate) fn run_with<S: Serve>() -> ExitCode {
             Err(error) => failed(&error),
         };
     }
+    // A certificate that is about to end is a warning, in a check too.
+    let filter = log::start(&config.log);
     let unusable = files::unusable(&config);
     if !unusable.is_empty() {
         unusable.iter().for_each(|file| eprintln!("{file}"));
@@ -62,7 +57,6 @@ pub(crate) fn run_with<S: Serve>() -> ExitCode {
         print!("{}", Summary(&config));
         return ExitCode::SUCCESS;
     }
-    let filter = log::start(&config.log);
     file_limit::raise(&config);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -75,13 +69,13 @@ pub(crate) fn run_with<S: Serve>() -> ExitCode {
             Ok(signals) => signals,
             Err(error) => return failed(&error),
         };
-        let gateway = match S::start(config).await {
+        let gateway = match Gateway::new(config).await {
             Ok(gateway) => gateway,
             Err(error) => return failed(&error),
         };
         let serve = |stop: tokio::sync::oneshot::Receiver<()>| {
-            let control = gateway.control();
-            (control, gateway.serve(async { _ = stop.await }))
+            tracing::info!(addresses = ?gateway.addresses(), "listens");
+            (gateway.handle(), gateway.serve(async { _ = stop.await }))
         };
         match supervise(serve, read, |log| filter.set(log), async || signals.next().await).await {
             Ended::Stopped => ExitCode::SUCCESS,
@@ -101,37 +95,23 @@ fn failed(error: &impl Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs the program by the arguments of the process.
-pub fn run() -> ExitCode {
-    run_with::<Unconnected>()
-}
-
-/// In the place of the gateway, until that is there.
-enum Unconnected {}
-
-impl Serve for Unconnected {
-    type Control = Self;
-
-    async fn start(_: Config) -> Result<Self, String> {
-        Err("this build checks settings, but cannot serve".to_owned())
+impl Control for Handle {
+    async fn reload(&self, config: Config) -> Result<String, String> {
+        // It reads files.
+        let handle = self.clone();
+        let reloaded = spawn_blocking(move || Self::reload(&handle, config)).await;
+        match reloaded {
+            Ok(Ok(report)) => Ok(report.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
-    fn control(&self) -> Self {
-        match *self {}
-    }
-
-    #[allow(refining_impl_trait)]
-    fn serve(self, _: impl Future<Output = ()> + Send) -> std::future::Ready<String> {
-        match self {}
-    }
-}
-
-impl Control for Unconnected {
-    async fn reload(&self, _: Config) -> Result<String, String> {
-        match *self {}
+    fn reload_failed(&self) {
+        Self::reload_failed(self);
     }
 
     fn sessions(&self) -> usize {
-        match *self {}
+        Self::sessions(self)
     }
 }

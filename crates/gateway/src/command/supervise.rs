@@ -23,6 +23,9 @@ pub(crate) trait Control {
     /// Serves by other settings from now on; the text says what has changed. An error has changed nothing.
     fn reload(&self, config: Config) -> impl Future<Output = Result<String, String>>;
 
+    /// A configuration could not be read.
+    fn reload_failed(&self);
+
     /// The sessions that are open.
     fn sessions(&self) -> usize;
 }
@@ -104,7 +107,10 @@ async fn reload(
             let log = config.log.clone();
             control.reload(config).await.inspect(|_| reloaded(&log))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            control.reload_failed();
+            Err(error.to_string())
+        }
     };
     match done {
         Ok(changed) => tracing::info!(%changed, "reloaded"),
@@ -196,6 +202,8 @@ mod tests {
             self.reloaded.borrow_mut().push(config);
             Ok("a route".to_owned())
         }
+
+        fn reload_failed(&self) {}
 
         fn sessions(&self) -> usize {
             7

@@ -1,0 +1,96 @@
+//! Why a backend's WebSocket did not open, and what the opening request is answered.
+
+use std::{fmt, io};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+use tokio_tungstenite::tungstenite::{
+    Error as WsError,
+    error::{ProtocolError, SubProtocolError},
+};
+
+/// Why a backend's WebSocket did not open.
+///
+/// | the backend | the opening request is answered | another backend may be tried |
+/// |---|---|---|
+/// | answers 401 or 403 | the same, with its `WWW-Authenticate` | no |
+/// | answers another 4xx | 502 | no |
+/// | answers anything else but a WebSocket | 502 | yes |
+/// | cannot be reached, or its certificate is not accepted | 502 | yes |
+/// | takes longer than `connect_timeout` | 504 | yes |
+///
+/// Its text is for the log: neither it nor the answer has anything of the backend's answer but the status.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// Its name has no address, or none of its addresses accepts a connection.
+    Connect(io::Error),
+    Tls(io::Error),
+    /// It has answered, but not with a WebSocket.
+    Status {
+        status: StatusCode,
+        authenticate: Vec<HeaderValue>,
+    },
+    /// It has confirmed no sub-protocol, or another one than those it was asked for.
+    Subprotocol,
+    /// What it has answered is not the answer to a handshake.
+    Handshake(WsError),
+    TimedOut,
+}
+
+impl DialError {
+    /// Whether this is the backend's decision on this client, which another backend would only repeat.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if status.is_client_error())
+    }
+
+    pub(super) fn of_handshake(error: WsError) -> Self {
+        match error {
+            WsError::Http(response) => Self::Status {
+                status: response.status(),
+                authenticate: response.headers().get_all(WWW_AUTHENTICATE).iter().cloned().collect(),
+            },
+            WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(
+                SubProtocolError::InvalidSubProtocol
+                | SubProtocolError::NoSubProtocol
+                | SubProtocolError::ServerSentSubProtocolNoneRequested,
+            )) => Self::Subprotocol,
+            error => Self::Handshake(error),
+        }
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "the backend cannot be reached: {error}"),
+            Self::Tls(error) => write!(f, "TLS with the backend failed: {error}"),
+            Self::Status { status, .. } => write!(f, "the backend answered {status}"),
+            Self::Subprotocol => {
+                f.write_str("the backend did not confirm a sub-protocol that it was asked for")
+            }
+            Self::Handshake(error) => write!(f, "the backend's answer is not that of a WebSocket: {error}"),
+            Self::TimedOut => f.write_str("the backend took too long"),
+        }
+    }
+}
+
+impl std::error::Error for DialError {}
+
+impl IntoResponse for DialError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Status {
+                status: status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+                authenticate,
+            } => {
+                let mut response = (status, "Refused by the backend\n").into_response();
+                for value in authenticate {
+                    response.headers_mut().append(WWW_AUTHENTICATE, value);
+                }
+                response
+            }
+            Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The backend took too long\n").into_response(),
+            _ => (StatusCode::BAD_GATEWAY, "The backend is not available\n").into_response(),
+        }
+    }
+}

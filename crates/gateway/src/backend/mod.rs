@@ -1,0 +1,15 @@
+//! One backend: how it is reached, what it is told of the request that opens a session, and what it answers.
+//!
+//! Imports: config.
+
+pub(crate) mod connector;
+mod cookies;
+pub(crate) mod dial_error;
+mod forwarded;
+pub(crate) mod opening;
+mod probe;
+mod query;
+mod request;
+pub(crate) mod socket;
+mod target;
+mod tls;

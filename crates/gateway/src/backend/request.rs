@@ -1,0 +1,126 @@
+//! The request of a WebSocket handshake with a backend, made of the request that opens a session.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request,
+    header::{
+        self, CONNECTION, COOKIE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+        UPGRADE,
+    },
+};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+
+use super::{
+    cookies, forwarded,
+    opening::{Opening, has_token},
+    query,
+    target::Target,
+};
+use crate::config::backend::{Host, Pass};
+
+/// What the handshake itself says, and what counts for one connection only (RFC 9110, section 7.6.1): it never passes,
+/// whatever the configuration names.
+fn is_of_connection(name: &HeaderName) -> bool {
+    const NAMES: [HeaderName; 11] = [
+        CONNECTION,
+        header::CONTENT_LENGTH,
+        header::EXPECT,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("http2-settings"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    NAMES.contains(name) || name.as_str().starts_with("sec-websocket-")
+}
+
+/// The handshake for a session.
+pub(super) fn for_session(
+    target: &Target,
+    pass: &Pass,
+    set: &HeaderMap,
+    opening: &Opening<'_>,
+) -> Request<()> {
+    let client = &opening.parts.headers;
+    let mut headers = HeaderMap::new();
+    for name in &pass.headers {
+        let is_made_here = *name == HOST || *name == COOKIE;
+        let is_claim = forwarded::is_claim(name) && !opening.is_from_trusted_proxy;
+        if is_made_here || is_claim || is_of_connection(name) || has_token(client, &CONNECTION, name.as_str())
+        {
+            continue;
+        }
+        for value in client.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    if let Some(cookies) = cookies::passing(client, &pass.cookies) {
+        headers.insert(COOKIE, cookies);
+    }
+    forwarded::add(&mut headers, opening);
+    let host = match &pass.host {
+        Host::Client => forwarded::host_of(opening),
+        Host::Fixed(host) => Some(host.clone()),
+        Host::Backend => None,
+    };
+    headers.insert(HOST, host.unwrap_or_else(|| target.host_header.clone()));
+    replace(&mut headers, set);
+    let query = opening.parts.uri.query().filter(|_| pass.query);
+    let query = query.map(|query| query::of_application(query, opening.kind()));
+    complete(target, headers, query, opening.asks_for())
+}
+
+/// The handshake of a health check, which has no client.
+pub(super) fn for_check(target: &Target, pass: &Pass, set: &HeaderMap) -> Request<()> {
+    complete(target, headers_of_check(target, pass, set), None, &[])
+}
+
+/// What every health check over HTTP says.
+pub(super) fn headers_of_check(target: &Target, pass: &Pass, set: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let host = if let Host::Fixed(host) = &pass.host { host } else { &target.host_header };
+    headers.insert(HOST, host.clone());
+    replace(&mut headers, set);
+    headers
+}
+
+/// Replaces what the configuration sets.
+fn replace(headers: &mut HeaderMap, set: &HeaderMap) {
+    for name in set.keys().filter(|name| !is_of_connection(name)) {
+        headers.remove(name);
+        for value in set.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+}
+
+fn complete(
+    target: &Target,
+    mut headers: HeaderMap,
+    query: Option<&str>,
+    subprotocols: &[String],
+) -> Request<()> {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    // Base64.
+    if let Ok(key) = HeaderValue::try_from(generate_key()) {
+        headers.insert(SEC_WEBSOCKET_KEY, key);
+    }
+    if let (false, Ok(names)) = (subprotocols.is_empty(), HeaderValue::try_from(subprotocols.join(", "))) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, names);
+    }
+    let mut url = format!("ws://backend{}", target.path);
+    if let Some(query) = query::join(target.query.as_deref(), query) {
+        url.push('?');
+        url.push_str(&query);
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = Method::GET;
+    // Parts of valid URLs make a valid one. Its host is not sent.
+    *request.uri_mut() = url.parse().unwrap_or_default();
+    *request.headers_mut() = headers;
+    request
+}
