@@ -23,6 +23,11 @@ pub(crate) fn of_path(path: &str) -> Option<&str> {
     tagged.split('/').next()
 }
 
+/// The length of the segment of a path that is this tag, with its slash and its mark.
+pub(crate) fn segment(tag: &str) -> usize {
+    "/".len() + MARK.len_utf8() + tag.len()
+}
+
 /// Makes a node's tag. A node needs one for each of its starts, so a random nonce is good enough.
 pub(super) fn seal(key: &Seal, node: &NodeId) -> String {
     let nonce: [u8; NONCE] = random::bytes();
@@ -78,6 +83,11 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(of_path(path), tag, "{path}");
+            let below = tag.map(|tag| &path[segment(tag)..]);
+            assert!(
+                below.is_none_or(|below| below.is_empty() || below.starts_with('/')),
+                "{path}: {below:?}"
+            );
         }
     }
 

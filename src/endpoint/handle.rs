@@ -66,6 +66,44 @@ impl SockJsHandle {
         self.registry().by_id(id).map(Sender::new)
     }
 
+    /// Returns whether a path below the endpoint is that of a session which the endpoint has now. Whatever answers a
+    /// request can thus be chosen among several endpoints with the same prefix, as one that takes another's place while the
+    /// sessions of the former go on:
+    ///
+    /// ```
+    /// use axum_sockjs::{Session, SockJs, SockJsHandle};
+    ///
+    /// /// The generation of the endpoint at `/echo` that a request is for. The newest one is the last.
+    /// fn generation<'a>(generations: &'a [SockJsHandle], path: &str) -> Option<&'a SockJsHandle> {
+    ///     let below = path.strip_prefix("/echo")?;
+    ///     generations.iter().rev().find(|one| one.has_session_at(below)).or(generations.last())
+    /// }
+    ///
+    /// # async fn echo(_: Session) {}
+    /// let (old, new): (SockJs, SockJs) = (SockJs::new(echo), SockJs::new(echo));
+    /// let generations = [old.handle(), new.handle()];
+    /// // Nobody has this session: the newest endpoint opens it, or says that there is none.
+    /// assert!(!old.handle().has_session_at("/000/abcdefgh/xhr"));
+    /// assert!(generation(&generations, "/echo/000/abcdefgh/xhr").is_some());
+    /// ```
+    ///
+    /// The path is what stands behind the endpoint's prefix, with its slash, and without the query:
+    /// `/SERVER/SESSION/TRANSPORT`, whatever the transport is called. On a node of a cluster it may begin with the node's
+    /// tag, `/~TAG`. Below the tag of another node no session is here: the request is to be forwarded, which any endpoint
+    /// with the same cluster does.
+    ///
+    /// A session is had from the moment at which its opening request is checked, until the
+    /// [disconnect delay](crate::Options::disconnect_delay) behind its end is over. A WebSocket is a session of one request, to which no other belongs: its path is that of
+    /// no session. Neither is one that is not a session's, such as `/info`.
+    ///
+    /// The call takes the lock of the endpoint's sessions for a moment, and that of the one session if there is any. The
+    /// answer may be outdated when it arrives: a request that comes to an endpoint whose session has just ended is answered
+    /// as any other, and may open a new one there.
+    #[must_use]
+    pub fn has_session_at(&self, path: &str) -> bool {
+        self.sessions.has_at(path)
+    }
+
     /// Returns the senders of all open sessions of this node, in no order, also of those whose handler is about to start.
     /// A call takes one short lock per session.
     #[must_use]

@@ -57,13 +57,21 @@ impl SockJsHandle {
     /// # }
     /// ```
     pub fn record_metrics(&self, endpoint: &str) {
+        self.stats().record_metrics(endpoint);
+    }
+}
+
+impl Stats {
+    /// Passes these numbers to the recorder of the `metrics` facade, as [`SockJsHandle::record_metrics`] does: for
+    /// numbers that were [added up](Stats#impl-AddAssign%3C%26Stats%3E-for-Stats).
+    pub fn record_metrics(&self, endpoint: &str) {
         for &(name, kind, unit, _, help) in METRICS {
             match kind {
                 Counter => describe_counter!(name, unit, help),
                 Gauge => describe_gauge!(name, unit, help),
             }
         }
-        record(&self.stats(), endpoint);
+        record(self, endpoint);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The numbers of an endpoint.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use sockjs_core::Transport;
 
@@ -65,5 +65,60 @@ impl Stats {
     #[must_use]
     pub fn total(&self) -> TransportStats {
         self.transports.iter().fold(TransportStats::default(), |sum, stats| sum.plus(stats))
+    }
+}
+
+/// Adds the numbers of another endpoint: for several that are one to their users, such as those behind one path, one of
+/// which takes the place of the other. Peaks are the higher ones.
+impl AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            transports,
+            closed,
+            rejected,
+            fallbacks,
+            receive_queue_peak_bytes,
+            send_queue_peak_bytes,
+            handlers,
+        } = self;
+        for (sum, more) in transports.iter_mut().zip(&other.transports) {
+            *sum = sum.plus(more);
+        }
+        for (kind, total) in &other.closed {
+            *closed.entry(*kind).or_default() += total;
+        }
+        for (cause, total) in &other.rejected {
+            *rejected.entry(*cause).or_default() += total;
+        }
+        *fallbacks += other.fallbacks;
+        *receive_queue_peak_bytes = (*receive_queue_peak_bytes).max(other.receive_queue_peak_bytes);
+        *send_queue_peak_bytes = (*send_queue_peak_bytes).max(other.send_queue_peak_bytes);
+        *handlers += other.handlers;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(number: u64) -> Stats {
+        let transport = TransportStats { opened: number, messages_sent: 10 * number, ..TransportStats::default() };
+        Stats {
+            transports: [transport; Transport::ALL.len()],
+            closed: CloseKind::ALL.iter().map(|&kind| (kind, number)).collect(),
+            rejected: RejectionCause::ALL.iter().map(|&cause| (cause, number)).collect(),
+            fallbacks: number,
+            receive_queue_peak_bytes: number as usize,
+            send_queue_peak_bytes: 100 - number as usize,
+            handlers: number as usize,
+        }
+    }
+
+    #[test]
+    fn numbers_of_endpoints_add_up() {
+        let mut sum = stats(1);
+        sum += &stats(2);
+        let expected = Stats { receive_queue_peak_bytes: 2, send_queue_peak_bytes: 99, ..stats(3) };
+        assert_eq!(sum, expected);
     }
 }

@@ -8,10 +8,15 @@ use std::{
     },
 };
 
+use sockjs_core::path::{self, Path};
+
 #[cfg(feature = "cluster")]
 use super::cluster_log::ClusterLog;
 #[cfg(feature = "cluster")]
-use crate::cluster::handle::Cluster;
+use crate::cluster::{
+    handle::{Cluster, Place},
+    tag,
+};
 use crate::{
     options::builder::Options,
     origin::log::RefusalLog,
@@ -38,7 +43,7 @@ pub(crate) struct Sessions {
     /// The type of the identities, if sessions have one.
     identity_type: Mutex<Option<TypeId>>,
     rejections: [AtomicU64; RejectionCause::ALL.len()],
-    /// The node that a shutdown says goodbye for.
+    /// The node that this endpoint is one of.
     #[cfg(feature = "cluster")]
     cluster: Mutex<Option<Cluster>>,
 }
@@ -84,10 +89,31 @@ impl Sessions {
     /// Asks the other nodes to end what waits for them here, without a loss.
     #[cfg(feature = "cluster")]
     pub(crate) fn leave_cluster(&self) {
-        let cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(cluster) = cluster {
+        if let Some(cluster) = self.cluster() {
             cluster.leave();
         }
+    }
+
+    /// Whether a path below the endpoint is that of a session here: see [`Registry::has`].
+    pub(crate) fn has_at(&self, path: &str) -> bool {
+        #[cfg(feature = "cluster")]
+        let Some(path) = self.untagged(path) else { return false };
+        matches!(path::parse(path), Some(Path::Session { session, .. }) if self.registry.has(session.of(path)))
+    }
+
+    /// A path without the tag of this node; `None` below any other tag.
+    #[cfg(feature = "cluster")]
+    fn untagged<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let Some(tag) = tag::of_path(path) else { return Some(path) };
+        // Without a cluster it is a server's id.
+        let Some(cluster) = self.cluster() else { return Some(path) };
+        let is_here = cluster.place(tag) == Some(Place::Here);
+        path.get(tag::segment(tag)..).filter(|_| is_here)
+    }
+
+    #[cfg(feature = "cluster")]
+    fn cluster(&self) -> Option<Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn count_rejection(&self, cause: RejectionCause) {

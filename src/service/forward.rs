@@ -35,7 +35,7 @@ use crate::{
         node_id::NodeId,
         owner::NoAnswer,
         relayed::Farewell,
-        tag::{self, CHECK_PATH, MARK},
+        tag::{self, CHECK_PATH},
     },
     response::{rejection::Rejection, reply},
     transport::{
@@ -119,8 +119,7 @@ impl Service {
         let below = head.parts.uri.path().get(head.mount()..).unwrap_or_default();
         let Some(tag) = tag::of_path(below) else { return Ok(None) };
         let place = cluster.place(tag).ok_or(Rejection::NotFound)?;
-        let length = "/".len() + MARK.len_utf8() + tag.len();
-        head.set_tag(length);
+        head.set_tag(tag::segment(tag));
         Ok(Some(place))
     }
 

@@ -164,6 +164,12 @@ impl Registry {
         self.maps().named.get(id).and_then(Slot::session).cloned()
     }
 
+    /// Whether an HTTP session has this id now: one that is opening, that is open, or that has ended and whose client may
+    /// still ask for its close frame.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.maps().named.get(id).is_some_and(|slot| slot.session().is_none_or(|shared| !shared.is_gone()))
+    }
+
     /// Returns the session of a connection, unless it has ended.
     pub(crate) fn by_id(&self, id: ConnectionId) -> Option<Arc<Shared>> {
         let shared = self.maps().slots.get(&id).and_then(Slot::session).cloned()?;

@@ -3,7 +3,11 @@
 mod admin;
 mod backend;
 mod config;
+mod gateway;
 mod pool;
 mod pump;
 
-pub use self::config::config::Config;
+pub use self::{
+    config::{config::Config, problem::ConfigError},
+    gateway::{gateway::Gateway, handle::Handle, reload::ReloadReport, start_error::StartError},
+};

@@ -11,8 +11,8 @@ use axum_sockjs::ShutdownReport;
 pub struct Report {
     /// One for each [endpoint](crate::Server::endpoint), in the order in which they were given.
     pub endpoints: Vec<ShutdownReport>,
-    /// Connections that were cut off in the middle of a request or an answer. A WebSocket counts as long as its
-    /// handshake takes.
+    /// Connections that were cut off in the middle of a request or an answer. A WebSocket over HTTP/1.1 counts as long as
+    /// its handshake takes, one over HTTP/2 as long as it is open.
     pub connections_cut_off: usize,
 }
 

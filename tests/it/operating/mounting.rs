@@ -1,16 +1,16 @@
 //! Ways to mount an endpoint.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, convert::Infallible};
 
 use axum::{
     Router,
     body::Body,
-    extract::State,
-    http::{Request, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{Request, StatusCode, request::Parts},
     response::Response,
     routing::get as on_get,
 };
-use axum_sockjs::{Options, Session, SockJs};
+use axum_sockjs::{Options, Session, SockJs, Transport};
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
 use sockjs_client::test::TestClient;
@@ -18,8 +18,9 @@ use tower::{Layer as _, Service, ServiceBuilder, ServiceExt};
 
 use crate::support::{
     apps::{echo, open_to_all},
-    in_process::{Client, call, expect_message, get, none, text},
+    in_process::{Client, DELAY, Endpoint, Stage, TICK, call, expect_message, get, none, pass, text},
     mounts::{Mount, mounts},
+    settle,
 };
 
 #[tokio::test(start_paused = true)]
@@ -181,4 +182,66 @@ async fn an_endpoint_is_a_plain_service() {
     assert_eq!(text(ready.call(poll()).await.unwrap()).await, "a[\"a\"]\n");
     let absolute = Request::get("http://host/info?t=1").body(Body::empty()).unwrap();
     assert_eq!(endpoint.oneshot(absolute).await.unwrap().status(), StatusCode::OK);
+}
+
+/// An extractor that waits for ever.
+struct Never;
+
+impl<S: Sync> FromRequestParts<S> for Never {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_knows_the_paths_of_its_sessions() {
+    let mut stage = Stage::new(Options::new());
+    let (mut down, _session) = stage.open_by_hand(Transport::XhrPolling).await;
+    let handle = stage.endpoint.handle.clone();
+    let successor = Endpoint::new(echo, Options::new()).handle;
+    let own =
+        ["/000/session1/xhr", "/other/session1/xhr_send", "/~000/session1/eventsource", "/0/session1/x"];
+    for path in own {
+        assert!(handle.has_session_at(path), "{path}");
+        assert!(!successor.has_session_at(path), "{path}");
+    }
+    for path in [
+        "",
+        "/",
+        "/info",
+        "/websocket",
+        "/000/session1",
+        "/000/session1/xhr/",
+        "//000/session1/xhr",
+        "000/session1/xhr",
+        "/app/000/session1/xhr",
+        "/~tag/000/session1/xhr",
+        "/000/session2/xhr",
+        "/000/session%31/xhr",
+        "/session1/000/xhr",
+    ] {
+        assert!(!handle.has_session_at(path), "{path}");
+    }
+    handle.close_all(4001, "moved");
+    assert!(handle.is_empty() && handle.has_session_at(own[0]), "its client has to be told");
+    assert_eq!(down.frame().await, r#"c[4001,"moved"]"#);
+    pass(DELAY - TICK).await;
+    assert!(handle.has_session_at(own[0]), "it may ask again");
+    pass(TICK).await;
+    assert!(!handle.has_session_at(own[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_knows_the_path_of_a_session_that_opens() {
+    let endpoint = Endpoint::new(async |_: Never, _: Session| {}, Options::new());
+    let (handle, client) = (endpoint.handle.clone(), endpoint.client("id"));
+    assert!(!handle.has_session_at("/000/id/xhr"));
+    let opening = tokio::spawn(async move { client.poll().await });
+    settle().await;
+    assert!(handle.is_empty() && handle.has_session_at("/000/id/xhr"));
+    opening.abort();
+    settle().await;
+    assert!(!handle.has_session_at("/000/id/xhr"));
 }

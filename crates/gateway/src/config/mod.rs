@@ -1,8 +1,19 @@
-//! The settings of a gateway, as data.
+//! The settings of a gateway: as data, and how they are read.
 //!
 //! Imports: nothing.
 
 pub(crate) mod backend;
+pub(crate) mod backend_url;
 pub(crate) mod config;
 pub(crate) mod endpoint;
+mod headers;
+pub(crate) mod options;
+pub(crate) mod problem;
+pub(crate) mod read;
+pub(crate) mod read_endpoint;
+pub(crate) mod read_route;
+mod read_upstream;
 pub(crate) mod route;
+mod suggest;
+mod table;
+pub(crate) mod value;

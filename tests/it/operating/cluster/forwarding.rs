@@ -210,3 +210,21 @@ async fn without_a_tag_the_balancer_keeps_a_session_on_its_node() {
     assert_eq!(send(&nodes[1], &path, way, &id, "[\"b\"]").await.0, 204);
     assert_eq!(receive(&nodes[2], &path, way, &id).await.0, Frame::messages(&["a", "b"]));
 }
+
+#[tokio::test]
+async fn a_handle_knows_its_sessions_below_the_tag_of_its_own_node_alone() {
+    let nodes = echoing();
+    let way = http_ways().find(|way| way.transport == Transport::XhrPolling).unwrap();
+    let (own, others, id) = (nodes[0].path().await, nodes[1].path().await, fresh_id());
+    let (frame, _connection) = receive(&nodes[1], &own, way, &id).await;
+    assert_eq!(frame, Frame::Open);
+    let has = |node: &Node, path: &str| {
+        let below = path.strip_prefix("/app").expect("it begins with the endpoint's");
+        node.handle.has_session_at(&format!("{below}/000/{id}/xhr_send"))
+    };
+    assert!(has(&nodes[0], &own) && has(&nodes[0], "/app"));
+    // These are forwarded, or are no node's.
+    assert!(!has(&nodes[1], &own) && !has(&nodes[0], &others) && !has(&nodes[1], &others));
+    assert!(!has(&nodes[0], "/app/~") && !has(&nodes[0], &format!("{own}x")) && !has(&nodes[0], "/app/~x"));
+    assert!(!has(&nodes[0], &format!("{own}{}", &own["/app".len()..])));
+}

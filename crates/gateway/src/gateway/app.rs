@@ -1,0 +1,74 @@
+//! All routes as one service.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderName, StatusCode};
+use tower::Service;
+
+use super::shared::Shared;
+
+/// What another gateway has forwarded has lost there what its client said in the words of a proxy. The endpoint refuses
+/// this header where no gateway has written it.
+const SOCKJS_FORWARDED: HeaderName = HeaderName::from_static("sockjs-forwarded");
+
+#[derive(Debug, Clone)]
+pub(super) struct App(pub(super) Arc<Shared>);
+
+impl Service<Request> for App {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if !request.headers().contains_key(&SOCKJS_FORWARDED) {
+            let peer = request.extensions().get().map(|&ConnectInfo::<SocketAddr>(peer)| peer);
+            self.0.surroundings.proxies.load().strip(request.headers_mut(), peer);
+        }
+        let table = self.0.table.load();
+        let answer = table.route(request.uri().path()).map(|route| route.call(request));
+        Box::pin(async move {
+            Ok(match answer {
+                Some(answer) => answer.await,
+                None => not_found(),
+            })
+        })
+    }
+}
+
+/// What is served beside the endpoints: nothing.
+#[derive(Debug, Clone)]
+pub(super) struct NotFound;
+
+impl Service<Request> for NotFound {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(not_found()))
+    }
+}
+
+pub(super) fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "No route of this gateway has this path.\n").into_response()
+}

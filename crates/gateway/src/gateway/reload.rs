@@ -1,0 +1,152 @@
+//! Another configuration for a gateway that runs.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use super::{
+    client::Proxies,
+    generation::{Generation, Settings, Surroundings},
+    route::Route,
+    route_error::RouteError,
+    state::{Live, RouteState},
+    table::Table,
+};
+use crate::{
+    config::{config::Config, route::Route as RouteConfig},
+    pool::members::Members,
+};
+
+/// What a reload has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ReloadReport {
+    /// The paths of routes that are new.
+    pub added: Vec<String>,
+    /// The paths of routes that get no sessions any more.
+    pub removed: Vec<String>,
+    /// The paths of routes whose new sessions find something else than those before.
+    pub changed: Vec<String>,
+    /// What has changed in the configuration, and counts from the next start on.
+    pub needs_restart: Vec<&'static str>,
+}
+
+impl fmt::Display for ReloadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)];
+        let routes = lists.iter().filter(|(_, paths)| !paths.is_empty());
+        let mut sentences: Vec<String> =
+            routes.map(|(what, paths)| format!("routes {what}: {}", paths.join(", "))).collect();
+        if !self.needs_restart.is_empty() {
+            sentences.push(format!("only a restart changes: {}", self.needs_restart.join(", ")));
+        }
+        if sentences.is_empty() {
+            return f.write_str("nothing has changed");
+        }
+        f.write_str(&sentences.join("; "))
+    }
+}
+
+/// A route that cannot be made: its path, and why.
+pub(super) type Broken = (String, RouteError);
+
+/// What a reload is about to do. Whatever can fail has been done.
+pub(super) struct Plan {
+    table: Table,
+    added: Vec<Arc<Route>>,
+    changes: Vec<Change>,
+    removed: Vec<Arc<Route>>,
+    pub(super) report: ReloadReport,
+}
+
+struct Change {
+    route: Arc<Route>,
+    members: Members,
+    live: Live,
+    next: Option<Generation>,
+}
+
+impl Plan {
+    /// Makes everything that the configuration asks for and that is not there yet.
+    pub(super) fn new(
+        table: &Table,
+        config: &Config,
+        previous: Option<&Config>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Broken> {
+        let proxies = Proxies::new(config.trusted_proxies.clone());
+        let mut routes = Vec::new();
+        let (mut added, mut changes) = (Vec::new(), Vec::new());
+        let mut report = ReloadReport::default();
+        for wanted in &config.routes {
+            let broken = |error| (wanted.path.clone(), error);
+            let settings = Settings::of(wanted, &proxies);
+            let Some(route) = table.get(&wanted.path) else {
+                added.push(Arc::new(new_route(wanted, settings, surroundings).map_err(broken)?));
+                report.added.push(wanted.path.clone());
+                continue;
+            };
+            routes.push(Arc::clone(route));
+            let same = previous.is_some_and(|previous| previous.routes.contains(wanted));
+            let next = route.next(settings, surroundings).map_err(broken)?;
+            if same && next.is_none() {
+                continue;
+            }
+            let list = if route.is_removed() { &mut report.added } else { &mut report.changed };
+            list.push(wanted.path.clone());
+            let members = Members::new(&wanted.upstream).map_err(|error| broken(error.into()))?;
+            changes.push(Change { route: Arc::clone(route), members, live: Live::of(wanted), next });
+        }
+        let wanted: BTreeSet<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
+        let mut removed = Vec::new();
+        for route in table.routes().iter().filter(|route| !wanted.contains(&*route.path)) {
+            if !route.is_removed() {
+                report.removed.push(route.path.to_string());
+                removed.push(Arc::clone(route));
+            }
+            if !route.is_gone() {
+                // Its sessions go on.
+                routes.push(Arc::clone(route));
+            }
+        }
+        routes.extend(added.iter().cloned());
+        report.needs_restart = previous.map(|previous| needs_restart(previous, config)).unwrap_or_default();
+        Ok(Self { table: Table::new(routes), added, changes, removed, report })
+    }
+
+    /// Carries it out, and returns the routes of from now on.
+    pub(super) fn apply(self) -> (Table, ReloadReport) {
+        for route in self.added {
+            route.state.pool.start();
+        }
+        for Change { route, members, live, next } in self.changes {
+            route.state.pool.replace(members);
+            route.state.live.store(Arc::new(live));
+            if let Some(next) = next {
+                route.replace(Some(next));
+            }
+        }
+        for route in self.removed {
+            route.replace(None);
+        }
+        (self.table, self.report)
+    }
+}
+
+fn new_route(config: &RouteConfig, settings: Settings, surroundings: &Surroundings) -> Result<Route, RouteError> {
+    let state = RouteState::new(config, Arc::clone(&surroundings.proxies))?;
+    Route::new(&config.path, settings, Arc::new(state), surroundings)
+}
+
+/// What a process has from its start to its end.
+fn needs_restart(previous: &Config, next: &Config) -> Vec<&'static str> {
+    [
+        ("listen", previous.listen != next.listen),
+        ("tls", previous.tls != next.tls),
+        ("http2", previous.http2 != next.http2),
+        ("admin", previous.admin != next.admin),
+        ("cluster", previous.cluster != next.cluster),
+        ("log", previous.log != next.log),
+    ]
+    .into_iter()
+    .filter_map(|(word, differs)| differs.then_some(word))
+    .collect()
+}

@@ -1,0 +1,158 @@
+//! A route: its endpoint of now, and those of before whose sessions go on.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::{body::Body, extract::Request, response::Response};
+use axum_sockjs::{SockJsHandle, Stats};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    app::not_found,
+    generation::{Generation, Settings, Surroundings},
+    route_error::RouteError,
+    state::RouteState,
+};
+
+/// How often an endpoint of before is asked whether its sessions have ended.
+const RETIRE_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) path: Box<str>,
+    pub(super) state: Arc<RouteState>,
+    generations: ArcSwap<Generations>,
+}
+
+#[derive(Debug, Clone)]
+struct Generations {
+    /// None once a reload has removed the route.
+    current: Option<Arc<Generation>>,
+    old: Vec<Arc<Generation>>,
+    /// Of endpoints that are gone.
+    ended: Option<Stats>,
+}
+
+impl Route {
+    pub(super) fn new(
+        path: &str,
+        settings: Settings,
+        state: Arc<RouteState>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, RouteError> {
+        let current = Generation::new(path, settings, Arc::clone(&state), surroundings)?;
+        let generations = Generations { current: Some(Arc::new(current)), old: Vec::new(), ended: None };
+        Ok(Self { path: path.into(), state, generations: ArcSwap::from_pointee(generations) })
+    }
+
+    /// Whether a path is this route's.
+    pub(super) fn serves(&self, path: &str) -> bool {
+        self.rest(path).is_some()
+    }
+
+    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(&*self.path)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    pub(super) fn call(&self, request: Request<Body>) -> impl Future<Output = Response> + Send + use<> {
+        let answer = self.generation(request.uri().path()).map(|generation| generation.call(request));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => not_found(),
+            }
+        }
+    }
+
+    /// The endpoint of before that has the path's session, or the one of now.
+    fn generation(&self, path: &str) -> Option<Arc<Generation>> {
+        let generations = self.generations.load();
+        let rest = self.rest(path).unwrap_or_default();
+        let old = generations.old.iter().find(|old| old.handle.has_session_at(rest));
+        old.or(generations.current.as_ref()).cloned()
+    }
+
+    /// The endpoint that the settings ask for, if it is not that of now.
+    pub(super) fn next(
+        &self,
+        settings: Settings,
+        surroundings: &Surroundings,
+    ) -> Result<Option<Generation>, RouteError> {
+        let generations = self.generations.load();
+        if generations.current.as_ref().is_some_and(|current| current.settings == settings) {
+            return Ok(None);
+        }
+        Generation::new(&self.path, settings, Arc::clone(&self.state), surroundings).map(Some)
+    }
+
+    /// Serves new sessions by another endpoint, or by none. The one of before goes with its last session.
+    pub(super) fn replace(self: &Arc<Self>, next: Option<Generation>) {
+        let next = next.map(Arc::new);
+        let previous = self.generations.rcu(|generations| {
+            let mut generations = Generations::clone(generations);
+            generations.old.extend(generations.current.take());
+            generations.current.clone_from(&next);
+            generations
+        });
+        if let Some(replaced) = &previous.current {
+            tokio::spawn(Arc::clone(self).retire(Arc::clone(replaced)));
+        }
+    }
+
+    async fn retire(self: Arc<Self>, old: Arc<Generation>) {
+        // Requests that came before the exchange may still open sessions.
+        sleep(old.open_timeout()).await;
+        while !is_over(&old) {
+            sleep_until(Instant::now() + RETIRE_INTERVAL).await;
+        }
+        let stats = old.handle.stats();
+        self.generations.rcu(|generations| {
+            let mut generations = Generations::clone(generations);
+            generations.old.retain(|other| !Arc::ptr_eq(other, &old));
+            match &mut generations.ended {
+                Some(ended) => *ended += &stats,
+                none => *none = Some(stats.clone()),
+            }
+            generations
+        });
+        tracing::info!(route = %self.path, "the endpoint of before a reload is gone: its last session has ended");
+    }
+
+    /// Whether a reload has removed it, and its last session has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        let generations = self.generations.load();
+        generations.current.is_none() && generations.old.is_empty()
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.generations.load().current.is_none()
+    }
+
+    /// The handles of its endpoints, that of now first.
+    pub(super) fn handles(&self) -> Vec<SockJsHandle> {
+        let generations = self.generations.load();
+        let all = generations.current.iter().chain(&generations.old);
+        all.map(|generation| generation.handle.clone()).collect()
+    }
+
+    /// The numbers of all endpoints that it has had.
+    pub(super) fn stats(&self) -> Option<Stats> {
+        let generations = self.generations.load_full();
+        let living = generations.current.iter().chain(&generations.old).map(|one| one.handle.stats());
+        generations.ended.iter().cloned().chain(living).reduce(|mut sum, stats| {
+            sum += &stats;
+            sum
+        })
+    }
+}
+
+/// Whether neither a session nor what is remembered of one is left.
+fn is_over(generation: &Generation) -> bool {
+    if !generation.handle.is_empty() {
+        return false;
+    }
+    let stats = generation.handle.stats();
+    let total = stats.total();
+    stats.handlers == 0 && total.opening + total.closing + total.closed == 0
+}

@@ -1,0 +1,7 @@
+//! A gateway in process, between real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
+mod opening;
+mod reload;
+mod support;

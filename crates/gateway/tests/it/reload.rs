@@ -1,0 +1,73 @@
+//! A configuration that changes while sessions go on.
+
+use sockjs_client::{Client, Transport};
+
+use crate::support::{Running, ask, backend::Backend, config};
+
+fn route(backend: &Backend, more: &str) -> String {
+    format!("[[route]]\npath = '/chat'\nbackends = ['{}']\n{more}\n", backend.url("/"))
+}
+
+const TRANSPORTS: [Transport; 4] =
+    [Transport::WebSocket, Transport::XhrStreaming, Transport::EventSource, Transport::XhrPolling];
+
+#[tokio::test]
+async fn sessions_outlive_each_kind_of_change() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let gateway = Running::start(&route(&a, "")).await;
+    let mut sessions = Vec::new();
+    for (step, (toml, name, report)) in [
+        (route(&a, ""), Some("a"), "nothing has changed"),
+        (route(&b, ""), Some("b"), "routes changed: /chat"),
+        (route(&b, "heartbeat = '7s'"), Some("b"), "routes changed: /chat"),
+        (route(&a, "heartbeat = '8s'\nbinary = 'base64'"), Some("a"), "routes changed: /chat"),
+        ("[[route]]\npath = '/other'\nbackends = ['ws://127.0.0.1:1']".to_owned(), None,
+            "routes added: /other; routes removed: /chat"),
+        (route(&b, ""), Some("b"), "routes added: /chat; routes removed: /other"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(gateway.handle.reload(config(&toml)).unwrap().to_string(), report, "{step}");
+        for transport in TRANSPORTS {
+            let opened = Client::new(&gateway.url("/chat")).unwrap().open(transport).await;
+            match (opened, name) {
+                (Ok(session), Some(name)) => sessions.push((session, name)),
+                (Err(error), None) => assert_eq!(error.response().unwrap().status(), 404, "{step}"),
+                (opened, _) => panic!("{step}: {opened:?}"),
+            }
+        }
+        for (session, name) in &mut sessions {
+            assert_eq!(ask(session, "name").await, *name, "{step} {}", session.transport());
+        }
+        assert_eq!(gateway.handle.sessions(), sessions.len(), "{step}");
+    }
+    let report = gateway.stop().await;
+    assert!(report.contains("0 connections cut off"), "{report}");
+    for (session, _) in &mut sessions {
+        assert_eq!(session.closed().await.code(), 1001, "{}", session.transport());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_changes_nothing() {
+    let backend = Backend::start("a").await;
+    let gateway = Running::start(&route(&backend, "")).await;
+    let wrong = route(&backend, "client_script = '/does/not/exist.js'");
+    let parsed = sockjs_gateway::Config::parse(&wrong);
+    if let Ok(wrong) = parsed {
+        let error = gateway.handle.reload(wrong).unwrap_err().to_string();
+        assert!(error.contains("/does/not/exist.js"), "{error}");
+    }
+    let mut session = gateway.connect("/chat", Transport::XhrPolling).await;
+    assert_eq!(ask(&mut session, "name").await, "a");
+}
+
+#[tokio::test]
+async fn what_takes_a_restart_is_named() {
+    let backend = Backend::start("a").await;
+    let gateway = Running::start(&route(&backend, "")).await;
+    let next = format!("http2 = false\nadmin = '127.0.0.1:1'\n{}", route(&backend, ""));
+    let report = gateway.handle.reload(config(&next)).unwrap();
+    assert_eq!(report.needs_restart, ["http2", "admin"], "{report}");
+}
