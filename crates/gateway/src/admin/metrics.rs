@@ -48,6 +48,9 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (RESIDENT, Gauge, Unit::Bytes, "", "Memory of the process that is resident, on Linux."),
 ];
 
+/// The label of the one node that a process is.
+const NODE: &str = "gateway";
+
 const UP: &str = "sockjs_gateway_backend_up";
 const DRAINING: &str = "sockjs_gateway_backend_draining";
 const SESSIONS: &str = "sockjs_gateway_backend_sessions";
@@ -77,11 +80,11 @@ pub(super) fn scrape(shown: &Shown) -> String {
 }
 
 fn record(shown: &Shown, process: Process) {
-    for (endpoint, handle) in &shown.endpoints {
-        handle.record_metrics(endpoint);
+    for (endpoint, stats) in &shown.endpoints {
+        stats.record_metrics(endpoint);
     }
-    if let Some((node, cluster)) = &shown.cluster {
-        cluster.record_metrics(node);
+    if let Some(cluster) = &shown.cluster {
+        cluster.record_metrics(NODE);
     }
     for &(name, kind, unit, _, help) in METRICS {
         match kind {
@@ -94,7 +97,8 @@ fn record(shown: &Shown, process: Process) {
     for pool in &shown.pools {
         record_pool(pool);
     }
-    for (outcome, count) in [("succeeded", shown.reloads.succeeded), ("failed", shown.reloads.failed)] {
+    let (succeeded, failed) = shown.reloads;
+    for (outcome, count) in [("succeeded", succeeded), ("failed", failed)] {
         counter!(RELOADS, "outcome" => outcome).increment(count);
     }
     for (name, number) in [

@@ -11,14 +11,8 @@ use axum_sockjs_serve::{Listener, Report, Server, Tls};
 use tokio::net::TcpListener;
 
 use super::{
-    app::App,
-    client::Proxies,
-    generation::Surroundings,
-    handle::Handle,
-    reload::Plan,
-    shared::Shared,
-    start_error::StartError,
-    table::Table,
+    app::App, client::Proxies, generation::Surroundings, handle::Handle, reload::Plan, shared::Shared,
+    start_error::StartError, table::Table,
 };
 use crate::config::config::{ClusterConfig, Config};
 
@@ -83,8 +77,7 @@ impl Gateway {
         };
         let proxies = Arc::new(ArcSwap::from_pointee(Proxies::new(config.trusted_proxies.clone())));
         let surroundings = Surroundings { proxies, cluster };
-        let plan =
-            Plan::new(&Table::default(), &config, None, &surroundings).map_err(StartError::route)?;
+        let plan = Plan::new(&Table::default(), &config, None, &surroundings).map_err(StartError::route)?;
         let (table, _) = plan.apply();
         let shared = Arc::new(Shared::new(table, surroundings));
         let endpoints = Arc::clone(&shared);

@@ -126,12 +126,17 @@ impl Plan {
         }
         for route in self.removed {
             route.replace(None);
+            route.state.pool.replace(Members::none());
         }
         (self.table, self.report)
     }
 }
 
-fn new_route(config: &RouteConfig, settings: Settings, surroundings: &Surroundings) -> Result<Route, RouteError> {
+fn new_route(
+    config: &RouteConfig,
+    settings: Settings,
+    surroundings: &Surroundings,
+) -> Result<Route, RouteError> {
     let state = RouteState::new(config, Arc::clone(&surroundings.proxies))?;
     Route::new(&config.path, settings, Arc::new(state), surroundings)
 }

@@ -230,7 +230,7 @@ impl<D> Drop for Pool<D> {
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSnapshot {
     pub(crate) route: Arc<str>,
-    /// Whether a backend is up, or down and due to be tried by the next session.
+    /// Whether a backend is up, or down and due to be tried by the next session; or none is configured.
     pub(crate) ready: bool,
     pub(crate) backends: Vec<(BackendSnapshot, Arc<Traffic>)>,
     /// The sessions that have ended: by whom, with which class of close codes, and how many.
