@@ -17,13 +17,7 @@ use axum::{
 use axum_sockjs_serve::Server;
 use tokio::{net::TcpListener, sync::Mutex, task::spawn_blocking};
 
-use super::{
-    backends::Backends,
-    metrics::scrape,
-    ready::Readiness,
-    shown::{Reloads, Shown},
-};
-use crate::gateway::handle::Handle;
+use super::{backends::Backends, metrics::scrape, ready::Readiness, shown::Shown};
 
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -43,23 +37,21 @@ struct Shows {
     scraping: Arc<Mutex<()>>,
 }
 
-/// Serves the operator of this gateway until `stop` completes. Let that be after the gateway's own end, so that its last
-/// numbers are seen, and that it is no longer ready.
+/// Serves the operator until `stop` completes. `source` tells what is shown, and is called with each request but that of
+/// `/healthz`.
 ///
 /// # Cancel safety
 /// Dropping it cuts its connections off.
 pub(crate) async fn serve(
     listener: TcpListener,
-    gateway: Handle,
-    reloads: Arc<Reloads>,
+    source: impl Fn() -> Shown + Send + Sync + 'static,
     stop: impl Future<Output = ()>,
 ) {
     let server = Server::new().header_read_timeout(HEADER_READ_TIMEOUT).last_bytes(LAST_BYTES);
     // It tells of endpoints, and has none.
-    let _ = server.serve(listener, router(move || Shown::of(&gateway, &reloads)), stop).await;
+    let _ = server.serve(listener, router(source), stop).await;
 }
 
-/// `source` tells what is shown, and is called with each request but that of `/healthz`.
 fn router(source: impl Fn() -> Shown + Send + Sync + 'static) -> Router {
     // A page for each path answers `GET` and `HEAD`, and 405 to all else.
     Router::new()

@@ -48,9 +48,6 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
     (RESIDENT, Gauge, Unit::Bytes, "", "Memory of the process that is resident, on Linux."),
 ];
 
-/// The label of the one node that a process is.
-const NODE: &str = "gateway";
-
 const UP: &str = "sockjs_gateway_backend_up";
 const DRAINING: &str = "sockjs_gateway_backend_draining";
 const SESSIONS: &str = "sockjs_gateway_backend_sessions";
@@ -83,8 +80,8 @@ fn record(shown: &Shown, process: Process) {
     for (endpoint, stats) in &shown.endpoints {
         stats.record_metrics(endpoint);
     }
-    if let Some(cluster) = &shown.cluster {
-        cluster.record_metrics(NODE);
+    if let Some((node, cluster)) = &shown.cluster {
+        cluster.record_metrics(node);
     }
     for &(name, kind, unit, _, help) in METRICS {
         match kind {
@@ -97,8 +94,7 @@ fn record(shown: &Shown, process: Process) {
     for pool in &shown.pools {
         record_pool(pool);
     }
-    let (succeeded, failed) = shown.reloads;
-    for (outcome, count) in [("succeeded", succeeded), ("failed", failed)] {
+    for (outcome, count) in [("succeeded", shown.reloads.succeeded), ("failed", shown.reloads.failed)] {
         counter!(RELOADS, "outcome" => outcome).increment(count);
     }
     for (name, number) in [

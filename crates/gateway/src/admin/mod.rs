@@ -1,6 +1,6 @@
 //! What the operator sees of a gateway, at a port of its own: `/healthz`, `/readyz`, `/metrics` and `/backends`.
 //!
-//! Imports: gateway, pool.
+//! Imports: pool.
 
 pub(crate) mod admin;
 mod backends;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum_sockjs::{Cluster, ClusterOptions, Session, SockJs};
 
-use super::shown::Shown;
+use super::shown::{Reloads, Shown};
 use crate::pool::{
     pool::Pool,
     testing::{Answer, Scripted, members, upstream},
@@ -51,8 +51,8 @@ impl Gateway {
             is_stopping: self.is_stopping.load(Ordering::Relaxed),
             pools: vec![self.chat.snapshot()],
             endpoints: vec![("/chat".to_owned(), self.endpoint.handle().stats())],
-            cluster: Some(self.cluster.clone()),
-            reloads: (2, 1),
+            cluster: Some(("gateway".to_owned(), self.cluster.clone())),
+            reloads: Reloads { succeeded: 2, failed: 1 },
         }
     }
 }

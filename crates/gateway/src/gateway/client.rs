@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName,
-    header::{Entry, FORWARDED},
+    header::{FORWARDED, Entry},
 };
 use ipnet::IpNet;
 

@@ -118,7 +118,11 @@ impl Plan {
             route.state.pool.start();
         }
         for Change { route, members, live, next } in self.changes {
+            let was_removed = route.is_removed();
             route.state.pool.replace(members);
+            if was_removed {
+                route.state.pool.start();
+            }
             route.state.live.store(Arc::new(live));
             if let Some(next) = next {
                 route.replace(Some(next));
@@ -126,17 +130,13 @@ impl Plan {
         }
         for route in self.removed {
             route.replace(None);
-            route.state.pool.replace(Members::none());
+            route.state.pool.stop();
         }
         (self.table, self.report)
     }
 }
 
-fn new_route(
-    config: &RouteConfig,
-    settings: Settings,
-    surroundings: &Surroundings,
-) -> Result<Route, RouteError> {
+fn new_route(config: &RouteConfig, settings: Settings, surroundings: &Surroundings) -> Result<Route, RouteError> {
     let state = RouteState::new(config, Arc::clone(&surroundings.proxies))?;
     Route::new(&config.path, settings, Arc::new(state), surroundings)
 }

@@ -159,14 +159,10 @@ async fn it_serves_until_it_is_stopped() {
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it has one");
-    let config =
-        "listen = [\"127.0.0.1:0\"]\n[[route]]\npath = \"/chat\"\nbackends = [\"ws://127.0.0.1:9/ws\"]\n";
-    let config = crate::Config::parse(config).expect("it is in order");
-    let gateway = crate::Gateway::new(config).await.expect("a port is free");
+    let shown = Gateway::new().await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, gateway.handle(), Arc::default(), async {
-        stopped.await.unwrap_or_default();
-    }));
+    let serving =
+        tokio::spawn(serve(listener, move || shown.shown(), async { stopped.await.unwrap_or_default() }));
     let mut tcp = tokio::net::TcpStream::connect(address).await.expect("it accepts");
     let request = "GET /readyz HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n";
     tcp.write_all(request.as_bytes()).await.expect("it reads");
