@@ -8,6 +8,8 @@ pub(crate) struct Ended {
     pub(crate) by: By,
     /// What the other side was told; both, if it was the gateway that closed.
     pub(crate) frame: CloseFrame,
+    /// Whether the backend's connection broke, or it did not answer a ping.
+    pub(crate) is_backend_lost: bool,
     /// From the client.
     pub(crate) to_backend: Traffic,
     /// From the backend.

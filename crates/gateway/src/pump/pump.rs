@@ -59,10 +59,12 @@ where
     let mut end = pin!(sender.closed());
     let mut pump = Pump::new(session, backend.stream, settings, liveness);
     let (cause, told) = poll_fn(|cx| pump.poll_open(cx, end.as_mut(), timer.as_mut())).await;
+    let is_backend_lost = matches!(cause, Cause::Lost) || told.frame == closing::SILENT;
     timer.as_mut().reset(Instant::now() + settings.close_timeout);
     let mut farewell = pump.begin_farewell(cause, &told.to_backend);
     poll_fn(|cx| pump.poll_farewell(&mut farewell, cx, timer.as_mut())).await;
-    Ended { by: told.by, frame: told.frame, to_backend: pump.to_backend, to_client: pump.to_client }
+    let Pump { to_backend, to_client, .. } = pump;
+    Ended { by: told.by, frame: told.frame, is_backend_lost, to_backend, to_client }
 }
 
 struct Pump<Io> {

@@ -159,17 +159,17 @@ async fn a_lease_counts_what_its_session_was() {
     let pool = pool(&upstream(&URLS[..1]), &[&a]);
     let ((), first) = pool.open(&()).await.expect("it is well");
     let ((), second) = pool.open(&()).await.expect("it is well");
-    first.lost("reset by the peer".to_owned());
     first.end(&Ended {
         by: By::Backend,
-        frame: CloseFrame::new(1011, ""),
+        frame: CloseFrame::new(1011, "Backend connection lost"),
+        is_backend_lost: true,
         to_backend: Passed { messages: 2, bytes: 30 },
         to_client: Passed { messages: 1, bytes: 5 },
     });
     let snapshot = pool.snapshot();
     let (backend, traffic) = &snapshot.backends[0];
     assert_eq!((backend.sessions, backend.lost, backend.up), (1, 1, true));
-    assert_eq!(backend.last_error.as_ref().expect("it was told").0.as_ref(), "reset by the peer");
+    assert_eq!(backend.last_error.as_ref().expect("it was told").0.as_ref(), "Backend connection lost");
     assert_eq!((traffic.to_backend.messages(), traffic.to_backend.bytes()), (2, 30));
     assert_eq!((traffic.from_backend.messages(), traffic.from_backend.bytes()), (1, 5));
     drop(second);
@@ -296,12 +296,12 @@ async fn a_lost_connection_has_its_backend_checked_soon_and_many_do_no_more() {
     assert_eq!(a.probes().len(), 1);
     let ((), lease) = pool.open(&()).await.expect("it is well");
     for _ in 0..1000 {
-        lease.lost("reset".to_owned());
+        lease.lost("reset");
     }
     sleep(Duration::from_millis(10)).await;
     assert_eq!(a.probes().len(), 2);
     for _ in 0..1000 {
-        lease.lost("reset".to_owned());
+        lease.lost("reset");
     }
     sleep(Duration::from_millis(900)).await;
     assert_eq!(a.probes().len(), 2, "a second has not passed");
@@ -321,7 +321,7 @@ async fn the_checks_end_with_the_pool_and_sessions_do_not() {
     drop(pool);
     sleep(10 * INTERVAL).await;
     assert_eq!(a.probes().len(), 1);
-    lease.lost("reset".to_owned());
+    lease.lost("reset");
     drop(lease);
     assert_eq!(a.holders(), 0);
 }
