@@ -7,7 +7,7 @@ use http::Uri;
 use super::{standing::Rules, state::Member};
 use crate::{
     backend::connector::{Connector, ConnectorError},
-    config::backend::{Balance, Health, Upstream},
+    config::backend::{Balance, Check, Health, Upstream},
 };
 
 /// What a pool is made of, or goes on with after a reload. Nothing happens before it is given to a pool: a
@@ -32,6 +32,24 @@ impl Members {
 }
 
 impl<D> Members<D> {
+    /// Those of a route that is no longer configured: none.
+    pub(crate) fn none() -> Self {
+        let health = Health {
+            check: Check::Off,
+            interval: Duration::MAX,
+            timeout: Duration::MAX,
+            fall: u32::MAX,
+            rise: u32::MAX,
+        };
+        Self {
+            members: Vec::new(),
+            balance: Balance::default(),
+            rules: Rules::from(&health),
+            health,
+            open_timeout: Duration::ZERO,
+        }
+    }
+
     /// With one connector for each backend, in their order.
     pub(super) fn with(upstream: &Upstream, connectors: Vec<D>) -> Self {
         let mut names = HashSet::new();

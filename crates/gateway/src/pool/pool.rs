@@ -88,18 +88,8 @@ impl<D: Probe> Pool<D> {
         self.check_all();
     }
 
-    /// Ends the checks, until it is started again.
-    pub(crate) fn stop(&self) {
-        let checks: Vec<_> = {
-            let mut inner = self.shared.lock();
-            inner.started = false;
-            inner.seats.values_mut().map(|seat| seat.checks.take()).collect()
-        };
-        drop(checks);
-    }
-
-    /// Goes on with the backends of a new configuration: one call at a time. A backend whose URL stays is what it was: up or down, with its
-    /// sessions. Those of one that is gone go on. Dials under way end as they began.
+    /// Goes on with the backends of a new configuration: one call at a time. A backend whose URL stays is what it was: up
+    /// or down, with its sessions. Those of one that is gone go on. Dials under way end as they began.
     pub(crate) fn replace(&self, members: Members<D>) {
         let Members { members, balance, rules, health, open_timeout } = members;
         let (members, connectors): (Vec<_>, Vec<_>) = members.into_iter().unzip();
@@ -240,7 +230,7 @@ impl<D> Drop for Pool<D> {
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSnapshot {
     pub(crate) route: Arc<str>,
-    /// Whether a backend is up, or down and due to be tried by the next session.
+    /// Whether a backend is up, or down and due to be tried by the next session; or none is configured.
     pub(crate) ready: bool,
     pub(crate) backends: Vec<(BackendSnapshot, Arc<Traffic>)>,
     /// The sessions that have ended: by whom, with which class of close codes, and how many.

@@ -228,10 +228,15 @@ impl State {
         change.map(|change| backend.event(change))
     }
 
-    /// Whether the next session has a good chance: a backend is up, or down and due to be tried.
+    /// Whether the next session has a good chance: a backend is up, or down and due to be tried. Where none is configured,
+    /// no session comes.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        let is_good = |backend: &Backend| backend.reason(now, self.rules) != Reason::LastResort;
-        self.backends.iter().any(|backend| backend.leaving.is_none() && is_good(backend))
+        let is_removed = |backend: &Backend| backend.leaving.is_some_and(|leaving| leaving.removed);
+        let is_good = |backend: &Backend| {
+            backend.leaving.is_none() && backend.reason(now, self.rules) != Reason::LastResort
+        };
+        let mut configured = self.backends.iter().filter(|backend| !is_removed(backend)).peekable();
+        configured.peek().is_none() || configured.any(is_good)
     }
 
     pub(super) fn knows(&self, key: Key) -> bool {

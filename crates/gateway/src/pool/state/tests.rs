@@ -186,6 +186,11 @@ fn it_is_ready_if_a_session_has_a_good_chance() {
     pool.replace(&[member("a"), draining("b")]);
     assert!(!pool.state.is_ready(pool.now));
 
+    pool.open();
+    pool.replace(&[]);
+    assert!(pool.state.is_ready(pool.now), "nobody asks for it");
+    assert_eq!(pool.pick(&[]), None);
+
     // Without checks only a session can bring it back, so one has to be let in.
     let mut pool = Fixture::new(Balance::RoundRobin, Check::Off, &["a"]);
     pool.take_down(0);
