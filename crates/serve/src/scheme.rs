@@ -62,8 +62,8 @@ mod tests {
             ("http://b.test/x", &["a.test"], "https://b.test/x"),
             ("https://b.test/x", &[], "https://b.test/x"),
         ] {
-            let (said, has_host) = self::said(Method::GET, uri, hosts);
-            assert_eq!(said, expected);
+            let (now, has_host) = said(Method::GET, uri, hosts);
+            assert_eq!(now, expected);
             assert_eq!(has_host, !hosts.is_empty(), "{uri}");
         }
     }

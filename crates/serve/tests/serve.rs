@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, extract::ConnectInfo, routing::get};
 use axum_sockjs::{CloseReason, Session, SockJs, SockJsHandle};
-use axum_sockjs_serve::{Report, Server};
+use axum_sockjs_serve::{Listener, Report, Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -202,4 +206,52 @@ async fn a_half_closed_connection_is_answered_where_that_is_on() {
     }
     running.request("GET", "/now").await;
     assert!(read_to_end(&mut later).await.ends_with("later"));
+}
+
+#[tokio::test]
+async fn one_stop_is_for_every_address_and_for_endpoints_that_came_later() {
+    async fn nothing(mut session: Session) {
+        while session.recv().await.is_some() {}
+    }
+    let (first, second): (SockJs, SockJs) = (SockJs::new(nothing), SockJs::new(nothing));
+    let (old, new) = (first.handle(), second.handle());
+    let endpoints = Arc::new(Mutex::new(vec![old.clone()]));
+    let app = Router::new().nest_service("/old", first).nest_service("/new", second);
+    let mut listeners = Vec::new();
+    let mut addrs = Vec::new();
+    for _ in 0..3 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        addrs.push(listener.local_addr().unwrap());
+        listeners.push(Listener::new(listener));
+    }
+    let known = Arc::clone(&endpoints);
+    let server = Server::new().endpoints(move || known.lock().unwrap().clone());
+    let server = server.close(4001, "restarting").grace(LONG).last_bytes(LONG);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(server.serve_all(listeners, app, async { _ = stopped.await }));
+    endpoints.lock().unwrap().push(new.clone());
+
+    let request = async |addr: SocketAddr, path: &str| {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        tcp.write_all(head.as_bytes()).await.unwrap();
+        tcp
+    };
+    let mut stream = request(addrs[0], "/old/000/stream/xhr_streaming").await;
+    read_until(&mut stream, "o\n").await;
+    read_until(&mut request(addrs[1], "/new/000/poll/xhr").await, "o\n").await;
+    stop.send(()).unwrap();
+    read_until(&mut stream, "c[4001,\"restarting\"]").await;
+    while !new.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Each address is open until the last client has been told, which may come anywhere.
+    read_until(&mut request(addrs[0], "/old/000/other/xhr").await, "503").await;
+    read_until(&mut request(addrs[2], "/new/000/poll/xhr").await, "c[4001,\"restarting\"]").await;
+    let report = tokio::time::timeout(LONG, server).await.unwrap().unwrap();
+    assert_eq!(report.endpoints.iter().map(|endpoint| endpoint.closed).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(report.connections_cut_off, 0);
+    for addr in addrs {
+        assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
+    }
 }

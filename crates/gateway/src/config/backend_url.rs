@@ -50,13 +50,9 @@ mod tests {
 
     #[test]
     fn a_backend_is_a_websocket_at_a_host() {
-        for good in [
-            "ws://127.0.0.1:9000/ws",
-            "wss://chat.example.com",
-            "ws://[::1]:9000/a/b?x=1",
-            "ws://backend:80",
-            "WS://BACKEND",
-        ] {
+        for good in
+            ["ws://127.0.0.1:9000/ws", "wss://chat.example.com", "ws://[::1]:9000/a/b?x=1", "ws://backend:80"]
+        {
             assert!(backend_url(good).is_ok(), "{good}: {:?}", backend_url(good));
         }
         for (bad, word) in [
@@ -64,6 +60,7 @@ mod tests {
             ("http://a", "is `ws`"),
             ("https://a", "is `wss`"),
             ("ftp://a", "must be"),
+            ("WS://a", "must be"),
             ("/ws", "a scheme and a host"),
             ("a:80", "the scheme is missing"),
             ("ws://", "such as"),

@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 /// Of one connection, or of the handshake with the backend, which the gateway makes itself.
-const OF_CONNECTION: [&str; 13] = [
+const OF_CONNECTION: [&str; 12] = [
     "connection",
     "content-length",
     "expect",
@@ -16,7 +16,6 @@ const OF_CONNECTION: [&str; 13] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "content-encoding",
 ];
 
 fn is_of_connection(name: &HeaderName) -> bool {

@@ -16,4 +16,6 @@ mod read_upstream;
 pub(crate) mod route;
 mod suggest;
 mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod value;

@@ -50,8 +50,20 @@ impl ConfigError {
     pub(super) fn new(name: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.as_ref().map_or(usize::MAX, |span| span.start));
         let more = problems.len().saturating_sub(MAX_SHOWN);
-        let shown = problems.iter().take(MAX_SHOWN).map(|problem| show(name, text, problem)).collect();
+        // What hides a line for one problem hides it for all.
+        let hidden: Vec<_> = problems
+            .iter()
+            .filter(|problem| problem.hidden)
+            .filter_map(|problem| Some(line_of(text, problem.span.as_ref()?.start)))
+            .collect();
+        let shown =
+            problems.iter().take(MAX_SHOWN).map(|problem| show(name, text, problem, &hidden)).collect();
         Self { shown, more }
+    }
+
+    /// The error of what was given in place of a file.
+    pub(crate) fn of_arguments(text: &str) -> Self {
+        Self { shown: vec![text.to_owned()], more: 0 }
     }
 }
 
@@ -67,17 +79,18 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-fn show(name: &str, text: &str, problem: &Problem) -> String {
+/// `hidden` has the beginnings of lines whose value is a secret.
+fn show(name: &str, text: &str, problem: &Problem, hidden: &[usize]) -> String {
     let Some(span) = &problem.span else { return format!("{name}: {}", problem.text) };
     let start = floor(text, span.start);
     let end = floor(text, span.end.max(span.start));
-    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let line_start = line_of(text, start);
     let line = text[line_start..].split('\n').next().unwrap_or_default();
     let number = 1 + text[..line_start].bytes().filter(|&byte| byte == b'\n').count();
     let before = text[line_start..start].chars().count();
     let marked = text[start..end.min(line_start + line.len()).max(start)].trim_end().chars().count().max(1);
 
-    let line = shown_line(line, problem.hidden);
+    let line = shown_line(line, hidden.contains(&line_start));
     // The part around the place, if the line is long.
     let skipped = if line.chars().count() > MAX_LINE { before.saturating_sub(MAX_LINE / 2) } else { 0 };
     let line: String = line.chars().skip(skipped).take(MAX_LINE).collect();
@@ -99,7 +112,9 @@ fn show(name: &str, text: &str, problem: &Problem) -> String {
 /// A line without what a terminal would obey, and without a secret's value.
 fn shown_line(line: &str, hidden: bool) -> String {
     let lower = line.to_ascii_lowercase();
-    let hidden = hidden || SECRET_WORDS.iter().any(|word| lower.contains(word));
+    // A name and password in a URL.
+    let has_userinfo = line.contains("://") && line.contains('@');
+    let hidden = hidden || has_userinfo || SECRET_WORDS.iter().any(|word| lower.contains(word));
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     match line.find('=').filter(|_| hidden) {
         Some(at) => line[..at].chars().map(clean).chain("= …".chars()).collect(),
@@ -107,6 +122,11 @@ fn shown_line(line: &str, hidden: bool) -> String {
         None if hidden && !line.trim_start().starts_with(['[', '#']) => "…".to_owned(),
         None => line.chars().map(clean).collect(),
     }
+}
+
+/// Where the line begins that has this place.
+fn line_of(text: &str, at: usize) -> usize {
+    text[..floor(text, at)].rfind('\n').map_or(0, |before| before + 1)
 }
 
 /// The nearest place at or before this one where a character begins.

@@ -110,7 +110,7 @@ fn read_text(name: &str, text: &str, directory: &Path, given: &Given) -> Result<
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(name, text, problems)) }
 }
 
-fn config(table: &Table<'_>, directory: &Path, given: &Given) -> Config {
+pub(super) fn config(table: &Table<'_>, directory: &Path, given: &Given) -> Config {
     let mut listen = vec![SocketAddr::from(([127, 0, 0, 1], 8080))];
     let (mut http2, mut admin, mut grace) = (true, None, Duration::from_secs(8));
     let mut trusted_proxies = Vec::new();
@@ -218,7 +218,7 @@ fn routes(table: &Table<'_>, placed: Vec<Placed>, defaults: &Defaults, given: &G
             endpoint.client_script = Some(script.clone());
         }
         endpoint.max_sessions = given.max_sessions.unwrap_or(endpoint.max_sessions);
-        if let Some(problem) = read_route::judge(route, spans.get(at).cloned()) {
+        if let Some(problem) = read_route::judge(route, spans.get(at)) {
             table.notes.push(problem);
         }
     }

@@ -84,8 +84,8 @@ pub(super) fn overlap(one: &str, other: &str) -> bool {
 }
 
 /// What is wrong with a route as a whole.
-pub(super) fn judge(route: &Route, span: Option<Range<usize>>) -> Option<Problem> {
-    let problem = |text: String| Problem { span: span.clone(), text, hidden: false };
+pub(super) fn judge(route: &Route, span: Option<&Range<usize>>) -> Option<Problem> {
+    let problem = |text: String| Problem { span: span.cloned(), text, hidden: false };
     if let Err(error) = route.endpoint.options().validate() {
         return Some(problem(format!("route `{}`: {error}", route.path)));
     }

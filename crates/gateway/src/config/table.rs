@@ -131,7 +131,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads the table of a word.
-    pub(super) fn table<T>(&self, word: &'static str, read: impl FnOnce(&Table<'a>) -> T) -> Option<T> {
+    pub(super) fn table<T>(&self, word: &'static str, read: impl FnOnce(&Self) -> T) -> Option<T> {
         let table = self.read(word, |value| value.table(self.name_of(word)))?;
         let read = read(&table);
         table.finish();
@@ -139,7 +139,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads each table of a list.
-    pub(super) fn tables<T>(&self, word: &'static str, read: impl Fn(&Table<'a>) -> T) -> Vec<T> {
+    pub(super) fn tables<T>(&self, word: &'static str, read: impl Fn(&Self) -> T) -> Vec<T> {
         let Some(list) = self.read(word, Value::list) else { return Vec::new() };
         let tables = list.into_iter().filter_map(|value| self.notes.keep(value.table(self.name_of(word))));
         tables

@@ -203,7 +203,7 @@ pub(super) fn each<'a, T: PartialEq>(
         for value in value.list()? {
             match value.notes.keep(read(value)) {
                 Some(read) if list.contains(&read) => {
-                    value.notes.push(value.wrong("this is in the list twice"))
+                    value.notes.push(value.wrong("this is in the list twice"));
                 }
                 Some(read) => list.push(read),
                 None => {}

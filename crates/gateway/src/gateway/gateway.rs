@@ -1,6 +1,7 @@
 //! A gateway, from its configuration to its stop.
 
 use std::{
+    future::pending,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -9,6 +10,7 @@ use arc_swap::ArcSwap;
 use axum_sockjs::{Cluster, ClusterOptions};
 use axum_sockjs_serve::{Listener, Report, Server, Tls};
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     app::App,
@@ -20,7 +22,10 @@ use super::{
     start_error::StartError,
     table::Table,
 };
-use crate::config::config::{ClusterConfig, Config};
+use crate::{
+    admin::admin,
+    config::config::{ClusterConfig, Config},
+};
 
 /// SockJS in front of WebSocket servers.
 ///
@@ -47,6 +52,7 @@ pub struct Gateway {
     handle: Handle,
     listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
+    admin: Option<TcpListener>,
     server: Server,
 }
 
@@ -81,6 +87,10 @@ impl Gateway {
             }
             None => None,
         };
+        let admin = match config.admin {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let proxies = Arc::new(ArcSwap::from_pointee(Proxies::new(config.trusted_proxies.clone())));
         let surroundings = Surroundings { proxies, cluster };
         let plan =
@@ -90,7 +100,7 @@ impl Gateway {
         let endpoints = Arc::clone(&shared);
         let server = Server::new().endpoints(move || endpoints.handles()).grace(config.grace);
         let handle = Handle { shared, tls, config: Arc::new(Mutex::new(config)) };
-        Ok(Self { handle, listeners, addresses, server })
+        Ok(Self { handle, listeners, addresses, admin, server })
     }
 
     /// The addresses at which browsers connect, in the order of the configuration, with the ports that the system has
@@ -112,13 +122,20 @@ impl Gateway {
     /// # Cancel safety
     /// As that of [`Server::serve_all`].
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Report {
-        let Self { handle, listeners, server, .. } = self;
+        let Self { handle, listeners, admin, server, .. } = self;
         let app = App(Arc::clone(&handle.shared));
         let stop = async {
             stop.await;
             handle.shared.stop();
         };
-        server.serve_all(listeners, app, stop).await
+        // The operator sees the stop from its beginning to its end.
+        let operator = admin.map(|listener| {
+            let shown = handle.clone();
+            AbortOnDropHandle::new(tokio::spawn(admin::serve(listener, move || shown.shown(), pending())))
+        });
+        let report = server.serve_all(listeners, app, stop).await;
+        drop(operator);
+        report
     }
 }
 

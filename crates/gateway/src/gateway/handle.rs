@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum_sockjs::{Cluster, Stats};
 use axum_sockjs_serve::Tls;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
     shared::Shared,
     start_error::StartError,
 };
-use crate::{config::config::Config, pool::pool::PoolSnapshot};
+use crate::{admin::shown::Shown, config::config::Config};
 
 /// A handle to a [`Gateway`](crate::Gateway), which can be cloned.
 #[derive(Debug, Clone)]
@@ -37,6 +36,12 @@ impl Handle {
     /// # Errors
     /// Nothing has changed then.
     pub fn reload(&self, config: Config) -> Result<ReloadReport, StartError> {
+        let result = self.exchange(config);
+        self.shared.count_reload(result.is_ok());
+        result
+    }
+
+    fn exchange(&self, config: Config) -> Result<ReloadReport, StartError> {
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.shared.table.load_full();
         let plan =
@@ -64,18 +69,13 @@ impl Handle {
         self.shared.is_stopping()
     }
 
-    /// The numbers of each route's endpoints, by its path.
-    pub(crate) fn stats(&self) -> Vec<(String, Stats)> {
-        let routes = self.shared.routes();
-        routes.iter().filter_map(|route| Some((route.path.to_string(), route.stats()?))).collect()
+    /// Counts a reload whose configuration could not be read.
+    pub(crate) fn reload_failed(&self) {
+        self.shared.count_reload(false);
     }
 
-    /// The backends of each route.
-    pub(crate) fn pools(&self) -> Vec<PoolSnapshot> {
-        self.shared.routes().iter().map(|route| route.state.pool.snapshot()).collect()
-    }
-
-    pub(crate) fn cluster(&self) -> Option<&Cluster> {
-        self.shared.surroundings.cluster.as_ref()
+    /// What the operator sees.
+    pub(crate) fn shown(&self) -> Shown {
+        self.shared.shown()
     }
 }

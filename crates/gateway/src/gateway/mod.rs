@@ -1,6 +1,6 @@
 //! Routes and their endpoints, put together from a configuration, and exchanged while sessions go on.
 //!
-//! Imports: backend, config, pool, pump.
+//! Imports: admin, backend, config, pool, pump.
 
 mod app;
 mod client;

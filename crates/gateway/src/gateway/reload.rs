@@ -118,7 +118,11 @@ impl Plan {
             route.state.pool.start();
         }
         for Change { route, members, live, next } in self.changes {
+            let was_removed = route.is_removed();
             route.state.pool.replace(members);
+            if was_removed {
+                route.state.pool.start();
+            }
             route.state.live.store(Arc::new(live));
             if let Some(next) = next {
                 route.replace(Some(next));
@@ -126,6 +130,7 @@ impl Plan {
         }
         for route in self.removed {
             route.replace(None);
+            route.state.pool.stop();
         }
         (self.table, self.report)
     }

@@ -2,13 +2,17 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
 use axum_sockjs::SockJsHandle;
 
 use super::{generation::Surroundings, route::Route, table::Table};
+use crate::admin::shown::{Reloads, Shown};
+
+/// The label of what is counted between gateways: a process is one of one cluster.
+const CLUSTER: &str = "gateway";
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -16,11 +20,19 @@ pub(super) struct Shared {
     pub(super) surroundings: Surroundings,
     /// The stop has begun.
     stopping: AtomicBool,
+    reloads_succeeded: AtomicU64,
+    reloads_failed: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn new(table: Table, surroundings: Surroundings) -> Self {
-        Self { table: ArcSwap::from_pointee(table), surroundings, stopping: AtomicBool::new(false) }
+        Self {
+            table: ArcSwap::from_pointee(table),
+            surroundings,
+            stopping: AtomicBool::new(false),
+            reloads_succeeded: AtomicU64::new(0),
+            reloads_failed: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn routes(&self) -> Vec<Arc<Route>> {
@@ -38,5 +50,27 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_reload(&self, succeeded: bool) {
+        let counter = if succeeded { &self.reloads_succeeded } else { &self.reloads_failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn shown(&self) -> Shown {
+        let routes = self.routes();
+        // A route that is gone is not waited for.
+        let pools = routes.iter().filter(|route| !route.is_removed()).map(|route| route.state.pool.snapshot());
+        let endpoints = routes.iter().filter_map(|route| Some((route.path.to_string(), route.stats()?)));
+        Shown {
+            is_stopping: self.is_stopping(),
+            pools: pools.collect(),
+            endpoints: endpoints.collect(),
+            cluster: self.surroundings.cluster.clone().map(|cluster| (CLUSTER.to_owned(), cluster)),
+            reloads: Reloads {
+                succeeded: self.reloads_succeeded.load(Ordering::Relaxed),
+                failed: self.reloads_failed.load(Ordering::Relaxed),
+            },
+        }
     }
 }

@@ -36,7 +36,7 @@ impl<D> Members<D> {
     pub(super) fn with(upstream: &Upstream, connectors: Vec<D>) -> Self {
         let mut names = HashSet::new();
         let members = upstream.backends.iter().zip(connectors).map(|(backend, connector)| {
-            let name = distinct(shown(&backend.url), &mut names);
+            let name = distinct(&shown(&backend.url), &mut names);
             let member = Member { url: backend.url.to_string().into(), name, drain: backend.drain };
             (member, Arc::new(connector))
         });
@@ -58,10 +58,10 @@ fn shown(url: &Uri) -> String {
 }
 
 /// The name, with a number if it is another one's already.
-fn distinct(name: String, names: &mut HashSet<Arc<str>>) -> Arc<str> {
+fn distinct(name: &str, names: &mut HashSet<Arc<str>>) -> Arc<str> {
     let numbered = (2..).map(|number| format!("{name}#{number}"));
     let mut free =
-        std::iter::once(name.clone()).chain(numbered).filter(|name| !names.contains(name.as_str()));
+        std::iter::once(name.to_owned()).chain(numbered).filter(|name| !names.contains(name.as_str()));
     let name: Arc<str> = free.next().unwrap_or_default().into();
     names.insert(name.clone());
     name
@@ -85,8 +85,7 @@ mod tests {
     #[test]
     fn backends_that_differ_in_what_is_not_shown_have_names_of_their_own() {
         let mut names = HashSet::new();
-        let named =
-            ["ws://a/", "ws://a/", "ws://b/", "ws://a/"].map(|name| distinct(name.to_owned(), &mut names));
+        let named = ["ws://a/", "ws://a/", "ws://b/", "ws://a/"].map(|name| distinct(name, &mut names));
         assert_eq!(named.map(|name| name.to_string()), ["ws://a/", "ws://a/#2", "ws://b/", "ws://a/#3"]);
     }
 }

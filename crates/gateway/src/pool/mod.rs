@@ -12,5 +12,5 @@ pub(crate) mod snapshot;
 mod standing;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod traffic;

@@ -88,6 +88,16 @@ impl<D: Probe> Pool<D> {
         self.check_all();
     }
 
+    /// Ends the checks, until it is started again.
+    pub(crate) fn stop(&self) {
+        let checks: Vec<_> = {
+            let mut inner = self.shared.lock();
+            inner.started = false;
+            inner.seats.values_mut().map(|seat| seat.checks.take()).collect()
+        };
+        drop(checks);
+    }
+
     /// Goes on with the backends of a new configuration: one call at a time. A backend whose URL stays is what it was: up or down, with its
     /// sessions. Those of one that is gone go on. Dials under way end as they began.
     pub(crate) fn replace(&self, members: Members<D>) {

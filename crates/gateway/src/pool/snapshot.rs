@@ -55,6 +55,16 @@ impl Dials {
         }
     }
 
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine += theirs;
+        }
+        self.total = self.total.saturating_add(other.total);
+    }
+
     pub(crate) fn of(&self, outcome: DialOutcome) -> u64 {
         self.outcomes[outcome as usize]
     }
@@ -121,5 +131,9 @@ mod tests {
         assert_eq!(cumulative[..2], [(0.001, 1), (0.0025, 2)]);
         assert_eq!(cumulative.last(), Some(&(5.0, 2)));
         assert_eq!((dials.timed(), dials.total()), (3, Duration::from_millis(10_003)));
+        let twice = &mut dials.clone();
+        twice.add(&dials);
+        assert_eq!((twice.timed(), twice.total()), (6, Duration::from_millis(20_006)));
+        assert_eq!(twice.cumulative().last(), Some((5.0, 4)));
     }
 }

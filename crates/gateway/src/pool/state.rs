@@ -115,10 +115,9 @@ impl State {
                 None => Backend::new(Key(self.number()), member.clone(), now),
             };
             backend.member = member.clone();
-            backend.leaving = member.drain.then(|| match backend.leaving {
-                Some(leaving) if !leaving.removed => leaving,
-                _ => Leaving { since: now, removed: false, told: false },
-            });
+            let draining = backend.leaving.filter(|leaving| !leaving.removed);
+            let draining = draining.unwrap_or(Leaving { since: now, removed: false, told: false });
+            backend.leaving = member.drain.then_some(draining);
             self.backends.push(backend);
         }
         let keys = self.backends.iter().map(|backend| backend.key).collect();

@@ -224,7 +224,7 @@ fn one_that_drains_tells_once_that_its_last_session_has_gone() {
     assert_eq!(pool.state.ended(of_b), []);
     assert_eq!(pool.replace(&[draining("a"), draining("b")]), [empty("b")]);
     assert_eq!(pool.replace(&[member("a"), member("b")]), []);
-    assert_eq!(pool.opens(2), ["a", "b"]);
+    assert_eq!(pool.opens(2), ["b", "a"]);
 }
 
 #[test]

@@ -1,0 +1,232 @@
+//! The arguments, whose doc comments are `--help` and the man page.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+use ipnet::IpNet;
+
+use super::text;
+use crate::config::{
+    backend::Backend,
+    backend_url::backend_url,
+    config::{Config, Identity, LogFormat, Secret},
+    endpoint::Origins,
+    problem::ConfigError,
+    read::{self, Given, LOG_FORMATS},
+    read_endpoint::origins_of,
+    read_route::path,
+    value,
+};
+
+/// The variables of secrets, which are no arguments: those can be seen by every user of the machine.
+pub(super) const SECRET: &str = "SOCKJS_GATEWAY_CLUSTER_SECRET";
+pub(super) const OTHER_SECRET: &str = "SOCKJS_GATEWAY_CLUSTER_OTHER_SECRET";
+
+/// SockJS in front of any WebSocket server
+///
+/// Browsers with sockjs-client connect to the gateway by the best transport that their network allows, and the gateway
+/// opens one WebSocket to a backend for each of their sessions.
+///
+/// Each setting comes from an argument, or else from a variable of the environment, or else from the file. The file has
+/// settings for which there is no argument.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sockjs-gateway", version, after_long_help = text::help(), after_help = text::SHORT)]
+pub(crate) struct Arguments {
+    /// File with the settings, in TOML
+    ///
+    /// Files that it names are relative to its directory. SIGHUP reads it again.
+    #[arg(short, long, value_name = "FILE", env = "SOCKJS_GATEWAY_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Address at which browsers, or a proxy in front, connect
+    ///
+    /// Several are several arguments, or separated by commas. The default is 127.0.0.1:8080: of this machine only.
+    #[arg(
+        short, long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_LISTEN",
+        value_delimiter = ',', value_parser = value::address
+    )]
+    listen: Vec<SocketAddr>,
+
+    /// Path below which clients are served, and the WebSockets of its backends
+    ///
+    /// Several are several arguments; in the variable, spaces separate them. A route of the file with this path keeps its
+    /// other settings.
+    #[arg(
+        short, long, value_name = "PATH=URL[,URL...]", env = "SOCKJS_GATEWAY_ROUTE",
+        value_delimiter = ' ', value_parser = route
+    )]
+    route: Vec<(String, Vec<Backend>)>,
+
+    /// Pages that may use the routes: "same", "any", or origins, separated by commas
+    ///
+    /// An origin is such as https://www.example.com, with "*." for all names below one, and ":*" for all ports. The
+    /// default is "same": pages of the host under which the gateway is reached.
+    #[arg(long, value_name = "ORIGINS", env = "SOCKJS_GATEWAY_ORIGINS", value_parser = origins_of)]
+    origins: Option<Origins>,
+
+    /// Script of sockjs-client, which is served at PATH/sockjs.min.js
+    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_CLIENT_SCRIPT")]
+    client_script: Option<PathBuf>,
+
+    /// Sessions of each route, beyond which no more open, or "off"
+    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", value_parser = max_sessions)]
+    max_sessions: Option<MaxSessions>,
+
+    /// Certificate of this server with those of its issuers, in PEM; needs --tls-key
+    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_TLS_CERTIFICATE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+
+    /// Key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_TLS_KEY", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+
+    /// Whether HTTP/2 is spoken to browsers over TLS, and to proxies that begin with it
+    #[arg(long, value_name = "BOOL", env = "SOCKJS_GATEWAY_HTTP2")]
+    http2: Option<bool>,
+
+    /// Proxy whose X-Forwarded-... and Forwarded count, as an address or a network
+    ///
+    /// Several are several arguments, or separated by commas. Everybody else's are dropped.
+    #[arg(
+        long, value_name = "NETWORK", env = "SOCKJS_GATEWAY_TRUSTED_PROXIES",
+        value_delimiter = ',', value_parser = value::network
+    )]
+    trusted_proxies: Vec<IpNet>,
+
+    /// Address of /healthz, /readyz and /metrics; nowhere by default
+    #[arg(long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_ADMIN", value_parser = value::address)]
+    admin: Option<SocketAddr>,
+
+    /// Time that a stop waits for clients to fetch what they have coming, such as "8s"
+    #[arg(long, value_name = "DURATION", env = "SOCKJS_GATEWAY_GRACE", value_parser = value::duration)]
+    grace: Option<Duration>,
+
+    /// Address at which the other gateways of a cluster reach this one
+    #[arg(
+        long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_CLUSTER_ADDRESS", value_parser = value::address
+    )]
+    cluster_address: Option<SocketAddr>,
+
+    /// File with the secret of the cluster, of at least 32 bytes
+    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_CLUSTER_SECRET_FILE")]
+    cluster_secret_file: Option<PathBuf>,
+
+    /// URL at which clients reach all gateways of the cluster
+    #[arg(
+        long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", value_parser = value::public_url
+    )]
+    cluster_public_url: Option<String>,
+
+    /// Log lines that are written: a level, or levels by target, such as "warn,sockjs_gateway=debug"
+    #[arg(long, value_name = "FILTER", env = "SOCKJS_GATEWAY_LOG", value_parser = value::log_filter)]
+    log: Option<String>,
+
+    /// Form of log lines: "text" or "json"
+    #[arg(long, value_name = "FORMAT", env = "SOCKJS_GATEWAY_LOG_FORMAT", value_parser = log_format)]
+    log_format: Option<LogFormat>,
+
+    /// Checks the settings, reads all files that they name, and exits
+    ///
+    /// The exit status is 0 if a start would find nothing wrong in them, and 2 otherwise. Nothing listens, and nothing is
+    /// dialled.
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Asks the gateway that runs with these settings whether it is well, and exits
+    ///
+    /// The exit status is 0 if /healthz at the address of --admin answers 200, and 1 otherwise.
+    #[arg(long, conflicts_with = "check")]
+    pub(super) healthcheck: bool,
+}
+
+/// A number, or none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct MaxSessions(Option<usize>);
+
+impl Arguments {
+    /// The settings by the arguments, the environment and the file, all read anew but the environment.
+    pub(super) fn config(&self, variables: &Variables) -> Result<Config, ConfigError> {
+        let given = self.given(variables).map_err(|text| ConfigError::of_arguments(&text))?;
+        read::read(self.config.as_deref(), &given)
+    }
+
+    fn given(&self, variables: &Variables) -> Result<Given, String> {
+        let from_file = match &self.cluster_secret_file {
+            Some(path) => Some(
+                read::secret_of(path)
+                    .map_err(|error| format!("--cluster-secret-file: `{}` {error}", path.display()))?,
+            ),
+            None => None,
+        };
+        if from_file.is_some() && variables.secret.is_some() {
+            return Err(format!("--cluster-secret-file and {SECRET} exclude each other"));
+        }
+        let tls = match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Some(Identity { certificate: certificate.clone(), key: key.clone() })
+            }
+            _ => None,
+        };
+        Ok(Given {
+            listen: self.listen.clone(),
+            tls,
+            http2: self.http2,
+            admin: self.admin,
+            grace: self.grace,
+            trusted_proxies: self.trusted_proxies.clone(),
+            log_format: self.log_format,
+            log_filter: self.log.clone(),
+            cluster_address: self.cluster_address,
+            cluster_secret: from_file.or_else(|| variables.secret.clone()),
+            cluster_other_secret: variables.other_secret.clone(),
+            cluster_public_url: self.cluster_public_url.clone(),
+            routes: self.route.clone(),
+            origins: self.origins.clone(),
+            client_script: self.client_script.clone(),
+            max_sessions: self.max_sessions.map(|MaxSessions(number)| number),
+        })
+    }
+}
+
+/// The variables that are no arguments.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Variables {
+    pub(super) secret: Option<Secret>,
+    pub(super) other_secret: Option<Secret>,
+}
+
+impl Variables {
+    pub(super) fn read() -> Self {
+        // What is set to nothing is not set, as where a composition of containers leaves a value open.
+        let read = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(Secret);
+        Self { secret: read(SECRET), other_secret: read(OTHER_SECRET) }
+    }
+}
+
+fn route(text: &str) -> Result<(String, Vec<Backend>), String> {
+    let Some((route, urls)) = text.split_once('=') else {
+        return Err("a route is a path and a backend, such as /chat=ws://127.0.0.1:9000/ws".to_owned());
+    };
+    let mut backends: Vec<Backend> = Vec::new();
+    for url in urls.split(',') {
+        let backend = Backend { url: backend_url(url)?, drain: false };
+        if backends.contains(&backend) {
+            return Err(format!("the backend `{url}` is there twice"));
+        }
+        backends.push(backend);
+    }
+    Ok((path(route)?, backends))
+}
+
+fn max_sessions(text: &str) -> Result<MaxSessions, String> {
+    match (text, text.parse()) {
+        ("off", _) => Ok(MaxSessions(None)),
+        (_, Ok(0)) => Err("the number must be above zero; \"off\" is the word for no limit".to_owned()),
+        (_, Ok(number)) => Ok(MaxSessions(Some(number))),
+        (_, Err(_)) => Err(format!("`{}` is no number, nor \"off\"", text.escape_debug())),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    value::word_of(LOG_FORMATS, text)
+}

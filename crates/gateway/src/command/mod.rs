@@ -1,0 +1,16 @@
+//! The program: its arguments, its checks, and its life as a process.
+//!
+//! Imports: config, gateway.
+
+pub(crate) mod arguments;
+mod check;
+mod file_limit;
+mod files;
+mod healthcheck;
+mod log;
+#[cfg(test)]
+mod man;
+pub(crate) mod run;
+mod supervise;
+mod systemd;
+mod text;
