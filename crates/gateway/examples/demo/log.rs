@@ -16,20 +16,36 @@ const MAX_ENTRIES: usize = 2000;
 #[serde(tag = "what", rename_all = "lowercase")]
 pub(crate) enum What {
     /// The gateway asks for a WebSocket, with this head of a request.
-    Asked { head: String },
+    Asked {
+        head: String,
+    },
     /// The answer, if it is none.
-    Refused { status: u16 },
+    Refused {
+        status: u16,
+    },
     /// The answer comes late.
-    Waits { seconds: u64 },
+    Waits {
+        seconds: u64,
+    },
     Opened,
     /// From the gateway.
-    Received { text: String },
+    Received {
+        text: String,
+    },
     /// To the gateway.
-    Sent { text: String },
+    Sent {
+        text: String,
+    },
     /// By the gateway's close frame.
-    Closed { code: u16, reason: String },
+    Closed {
+        code: u16,
+        reason: String,
+    },
     /// By the backend's close frame.
-    Closes { code: u16, reason: String },
+    Closes {
+        code: u16,
+        reason: String,
+    },
     /// Without a close frame.
     Lost,
 }

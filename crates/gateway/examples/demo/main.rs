@@ -47,7 +47,10 @@ struct Arguments {
 fn local_client() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
     let folders = ["node_modules", "tests/node/node_modules", "tests/browser/node_modules"];
-    folders.iter().map(|folder| root.join(folder).join("sockjs-client/dist/sockjs.min.js")).find(|file| file.is_file())
+    folders
+        .iter()
+        .map(|folder| root.join(folder).join("sockjs-client/dist/sockjs.min.js"))
+        .find(|file| file.is_file())
 }
 
 #[tokio::main]
@@ -64,7 +67,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind(arguments.page).await.map_err(|error| format!("{}: {error}", arguments.page))?;
+    let listener =
+        TcpListener::bind(arguments.page).await.map_err(|error| format!("{}: {error}", arguments.page))?;
     let page = listener.local_addr()?;
     let client_script = local_client();
     let has_script = client_script.is_some();

@@ -124,8 +124,12 @@ impl Stage {
 
     /// Returns what there is to say about it.
     pub(crate) async fn act(&self, gateway: &Handle, name: &str, action: Action) -> Result<String, String> {
-        let (at, backend) =
-            self.backends.iter().enumerate().find(|(_, one)| one.name == name).ok_or("there is no such backend")?;
+        let (at, backend) = self
+            .backends
+            .iter()
+            .enumerate()
+            .find(|(_, one)| one.name == name)
+            .ok_or("there is no such backend")?;
         match action {
             Action::Kill => backend.kill(),
             Action::Start => backend.start_again().await.map_err(|error| error.to_string())?,

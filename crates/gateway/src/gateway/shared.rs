@@ -60,7 +60,8 @@ impl Shared {
     pub(super) fn shown(&self) -> Shown {
         let routes = self.routes();
         // A route that is gone is not waited for.
-        let pools = routes.iter().filter(|route| !route.is_removed()).map(|route| route.state.pool.snapshot());
+        let pools =
+            routes.iter().filter(|route| !route.is_removed()).map(|route| route.state.pool.snapshot());
         let endpoints = routes.iter().filter_map(|route| Some((route.path.to_string(), route.stats()?)));
         Shown {
             is_stopping: self.is_stopping(),

@@ -260,7 +260,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
                 }
                 WsMessage::Binary(data) => match self.settings.binary {
                     Binary::Base64 => self.send(convert::base64_to_client(&data), length),
-                    Binary::Refuse => return Poll::Ready(self.close_both(&closing::NO_BINARY, Cause::Refused)),
+                    Binary::Refuse => {
+                        return Poll::Ready(self.close_both(&closing::NO_BINARY, Cause::Refused));
+                    }
                 },
                 WsMessage::Ping(_) => {
                     if !matches!(self.write, Write::Broken(_)) {
@@ -436,7 +438,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
     }
 
     /// Sends the last frame, and flushes it.
-    fn poll_send_last(&mut self, frame: &mut Option<WsMessage>, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_send_last(
+        &mut self,
+        frame: &mut Option<WsMessage>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ()>> {
         if frame.is_some() {
             ready!(Pin::new(&mut self.stream).poll_ready(cx)).map_err(drop)?;
             if let Some(frame) = frame.take() {

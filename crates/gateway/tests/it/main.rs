@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
+mod docs;
 mod opening;
 mod reload;
 mod support;

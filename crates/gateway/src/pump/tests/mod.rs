@@ -56,7 +56,12 @@ struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { transport: Transport::RawWebSocket, options: Options::new(), settings: SETTINGS, pipe: 1 << 16 }
+        Self {
+            transport: Transport::RawWebSocket,
+            options: Options::new(),
+            settings: SETTINGS,
+            pipe: 1 << 16,
+        }
     }
 }
 
