@@ -43,14 +43,15 @@ struct Arguments {
     gateway: SocketAddr,
 }
 
-/// The client's script from a local npm install, if there is one.
+/// The client's script from a local npm install, if there is one. In a configuration it may be relative to the current
+/// directory.
 fn local_client() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
     let folders = ["node_modules", "tests/node/node_modules", "tests/browser/node_modules"];
-    folders
-        .iter()
-        .map(|folder| root.join(folder).join("sockjs-client/dist/sockjs.min.js"))
-        .find(|file| file.is_file())
+    let files = folders.map(|folder| root.join(folder).join("sockjs-client/dist/sockjs.min.js"));
+    let file = files.into_iter().find(|file| file.is_file())?;
+    let here = std::env::current_dir().ok();
+    Some(here.and_then(|here| file.strip_prefix(here).map(Path::to_owned).ok()).unwrap_or(file))
 }
 
 #[tokio::main]

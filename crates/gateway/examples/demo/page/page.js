@@ -26,6 +26,7 @@ const cards = new Map();
 const part = (card, name) => card.querySelector(`[data-part="${name}"]`);
 // The backend that has this tab's session.
 let home = null;
+let backends = [];
 let heard = 0;
 let configured = null;
 
@@ -97,7 +98,8 @@ async function lookNow() {
   }
   showConfig(overview.config);
   $('sessions').textContent = `${overview.sessions} ${overview.sessions === 1 ? 'session' : 'sessions'}`;
-  overview.backends.forEach(showBackend);
+  backends = overview.backends;
+  backends.forEach(showBackend);
 }
 
 // ---- the session
@@ -119,6 +121,7 @@ const on = {
   hello({ backend, name }) {
     home = backend;
     setStatus('good', `Connected over ${socket.transport}; backend ${backend} has the session`);
+    backends.forEach(showBackend);
     note(`Hello ${name}, this is backend ${backend}.`);
     showConnected();
   },
@@ -172,6 +175,7 @@ function connect() {
   };
   socket.onclose = ({ code, reason }) => {
     home = null;
+    backends.forEach(showBackend);
     const how = `${code}${reason ? ` ${reason}` : ''}`;
     if (hasOpened) {
       note(`Closed: ${how}`);
