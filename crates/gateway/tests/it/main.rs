@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 mod cluster;
+mod docs;
 mod opening;
 mod reload;
 mod support;
