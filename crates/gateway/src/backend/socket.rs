@@ -11,6 +11,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
+#[cfg(test)]
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::WebSocketConfig};
 
 /// Of each socket, whether it is idle or not.
@@ -32,6 +34,16 @@ pub(crate) struct BackendSocket<Io = Stream> {
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+#[cfg(test)]
+impl<Io: AsyncRead + AsyncWrite + Unpin> BackendSocket<Io> {
+    /// As after a handshake.
+    pub(crate) async fn over(io: Io, max_message_bytes: usize) -> Self {
+        let config = Some(config(max_message_bytes));
+        let stream = WebSocketStream::from_raw_socket(Watched::new(io), Role::Client, config).await;
+        Self { stream, subprotocol: None }
+    }
 }
 
 /// The limits of the library.

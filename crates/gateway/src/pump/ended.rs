@@ -30,3 +30,10 @@ pub(crate) struct Traffic {
     /// Of texts and binary data, without what carries them.
     pub(crate) bytes: u64,
 }
+
+impl Traffic {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}

@@ -1,7 +1,12 @@
-//! The messages between a session and its backend.
+//! The messages between a session and its backend: both directions in one task, without a queue of its own.
 //!
 //! Imports: backend, config.
 
+mod closing;
+mod convert;
 pub(crate) mod ended;
+mod liveness;
 pub(crate) mod pump;
 pub(crate) mod settings;
+#[cfg(test)]
+mod tests;
