@@ -4,4 +4,5 @@
 
 mod opening;
 mod reload;
+mod soak;
 mod support;
