@@ -6,4 +6,5 @@ mod cluster;
 mod docs;
 mod opening;
 mod reload;
+mod soak;
 mod support;
