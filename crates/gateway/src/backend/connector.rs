@@ -104,7 +104,5 @@ async fn handshake(
         let name = Box::new(header::SEC_WEBSOCKET_EXTENSIONS);
         return Err(DialError::Handshake(WsError::Protocol(ProtocolError::InvalidHeader(name))));
     }
-    let subprotocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(Box::from);
-    Ok(BackendSocket { stream, subprotocol })
+    Ok(BackendSocket { stream })
 }

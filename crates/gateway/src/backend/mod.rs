@@ -14,5 +14,5 @@ mod request;
 pub(crate) mod socket;
 mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;

@@ -32,8 +32,6 @@ const WRITE_BUFFER: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct BackendSocket<Io = Stream> {
     pub(crate) stream: WebSocketStream<Watched<Io>>,
-    /// The sub-protocol that the backend has chosen of those it was asked for.
-    pub(crate) subprotocol: Option<Box<str>>,
 }
 
 /// The connection below a backend's WebSocket.
@@ -47,7 +45,7 @@ pub(crate) enum Stream {
 impl<Io: AsyncRead + AsyncWrite + Unpin> BackendSocket<Io> {
     /// As after a handshake.
     pub(crate) fn over(io: Io, max_message_bytes: usize) -> Self {
-        Self { stream: open(Watched::open(io), config(max_message_bytes)), subprotocol: None }
+        Self { stream: open(Watched::open(io), config(max_message_bytes)) }
     }
 }
 

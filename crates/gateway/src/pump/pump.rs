@@ -45,49 +45,52 @@ const MAX_PONGS: usize = 16;
 ///
 /// # Cancel safety
 /// Dropped before its end, it closes the session with 1000 and drops the backend's connection without a close frame.
-pub(crate) async fn pump<Io>(
+pub(crate) fn pump<Io>(
     session: Session,
     backend: BackendSocket<Io>,
     settings: Settings,
-    mut count: impl FnMut(Traffic, Traffic),
-) -> Ended
+    mut count: impl FnMut(Traffic, Traffic) + Send,
+) -> impl Future<Output = Ended> + Send
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let sender = session.sender();
     let now = Instant::now();
     let liveness = Liveness::new(settings.ping_interval, settings.pong_timeout, now);
-    let mut timer = pin!(sleep_until(liveness.next().unwrap_or(now)));
-    let mut end = pin!(sender.closed());
+    let timer = sleep_until(liveness.next().unwrap_or(now));
     let mut pump = Pump::new(session, backend.stream, settings, liveness);
-    let mut counted = (Traffic::default(), Traffic::default());
-    let End { by, frame, mut farewell } = loop {
-        let outcome = poll_fn(|cx| {
-            let outcome = pump.poll_open(cx, end.as_mut(), timer.as_mut());
-            let carried = (pump.to_backend, pump.to_client);
-            if carried != counted {
-                count(carried.0.since(counted.0), carried.1.since(counted.1));
-                counted = carried;
+    // A block and not a function, which would have room for its arguments twice.
+    async move {
+        let mut timer = pin!(timer);
+        let mut end = pin!(sender.closed());
+        let mut counted = (Traffic::default(), Traffic::default());
+        let End { by, frame, mut farewell } = loop {
+            let outcome = poll_fn(|cx| {
+                let outcome = pump.poll_open(cx, end.as_mut(), timer.as_mut());
+                let carried = (pump.to_backend, pump.to_client);
+                if carried != counted {
+                    count(carried.0.since(counted.0), carried.1.since(counted.1));
+                    counted = carried;
+                }
+                outcome
+            });
+            match outcome.await {
+                Outcome::Ended(end) => break *end,
+                Outcome::Grown => pump = pump.shrunk(),
             }
-            outcome
-        });
-        match outcome.await {
-            Outcome::Ended(end) => break *end,
-            Outcome::Grown => pump = pump.shrunk(),
-        }
-    };
-    let Pump { mut stream, to_backend, to_client, .. } = pump;
-    timer.as_mut().reset(Instant::now() + settings.close_timeout);
-    poll_fn(|cx| {
-        if farewell.poll(&mut stream, cx).is_pending() {
-            ready!(timer.as_mut().poll(cx));
-        }
-        // What TLS says at the end, if there is room for it.
-        _ = Pin::new(stream.get_mut()).poll_shutdown(cx);
-        Poll::Ready(())
-    })
-    .await;
-    Ended { by, frame, to_backend, to_client }
+        };
+        timer.as_mut().reset(Instant::now() + settings.close_timeout);
+        poll_fn(|cx| {
+            if farewell.poll(&mut pump.stream, cx).is_pending() {
+                ready!(timer.as_mut().poll(cx));
+            }
+            // What TLS says at the end, if there is room for it.
+            _ = Pin::new(pump.stream.get_mut()).poll_shutdown(cx);
+            Poll::Ready(())
+        })
+        .await;
+        Ended { by, frame, to_backend: pump.to_backend, to_client: pump.to_client }
+    }
 }
 
 struct Pump<Io> {

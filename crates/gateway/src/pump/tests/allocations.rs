@@ -87,3 +87,19 @@ fn an_idle_socket_keeps_nothing_of_a_large_message() {
     assert!(info.bytes_max >= LARGE as u64);
     assert!(info.bytes_current < 1_000, "{info:?}");
 }
+
+#[test]
+fn an_idle_pump_is_small() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _guard = runtime.enter();
+    let (near, _far) = duplex(1);
+    let (session, _client) = Pair::new().open();
+    // Beside it, the library has its read buffer of 4 KiB.
+    let info = measure(|| {
+        let size = size_of_val(&pump(session, BackendSocket::over(near, MAX_MESSAGE), SETTINGS, |_, _| {}));
+        println!("{size} bytes");
+        assert!(size <= 1_200, "{size}");
+    });
+    println!("{info:?}");
+    assert!(info.bytes_max <= 5_000, "{info:?}");
+}

@@ -1,7 +1,13 @@
 //! The table of `docs/closing.md`, row by row.
 
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use axum_sockjs::CloseFrame;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::*;
 use crate::pump::ended::By;
@@ -159,4 +165,58 @@ async fn a_backend_that_does_not_close_is_dropped() {
     let mut rest = Vec::new();
     far.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest.len(), 2 + 4 + 2, "one close frame");
+}
+
+/// A connection whose other end reads no more.
+struct Unwritable(DuplexStream);
+
+impl AsyncRead for Unwritable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Unwritable {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backend_has_said_counts_though_it_takes_nothing_more() {
+    for close in [Some(frame(4000, "done")), None] {
+        let start = tokio::time::Instant::now();
+        let (near, far) = duplex(1 << 16);
+        let (session, mut client) = Pair::new().open();
+        let pump = tokio::spawn(pump(
+            session,
+            BackendSocket::over(Unwritable(near), MAX_MESSAGE),
+            SETTINGS,
+            |_, _| {},
+        ));
+        client.send("nobody takes this").await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        let mut backend: Server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
+        backend.send("last".into()).await.unwrap();
+        let (code, after) = if close.is_some() { (4000, SECOND) } else { (1011, 5 * SECOND) };
+        if let Some(close) = close {
+            backend.send(close).await.unwrap();
+        }
+        assert_eq!(client.recv().await.unwrap(), "last");
+        assert_eq!(client.recv().await, None);
+        assert_eq!((client.close_frame().unwrap().code(), start.elapsed()), (code, after));
+        assert_eq!(pump.await.unwrap().by, By::Backend);
+    }
 }

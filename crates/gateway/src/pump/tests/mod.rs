@@ -6,6 +6,7 @@ mod closing;
 mod messages;
 mod model;
 mod slow;
+mod sockets;
 
 use std::time::Duration;
 
