@@ -38,7 +38,7 @@ const METRICS: &[(&str, Kind, Unit, &str, &str)] = &[
         Counter,
         Unit::Count,
         "route, backend, direction",
-        "Messages carried, of sessions that have ended.",
+        "Messages carried.",
     ),
     (BYTES, Counter, Unit::Bytes, "route, backend, direction", "Bytes of these messages, without framing."),
     (ENDED, Counter, Unit::Count, "route, by, code", "Sessions that have ended."),

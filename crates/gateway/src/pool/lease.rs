@@ -76,19 +76,19 @@ impl<D> Lease<D> {
         &self.name
     }
 
+    /// Where its messages are counted.
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
     /// The connection to the backend broke. That is counted and shown, and has the backend checked at once. It is no
     /// failure by itself: all sessions of a backend that restarts lose theirs together, which is one event.
-    pub(super) fn lost(&self, error: &str) {
-        self.shared.session_lost(self.key, error.to_owned());
+    pub(crate) fn lost(&self, error: String) {
+        self.shared.session_lost(self.key, error);
     }
 
     /// The session has ended. One whose lease is only dropped was ended by the gateway, with 1006.
     pub(crate) fn end(mut self, ended: &Ended) {
-        self.traffic.to_backend.count(ended.to_backend.messages, ended.to_backend.bytes);
-        self.traffic.from_backend.count(ended.to_client.messages, ended.to_client.bytes);
-        if ended.is_backend_lost {
-            self.lost(ended.frame.reason());
-        }
         self.end = (ended.by, ended.frame.code());
     }
 }

@@ -8,8 +8,6 @@ pub(crate) struct Ended {
     pub(crate) by: By,
     /// What the other side was told; both, if it was the gateway that closed.
     pub(crate) frame: CloseFrame,
-    /// Whether the backend's connection broke, or it did not answer a ping.
-    pub(crate) is_backend_lost: bool,
     /// From the client.
     pub(crate) to_backend: Traffic,
     /// From the backend.
@@ -34,6 +32,10 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
+    pub(super) fn since(self, before: Self) -> Self {
+        Self { messages: self.messages - before.messages, bytes: self.bytes - before.bytes }
+    }
+
     pub(super) fn add(&mut self, bytes: usize) {
         self.messages += 1;
         self.bytes += bytes as u64;
