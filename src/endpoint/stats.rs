@@ -102,7 +102,8 @@ mod tests {
     use super::*;
 
     fn stats(number: u64) -> Stats {
-        let transport = TransportStats { opened: number, messages_sent: 10 * number, ..TransportStats::default() };
+        let transport =
+            TransportStats { opened: number, messages_sent: 10 * number, ..TransportStats::default() };
         Stats {
             transports: [transport; Transport::ALL.len()],
             closed: CloseKind::ALL.iter().map(|&kind| (kind, number)).collect(),

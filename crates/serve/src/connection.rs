@@ -54,7 +54,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn without_tls(peer: SocketAddr) -> Self {
+    pub(crate) fn without_tls(peer: SocketAddr) -> Self {
         Self {
             peer,
             #[cfg(feature = "rustls")]

@@ -166,3 +166,154 @@ impl HttpBody for Counted {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, http::Request as Plain, routing};
+    use hyper::client::conn::http2::SendRequest;
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        task::JoinHandle,
+        time::Instant,
+    };
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A connection, and the server's end of it in a task. `/stream` has no end.
+    fn serve(limit: Option<Duration>) -> (DuplexStream, JoinHandle<()>) {
+        let app = Router::new()
+            .route("/", routing::any(async || "hello"))
+            .route("/stream", routing::any(async || Body::new(Endless)));
+        let settings = Settings {
+            header_read_timeout: limit,
+            half_close: false,
+            tcp_user_timeout: None,
+            #[cfg(feature = "rustls")]
+            tls_handshake_timeout: LIMIT,
+        };
+        let client = Client::without_tls(([127, 0, 0, 1], 1).into());
+        let (near, far) = duplex(64 << 10);
+        let server = settings.http2(TokioIo::new(far), client, app, Stopping::default());
+        (near, tokio::spawn(server))
+    }
+
+    struct Endless;
+
+    impl HttpBody for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    type Requests = SendRequest<Body>;
+
+    async fn connect(limit: Option<Duration>) -> (Requests, JoinHandle<()>) {
+        let (near, server) = serve(limit);
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near));
+        let (requests, connection) = handshake.await.expect("a client begins");
+        tokio::spawn(connection);
+        (requests, server)
+    }
+
+    async fn ask(requests: &mut Requests, request: Plain<Body>) -> hyper::Response<Incoming> {
+        let answer = requests.send_request(request).await.expect("the connection is there");
+        assert!(answer.status().is_success());
+        answer
+    }
+
+    fn get(path: &str) -> Plain<Body> {
+        Plain::get(format!("http://localhost{path}")).body(Body::empty()).expect("a request")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_is_under_way_is_ended() {
+        let (mut requests, server) = connect(Some(LIMIT)).await;
+        for _ in 0..3 {
+            sleep(LIMIT - Duration::from_millis(1)).await;
+            drop(ask(&mut requests, get("/")).await);
+        }
+        let stream = ask(&mut requests, get("/stream")).await;
+        sleep(10 * LIMIT).await;
+        assert!(!server.is_finished(), "a stream is under way");
+        drop(stream);
+        let idle = Instant::now();
+        server.await.expect("it does not panic");
+        assert_eq!(idle.elapsed().as_secs(), LIMIT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_a_websocket_was_opened_stays() {
+        let (mut requests, server) = connect(Some(LIMIT)).await;
+        let socket = Plain::connect("http://localhost/")
+            .extension(hyper::ext::Protocol::from_static("websocket"))
+            .body(Body::empty())
+            .expect("a request");
+        let socket = ask(&mut requests, socket).await;
+        sleep(10 * LIMIT).await;
+        assert!(!server.is_finished());
+        drop((requests, socket));
+        server.await.expect("it does not panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_begin_is_given_up() {
+        let (_near, server) = serve(Some(LIMIT));
+        let begin = Instant::now();
+        server.await.expect("it does not panic");
+        assert_eq!(begin.elapsed().as_secs(), 2 * LIMIT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_told_the_limits_and_found_by_a_ping_when_it_is_gone() {
+        let (mut near, server) = serve(None);
+        let begin = Instant::now();
+        near.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("it is open");
+        let settings = frame(&mut near).await;
+        assert_eq!(settings.0, 4);
+        let told: Vec<_> = settings
+            .1
+            .chunks(6)
+            .map(|setting| (u16::from_be_bytes([setting[0], setting[1]]), number(&setting[2..])))
+            .collect();
+        // RFC 9113, 6.5.2, and RFC 8441.
+        for setting in [(3, MAX_STREAMS), (4, STREAM_WINDOW), (6, MAX_HEAD), (8, 1)] {
+            assert!(told.contains(&setting), "{setting:?}: {told:?}");
+        }
+        let mut seen = Vec::new();
+        // It ends while nothing is answered.
+        while !server.is_finished() {
+            let Some(frame) = try_frame(&mut near).await else { break };
+            seen.push(frame);
+        }
+        server.await.expect("it does not panic");
+        assert!(seen.contains(&(8, (CONNECTION_WINDOW - 65_535).to_be_bytes().to_vec())), "{seen:?}");
+        assert_eq!(begin.elapsed().as_secs(), (PING_INTERVAL + PONG_TIMEOUT).as_secs());
+    }
+
+    /// The type and the contents of the next frame.
+    async fn frame(near: &mut DuplexStream) -> (u8, Vec<u8>) {
+        try_frame(near).await.expect("a frame comes")
+    }
+
+    async fn try_frame(near: &mut DuplexStream) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        near.read_exact(&mut head).await.ok()?;
+        let length = number(&[0, head[0], head[1], head[2]]);
+        let mut contents = vec![0; usize::try_from(length).ok()?];
+        near.read_exact(&mut contents).await.ok()?;
+        Some((head[3], contents))
+    }
+
+    fn number(bytes: &[u8]) -> u32 {
+        bytes.iter().fold(0, |number, &byte| number << 8 | u32::from(byte))
+    }
+}

@@ -95,9 +95,10 @@ async fn handshake(
     request: Request<()>,
     config: WebSocketConfig,
 ) -> Result<BackendSocket, DialError> {
-    let (stream, response) = client_async_with_config(request, Watched::new(stream), Some(config))
-        .await
-        .map_err(DialError::of_handshake)?;
+    let (stream, response) =
+        client_async_with_config(request, Watched::before_handshake(stream), Some(config))
+            .await
+            .map_err(DialError::of_handshake)?;
     // None was asked for, and its frames would be read wrongly (RFC 6455, section 4.1).
     if response.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
         let name = Box::new(header::SEC_WEBSOCKET_EXTENSIONS);

@@ -6,6 +6,7 @@ pub(crate) mod connector;
 mod cookies;
 pub(crate) mod dial_error;
 mod forwarded;
+mod frames;
 pub(crate) mod opening;
 mod probe;
 mod query;

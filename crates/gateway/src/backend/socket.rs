@@ -1,9 +1,10 @@
 //! The open WebSocket of a backend.
 
 use std::{
+    future::Future,
     io,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{
@@ -11,12 +12,18 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
-#[cfg(test)]
-use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::WebSocketConfig};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
+};
+
+use super::frames::Frames;
 
 /// Of each socket, whether it is idle or not.
 const READ_BUFFER: usize = 4 << 10;
+
+/// A frame or a write of this size grows the library's buffers beyond what an idle socket should keep.
+const LARGE: usize = 8 << 10;
 
 /// More than that, and it is written before the turn ends.
 const WRITE_BUFFER: usize = 16 << 10;
@@ -39,10 +46,22 @@ pub(crate) enum Stream {
 #[cfg(test)]
 impl<Io: AsyncRead + AsyncWrite + Unpin> BackendSocket<Io> {
     /// As after a handshake.
-    pub(crate) async fn over(io: Io, max_message_bytes: usize) -> Self {
-        let config = Some(config(max_message_bytes));
-        let stream = WebSocketStream::from_raw_socket(Watched::new(io), Role::Client, config).await;
-        Self { stream, subprotocol: None }
+    pub(crate) fn over(io: Io, max_message_bytes: usize) -> Self {
+        Self { stream: open(Watched::open(io), config(max_message_bytes)), subprotocol: None }
+    }
+}
+
+/// A new stream of the library, over a connection whose next byte is the first of a frame.
+pub(crate) fn open<Io: AsyncRead + AsyncWrite + Unpin>(
+    io: Watched<Io>,
+    config: WebSocketConfig,
+) -> WebSocketStream<Watched<Io>> {
+    let mut opens = pin!(WebSocketStream::from_raw_socket(io, Role::Client, Some(config)));
+    // The function is async to get its first waker, and waits for nothing.
+    loop {
+        if let Poll::Ready(stream) = opens.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return stream;
+        }
     }
 }
 
@@ -94,21 +113,42 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A connection that knows whether anything has come.
+/// A connection that knows whether anything has come, and what the library holds of it.
+///
+/// The library's buffers grow with the longest frame, and it has no call to shrink them. So a new stream takes the place
+/// of a grown one that is known to hold nothing.
 #[derive(Debug)]
 pub(crate) struct Watched<Io> {
     io: Io,
     has_read: bool,
+    frames: Frames,
+    longest_write: usize,
 }
 
 impl<Io> Watched<Io> {
-    pub(crate) fn new(io: Io) -> Self {
-        Self { io, has_read: false }
+    /// After the handshake.
+    fn open(io: Io) -> Self {
+        Self { io, has_read: false, frames: Frames::default(), longest_write: 0 }
+    }
+
+    pub(super) fn before_handshake(io: Io) -> Self {
+        Self { frames: Frames::after_handshake(), ..Self::open(io) }
+    }
+
+    /// Without what it knows.
+    pub(crate) fn renewed(self) -> Self {
+        Self::open(self.io)
     }
 
     /// Whether a byte has arrived since the last call.
     pub(crate) fn has_read(&mut self) -> bool {
         std::mem::take(&mut self.has_read)
+    }
+
+    /// Whether the library's buffers have grown, and it holds no part of a message.
+    pub(crate) fn should_shrink(&self) -> bool {
+        let has_grown = self.frames.largest() >= LARGE as u64 || self.longest_write >= LARGE;
+        has_grown && self.frames.is_between_messages()
     }
 }
 
@@ -120,13 +160,16 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.has_read |= buffer.filled().len() > before;
+        let bytes = &buffer.filled()[before..];
+        self.has_read |= !bytes.is_empty();
+        self.frames.advance(bytes);
         read
     }
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.longest_write = self.longest_write.max(data.len());
         Pin::new(&mut self.io).poll_write(cx, data)
     }
 

@@ -1,6 +1,6 @@
 //! The program: its arguments, its checks, and its life as a process.
 //!
-//! Imports: config, gateway.
+//! Imports: backend, config, gateway.
 
 pub(crate) mod arguments;
 mod check;

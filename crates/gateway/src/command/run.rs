@@ -46,6 +46,8 @@ pub fn run() -> ExitCode {
             Err(error) => failed(&error),
         };
     }
+    // A certificate that is about to end is a warning, in a check too.
+    let filter = log::start(&config.log);
     let unusable = files::unusable(&config);
     if !unusable.is_empty() {
         unusable.iter().for_each(|file| eprintln!("{file}"));
@@ -55,7 +57,6 @@ pub fn run() -> ExitCode {
         print!("{}", Summary(&config));
         return ExitCode::SUCCESS;
     }
-    let filter = log::start(&config.log);
     file_limit::raise(&config);
     let runtime = match runtime() {
         Ok(runtime) => runtime,

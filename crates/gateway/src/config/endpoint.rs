@@ -36,6 +36,8 @@ pub(crate) struct Endpoint {
     pub(crate) max_sessions_per_peer: Option<usize>,
     pub(crate) message_rate: Option<u64>,
     pub(crate) byte_rate: Option<u64>,
+    /// The WebSocket of Safari 5.
+    pub(crate) hixie76: bool,
 }
 
 /// The pages that may use a route.

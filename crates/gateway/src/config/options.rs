@@ -35,6 +35,7 @@ impl Default for Endpoint {
             max_sessions_per_peer: None,
             message_rate: None,
             byte_rate: None,
+            hixie76: false,
         }
     }
 }
@@ -81,6 +82,7 @@ impl Endpoint {
             max_sessions_per_peer,
             message_rate,
             byte_rate,
+            hixie76,
         } = self;
         let rate = |rate: &Option<u64>| rate.filter(|&count| count > 0).map(Rate::per_second);
         let mut options = Options::new()
@@ -104,7 +106,8 @@ impl Endpoint {
             .max_sessions(*max_sessions)
             .max_sessions_per_peer(*max_sessions_per_peer)
             .message_rate(rate(message_rate))
-            .byte_rate(rate(byte_rate));
+            .byte_rate(rate(byte_rate))
+            .hixie76(*hixie76);
         for &transport in Transport::ALL {
             if !transports.contains(&transport) {
                 options = options.disable(transport);
@@ -160,6 +163,7 @@ mod tests {
             max_sessions_per_peer: Some(12),
             message_rate: Some(13),
             byte_rate: Some(14),
+            hixie76: true,
         };
         let text = format!("{:?}", endpoint.options());
         for part in [
@@ -187,6 +191,7 @@ mod tests {
             "max_sessions_per_peer: 12",
             "message_rate: 13 per 1s",
             "byte_rate: 14 per 1s",
+            "hixie76: on",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

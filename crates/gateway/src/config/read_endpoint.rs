@@ -39,6 +39,7 @@ pub(super) fn endpoint(table: &Table<'_>, directory: &Path, endpoint: &mut Endpo
         max_sessions_per_peer,
         message_rate,
         byte_rate,
+        hixie76,
     } = endpoint;
     table.set("origins", origins, read_origins);
     table.set("transports", transports, one_or_each(of_text(transport)));
@@ -65,6 +66,7 @@ pub(super) fn endpoint(table: &Table<'_>, directory: &Path, endpoint: &mut Endpo
     table.set("max_sessions_per_peer", max_sessions_per_peer, or_off(count));
     table.set("message_rate", message_rate, or_off(count));
     table.set("byte_rate", byte_rate, or_off(|value| bytes(value).map(|bytes| bytes as u64)));
+    table.set("hixie76", hixie76, Value::boolean);
 }
 
 /// `same`, `any`, or patterns: from a list, or from an argument with commas.

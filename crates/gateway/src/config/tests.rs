@@ -73,6 +73,7 @@ max_sessions = "off"
 max_sessions_per_peer = 5
 message_rate = 30
 byte_rate = "1MiB"
+hixie76 = true
 binary = "base64"
 connect_timeout = "1s"
 open_timeout = "3s"

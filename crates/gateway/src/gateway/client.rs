@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName,
-    header::{FORWARDED, Entry},
+    header::{Entry, FORWARDED},
 };
 use ipnet::IpNet;
 

@@ -13,14 +13,8 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    app::App,
-    client::Proxies,
-    generation::Surroundings,
-    handle::Handle,
-    reload::Plan,
-    shared::Shared,
-    start_error::StartError,
-    table::Table,
+    app::App, client::Proxies, generation::Surroundings, handle::Handle, reload::Plan, shared::Shared,
+    start_error::StartError, table::Table,
 };
 use crate::{
     admin::admin,
@@ -93,8 +87,7 @@ impl Gateway {
         };
         let proxies = Arc::new(ArcSwap::from_pointee(Proxies::new(config.trusted_proxies.clone())));
         let surroundings = Surroundings { proxies, cluster };
-        let plan =
-            Plan::new(&Table::default(), &config, None, &surroundings).map_err(StartError::route)?;
+        let plan = Plan::new(&Table::default(), &config, None, &surroundings).map_err(StartError::route)?;
         let (table, _) = plan.apply();
         let shared = Arc::new(Shared::new(table, surroundings));
         let endpoints = Arc::clone(&shared);

@@ -7,13 +7,7 @@ use axum::{body::Body, extract::Request, response::Response};
 use axum_sockjs::{ClientScript, Cluster, SockJs, SockJsHandle, SockJsMiddleware};
 use tower::{Layer as _, Service as _};
 
-use super::{
-    app::NotFound,
-    client::Proxies,
-    handler::serve,
-    route_error::RouteError,
-    state::RouteState,
-};
+use super::{app::NotFound, client::Proxies, handler::serve, route_error::RouteError, state::RouteState};
 use crate::config::{endpoint::Endpoint, route::Route as Config};
 
 /// How much longer an endpoint waits than for the backends, whose time-out says more.
@@ -61,8 +55,9 @@ impl Generation {
         let mut options = settings.endpoint.options().open_timeout(settings.open_timeout);
         if let Some(file) = &settings.endpoint.client_script {
             let script = ClientScript::from_file(file);
-            options = options
-                .client_script(script.map_err(|error| RouteError::ClientScript { file: file.clone(), error })?);
+            options = options.client_script(
+                script.map_err(|error| RouteError::ClientScript { file: file.clone(), error })?,
+            );
         }
         if settings.behind_proxies {
             let proxies = Arc::clone(&surroundings.proxies);

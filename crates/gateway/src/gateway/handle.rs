@@ -44,8 +44,8 @@ impl Handle {
     fn exchange(&self, config: Config) -> Result<ReloadReport, StartError> {
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.shared.table.load_full();
-        let plan =
-            Plan::new(&table, &config, Some(&current), &self.shared.surroundings).map_err(StartError::route)?;
+        let plan = Plan::new(&table, &config, Some(&current), &self.shared.surroundings)
+            .map_err(StartError::route)?;
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }

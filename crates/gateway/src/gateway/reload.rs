@@ -132,7 +132,11 @@ impl Plan {
     }
 }
 
-fn new_route(config: &RouteConfig, settings: Settings, surroundings: &Surroundings) -> Result<Route, RouteError> {
+fn new_route(
+    config: &RouteConfig,
+    settings: Settings,
+    surroundings: &Surroundings,
+) -> Result<Route, RouteError> {
     let state = RouteState::new(config, Arc::clone(&surroundings.proxies))?;
     Route::new(&config.path, settings, Arc::new(state), surroundings)
 }

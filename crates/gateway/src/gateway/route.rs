@@ -156,3 +156,54 @@ fn is_over(generation: &Generation) -> bool {
     let total = stats.total();
     stats.handlers == 0 && total.opening + total.closing + total.closed == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::config::Config, gateway::client::Proxies};
+
+    fn settings(heartbeat: &str) -> (Settings, crate::config::route::Route) {
+        let toml = format!(
+            "[[route]]\npath = '/chat'\nbackends = ['ws://127.0.0.1:1']\nheartbeat = '{heartbeat}'\nopen_timeout = '3s'"
+        );
+        let config = Config::parse(&toml).unwrap().routes.remove(0);
+        (Settings::of(&config, &Proxies::default()), config)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_of_before_goes_when_no_request_can_open_a_session_there() {
+        let surroundings = Surroundings::default();
+        let (first, config) = settings("7s");
+        let state = Arc::new(RouteState::new(&config, Arc::default()).unwrap());
+        let route = Arc::new(Route::new("/chat", first.clone(), state, &surroundings).unwrap());
+        assert!(route.next(first, &surroundings).unwrap().is_none(), "nothing has changed");
+        let next = route.next(settings("8s").0, &surroundings).unwrap();
+        assert!(next.is_some());
+        route.replace(next);
+        assert_eq!(route.handles().len(), 2);
+        // A second more than the three for backends.
+        sleep(Duration::from_millis(3_900)).await;
+        assert_eq!(route.handles().len(), 2);
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(route.handles().len(), 1);
+        assert!(route.stats().is_some(), "its numbers stay");
+
+        route.replace(None);
+        assert!(route.is_removed() && !route.is_gone());
+        sleep(Duration::from_secs(5)).await;
+        assert!(route.is_gone());
+        assert_eq!(route.call(Request::new(Body::empty())).await.status(), 404);
+    }
+
+    #[test]
+    fn a_path_is_a_routes_as_a_whole() {
+        let (settings, config) = settings("7s");
+        let state = Arc::new(RouteState::new(&config, Arc::default()).unwrap());
+        let route = Route::new("/chat", settings, state, &Surroundings::default()).unwrap();
+        for (path, serves) in
+            [("/chat", true), ("/chat/", true), ("/chat/info", true), ("/chatter", false), ("/", false)]
+        {
+            assert_eq!(route.serves(path), serves, "{path}");
+        }
+    }
+}

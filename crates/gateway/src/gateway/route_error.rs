@@ -10,7 +10,10 @@ use crate::backend::connector::ConnectorError;
 pub(crate) enum RouteError {
     /// Options that do not go together.
     Options(InvalidOptions),
-    ClientScript { file: PathBuf, error: io::Error },
+    ClientScript {
+        file: PathBuf,
+        error: io::Error,
+    },
     /// TLS to a backend.
     Connector(ConnectorError),
 }

@@ -5,8 +5,10 @@
 pub(crate) mod closing;
 mod convert;
 pub(crate) mod ended;
+mod farewell;
 mod liveness;
 pub(crate) mod pump;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+mod turn;

@@ -10,7 +10,7 @@ use axum_sockjs::{CloseFrame, CloseReason, Session};
 use futures_core::Stream;
 use futures_sink::Sink;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_tungstenite::{
@@ -21,23 +21,18 @@ use tokio_tungstenite::{
 use super::{
     closing, convert,
     ended::{By, Ended, Traffic},
+    farewell::Farewell,
     liveness::{Due, Liveness},
     settings::Settings,
+    turn::Turn,
 };
 use crate::{
-    backend::socket::{BackendSocket, Watched},
+    backend::socket::{self, BackendSocket, Watched},
     config::backend::Binary,
 };
 
-/// What one turn carries in one direction at most, before other tasks have theirs.
-const TURN_MESSAGES: usize = 64;
-const TURN_BYTES: usize = 128 << 10;
-
 /// As many pings are read while their answers cannot be written: they would grow the library's buffer without end.
 const MAX_PONGS: usize = 16;
-
-/// Of what a broken backend still sends, read at a time.
-const DISCARD: usize = 4 << 10;
 
 /// Carries messages between a session and its backend, until either ends and the other has been told. Then the
 /// backend's connection is closed, within [`close_timeout`](Settings::close_timeout).
@@ -66,20 +61,33 @@ where
     let mut end = pin!(sender.closed());
     let mut pump = Pump::new(session, backend.stream, settings, liveness);
     let mut counted = (Traffic::default(), Traffic::default());
-    let (cause, told) = poll_fn(|cx| {
-        let ended = pump.poll_open(cx, end.as_mut(), timer.as_mut());
-        let carried = (pump.to_backend, pump.to_client);
-        if carried != counted {
-            count(carried.0.since(counted.0), carried.1.since(counted.1));
-            counted = carried;
+    let End { by, frame, mut farewell } = loop {
+        let outcome = poll_fn(|cx| {
+            let outcome = pump.poll_open(cx, end.as_mut(), timer.as_mut());
+            let carried = (pump.to_backend, pump.to_client);
+            if carried != counted {
+                count(carried.0.since(counted.0), carried.1.since(counted.1));
+                counted = carried;
+            }
+            outcome
+        });
+        match outcome.await {
+            Outcome::Ended(end) => break *end,
+            Outcome::Grown => pump = pump.shrunk(),
         }
-        ended
+    };
+    let Pump { mut stream, to_backend, to_client, .. } = pump;
+    timer.as_mut().reset(Instant::now() + settings.close_timeout);
+    poll_fn(|cx| {
+        if farewell.poll(&mut stream, cx).is_pending() {
+            ready!(timer.as_mut().poll(cx));
+        }
+        // What TLS says at the end, if there is room for it.
+        _ = Pin::new(stream.get_mut()).poll_shutdown(cx);
+        Poll::Ready(())
     })
     .await;
-    timer.as_mut().reset(Instant::now() + settings.close_timeout);
-    let mut farewell = pump.begin_farewell(cause, &told.to_backend);
-    poll_fn(|cx| pump.poll_farewell(&mut farewell, cx, timer.as_mut())).await;
-    Ended { by: told.by, frame: told.frame, to_backend: pump.to_backend, to_client: pump.to_client }
+    Ended { by, frame, to_backend, to_client }
 }
 
 struct Pump<Io> {
@@ -94,6 +102,8 @@ struct Pump<Io> {
     pongs: usize,
     /// The backend is not read, since the client has no room.
     is_paused: bool,
+    /// All that the backend has sent is read.
+    is_drained: bool,
     write: Write,
     to_backend: Traffic,
     to_client: Traffic,
@@ -109,60 +119,24 @@ enum Write {
     Broken(Instant),
 }
 
-/// Why messages are carried no more.
-#[derive(Debug)]
-enum Cause {
-    /// All that the client had sent is with the library.
-    ClientLeft,
-    BackendClosed,
-    /// The backend is told, and may answer.
-    Refused,
-    /// The backend has broken the protocol: it may be told, and nothing of it is read.
-    Broken,
-    /// There is no connection to close.
-    Lost,
+/// What a poll comes to.
+enum Outcome {
+    Ended(Box<End>),
+    /// The library's buffers are larger than an idle socket should keep.
+    Grown,
 }
 
-/// Who has ended it, and what the sides are told.
-#[derive(Debug)]
-struct Told {
+/// The end, and how the backend's connection ends.
+struct End {
     by: By,
+    /// What the other side is told.
     frame: CloseFrame,
-    to_backend: Option<CloseFrame>,
+    farewell: Farewell,
 }
 
-/// How the backend's connection comes to its end.
-#[derive(Debug)]
-enum Farewell {
-    /// A close frame waits to be sent; the backend's own is awaited.
-    Handshake(Option<WsMessage>),
-    /// Nothing is read: the frame leaves, and the direction is shut.
-    Frame(Option<WsMessage>),
-    /// All is read and discarded. To drop the connection before the backend does would reset it, and the backend could
-    /// lose the close frame.
-    Discard,
-}
-
-/// What is left of a turn, in one direction.
-struct Turn {
-    messages: usize,
-    bytes: usize,
-}
-
-impl Turn {
-    const fn new() -> Self {
-        Self { messages: TURN_MESSAGES, bytes: TURN_BYTES }
-    }
-
-    /// Whether the turn is over, in which case the task is woken for the next.
-    fn is_over(&mut self, bytes: usize, cx: &Context<'_>) -> bool {
-        self.messages -= 1;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        let is_over = self.messages == 0 || self.bytes == 0;
-        if is_over {
-            cx.waker().wake_by_ref();
-        }
-        is_over
+impl From<End> for Outcome {
+    fn from(end: End) -> Self {
+        Self::Ended(Box::new(end))
     }
 }
 
@@ -182,6 +156,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             unflushed: false,
             pongs: 0,
             is_paused: false,
+            is_drained: false,
             write: Write::Works,
             to_backend: Traffic::default(),
             to_client: Traffic::default(),
@@ -194,25 +169,39 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         cx: &mut Context<'_>,
         end: Pin<&mut impl Future<Output = CloseReason>>,
         timer: Pin<&mut Sleep>,
-    ) -> Poll<(Cause, Told)> {
-        if let Poll::Ready(ended) = self.poll_to_backend(cx, end) {
-            return Poll::Ready(ended);
+    ) -> Poll<Outcome> {
+        if let Poll::Ready(end) = self.poll_to_backend(cx, end) {
+            return Poll::Ready(end.into());
         }
-        if let Poll::Ready(ended) = self.poll_to_client(cx) {
-            return Poll::Ready(ended);
+        if let Poll::Ready(end) = self.poll_to_client(cx) {
+            return Poll::Ready(end.into());
         }
         self.flush(cx);
         if self.stream.get_mut().has_read() {
             self.liveness.heard(Instant::now());
         }
-        self.poll_timer(cx, timer)
+        if let Poll::Ready(end) = self.poll_timer(cx, timer) {
+            return Poll::Ready(end.into());
+        }
+        let is_empty = self.is_drained && !self.unflushed && self.write == Write::Works;
+        if is_empty && self.stream.get_ref().should_shrink() {
+            Poll::Ready(Outcome::Grown)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// With a new stream of the library, in place of one that holds nothing.
+    fn shrunk(self) -> Self {
+        let config = *self.stream.get_config();
+        Self { stream: socket::open(self.stream.into_inner().renewed(), config), ..self }
     }
 
     fn poll_to_backend(
         &mut self,
         cx: &mut Context<'_>,
         end: Pin<&mut impl Future<Output = CloseReason>>,
-    ) -> Poll<(Cause, Told)> {
+    ) -> Poll<End> {
         let mut turn = Turn::new();
         loop {
             if let Write::Broken(_) = self.write {
@@ -248,7 +237,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         }
     }
 
-    fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<(Cause, Told)> {
+    fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let mut turn = Turn::new();
         loop {
             if self.pongs >= MAX_PONGS {
@@ -261,7 +250,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             if self.is_paused {
                 return Poll::Pending;
             }
-            let message = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+            let next = Pin::new(&mut self.stream).poll_next(cx);
+            self.is_drained = next.is_pending();
+            let message = match ready!(next) {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => return Poll::Ready(self.backend_failed(&error)),
                 None => return Poll::Ready(self.backend_failed(&WsError::ConnectionClosed)),
@@ -278,7 +269,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
                 WsMessage::Binary(data) => match self.settings.binary {
                     Binary::Base64 => self.send(convert::base64_to_client(&data), length),
                     Binary::Refuse => {
-                        return Poll::Ready(self.close_both(&closing::NO_BINARY, Cause::Refused));
+                        return Poll::Ready(self.close_both(closing::NO_BINARY, Farewell::handshake));
                     }
                 },
                 WsMessage::Ping(_) => {
@@ -291,11 +282,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
                 WsMessage::Pong(_) | WsMessage::Frame(_) => {}
                 WsMessage::Close(frame) => {
                     let frame = closing::of_backend(frame.as_ref());
-                    self.session.close(frame.code(), frame.reason().to_owned());
-                    return Poll::Ready((
-                        Cause::BackendClosed,
-                        Told { by: By::Backend, frame, to_backend: None },
-                    ));
+                    self.close_session(&frame);
+                    return Poll::Ready(End { by: By::Backend, frame, farewell: Farewell::Handshake(None) });
                 }
             }
             if turn.is_over(length, cx) {
@@ -328,7 +316,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
     }
 
     /// The timer is set no earlier than it has to be, so that a message does not set it.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<(Cause, Told)> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<End> {
         loop {
             let deadline = match self.write {
                 Write::Works => None,
@@ -345,7 +333,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Poll::Ready(match self.write {
                     Write::Broken(_) => self.backend_failed(&WsError::ConnectionClosed),
-                    _ => (Cause::Lost, self.client_left().1),
+                    _ => End { farewell: Farewell::None, ..self.client_left() },
                 });
             }
             if self.is_paused {
@@ -355,7 +343,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             match self.liveness.due(now) {
                 Due::Nothing => {}
                 Due::Ask => self.ask(cx),
-                Due::Lost => return Poll::Ready(self.close_both(&closing::SILENT, Cause::Broken)),
+                Due::Lost => return Poll::Ready(self.close_both(closing::SILENT, Farewell::frame)),
             }
         }
     }
@@ -374,113 +362,27 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         }
     }
 
-    fn client_left(&self) -> (Cause, Told) {
+    /// All that it had sent is with the library.
+    fn client_left(&self) -> End {
         let (by, frame) = closing::of_client(self.session.close_reason());
-        (Cause::ClientLeft, Told { by, to_backend: Some(frame.clone()), frame })
+        End { by, farewell: Farewell::handshake(&frame), frame }
     }
 
-    fn backend_failed(&self, error: &WsError) -> (Cause, Told) {
-        let (to_backend, frame) = closing::of_error(error);
+    fn backend_failed(&self, error: &WsError) -> End {
+        let (told, frame) = closing::of_error(error);
+        self.close_session(&frame);
+        match told {
+            Some(told) => End { by: By::Gateway, frame, farewell: Farewell::frame(&told) },
+            None => End { by: By::Backend, frame, farewell: Farewell::None },
+        }
+    }
+
+    fn close_both(&self, frame: CloseFrame, farewell: impl FnOnce(&CloseFrame) -> Farewell) -> End {
+        self.close_session(&frame);
+        End { by: By::Gateway, farewell: farewell(&frame), frame }
+    }
+
+    fn close_session(&self, frame: &CloseFrame) {
         self.session.close(frame.code(), frame.reason().to_owned());
-        let (by, cause) = match to_backend {
-            Some(_) => (By::Gateway, Cause::Broken),
-            None => (By::Backend, Cause::Lost),
-        };
-        (cause, Told { by, frame, to_backend })
-    }
-
-    fn close_both(&self, frame: &CloseFrame, cause: Cause) -> (Cause, Told) {
-        self.session.close(frame.code(), frame.reason().to_owned());
-        (cause, Told { by: By::Gateway, frame: frame.clone(), to_backend: Some(frame.clone()) })
-    }
-
-    fn begin_farewell(&self, cause: Cause, frame: &Option<CloseFrame>) -> Option<Farewell> {
-        let message = frame.as_ref().map(|frame| WsMessage::Close(Some(closing::on_wire(frame))));
-        match cause {
-            Cause::ClientLeft | Cause::Refused => Some(Farewell::Handshake(message)),
-            Cause::BackendClosed => Some(Farewell::Handshake(None)),
-            Cause::Broken => Some(Farewell::Frame(message)),
-            Cause::Lost => None,
-        }
-    }
-
-    /// Closes the backend's connection, no later than the timer says.
-    fn poll_farewell(
-        &mut self,
-        farewell: &mut Option<Farewell>,
-        cx: &mut Context<'_>,
-        timer: Pin<&mut Sleep>,
-    ) -> Poll<()> {
-        let is_over = match farewell {
-            None => true,
-            Some(farewell) => self.poll_goodbye(farewell, cx).is_ready() || timer.poll(cx).is_ready(),
-        };
-        if !is_over {
-            return Poll::Pending;
-        }
-        // What TLS says at the end, if there is room for it.
-        _ = Pin::new(self.stream.get_mut()).poll_shutdown(cx);
-        Poll::Ready(())
-    }
-
-    fn poll_goodbye(&mut self, farewell: &mut Farewell, cx: &mut Context<'_>) -> Poll<()> {
-        match farewell {
-            Farewell::Handshake(frame) => {
-                let sent = self.poll_send_last(frame, cx);
-                if let Poll::Ready(Err(())) = sent {
-                    return Poll::Ready(());
-                }
-                let mut turn = Turn::new();
-                loop {
-                    // The library flushes its own close frame, and ends with the connection.
-                    match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                        Some(Ok(message)) if turn.is_over(message.len(), cx) => return Poll::Pending,
-                        Some(Ok(_)) => {}
-                        Some(Err(_)) | None => return Poll::Ready(()),
-                    }
-                }
-            }
-            Farewell::Frame(frame) => {
-                if ready!(self.poll_send_last(frame, cx)).is_err() {
-                    return Poll::Ready(());
-                }
-                if ready!(Pin::new(self.stream.get_mut()).poll_shutdown(cx)).is_err() {
-                    return Poll::Ready(());
-                }
-                *farewell = Farewell::Discard;
-                self.poll_discard(cx)
-            }
-            Farewell::Discard => self.poll_discard(cx),
-        }
-    }
-
-    /// Sends the last frame, and flushes it.
-    fn poll_send_last(
-        &mut self,
-        frame: &mut Option<WsMessage>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ()>> {
-        if frame.is_some() {
-            ready!(Pin::new(&mut self.stream).poll_ready(cx)).map_err(drop)?;
-            if let Some(frame) = frame.take() {
-                Pin::new(&mut self.stream).start_send(frame).map_err(drop)?;
-            }
-        }
-        Pin::new(&mut self.stream).poll_flush(cx).map_err(drop)
-    }
-
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut bytes = [0; DISCARD];
-        let mut turn = Turn::new();
-        loop {
-            let mut buffer = ReadBuf::new(&mut bytes);
-            let read = ready!(Pin::new(self.stream.get_mut()).poll_read(cx, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                return Poll::Ready(());
-            }
-            if turn.is_over(DISCARD, cx) {
-                return Poll::Pending;
-            }
-        }
     }
 }

@@ -21,8 +21,11 @@ async fn sessions_outlive_each_kind_of_change() {
         (route(&b, ""), Some("b"), "routes changed: /chat"),
         (route(&b, "heartbeat = '7s'"), Some("b"), "routes changed: /chat"),
         (route(&a, "heartbeat = '8s'\nbinary = 'base64'"), Some("a"), "routes changed: /chat"),
-        ("[[route]]\npath = '/other'\nbackends = ['ws://127.0.0.1:1']".to_owned(), None,
-            "routes added: /other; routes removed: /chat"),
+        (
+            "[[route]]\npath = '/other'\nbackends = ['ws://127.0.0.1:1']".to_owned(),
+            None,
+            "routes added: /other; routes removed: /chat",
+        ),
         (route(&b, ""), Some("b"), "routes added: /chat; routes removed: /other"),
     ]
     .into_iter()

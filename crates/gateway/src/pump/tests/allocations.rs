@@ -19,7 +19,7 @@ const CLIENT_RECEIVES: f64 = 1.0;
 const CLIENT_SENDS: f64 = 3.0;
 
 /// Allocations per message, those of the two ends among them.
-fn per_message(transport: Transport, direction: impl AsyncFn(&mut Scene)) -> f64 {
+fn per_message(transport: Transport, direction: &impl AsyncFn(&mut Scene)) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut scene = runtime.block_on(Plan { transport, ..Plan::default() }.start());
     let mut rounds = |count| {
@@ -37,11 +37,11 @@ fn per_message(transport: Transport, direction: impl AsyncFn(&mut Scene)) -> f64
 #[test]
 fn of_a_message_are_counted() {
     for transport in [Transport::RawWebSocket, Transport::WebSocket] {
-        let to_client = per_message(transport, async |scene| {
+        let to_client = per_message(transport, &async |scene| {
             scene.backend.send(WsMessage::Frame(static_text())).await.unwrap();
             assert_eq!(scene.client.recv().await.unwrap().len(), CLEAN.len());
         });
-        let to_backend = per_message(transport, async |scene| {
+        let to_backend = per_message(transport, &async |scene| {
             scene.client.send(axum_sockjs::Message::from_raw_text(CLEAN)).await.unwrap();
             assert_eq!(scene.receive().await.len(), CLEAN.len());
         });
@@ -57,4 +57,33 @@ fn static_text() -> tokio_tungstenite::tungstenite::protocol::frame::Frame {
         coding::{Data, OpCode},
     };
     Frame::message(CLEAN.as_bytes(), OpCode::Data(Data::Text), true)
+}
+
+#[test]
+fn an_idle_socket_keeps_nothing_of_a_large_message() {
+    use tokio::io::AsyncWriteExt as _;
+    const LARGE: usize = 50_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (mut client, mut far, _pump) = runtime.block_on(Plan::default().raw());
+    // The pipe grows, and the library's buffer does not.
+    let small = [&[0x82, 126, 4, 0][..], &[0; 1024]].concat();
+    runtime.block_on(async {
+        far.write_all(&small.repeat(60)).await.unwrap();
+        for _ in 0..60 {
+            assert_eq!(client.recv().await.unwrap().len(), 1024);
+        }
+    });
+    let large = [&[0x82, 126][..], &(LARGE as u16).to_be_bytes(), &vec![0; LARGE]].concat();
+    let info = measure(|| {
+        runtime.block_on(async {
+            far.write_all(&large).await.unwrap();
+            assert_eq!(client.recv().await.unwrap().len(), LARGE);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        });
+    });
+    println!("{} bytes are kept, {} were at most", info.bytes_current, info.bytes_max);
+    assert!(info.bytes_max >= LARGE as u64);
+    assert!(info.bytes_current < 1_000, "{info:?}");
 }

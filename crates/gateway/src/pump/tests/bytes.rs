@@ -11,7 +11,7 @@ use super::*;
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let nearly = (any::<u8>(), 0..10_u8, proptest::collection::vec(any::<u8>(), 0..10))
         .prop_map(|(first, length, payload)| [&[first, length][..], &payload].concat());
-    let text = proptest::collection::vec(b'a'..b'z', 0..100)
+    let text = proptest::collection::vec(b'a'..=b'z', 0..100)
         .prop_map(|text| [&[0x81, text.len() as u8][..], &text].concat());
     prop_oneof![nearly, text, proptest::collection::vec(any::<u8>(), 0..300)]
 }

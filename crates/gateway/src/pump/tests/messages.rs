@@ -95,7 +95,7 @@ async fn what_comes_before_a_close_arrives_before_it() {
 async fn a_turn_has_an_end() {
     let (near, far) = duplex(1 << 20);
     let (session, mut client) = Pair::new().open();
-    let mut pump = Box::pin(pump(session, BackendSocket::over(near, MAX_MESSAGE).await, SETTINGS, |_, _| {}));
+    let mut pump = Box::pin(pump(session, BackendSocket::over(near, MAX_MESSAGE), SETTINGS, |_, _| {}));
     let mut backend = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
     for number in 0..200 {
         backend.feed(WsMessage::text(number.to_string())).await.unwrap();

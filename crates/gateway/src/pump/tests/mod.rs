@@ -70,7 +70,7 @@ impl Plan {
     async fn raw(self) -> (Peer, DuplexStream, JoinHandle<Ended>) {
         let (near, far) = duplex(self.pipe);
         let (session, client) = Pair::new().transport(self.transport).options(&self.options).open();
-        let backend = BackendSocket::over(near, MAX_MESSAGE).await;
+        let backend = BackendSocket::over(near, MAX_MESSAGE);
         let pump = tokio::spawn(pump(session, backend, self.settings, |_, _| {}));
         (client, far, pump)
     }
@@ -101,7 +101,7 @@ impl Scene {
     async fn farewell(&mut self) -> Option<(u16, String)> {
         loop {
             match self.backend.next().await? {
-                Ok(WsMessage::Close(frame)) => return frame.map(told),
+                Ok(WsMessage::Close(frame)) => return frame.as_ref().map(told),
                 Ok(_) => {}
                 Err(WsError::Protocol(_) | WsError::Io(_)) => return None,
                 Err(error) => panic!("{error}"),
@@ -117,7 +117,7 @@ impl Scene {
     }
 }
 
-fn told(frame: WsCloseFrame) -> (u16, String) {
+fn told(frame: &WsCloseFrame) -> (u16, String) {
     (frame.code.into(), frame.reason.as_str().to_owned())
 }
 

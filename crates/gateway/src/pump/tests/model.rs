@@ -25,9 +25,10 @@ enum Last {
     BackendCloses,
 }
 
-const QUEUE: usize = 4_000;
+const QUEUE: usize = 12_000;
 const PIPE: usize = 2_000;
-const MOST: usize = 3_000;
+/// Some let the library's buffers grow, so that it is replaced.
+const MOST: usize = 10_000;
 
 /// The buffers of the library.
 const BUFFERS: usize = (16 << 10) + (4 << 10);
@@ -125,7 +126,7 @@ impl Model {
                 loop {
                     match self.scene.backend.next().await {
                         Some(Ok(WsMessage::Text(text))) => {
-                            assert_eq!(text, self.to_backend.pop_front().unwrap())
+                            assert_eq!(text, self.to_backend.pop_front().unwrap());
                         }
                         Some(Ok(WsMessage::Close(told))) => {
                             assert_eq!(WsMessage::Close(told), frame(4001, "client"));

@@ -22,7 +22,8 @@ impl Running {
         let gateway = Gateway::new(config(toml)).await.unwrap();
         let (handle, address) = (gateway.handle(), gateway.addresses()[0]);
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(async move { gateway.serve(async { _ = stopped.await }).await.to_string() });
+        let serving =
+            tokio::spawn(async move { gateway.serve(async { _ = stopped.await }).await.to_string() });
         Self { handle, address, stop: Some(stop), serving }
     }
 

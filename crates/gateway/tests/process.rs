@@ -1,0 +1,170 @@
+//! The program as a process: what its signals do, and what the service manager is told.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::unix::net::UnixDatagram,
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// For each thing that is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Gateway {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    address: SocketAddr,
+    manager: UnixDatagram,
+    directory: TempDir,
+}
+
+impl Gateway {
+    fn start(routes: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let manager = UnixDatagram::bind(directory.path().join("notify")).expect("a socket");
+        manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        write(&file(directory.path()), routes);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sockjs-gateway"))
+            .args(["--listen", "127.0.0.1:0", "--config"])
+            .arg(file(directory.path()))
+            .env_clear()
+            .env("NOTIFY_SOCKET", directory.path().join("notify"))
+            .env("WATCHDOG_USEC", "200000")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let log = BufReader::new(process.stderr.take().expect("it is piped"));
+        let mut gateway =
+            Self { process, log, address: SocketAddr::from(([127, 0, 0, 1], 0)), manager, directory };
+        let line = gateway.line_with("listens");
+        let address = line.split(['[', ']']).nth(1).and_then(|address| address.parse().ok());
+        gateway.address = address.expect(&line);
+        gateway
+    }
+
+    fn write(&self, routes: &[&str]) {
+        write(&file(self.directory.path()), routes);
+    }
+
+    /// The next line of the log that has this in it.
+    fn line_with(&mut self, part: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let before = all.len();
+            let read = self.log.read_line(&mut all).expect("it logs");
+            assert!(read > 0, "no {part}: {all}");
+            if all[before..].contains(part) {
+                return all[before..].to_owned();
+            }
+        }
+    }
+
+    /// The next thing that the service manager is told and that begins so.
+    fn told(&self, beginning: &str) -> String {
+        loop {
+            let mut text = [0; 512];
+            let length = self.manager.recv(&mut text).expect(beginning);
+            let text = String::from_utf8_lossy(&text[..length]).into_owned();
+            if text.starts_with(beginning) {
+                return text;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let signal = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status();
+        assert!(signal.expect("there is kill").success());
+    }
+
+    /// The status of a GET.
+    fn get(&self, path: &str) -> String {
+        status(self.address, path).expect("it answers")
+    }
+
+    /// The exit status, and what was printed.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let mut printed = String::new();
+        let stdout = self.process.stdout.as_mut().expect("it is piped");
+        stdout.read_to_string(&mut printed).expect("it is text");
+        (self.process.wait().expect("it ends").code(), printed)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn file(directory: &Path) -> PathBuf {
+    directory.join("gateway.toml")
+}
+
+fn write(file: &Path, routes: &[&str]) {
+    // Nobody listens there, and nobody asks.
+    let route = |path| {
+        format!("[[route]]\npath = \"{path}\"\nbackends = \"ws://127.0.0.1:1\"\nhealth.check = \"off\"\n")
+    };
+    fs::write(file, routes.iter().map(route).collect::<String>()).expect("it can be written");
+}
+
+fn status(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut tcp = TcpStream::connect_timeout(&address, PATIENCE)?;
+    tcp.set_read_timeout(Some(PATIENCE))?;
+    tcp.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer)?;
+    Ok(answer.split(' ').nth(1).unwrap_or_default().to_owned())
+}
+
+#[test]
+fn sighup_reloads_and_sigterm_stops() {
+    let mut gateway = Gateway::start(&["/a"]);
+    gateway.told("READY=1");
+    gateway.told("WATCHDOG=1");
+    assert_eq!((&*gateway.get("/a"), &*gateway.get("/b")), ("200", "404"));
+
+    gateway.write(&["/a", "/b"]);
+    gateway.signal("HUP");
+    let reloading = gateway.told("RELOADING=1");
+    assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+    gateway.told("READY=1");
+    assert!(gateway.line_with("reloaded").contains("routes added: /b"));
+    assert_eq!((&*gateway.get("/a"), &*gateway.get("/b")), ("200", "200"));
+
+    // What is wrong leaves everything as it is.
+    gateway.write(&["/a", "/a/b"]);
+    gateway.signal("HUP");
+    gateway.told("RELOADING=1");
+    gateway.told("READY=1");
+    gateway.line_with("not reloaded");
+    gateway.line_with("gateway.toml:6:8: `/a/b` overlaps");
+    assert_eq!((&*gateway.get("/a"), &*gateway.get("/b")), ("200", "200"));
+
+    gateway.signal("TERM");
+    gateway.told("STOPPING=1");
+    let (status, report) = gateway.end();
+    assert_eq!(status, Some(0));
+    assert!(report.contains("0 connections cut off"), "{report}");
+}
+
+#[test]
+fn an_address_in_use_is_said() {
+    let gateway = Gateway::start(&["/a"]);
+    let second = Command::new(env!("CARGO_BIN_EXE_sockjs-gateway"))
+        .args(["--listen", &gateway.address.to_string(), "--route", "/a=ws://127.0.0.1:1"])
+        .env_clear()
+        .output()
+        .expect("it runs");
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{error}");
+    assert!(error.contains(&format!("{} cannot be listened at", gateway.address)), "{error}");
+}
