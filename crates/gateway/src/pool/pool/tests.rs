@@ -208,6 +208,27 @@ async fn a_reload_keeps_what_is_known_of_a_backend() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_route_that_is_removed_has_no_backends_and_its_sessions_go_on() {
+    let [a, ..] = backends();
+    let pool = pool(&upstream(&URLS[..1]), &[&a]);
+    pool.start();
+    let ((), lease) = pool.open(&()).await.expect("it is well");
+    pool.replace(Members::none());
+    assert!(matches!(pool.open(&()).await, Err(OpenError::NoBackend)));
+    sleep(10 * INTERVAL).await;
+    assert!(a.probes().len() <= 1);
+    let snapshot = pool.snapshot();
+    assert!(snapshot.ready);
+    assert_eq!(snapshot.backends[0].0.admission, Admission::Removed(10 * INTERVAL));
+    drop(lease);
+    assert!(pool.snapshot().backends.is_empty());
+    pool.replace(members(&upstream(&URLS[..1]), &[&a]));
+    assert!(pool.open(&()).await.is_ok());
+    sleep(10 * INTERVAL).await;
+    assert!(a.probes().len() >= 9, "it is checked again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dial_under_way_ends_as_it_began_though_its_backend_is_removed() {
     let [a, b, _] = backends();
     let pool = pool(&upstream(&URLS[..1]), &[&a]);
