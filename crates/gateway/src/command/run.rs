@@ -1,6 +1,6 @@
 //! The program from its arguments to its exit status.
 
-use std::{fmt::Display, process::ExitCode, time::Duration};
+use std::{fmt::Display, panic::resume_unwind, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use tokio::{
@@ -75,7 +75,11 @@ pub fn run() -> ExitCode {
         };
         let serve = |stop: tokio::sync::oneshot::Receiver<()>| {
             tracing::info!(addresses = ?gateway.addresses(), "listens");
-            (gateway.handle(), gateway.serve(async { _ = stop.await }))
+            let handle = gateway.handle();
+            // A task of its own: connections are accepted while a reload reads files.
+            let serving = tokio::spawn(gateway.serve(async { _ = stop.await }));
+            let report = async { serving.await.unwrap_or_else(|error| resume_unwind(error.into_panic())) };
+            (handle, report)
         };
         match supervise(serve, read, |log| filter.set(log), async || signals.next().await).await {
             Ended::Stopped => ExitCode::SUCCESS,

@@ -90,7 +90,8 @@ where
                 (Signal::Reload, None) => tracing::info!("nothing is reloaded during a stop"),
             },
             () = tick(&mut status) => systemd::status(&format!("{} sessions", control.sessions())),
-            () = tick(&mut watchdog) => systemd::alive(),
+            // By a worker: one that turns is the sign.
+            () = tick(&mut watchdog) => drop(tokio::spawn(async { systemd::alive() })),
         }
     }
 }
