@@ -8,9 +8,9 @@ use std::{
 fn gateway(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockjs-gateway"));
     command.args(arguments).env_clear().envs(variables.iter().copied());
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
+    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    (status.code().expect("it exits by itself"), text(stdout), text(stderr))
 }
 
 const ROUTE: &str = "/chat=ws://127.0.0.1:9000/ws,wss://b.example/ws?token=S3CRET";
@@ -74,7 +74,8 @@ fn what_is_wrong_is_status_2_and_said() {
     .unwrap();
     fs::write(at("short"), "short\n").unwrap();
     let secret = [("SOCKJS_GATEWAY_CLUSTER_SECRET", "S3CRET")];
-    let cases: [(&[&str], &[(&str, &str)], &[&str]); 11] = [
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 11] = [
         (&[], &[], &["there is no route", "--route /chat=ws://"]),
         (&["--route", "/a"], &[], &["'--route <PATH=URL[,URL...]>'", "such as /chat=ws://127.0.0.1:9000/ws"]),
         (&["--route", "/a=http://a"], &[], &["the scheme of a WebSocket is `ws`"]),

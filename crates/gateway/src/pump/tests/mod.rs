@@ -71,7 +71,7 @@ impl Plan {
         let (near, far) = duplex(self.pipe);
         let (session, client) = Pair::new().transport(self.transport).options(&self.options).open();
         let backend = BackendSocket::over(near, MAX_MESSAGE).await;
-        let pump = tokio::spawn(pump(session, backend, self.settings));
+        let pump = tokio::spawn(pump(session, backend, self.settings, |_, _| {}));
         (client, far, pump)
     }
 
