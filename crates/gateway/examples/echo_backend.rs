@@ -38,8 +38,7 @@ async fn main() -> io::Result<()> {
 async fn serve(tcp: TcpStream) -> Result<(), Error> {
     tcp.set_nodelay(true)?;
     let mut path = String::new();
-    // What the library asks a callback to return is large.
-    #[allow(clippy::result_large_err)]
+    #[allow(clippy::result_large_err, reason = "the library wants it so")]
     let note_path = |request: &Request, response: Response| {
         request.uri().path().clone_into(&mut path);
         Ok(response)

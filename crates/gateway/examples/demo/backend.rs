@@ -138,7 +138,7 @@ impl Drop for Backend {
 }
 
 async fn run(address: SocketAddr, served: Arc<Served>) -> io::Result<(SocketAddr, Runtime)> {
-    let listener = std::net::TcpListener::from(TcpListener::bind(address).await?.into_std()?);
+    let listener = TcpListener::bind(address).await?.into_std()?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let app = Router::new().route("/ws", get(open)).with_state(served);
