@@ -257,8 +257,9 @@ impl Options {
     /// and while it is unknown (the default), a page of `http://HOST` counts as a page of `https://HOST`.
     ///
     /// A proxy's headers take precedence if [`trust_forwarded`](Self::trust_forwarded) is on, and so does a request
-    /// that says `https` itself, as HTTP/2 over TLS does. Set this option also behind a proxy that terminates TLS, if
-    /// all browsers use `https` and the proxy does not say so.
+    /// that says `https` itself, as HTTP/2 over TLS does. Each request does over the TLS of `axum-sockjs-serve`, which
+    /// needs no such option. Set it also behind a proxy that terminates TLS, if all browsers use `https` and the proxy does
+    /// not say so.
     ///
     /// ```
     /// use axum::http::uri::Scheme;

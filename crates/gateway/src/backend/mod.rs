@@ -12,4 +12,6 @@ mod query;
 mod request;
 pub(crate) mod socket;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;

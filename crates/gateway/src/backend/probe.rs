@@ -1,6 +1,6 @@
 //! Health checks: whether a backend is well, found without a session.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header::CONNECTION};
@@ -9,7 +9,6 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{
     Error as WsError,
-    error::ProtocolError,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
@@ -54,12 +53,13 @@ impl Connector {
             path.parse().map_err(|error: http::uri::InvalidUri| DialError::Handshake(error.into()))?;
         *request.headers_mut() = request::headers_of_check(&self.target, &self.pass, &self.set);
         request.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-        let answers = sender.send_request(request);
+        let mut answers = pin!(sender.send_request(request));
         let response = tokio::select! {
-            response = answers => response.map_err(not_http)?,
-            // The sender is still there, so this is no end in order.
-            _ = connection => return Err(DialError::Handshake(WsError::Protocol(ProtocolError::HandshakeIncomplete))),
+            response = &mut answers => response,
+            // The answer may have come just before.
+            _ = connection => answers.await,
         };
+        let response = response.map_err(not_http)?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(DialError::Status { status, authenticate: Vec::new() }) }
     }

@@ -30,19 +30,19 @@ pub(super) const OTHER_SECRET: &str = "SOCKJS_GATEWAY_CLUSTER_OTHER_SECRET";
 /// Each setting comes from an argument, or else from a variable of the environment, or else from the file. The file has
 /// settings for which there is no argument.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "sockjs-gateway", version, after_long_help = text::help(), after_help = text::SHORT)]
+#[command(name = "sockjs-gateway", version, after_long_help = text::help(), after_help = text::SHORT, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// File with the settings, in TOML
     ///
     /// Files that it names are relative to its directory. SIGHUP reads it again.
-    #[arg(short, long, value_name = "FILE", env = "SOCKJS_GATEWAY_CONFIG")]
+    #[arg(short, long, value_name = "FILE", env = "SOCKJS_GATEWAY_CONFIG", hide_env_values = true)]
     pub(super) config: Option<PathBuf>,
 
     /// Address at which browsers, or a proxy in front, connect
     ///
     /// Several are several arguments, or separated by commas. The default is 127.0.0.1:8080: of this machine only.
     #[arg(
-        short, long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_LISTEN",
+        short, long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_LISTEN", hide_env_values = true,
         value_delimiter = ',', value_parser = value::address
     )]
     listen: Vec<SocketAddr>,
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     /// Several are several arguments; in the variable, spaces separate them. A route of the file with this path keeps its
     /// other settings.
     #[arg(
-        short, long, value_name = "PATH=URL[,URL...]", env = "SOCKJS_GATEWAY_ROUTE",
+        short, long, value_name = "PATH=URL[,URL...]", env = "SOCKJS_GATEWAY_ROUTE", hide_env_values = true,
         value_delimiter = ' ', value_parser = route
     )]
     route: Vec<(String, Vec<Backend>)>,
@@ -61,68 +61,80 @@ pub(crate) struct Arguments {
     ///
     /// An origin is such as https://www.example.com, with "*." for all names below one, and ":*" for all ports. The
     /// default is "same": pages of the host under which the gateway is reached.
-    #[arg(long, value_name = "ORIGINS", env = "SOCKJS_GATEWAY_ORIGINS", value_parser = origins_of)]
+    #[arg(long, value_name = "ORIGINS", env = "SOCKJS_GATEWAY_ORIGINS", hide_env_values = true, value_parser = origins_of)]
     origins: Option<Origins>,
 
     /// Script of sockjs-client, which is served at PATH/sockjs.min.js
-    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_CLIENT_SCRIPT")]
+    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_CLIENT_SCRIPT", hide_env_values = true)]
     client_script: Option<PathBuf>,
 
     /// Sessions of each route, beyond which no more open, or "off"
-    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", value_parser = max_sessions)]
+    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", hide_env_values = true, value_parser = max_sessions)]
     max_sessions: Option<MaxSessions>,
 
     /// Certificate of this server with those of its issuers, in PEM; needs --tls-key
-    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_TLS_CERTIFICATE", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SOCKJS_GATEWAY_TLS_CERTIFICATE",
+        hide_env_values = true,
+        requires = "tls_key"
+    )]
     tls_certificate: Option<PathBuf>,
 
     /// Key of the certificate, in PEM
-    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_TLS_KEY", requires = "tls_certificate")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SOCKJS_GATEWAY_TLS_KEY",
+        hide_env_values = true,
+        requires = "tls_certificate"
+    )]
     tls_key: Option<PathBuf>,
 
     /// Whether HTTP/2 is spoken to browsers over TLS, and to proxies that begin with it
-    #[arg(long, value_name = "BOOL", env = "SOCKJS_GATEWAY_HTTP2")]
+    #[arg(long, value_name = "BOOL", env = "SOCKJS_GATEWAY_HTTP2", hide_env_values = true)]
     http2: Option<bool>,
 
     /// Proxy whose X-Forwarded-... and Forwarded count, as an address or a network
     ///
     /// Several are several arguments, or separated by commas. Everybody else's are dropped.
     #[arg(
-        long, value_name = "NETWORK", env = "SOCKJS_GATEWAY_TRUSTED_PROXIES",
+        long, value_name = "NETWORK", env = "SOCKJS_GATEWAY_TRUSTED_PROXIES", hide_env_values = true,
         value_delimiter = ',', value_parser = value::network
     )]
     trusted_proxies: Vec<IpNet>,
 
     /// Address of /healthz, /readyz and /metrics; nowhere by default
-    #[arg(long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_ADMIN", value_parser = value::address)]
+    #[arg(long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_ADMIN", hide_env_values = true, value_parser = value::address)]
     admin: Option<SocketAddr>,
 
     /// Time that a stop waits for clients to fetch what they have coming, such as "8s"
-    #[arg(long, value_name = "DURATION", env = "SOCKJS_GATEWAY_GRACE", value_parser = value::duration)]
+    #[arg(long, value_name = "DURATION", env = "SOCKJS_GATEWAY_GRACE", hide_env_values = true, value_parser = value::duration)]
     grace: Option<Duration>,
 
     /// Address at which the other gateways of a cluster reach this one
     #[arg(
-        long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_CLUSTER_ADDRESS", value_parser = value::address
+        long, value_name = "ADDRESS", env = "SOCKJS_GATEWAY_CLUSTER_ADDRESS", hide_env_values = true, value_parser = value::address
     )]
     cluster_address: Option<SocketAddr>,
 
     /// File with the secret of the cluster, of at least 32 bytes
-    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_CLUSTER_SECRET_FILE")]
+    #[arg(long, value_name = "FILE", env = "SOCKJS_GATEWAY_CLUSTER_SECRET_FILE", hide_env_values = true)]
     cluster_secret_file: Option<PathBuf>,
 
     /// URL at which clients reach all gateways of the cluster
     #[arg(
-        long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", value_parser = value::public_url
+        long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", hide_env_values = true, value_parser = value::public_url
     )]
     cluster_public_url: Option<String>,
 
     /// Log lines that are written: a level, or levels by target, such as "warn,sockjs_gateway=debug"
-    #[arg(long, value_name = "FILTER", env = "SOCKJS_GATEWAY_LOG", value_parser = value::log_filter)]
+    #[arg(long, value_name = "FILTER", env = "SOCKJS_GATEWAY_LOG", hide_env_values = true, value_parser = value::log_filter)]
     log: Option<String>,
 
     /// Form of log lines: "text" or "json"
-    #[arg(long, value_name = "FORMAT", env = "SOCKJS_GATEWAY_LOG_FORMAT", value_parser = log_format)]
+    #[arg(long, value_name = "FORMAT", env = "SOCKJS_GATEWAY_LOG_FORMAT", hide_env_values = true, value_parser = log_format)]
     log_format: Option<LogFormat>,
 
     /// Checks the settings, reads all files that they name, and exits

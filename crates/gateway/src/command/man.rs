@@ -17,12 +17,15 @@ fn page() -> String {
     // Without a date and a version, which would change the page when nothing of it has.
     let man = Man::new(Arguments::command()).source("sockjs-gateway").manual("User Commands").date("");
     let mut page = Vec::new();
+    // Each part begins with the same two lines about apostrophes.
+    const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
     man.render_title(&mut page).unwrap();
     man.render_name_section(&mut page).unwrap();
     man.render_synopsis_section(&mut page).unwrap();
     man.render_description_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
-    let mut page = String::from_utf8(page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    let mut page = PREAMBLE.to_owned() + &page.replace(PREAMBLE, "");
     for Section { title, entries } in SECTIONS {
         writeln!(page, ".SH {}", title.to_uppercase()).unwrap();
         for (term, text) in *entries {

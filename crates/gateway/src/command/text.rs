@@ -72,7 +72,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Serves SockJS clients at http://127.0.0.1:8080/chat, for a WebSocket server on the same machine.",
             ),
             (
-                "sockjs-gateway --listen 0.0.0.0:8080 --route /chat=wss://a.example/ws,wss://b.example/ws --origins https://www.example.com",
+                "sockjs-gateway --route /chat=wss://a.example,wss://b.example --origins https://www.example.com",
                 "Two backends that take turns, for the pages of a site.",
             ),
             (

@@ -67,7 +67,7 @@ mod tests {
             ("ws://:80/", "host"),
             ("ws://a:0", "port"),
             ("ws://a:70000", "port"),
-            ("ws://a:x/", "such as"),
+            ("ws://a:x/", "port"),
             ("ws://a:/", "port"),
             ("ws://a b/", "such as"),
             ("ws://a/#b", "fragment"),

@@ -5,6 +5,8 @@
 pub(crate) mod backend;
 pub(crate) mod backend_url;
 pub(crate) mod config;
+#[cfg(test)]
+mod documented;
 pub(crate) mod endpoint;
 mod headers;
 pub(crate) mod options;

@@ -17,7 +17,7 @@ const MAX_SHOWN: usize = 20;
 const MAX_LINE: usize = 120;
 
 /// Lines with one of these words are shown up to the value only: a log is no place for it.
-const SECRET_WORDS: [&str; 6] = ["secret", "authorization", "cookie", "token", "password", "api-key"];
+const SECRET_WORDS: [&str; 5] = ["secret", "authorization", "x-auth", "password", "api-key"];
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,10 +111,12 @@ fn show(name: &str, text: &str, problem: &Problem, hidden: &[usize]) -> String {
 
 /// A line without what a terminal would obey, and without a secret's value.
 fn shown_line(line: &str, hidden: bool) -> String {
-    let lower = line.to_ascii_lowercase();
+    // The name of a file is none.
+    let lower = line.to_ascii_lowercase().replace("secret_file", "");
     // A name and password in a URL.
     let has_userinfo = line.contains("://") && line.contains('@');
-    let hidden = hidden || has_userinfo || SECRET_WORDS.iter().any(|word| lower.contains(word));
+    let is_cookie = lower.trim_start().trim_start_matches('"').starts_with("cookie");
+    let hidden = hidden || has_userinfo || is_cookie || SECRET_WORDS.iter().any(|word| lower.contains(word));
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     match line.find('=').filter(|_| hidden) {
         Some(at) => line[..at].chars().map(clean).chain("= …".chars()).collect(),

@@ -94,7 +94,12 @@ fn read_file(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn read_text(name: &str, text: &str, directory: &Path, given: &Given) -> Result<Config, ConfigError> {
+pub(super) fn read_text(
+    name: &str,
+    text: &str,
+    directory: &Path,
+    given: &Given,
+) -> Result<Config, ConfigError> {
     let (whole, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What comes after a mistake of form is often its consequence.
@@ -122,8 +127,9 @@ pub(super) fn config(table: &Table<'_>, directory: &Path, given: &Given) -> Conf
     table.set("grace", &mut grace, time);
     table.set("trusted_proxies", &mut trusted_proxies, each(of_text(network)));
     let mut tls = table.table("tls", |table| {
-        table.require("certificate", |_| Ok(()));
-        table.require("key", |_| Ok(()));
+        if table.get("certificate").is_none() && table.get("key").is_none() {
+            table.notes.push(Problem::at(table.span.clone(), "`certificate` and `key` are missing"));
+        }
         read_identity(table, directory)
     });
     table.table("log", |table| {
@@ -222,8 +228,8 @@ fn routes(table: &Table<'_>, placed: Vec<Placed>, defaults: &Defaults, given: &G
             table.notes.push(problem);
         }
     }
-    // A file's wrong route is a problem already.
-    if routes.is_empty() && table.get("route").is_none() {
+    // What is wrong otherwise is the reason, most often.
+    if routes.is_empty() && !table.notes.has_problems() {
         table.notes.push(Problem::of_all(
             "there is no route: a file needs a `[[route]]` with `path` and `backends`, or the arguments \
              `--route /chat=ws://127.0.0.1:9000/ws`",

@@ -153,7 +153,7 @@ fn read_host(value: Value<'_>) -> Result<Host, Problem> {
         "client" => Ok(Host::Client),
         // A slip in one of the words would be sent as a name.
         text if suggest::nearest(text, ["backend", "client"]).is_some() => Err(value.wrong(format!(
-            "{}; a host of this name is written with its port",
+            "{} A host of this name is written with its port.",
             none_of(text, ["backend", "client"].into_iter())
         ))),
         text => match text.parse::<http::uri::Authority>() {

@@ -37,6 +37,10 @@ impl Notes {
         read.map_err(|problem| self.push(problem)).ok()
     }
 
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.borrow().is_empty() || !self.unknown.borrow().is_empty()
+    }
+
     /// Table and word, for each that was asked for.
     #[cfg(test)]
     pub(super) fn asked(&self) -> BTreeSet<(String, &'static str)> {

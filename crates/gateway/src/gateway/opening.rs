@@ -37,7 +37,7 @@ impl FromRequestParts<Arc<RouteState>> for Dialled {
             is_from_trusted_proxy: peer.is_some_and(|peer| state.proxies.load().trusts(peer)),
         };
         let (socket, lease) = state.pool.open(&opening).await?;
-        Ok(Self { socket, lease, pump: live.pump.clone() })
+        Ok(Self { socket, lease, pump: live.pump })
     }
 }
 

@@ -89,8 +89,6 @@ impl<D> Lease<D> {
 
     /// The session has ended. One whose lease is only dropped was ended by the gateway, with 1006.
     pub(crate) fn end(mut self, ended: &Ended) {
-        self.traffic.to_backend.count(ended.to_backend.messages, ended.to_backend.bytes);
-        self.traffic.from_backend.count(ended.to_client.messages, ended.to_client.bytes);
         self.end = (ended.by, ended.frame.code());
     }
 }

@@ -7,14 +7,14 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame as WsCloseFrame, frame::coding::CloseCode},
 };
 
-use super::ended::By;
+use super::ended::{By, Ended};
 
 /// The longest reason of a close frame on a WebSocket (RFC 6455, section 5.5).
 const LONGEST_REASON: usize = 123;
 
 pub(super) const NO_BINARY: CloseFrame = CloseFrame::from_static(1003, "Binary messages are not supported");
 pub(super) const SILENT: CloseFrame = CloseFrame::from_static(1011, "No answer to a ping");
-pub(super) const LOST: CloseFrame = CloseFrame::from_static(1011, "Backend connection lost");
+const LOST: CloseFrame = CloseFrame::from_static(1011, "Backend connection lost");
 const NORMAL: CloseFrame = CloseFrame::from_static(1000, "");
 const BROKEN: CloseFrame = CloseFrame::from_static(1011, "Backend protocol error");
 
@@ -55,6 +55,11 @@ pub(super) fn of_error(error: &WsError) -> (Option<CloseFrame>, CloseFrame) {
         WsError::Protocol(_) => (told(1002, "Protocol error"), BROKEN),
         _ => (None, LOST),
     }
+}
+
+/// How the connection to the backend was lost, if that was the end.
+pub(crate) fn lost_backend(ended: &Ended) -> Option<&str> {
+    (ended.frame == LOST || ended.frame == SILENT).then_some(ended.frame.reason())
 }
 
 /// The frame as the library sends it.

@@ -32,6 +32,10 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
+    pub(super) fn since(self, before: Self) -> Self {
+        Self { messages: self.messages - before.messages, bytes: self.bytes - before.bytes }
+    }
+
     pub(super) fn add(&mut self, bytes: usize) {
         self.messages += 1;
         self.bytes += bytes as u64;

@@ -2,7 +2,7 @@
 //!
 //! Imports: backend, config.
 
-mod closing;
+pub(crate) mod closing;
 mod convert;
 pub(crate) mod ended;
 mod liveness;

@@ -42,13 +42,20 @@ const DISCARD: usize = 4 << 10;
 /// Carries messages between a session and its backend, until either ends and the other has been told. Then the
 /// backend's connection is closed, within [`close_timeout`](Settings::close_timeout).
 ///
+/// `count` gets what each turn has carried, to the backend and to the client.
+///
 /// It holds no message: each is taken from the one side when the other has room. So a slow client makes the backend
 /// wait, pings included, for as long as the session waits for the client (`write_timeout`), and a slow backend makes the
 /// client wait. What is in the library's buffers is bounded by what a turn carries and one message of each direction.
 ///
 /// # Cancel safety
 /// Dropped before its end, it closes the session with 1000 and drops the backend's connection without a close frame.
-pub(crate) async fn pump<Io>(session: Session, backend: BackendSocket<Io>, settings: Settings) -> Ended
+pub(crate) async fn pump<Io>(
+    session: Session,
+    backend: BackendSocket<Io>,
+    settings: Settings,
+    mut count: impl FnMut(Traffic, Traffic),
+) -> Ended
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -58,7 +65,17 @@ where
     let mut timer = pin!(sleep_until(liveness.next().unwrap_or(now)));
     let mut end = pin!(sender.closed());
     let mut pump = Pump::new(session, backend.stream, settings, liveness);
-    let (cause, told) = poll_fn(|cx| pump.poll_open(cx, end.as_mut(), timer.as_mut())).await;
+    let mut counted = (Traffic::default(), Traffic::default());
+    let (cause, told) = poll_fn(|cx| {
+        let ended = pump.poll_open(cx, end.as_mut(), timer.as_mut());
+        let carried = (pump.to_backend, pump.to_client);
+        if carried != counted {
+            count(carried.0.since(counted.0), carried.1.since(counted.1));
+            counted = carried;
+        }
+        ended
+    })
+    .await;
     timer.as_mut().reset(Instant::now() + settings.close_timeout);
     let mut farewell = pump.begin_farewell(cause, &told.to_backend);
     poll_fn(|cx| pump.poll_farewell(&mut farewell, cx, timer.as_mut())).await;
@@ -260,7 +277,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
                 }
                 WsMessage::Binary(data) => match self.settings.binary {
                     Binary::Base64 => self.send(convert::base64_to_client(&data), length),
-                    Binary::Refuse => return Poll::Ready(self.close_both(&closing::NO_BINARY, Cause::Refused)),
+                    Binary::Refuse => {
+                        return Poll::Ready(self.close_both(&closing::NO_BINARY, Cause::Refused));
+                    }
                 },
                 WsMessage::Ping(_) => {
                     if !matches!(self.write, Write::Broken(_)) {
@@ -436,7 +455,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
     }
 
     /// Sends the last frame, and flushes it.
-    fn poll_send_last(&mut self, frame: &mut Option<WsMessage>, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_send_last(
+        &mut self,
+        frame: &mut Option<WsMessage>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ()>> {
         if frame.is_some() {
             ready!(Pin::new(&mut self.stream).poll_ready(cx)).map_err(drop)?;
             if let Some(frame) = frame.take() {

@@ -132,7 +132,7 @@ impl Running {
         alpn: &[&str],
     ) -> TlsStream<TcpStream> {
         let tls = self.try_tls(place, certificate, alpn).await.unwrap();
-        assert_eq!(tls.get_ref().1.peer_certificates().unwrap(), [certificate.clone()]);
+        assert_eq!(tls.get_ref().1.peer_certificates().unwrap()[0], *certificate);
         tls
     }
 

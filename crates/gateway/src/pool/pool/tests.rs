@@ -160,11 +160,13 @@ async fn a_lease_counts_what_its_session_was() {
     let ((), first) = pool.open(&()).await.expect("it is well");
     let ((), second) = pool.open(&()).await.expect("it is well");
     first.lost("reset by the peer".to_owned());
+    first.traffic().to_backend.count(2, 30);
+    first.traffic().from_backend.count(1, 5);
     first.end(&Ended {
         by: By::Backend,
         frame: CloseFrame::new(1011, ""),
-        to_backend: Passed { messages: 2, bytes: 30 },
-        to_client: Passed { messages: 1, bytes: 5 },
+        to_backend: Passed::default(),
+        to_client: Passed::default(),
     });
     let snapshot = pool.snapshot();
     let (backend, traffic) = &snapshot.backends[0];

@@ -55,7 +55,8 @@ async fn a_lost_backend_is_an_internal_error() {
 
 #[tokio::test(start_paused = true)]
 async fn the_backend_is_told_what_the_client_says() {
-    for (code, reason, told) in [(1000, "bye", 1000), (1001, "", 1001), (3000, "a", 3000), (4999, "b", 4999), (1005, "", 1000)]
+    for (code, reason, told) in
+        [(1000, "bye", 1000), (1001, "", 1001), (3000, "a", 3000), (4999, "b", 4999), (1005, "", 1000)]
     {
         let mut scene = Plan::default().start().await;
         scene.client.close(code, reason);

@@ -56,7 +56,12 @@ struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { transport: Transport::RawWebSocket, options: Options::new(), settings: SETTINGS, pipe: 1 << 16 }
+        Self {
+            transport: Transport::RawWebSocket,
+            options: Options::new(),
+            settings: SETTINGS,
+            pipe: 1 << 16,
+        }
     }
 }
 
@@ -66,7 +71,7 @@ impl Plan {
         let (near, far) = duplex(self.pipe);
         let (session, client) = Pair::new().transport(self.transport).options(&self.options).open();
         let backend = BackendSocket::over(near, MAX_MESSAGE).await;
-        let pump = tokio::spawn(pump(session, backend, self.settings));
+        let pump = tokio::spawn(pump(session, backend, self.settings, |_, _| {}));
         (client, far, pump)
     }
 

@@ -124,7 +124,9 @@ impl Model {
                 self.scene.client.close(4001, "client");
                 loop {
                     match self.scene.backend.next().await {
-                        Some(Ok(WsMessage::Text(text))) => assert_eq!(text, self.to_backend.pop_front().unwrap()),
+                        Some(Ok(WsMessage::Text(text))) => {
+                            assert_eq!(text, self.to_backend.pop_front().unwrap())
+                        }
                         Some(Ok(WsMessage::Close(told))) => {
                             assert_eq!(WsMessage::Close(told), frame(4001, "client"));
                             break;
