@@ -2,10 +2,12 @@
 
 mod choice;
 mod compare;
+mod gateway;
 mod load;
 mod procfs;
 mod rooms;
 mod stomp;
+mod turns;
 
 use std::{net::SocketAddr, num::NonZeroUsize, process::ExitCode, time::Duration};
 
@@ -20,6 +22,8 @@ enum Command {
     Load(OneLoad),
     /// Runs the rows on the servers in turn, and prints a table of the medians.
     Compare(compare::Options),
+    /// Measures the gateway.
+    Gateway(gateway::Options),
     /// Measures messages to rooms on one node and on three.
     Rooms(rooms::Options),
     /// Measures STOMP.
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Load(load) => load_once(load),
         Command::Compare(options) => compare::run(&options),
+        Command::Gateway(options) => gateway::run(&options),
         Command::Rooms(options) => rooms::run(&options),
         Command::Stomp(options) => stomp::run(&options),
         Command::Plots => compare::plots(),

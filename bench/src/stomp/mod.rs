@@ -4,7 +4,6 @@ mod rabbitmq;
 mod rows;
 
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
@@ -22,6 +21,7 @@ use crate::{
     compare::{servers::Running, table},
     load::{self, Body, Content, Load, Report, Shape, Spec, Transport},
     procfs,
+    turns::{Cell, Column, Results},
 };
 
 /// What to measure. The script `bench/stomp` describes it.
@@ -61,22 +61,14 @@ enum Server {
 }
 
 impl Server {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ours => "ours",
-            Self::Before => "before",
-            Self::Like => "like",
-            Self::RabbitMq => "rabbitmq",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Ours => "axum-stomp",
-            Self::Before => "before",
-            Self::Like => "plain SockJS, the same bytes",
-            Self::RabbitMq => "RabbitMQ",
-        }
+    const fn column(self) -> Column {
+        let (name, title) = match self {
+            Self::Ours => ("ours", "axum-stomp"),
+            Self::Before => ("before", "before"),
+            Self::Like => ("like", "plain SockJS, the same bytes"),
+            Self::RabbitMq => ("rabbitmq", "RabbitMQ"),
+        };
+        Column { name, title }
     }
 
     /// Whether it has a part in a row: RabbitMQ has no SockJS, and no handlers.
@@ -95,7 +87,7 @@ impl Server {
                 std::env::var_os("BENCH_BEFORE").ok_or("BENCH_BEFORE names no server to compare with")?.into()
             }
         };
-        Running::start(Command::new(program), core, self.title()).map(Process::Ours)
+        Running::start(Command::new(program), core, self.column().title).map(Process::Ours)
     }
 
     fn path(self, shape: Shape) -> &'static str {
@@ -128,12 +120,6 @@ impl Process {
             Self::RabbitMq(running) => running.pid(),
         }
     }
-}
-
-/// What was measured.
-struct Cell {
-    value: f64,
-    report: Option<Report>,
 }
 
 /// Measures on a server of its own.
@@ -201,76 +187,22 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             tokio::task::yield_now().await;
         }
     });
-    let mut results: Vec<Vec<Vec<Option<Cell>>>> =
-        rows.iter().map(|_| servers.iter().map(|_| Vec::new()).collect()).collect();
-    let mut failures = 0;
-    for round in 0..rounds {
-        for (row, results) in rows.iter().zip(&mut results) {
-            for turn in 0..servers.len() {
-                // Each round begins with another.
-                let at = (turn + round) % servers.len();
-                let server = servers[at];
-                if !server.takes_part(row) {
-                    continue;
-                }
-                let name = format!("round {} {:<32} {:<8}", round + 1, row.id, server.name());
-                match runtime.block_on(measure(server, row, options.choice.measure(), core)) {
-                    Ok(cell) => {
-                        eprintln!("{name} {:>9}{}", table::figure(cell.value), shares(cell.report.as_ref()));
-                        results[at].push(Some(cell));
-                    }
-                    Err(error) => {
-                        failures += 1;
-                        eprintln!("{name} FAILED: {error}");
-                        results[at].push(None);
-                    }
-                }
-            }
-        }
-    }
-    let table = table_of(&rows, &servers, &results, rounds);
-    println!("{table}");
-    if options.choice.write {
-        table::write(&document(), "bench/stomp", &table)?;
-    }
-    match failures {
-        0 => Ok(()),
-        _ => Err(format!("{failures} cells failed")),
-    }
-}
-
-fn shares(report: Option<&Report>) -> String {
-    let Some(report) = report else { return String::new() };
-    format!("  server {:.0} % of a core", 100.0 * report.server_seconds / report.seconds)
-}
-
-/// The medians, and those of the rounds' ratios: only runs that follow each other are compared.
-fn table_of(rows: &[Row], servers: &[Server], results: &[Vec<Vec<Option<Cell>>>], rounds: usize) -> String {
-    let mut table = String::new();
+    let columns: Vec<Column> = servers.iter().map(|server| server.column()).collect();
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let results = Results::measure(&ids, &columns, rounds, |row, server| {
+        let (row, server) = (&rows[row], servers[server]);
+        let cell = || runtime.block_on(measure(server, row, options.choice.measure(), core));
+        server.takes_part(row).then(cell)
+    });
+    let titles: Vec<&str> = rows.iter().map(|row| row.title.as_str()).collect();
     let others: Vec<usize> = match servers.first() {
         Some(Server::Ours) => (1..servers.len()).collect(),
         _ => Vec::new(),
     };
-    let titles = servers.iter().map(|server| server.title().to_owned());
-    let ratios = others.iter().map(|other| format!("ours / {}", servers[*other].name()));
-    let head: Vec<String> = ["".to_owned()].into_iter().chain(titles).chain(ratios).collect();
-    table::line(&mut table, head.iter().cloned());
-    table::line(&mut table, head.iter().map(|_| "---".to_owned()));
-    for (row, results) in rows.iter().zip(results) {
-        let values = |at: usize| results[at].iter().map(|cell| cell.as_ref().map(|cell| cell.value));
-        let medians = (0..servers.len())
-            .map(|at| table::median(values(at).flatten().collect()).map_or("-".to_owned(), table::figure));
-        let ratio = |other: &usize| {
-            let pairs = values(0).zip(values(*other)).filter_map(|(ours, other)| ours.zip(other));
-            let ratio = table::median(pairs.map(|(ours, other)| ours / other).collect());
-            ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
-        };
-        table::line(
-            &mut table,
-            [row.title.clone()].into_iter().chain(medians).chain(others.iter().map(ratio)),
-        );
+    let table = results.table(&titles, &columns, &others);
+    println!("{table}");
+    if options.choice.write {
+        table::write(&document(), "bench/stomp", &table)?;
     }
-    let rounds = if rounds == 1 { "One round".to_owned() } else { format!("Medians of {rounds} rounds") };
-    writeln!(table, "\n{rounds}, on {}.\n", table::machine()).expect("a string takes all");
-    table
+    results.judge()
 }

@@ -147,7 +147,7 @@ pub async fn live(place: Place, life: Life, random: &mut Random) -> Result<(), L
         Life::Stalled => {
             say(&session, "flood 100000").await?;
             // Until the gateway gives it up, or before.
-            sleep(Duration::from_millis(500 + random.below(3000) as u64)).await;
+            sleep(Duration::from_millis(500 + random.below(6000) as u64)).await;
             Ok(())
         }
         Life::Binary => {
@@ -215,7 +215,7 @@ async fn vanish_early(place: Place, life: Life, random: &mut Random) {
     let length = if life == Life::Half { random.below(request.len()) } else { request.len() };
     connection.write_all(&request.as_bytes()[..length]).await.unwrap();
     if life == Life::Silent {
-        sleep(Duration::from_millis(random.below(5000) as u64)).await;
+        sleep(Duration::from_millis(random.below(7000) as u64)).await;
     }
     if random.one_in(2) {
         reset(&connection);

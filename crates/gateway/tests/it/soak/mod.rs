@@ -59,7 +59,7 @@ async fn churn(world: &World, mut random: Random, until: Instant, lived: &Lived)
         let life = LIVES[turn / Transport::ALL.len() % LIVES.len()];
         let route = if random.one_in(3) { STEADY } else { DISTURBED };
         let place = Place { gateway: world.gateway.address, route, transport, number };
-        let ended = timeout(Duration::from_secs(60), live(place, life, &mut random)).await;
+        let ended = timeout(Duration::from_secs(90), live(place, life, &mut random)).await;
         match ended.unwrap_or_else(|_| panic!("{life:?} at {place:?} does not end")) {
             Ok(()) => *lived.ended.lock().unwrap().entry((life, transport.name())).or_default() += 1,
             Err(lost) => {
@@ -113,7 +113,7 @@ async fn settle(world: &World, start: Option<Holdings>) -> Holdings {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    match timeout(Duration::from_secs(60), settled).await {
+    match timeout(Duration::from_secs(90), settled).await {
         Ok(now) => now,
         Err(_) => panic!(
             "{} sessions, {} endpoints, {} connections to backends, {:?} where there was {start:?}",

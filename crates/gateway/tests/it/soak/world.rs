@@ -23,7 +23,7 @@ pub const STEADY: &str = "/steady";
 const BACKENDS: usize = 3;
 
 /// How long a backend may take to answer: a session that was begun before a reload is with its backend by then.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What happens to one backend, while the others are well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,7 +158,7 @@ impl World {
             Event::Hangs => {
                 backend.be(Mood::Hangs);
                 // Longer than a ping and its answer may take.
-                sleep(Duration::from_secs(4)).await;
+                sleep(Duration::from_secs(7)).await;
                 backend.be(Mood::Well);
             }
             Event::Refuses => {
@@ -204,13 +204,14 @@ fn text(settings: &Settings, (steady, backends): &(String, Vec<String>)) -> Stri
     let balance = if settings.least_sessions { "least-sessions" } else { "round-robin" };
     let more = format!("[[route]]\npath = '/more'\nbackends = '{steady}'\n");
     let more = if settings.has_more { more.as_str() } else { "" };
+    // Times are long enough for a machine that is busy with other things too.
     format!(
         "[defaults]\n\
          heartbeat = '{heartbeat}ms'\norigins = 'any'\nlegacy_transports = true\npass_headers = ['x-client', 'x-refuse']\n\
-         disconnect_delay = '2s'\nresponse_limit = '8 KiB'\nsend_queue_bytes = '64 KiB'\n\
-         write_timeout = '2s'\npong_timeout = '2s'\n\
-         connect_timeout = '{connect_timeout:?}'\nopen_timeout = '4s'\nbackend_ping_interval = '500ms'\n\
-         backend_pong_timeout = '2s'\nbackend_close_timeout = '1s'\nbalance = '{balance}'\n\
+         disconnect_delay = '4s'\nresponse_limit = '8 KiB'\nsend_queue_bytes = '64 KiB'\n\
+         write_timeout = '4s'\npong_timeout = '4s'\n\
+         connect_timeout = '{connect_timeout:?}'\nopen_timeout = '12s'\nbackend_ping_interval = '500ms'\n\
+         backend_pong_timeout = '4s'\nbackend_close_timeout = '1s'\nbalance = '{balance}'\n\
          [[route]]\npath = '{DISTURBED}'\nbackends = [{backends}]\n\
          health = {{ check = 'websocket', interval = '300ms', timeout = '300ms', fall = 2, rise = 1 }}\n\
          [[route]]\npath = '{STEADY}'\nbackends = '{steady}'\n{more}",
