@@ -15,15 +15,15 @@ const numberOf = (message) => Number.parseInt(message, 10);
 for (const kind of Backend.kinds) {
   test(`${kind} is killed in the middle of a stream: a close event within a second, new sessions get 502`, async (t) => {
     const backend = await Backend.start(t, kind);
-    const gateway = await Gateway.start(t, { route: routes(['commands', 'flood'], [backend], { health: HEALTH }) });
-    const floods = await openAll(t, `${gateway.url}/flood`);
+    const gateway = await Gateway.start(t, { route: routes(['commands', 'stream'], [backend], { health: HEALTH }) });
+    const streams = await openAll(t, `${gateway.url}/stream`);
     const idle = await openAll(t, `${gateway.url}/commands`);
-    for (const client of floods) {
+    for (const client of streams) {
       await client.until('a stream', () => client.received.length > 20);
     }
     const killed = performance.now();
     await backend.kill();
-    for (const client of [...idle, ...floods]) {
+    for (const client of [...idle, ...streams]) {
       const { code, reason, at } = await client.closed();
       assert.deepEqual({ code, reason }, LOST, client.label);
       assert.ok(at - killed < NOTICE_MS, `${client.label} was told after ${at - killed} ms`);

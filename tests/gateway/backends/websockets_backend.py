@@ -68,6 +68,14 @@ async def tell(socket):
     await socket.wait_closed()
 
 
+async def stream(socket):
+    number = 0
+    while True:
+        await send(socket, ("%d " % number).ljust(100, "x"))
+        number += 1
+        await asyncio.sleep(0.001)
+
+
 async def flood(socket):
     number = 0
     while True:
@@ -75,7 +83,7 @@ async def flood(socket):
         number += 1
 
 
-SERVICES = {"echo": echo, "slow": slow, "commands": commands, "tell": tell, "flood": flood}
+SERVICES = {"echo": echo, "slow": slow, "commands": commands, "tell": tell, "flood": flood, "stream": stream}
 
 
 def parts(request):

@@ -59,6 +59,12 @@ const services = {
     const { url, headers } = request;
     send(socket, JSON.stringify({ url, headers, protocol: socket.protocol }));
   },
+  // A message each millisecond, which no client is behind with.
+  stream: (socket) => {
+    let n = 0;
+    const timer = setInterval(() => send(socket, counted(100, (n += 1) - 1)), 1);
+    socket.on('close', () => clearInterval(timer));
+  },
   // As much as the client takes.
   flood: async (socket) => {
     for (let n = 0; socket.readyState === 1; n += 1) {
