@@ -2,28 +2,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { BALANCERS, openSessions, startCluster } from './scene.js';
-import { Client, TRANSPORTS } from './sockjs.js';
+import { Client, TRANSPORTS, exchange } from './sockjs.js';
 
 const MANY = 1000;
-const BURST = 20;
-
-// As many messages each way, in bursts that overlap, so that sends and polls interleave.
-async function exchange(client, count, name) {
-  const messages = Array.from({ length: count }, (_, n) => `${name} ${n}`);
-  const last = `${name} last`;
-  for (let at = 0; at < count; at += BURST) {
-    for (const message of messages.slice(at, at + BURST)) {
-      client.socket.send(message);
-    }
-    // The first of this burst is enough to start the next one.
-    await client.until(`message ${at}`, () => client.received.length > at);
-  }
-  await client.until('all messages', () => client.received.length >= count);
-  // One more, to see that nothing follows: no repetition after a new poll, for example.
-  client.socket.send(last);
-  await client.until('the last message', () => client.received.length > count);
-  assert.deepEqual(client.received, [...messages, last], client.label);
-}
 
 for (const program of BALANCERS) {
   test(`${program}, round robin: ${MANY} messages each way over every transport, once and in order`, async (t) => {

@@ -12,8 +12,14 @@ import { freePort } from './ports.js';
 export const PATIENCE_MS = 20_000;
 
 const running = new Set();
-// What engines store.
 const directories = [];
+
+// A folder for files of a process, which is there until this one ends.
+export function scratch() {
+  const directory = mkdtempSync(`${tmpdir()}/axum-sockjs-`);
+  directories.push(directory);
+  return directory;
+}
 
 // For an exit by a signal or an error that nobody caught, too. A process that was stopped is killed.
 process.on('exit', () => {
@@ -65,8 +71,11 @@ export function accepts(port) {
   });
 }
 
-class Child {
+// A program that runs until its test is over. A subclass says what is started, and when it is ready.
+export class Child {
   output = '';
+  // How long its start may take.
+  patience = PATIENCE_MS;
 
   async start() {
     this.output = '';
@@ -84,7 +93,7 @@ class Child {
       await until(`${this.path} to listen`, () => {
         assert.ok(running.has(child), 'it has ended');
         return this.isReady();
-      });
+      }, this.patience);
     } catch (error) {
       await this.kill();
       throw new Error(`${error.message}: ${this.output}`);
@@ -116,9 +125,24 @@ class Child {
     this.#signal('SIGCONT');
   }
 
+  // Lets it read its settings again.
+  reload() {
+    this.#signal('SIGHUP');
+  }
+
   terminate() {
     this.#signal('SIGTERM');
     return this.ended;
+  }
+
+  // How many files it has open, connections included.
+  files() {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  // Bytes that it has in memory.
+  memory() {
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]) * 1024;
   }
 }
 
@@ -147,16 +171,6 @@ export class Node extends Child {
     const { base_url: url } = JSON.parse((await ask(this, `/${endpoint}/info`, { method: 'GET' })).text);
     return new URL(url).pathname;
   }
-
-  // How many files it has open, connections included.
-  files() {
-    return readdirSync(`/proc/${this.pid}/fd`).length;
-  }
-
-  // Bytes that it has in memory.
-  memory() {
-    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]) * 1024;
-  }
 }
 
 const ENGINES = {
@@ -178,8 +192,7 @@ export class Engine extends Child {
 
   static async start(t, kind) {
     const engine = new Engine();
-    const dir = mkdtempSync(`${tmpdir()}/axum-sockjs-engine-`);
-    directories.push(dir);
+    const dir = scratch();
     engine.port = await freePort();
     engine.path = ENGINES[kind].path;
     engine.args = ENGINES[kind].args(engine.port, dir);

@@ -1,12 +1,13 @@
 // The unmodified sockjs-client, of the tests under Node, and clients that notice everything.
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import { until } from './processes.js';
 
-const packages = createRequire(new URL('../node/', import.meta.url));
+export const packages = createRequire(new URL('../node/', import.meta.url));
 export const SockJS = packages('sockjs-client');
-const WebSocket = packages('ws');
+export const WebSocket = packages('ws');
 
 export const TRANSPORTS = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
 export const OVER_HTTP = TRANSPORTS.slice(1);
@@ -14,6 +15,8 @@ export const OVER_HTTP = TRANSPORTS.slice(1);
 // The client's own limit for one transport to open. Its default follows the measured round trip, and can be too tight for
 // a busy machine.
 export const OPENING_MS = 5_000;
+
+const BURST = 20;
 
 // A browser tells the client of an answer that breaks off in the middle. Under Node the client looks for the end of the
 // answer and for an error of the request, and such an answer has neither.
@@ -32,10 +35,10 @@ export class Client {
   opened = 0;
   closure = null;
 
-  constructor(t, url, transport) {
+  constructor(t, url, transport, options) {
     this.label = `${transport} to ${url}`;
     this.transport = transport;
-    this.socket = new SockJS(url, null, { transports: [transport], timeout: OPENING_MS });
+    this.socket = this.connect(url, transport, options);
     this.socket.onopen = () => {
       this.opened += 1;
     };
@@ -46,8 +49,12 @@ export class Client {
     t.after(() => this.socket.close());
   }
 
+  connect(url, transport) {
+    return new SockJS(url, null, { transports: [transport], timeout: OPENING_MS });
+  }
+
   static async open(...args) {
-    const client = new Client(...args);
+    const client = new this(...args);
     await client.until('the open event', () => client.opened > 0);
     return client;
   }
@@ -79,6 +86,24 @@ export class Client {
     this.socket.send(message);
     await this.until(`the echo of ${message}`, () => this.received.includes(message, before));
   }
+}
+
+// As many messages each way, in bursts that overlap, so that sends and polls interleave.
+export async function exchange(client, count, name) {
+  const messages = Array.from({ length: count }, (_, n) => `${name} ${n}`);
+  const last = `${name} last`;
+  for (let at = 0; at < count; at += BURST) {
+    for (const message of messages.slice(at, at + BURST)) {
+      client.socket.send(message);
+    }
+    // The first of this burst is enough to start the next one.
+    await client.until(`message ${at}`, () => client.received.length > at);
+  }
+  await client.until('all messages', () => client.received.length >= count);
+  // One more, to see that nothing follows: no repetition after a new poll, for example.
+  client.socket.send(last);
+  await client.until('the last message', () => client.received.length > count);
+  assert.deepEqual(client.received, [...messages, last], client.label);
 }
 
 // A WebSocket to a service of one node that echoes, past the balancer.

@@ -21,11 +21,13 @@ const OPENING_MS = 15_000;
 
 const SUBPROTOCOLS = ['v12.stomp', 'v11.stomp', 'v10.stomp'];
 
+// An address is that of the conformance server, or the URLs of another one.
 function openSocket(address, carriage, protocols) {
+  const urls = address.sockjs ? address : { webSocket: `ws://${address}/ws`, sockjs: `http://${address}/sockjs` };
   if (carriage === RAW) {
-    return new WebSocket(`ws://${address}/ws`, protocols);
+    return new WebSocket(urls.webSocket, protocols);
   }
-  return new SockJS(`http://${address}/sockjs`, null, { transports: [carriage], timeout: OPENING_MS });
+  return new SockJS(urls.sockjs, null, { transports: [carriage], timeout: OPENING_MS });
 }
 
 // Things of one kind, each of which is taken once.

@@ -113,8 +113,9 @@ export class ReverseProxy {
   // What it wrote, for errors.
   #output = '';
 
-  // The file of that name, in front of the test servers; at a port that is free, unless one is given.
-  static async start({ program, file, tls = false, port: given }, servers) {
+  // The file of that name, in front of the test servers; at a port that is free, unless one is given. A `text` has all
+  // of that in it already.
+  static async start({ program, file, text, tls = false, port: given }, servers) {
     const { path, wrapper, args } = PROGRAMS[program];
     const dir = await directory();
     await mkdir(`${dir}/logs`);
@@ -124,7 +125,7 @@ export class ReverseProxy {
       values[n === 0 ? 'backend' : `backend${n + 1}`] = `127.0.0.1:${server.port}`;
     });
     const extension = wrapper.split('.')[1];
-    const tested = fill(await readFile(fileOf(program, file), 'utf8'), values);
+    const tested = text ?? fill(await readFile(fileOf(program, file), 'utf8'), values);
     await writeFile(`${dir}/tested.${extension}`, tested);
     const around = fill(await readFile(`${HERE}${program}/${wrapper}`, 'utf8'), values);
     await writeFile(`${dir}/${wrapper}`, around);
