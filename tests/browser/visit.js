@@ -49,8 +49,8 @@ export class Visit {
   }
 
   // As many to the server, and back again.
-  messages(page, name, count) {
-    return step('messages', () => call(page, 'bursts', name, count, BURST));
+  messages(page, name, count, burst = BURST) {
+    return step('messages', () => call(page, 'bursts', name, count, burst));
   }
 
   large(page, name) {
