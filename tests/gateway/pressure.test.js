@@ -92,32 +92,33 @@ for (const [carriage, stall] of Object.entries(STALLED)) {
   });
 }
 
-// EventSource under Node takes long for large events.
-const SIZES = { eventsource: 8 << 10 };
+// Not an echo: the WebSocket of sockjs-client under Node does not read while it cannot write.
+const MANY = 1000;
 
 for (const kind of Backend.kinds) {
   for (const carriage of CARRIAGES) {
     test(`${kind}, ${carriage}: the backend reads nothing for a while: the client is made to wait, nothing is lost`, async (t) => {
       const backend = await Backend.start(t, kind);
-      const gateway = await Gateway.start(t, { route: routes(['commands'], [backend]) });
-      const client = await openClient(t, `${gateway.url}/commands`, carriage);
-      await client.echo('before');
+      const gateway = await Gateway.start(t, { route: routes(['collect'], [backend]) });
+      const client = await openClient(t, `${gateway.url}/collect`, carriage);
+      const count = async (expected) => {
+        client.socket.send('count');
+        await client.until('the count', () => client.received.length > 0);
+        assert.equal(client.received.pop(), expected);
+      };
+      await count('0 true');
       const memory = gateway.memory();
       client.socket.send('hold');
-      const size = SIZES[carriage] ?? 32 << 10;
-      const messages = Array.from({ length: 1000 }, (_, n) => `${n} `.padEnd(size, 'x'));
-      messages.forEach((message) => client.socket.send(message));
+      for (let n = 0; n < MANY; n += 1) {
+        client.socket.send(`${n} `.padEnd(32 << 10, 'x'));
+      }
       // All of it is 32 MB, of which some is in the buffers of the kernel.
       const { now: grown } = await standstill(() => Math.round((gateway.memory() - memory) / MiB));
       t.diagnostic(`grown by ${grown} MiB`);
       assert.ok(grown * MiB < FOR_BACKEND + SLACK, `grown by ${grown} MiB`);
-      assert.ok((await backend.stats()).received < messages.length, 'the backend holds');
+      assert.ok((await backend.stats()).received < MANY, 'the backend holds');
       await backend.tell('/release');
-      await client.until('all echoes', () => client.received.length > messages.length);
-      assert.deepEqual(client.received.map((message) => message.slice(0, 10)), [
-        'before',
-        ...messages.map((message) => message.slice(0, 10)),
-      ]);
+      await count(`${MANY} true`);
     });
   }
 }

@@ -40,6 +40,19 @@ async def slow(socket):
         await send(socket, message)
 
 
+async def collect(socket):
+    count, is_ordered = 0, True
+    async for message in read(socket):
+        if message == "hold":
+            released.clear()
+            await released.wait()
+        elif message == "count":
+            await send(socket, "%d %s" % (count, "true" if is_ordered else "false"))
+        else:
+            is_ordered = is_ordered and int(message.split(" ")[0]) == count
+            count += 1
+
+
 async def commands(socket):
     async for message in read(socket):
         word, *rest = message.split(" ")
@@ -83,7 +96,7 @@ async def flood(socket):
         number += 1
 
 
-SERVICES = {"echo": echo, "slow": slow, "commands": commands, "tell": tell, "flood": flood, "stream": stream}
+SERVICES = {"echo": echo, "collect": collect, "slow": slow, "commands": commands, "tell": tell, "flood": flood, "stream": stream}
 
 
 def parts(request):

@@ -49,6 +49,21 @@ const services = {
       const [word, ...rest] = `${data}`.split(' ');
       return Object.hasOwn(commands, word) ? commands[word](socket, rest) : send(socket, `${data}`);
     }),
+  // Answers nothing but how many numbered messages have come, and whether each in its turn.
+  collect: (socket) => {
+    let count = 0;
+    let isOrdered = true;
+    socket.on('message', (data) => {
+      if (`${data}` === 'hold') {
+        commands.hold(socket);
+      } else if (`${data}` === 'count') {
+        send(socket, `${count} ${isOrdered}`);
+      } else {
+        isOrdered &&= Number.parseInt(data, 10) === count;
+        count += 1;
+      }
+    });
+  },
   // Reads the next one when it has answered this one.
   slow: (socket) =>
     socket.on('message', (data) => {

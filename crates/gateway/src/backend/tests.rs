@@ -33,7 +33,7 @@ use super::{
 };
 use crate::config::{
     backend::{Backend, BackendTls, Balance, Binary, Check, Cookies, Health, Host, Pass, Upstream},
-    config::Identity,
+    identity::Identity,
 };
 
 pub(crate) fn upstream(url: &str) -> Upstream {

@@ -5,22 +5,22 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Parser;
 use ipnet::IpNet;
 
-use super::text;
+use super::{
+    secrets::{OTHER_SECRET, SECRET},
+    text,
+};
 use crate::config::{
     backend::Backend,
     backend_url::backend_url,
-    config::{Config, Identity, LogFormat, Secret},
+    config::{Config, LogFormat, Secret},
     endpoint::Origins,
+    identity::Identity,
     problem::ConfigError,
     read::{self, Given, LOG_FORMATS},
     read_endpoint::origins_of,
     read_route::path,
     value,
 };
-
-/// The variables of secrets, which are no arguments: those can be seen by every user of the machine.
-pub(super) const SECRET: &str = "SOCKJS_GATEWAY_CLUSTER_SECRET";
-pub(super) const OTHER_SECRET: &str = "SOCKJS_GATEWAY_CLUSTER_OTHER_SECRET";
 
 /// SockJS in front of any WebSocket server
 ///

@@ -11,6 +11,7 @@ mod log;
 #[cfg(test)]
 mod man;
 pub(crate) mod run;
+mod secrets;
 mod supervise;
 mod systemd;
 mod text;

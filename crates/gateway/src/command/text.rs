@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::arguments::{OTHER_SECRET, SECRET};
+use super::secrets::{OTHER_SECRET, SECRET};
 
 /// The end of the short help, `-h`.
 pub(super) const SHORT: &str =

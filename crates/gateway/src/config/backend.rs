@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::config::Identity;
+use super::identity::Identity;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Upstream {

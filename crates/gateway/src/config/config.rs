@@ -1,10 +1,10 @@
 //! The settings of the whole process.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 
-use super::route::Route;
+use super::{identity::Identity, route::Route};
 
 /// The settings of a gateway.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,13 +26,6 @@ pub struct Config {
     pub(crate) log: Log,
     /// In the order of the configuration; each path once.
     pub(crate) routes: Vec<Route>,
-}
-
-/// A certificate with its key, in PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 /// How this gateway is one of several.

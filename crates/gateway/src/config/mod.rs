@@ -9,6 +9,7 @@ pub(crate) mod config;
 mod documented;
 pub(crate) mod endpoint;
 mod headers;
+pub(crate) mod identity;
 pub(crate) mod options;
 pub(crate) mod problem;
 pub(crate) mod read;

@@ -13,8 +13,9 @@ use toml::de::DeTable;
 
 use super::{
     backend::Backend,
-    config::{ClusterConfig, Config, Identity, Log, LogFormat, Secret},
+    config::{ClusterConfig, Config, Log, LogFormat, Secret},
     endpoint::Origins,
+    identity::Identity,
     problem::{ConfigError, Problem},
     read_endpoint::path_below,
     read_route::{self, Defaults, Placed},

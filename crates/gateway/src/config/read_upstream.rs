@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, header};
 use super::{
     backend::{Backend, BackendTls, Balance, Binary, Check, Cookies, Health, Host, Pass, Upstream},
     backend_url::backend_url,
-    config::Identity,
     headers,
+    identity::Identity,
     problem::Problem,
     read_endpoint::path_below,
     suggest,

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -10,14 +9,13 @@ use std::{
 };
 
 use axum::{
-    body::Body,
     extract::{ConnectInfo, Request},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
-use http::{HeaderName, StatusCode};
+use http::HeaderName;
 use tower::Service;
 
-use super::shared::Shared;
+use super::{not_found::not_found, shared::Shared};
 
 /// What another gateway has forwarded has lost there what its client said in the words of a proxy. The endpoint refuses
 /// this header where no gateway has written it.
@@ -49,26 +47,4 @@ impl Service<Request> for App {
             })
         })
     }
-}
-
-/// What is served beside the endpoints: nothing.
-#[derive(Debug, Clone)]
-pub(super) struct NotFound;
-
-impl Service<Request> for NotFound {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Ready<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
-        ready(Ok(not_found()))
-    }
-}
-
-pub(super) fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, "No route of this gateway has this path.\n").into_response()
 }

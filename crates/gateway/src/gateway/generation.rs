@@ -7,7 +7,9 @@ use axum::{body::Body, extract::Request, response::Response};
 use axum_sockjs::{ClientScript, Cluster, SockJs, SockJsHandle, SockJsMiddleware};
 use tower::{Layer as _, Service as _};
 
-use super::{app::NotFound, client::Proxies, handler::serve, route_error::RouteError, state::RouteState};
+use super::{
+    client::Proxies, handler::serve, not_found::NotFound, route_error::RouteError, state::RouteState,
+};
 use crate::config::{endpoint::Endpoint, route::Route as Config};
 
 /// How much longer an endpoint waits than for the backends, whose time-out says more.

@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 mod generation;
 pub(crate) mod handle;
 mod handler;
+mod not_found;
 mod opening;
 pub(crate) mod reload;
 mod route;

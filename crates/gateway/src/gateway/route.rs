@@ -8,8 +8,8 @@ use axum_sockjs::{SockJsHandle, Stats};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    app::not_found,
     generation::{Generation, Settings, Surroundings},
+    not_found::not_found,
     route_error::RouteError,
     state::RouteState,
 };

@@ -39,14 +39,14 @@ use tokio_tungstenite::{
 /// | `close CODE REASON` | closes |
 /// | `binary` | answers with binary data |
 /// | any other | echoes |
-pub struct Backend {
-    pub address: SocketAddr,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
     sessions: Arc<AtomicUsize>,
     accepting: AbortHandle,
 }
 
 impl Backend {
-    pub async fn start(name: &'static str) -> Self {
+    pub(crate) async fn start(name: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::on(listener, name)
     }
@@ -67,17 +67,17 @@ impl Backend {
     }
 
     /// The URL of a path.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
     /// How many WebSockets have opened.
-    pub fn opened(&self) -> usize {
+    pub(crate) fn opened(&self) -> usize {
         self.sessions.load(Ordering::SeqCst)
     }
 
     /// Cuts all connections off, and listens no more.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.accepting.abort();
     }
 }

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-pub mod backend;
+pub(crate) mod backend;
 
 use std::net::SocketAddr;
 
@@ -9,16 +9,16 @@ use sockjs_gateway::{Config, Gateway, Handle};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A gateway that serves until it is dropped or stopped.
-pub struct Running {
-    pub handle: Handle,
-    pub address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
+    pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<String>,
 }
 
 impl Running {
     /// At a port of the system's choice.
-    pub async fn start(toml: &str) -> Self {
+    pub(crate) async fn start(toml: &str) -> Self {
         let gateway = Gateway::new(config(toml)).await.unwrap();
         let (handle, address) = (gateway.handle(), gateway.addresses()[0]);
         let (stop, stopped) = oneshot::channel();
@@ -27,15 +27,15 @@ impl Running {
         Self { handle, address, stop: Some(stop), serving }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub async fn connect(&self, path: &str, transport: Transport) -> Session {
+    pub(crate) async fn connect(&self, path: &str, transport: Transport) -> Session {
         Client::new(&self.url(path)).unwrap().open(transport).await.unwrap()
     }
 
-    pub async fn stop(mut self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
         self.stop.take().unwrap().send(()).unwrap();
         (&mut self.serving).await.unwrap()
     }
@@ -47,12 +47,12 @@ impl Drop for Running {
     }
 }
 
-pub fn config(toml: &str) -> Config {
+pub(crate) fn config(toml: &str) -> Config {
     Config::parse(&format!("listen = \"127.0.0.1:0\"\n{toml}")).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a session answers to a text.
-pub async fn ask(session: &mut Session, text: &str) -> String {
+pub(crate) async fn ask(session: &mut Session, text: &str) -> String {
     session.send(text).await.unwrap();
     let answer = session.recv().await;
     answer.unwrap_or_else(|| panic!("{:?}", session.close_event())).as_str().unwrap().to_owned()
