@@ -95,6 +95,22 @@ pub(super) fn config(max_message_bytes: usize) -> WebSocketConfig {
         .max_frame_size(Some(max_message_bytes))
 }
 
+/// A connection that tells, without a read, that there is nothing to read.
+pub(crate) trait Readable {
+    /// Pending only if a read would be; the task is then woken as by a read.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Readable for Stream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(io) => io.poll_read_ready(cx).map(drop),
+            // What is deciphered can be read, whatever its connection has.
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -169,6 +185,12 @@ impl<Io> Watched<Io> {
     pub(crate) fn should_shrink(&self) -> bool {
         let has_grown = self.frames.largest() >= LARGE as u64 || self.longest >= LARGE;
         has_grown && self.frames.is_between_messages()
+    }
+}
+
+impl<Io: Readable> Watched<Io> {
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_readable(cx)
     }
 }
 
