@@ -36,7 +36,7 @@ impl Service<Request> for App {
     fn call(&mut self, mut request: Request) -> Self::Future {
         if !request.headers().contains_key(&SOCKJS_FORWARDED) {
             let peer = request.extensions().get().map(|&ConnectInfo::<SocketAddr>(peer)| peer);
-            self.0.surroundings.proxies.load().strip(request.headers_mut(), peer);
+            self.0.environment.proxies.load().strip(request.headers_mut(), peer);
         }
         let table = self.0.table.load();
         let answer = table.route(request.uri().path()).map(|route| route.call(request));

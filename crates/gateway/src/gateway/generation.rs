@@ -35,7 +35,7 @@ impl Settings {
 
 /// What all endpoints of all routes share.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings {
+pub(super) struct Environment {
     pub(super) proxies: Arc<ArcSwap<Proxies>>,
     pub(super) cluster: Option<Cluster>,
 }
@@ -52,7 +52,7 @@ impl Generation {
         path: &str,
         settings: Settings,
         state: Arc<RouteState>,
-        surroundings: &Surroundings,
+        environment: &Environment,
     ) -> Result<Self, RouteError> {
         let mut options = settings.endpoint.options().open_timeout(settings.open_timeout);
         if let Some(file) = &settings.endpoint.client_script {
@@ -62,13 +62,13 @@ impl Generation {
             );
         }
         if settings.behind_proxies {
-            let proxies = Arc::clone(&surroundings.proxies);
+            let proxies = Arc::clone(&environment.proxies);
             // Whoever is not trusted has had these headers removed.
             options = options.trust_forwarded(true).peer_key(move |headers, peer| {
                 peer.map(|peer| proxies.load().client(headers, peer.ip()).to_string())
             });
         }
-        if let Some(cluster) = &surroundings.cluster {
+        if let Some(cluster) = &environment.cluster {
             options = options.cluster(cluster);
         }
         options.validate().map_err(RouteError::Options)?;

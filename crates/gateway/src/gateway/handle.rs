@@ -44,13 +44,13 @@ impl Handle {
     fn exchange(&self, config: Config) -> Result<ReloadReport, StartError> {
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.shared.table.load_full();
-        let plan = Plan::new(&table, &config, Some(&current), &self.shared.surroundings)
+        let plan = Plan::new(&table, &config, Some(&current), &self.shared.environment)
             .map_err(StartError::route)?;
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }
         // Before the endpoints that count on it.
-        self.shared.surroundings.proxies.store(Arc::new(Proxies::new(config.trusted_proxies.clone())));
+        self.shared.environment.proxies.store(Arc::new(Proxies::new(config.trusted_proxies.clone())));
         let (table, report) = plan.apply();
         self.shared.table.store(Arc::new(table));
         *current = config;

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
     client::Proxies,
-    generation::{Generation, Settings, Surroundings},
+    generation::{Environment, Generation, Settings},
     route::Route,
     route_error::RouteError,
-    state::{Live, RouteState},
+    state::{Current, RouteState},
     table::Table,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl fmt::Display for ReloadReport {
 }
 
 /// A route that cannot be made: its path, and why.
-pub(super) type Broken = (String, RouteError);
+pub(super) type Failure = (String, RouteError);
 
 /// What a reload is about to do. Whatever can fail has been done.
 pub(super) struct Plan {
@@ -60,7 +60,7 @@ pub(super) struct Plan {
 struct Change {
     route: Arc<Route>,
     members: Members,
-    live: Live,
+    current: Current,
     next: Option<Generation>,
 }
 
@@ -70,30 +70,30 @@ impl Plan {
         table: &Table,
         config: &Config,
         previous: Option<&Config>,
-        surroundings: &Surroundings,
-    ) -> Result<Self, Broken> {
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
         let proxies = Proxies::new(config.trusted_proxies.clone());
         let mut routes = Vec::new();
         let (mut added, mut changes) = (Vec::new(), Vec::new());
         let mut report = ReloadReport::default();
         for wanted in &config.routes {
-            let broken = |error| (wanted.path.clone(), error);
+            let failure = |error| (wanted.path.clone(), error);
             let settings = Settings::of(wanted, &proxies);
             let Some(route) = table.get(&wanted.path) else {
-                added.push(Arc::new(new_route(wanted, settings, surroundings).map_err(broken)?));
+                added.push(Arc::new(new_route(wanted, settings, environment).map_err(failure)?));
                 report.added.push(wanted.path.clone());
                 continue;
             };
             routes.push(Arc::clone(route));
             let same = previous.is_some_and(|previous| previous.routes.contains(wanted));
-            let next = route.next(settings, surroundings).map_err(broken)?;
+            let next = route.next(settings, environment).map_err(failure)?;
             if same && next.is_none() {
                 continue;
             }
             let list = if route.is_removed() { &mut report.added } else { &mut report.changed };
             list.push(wanted.path.clone());
-            let members = Members::new(&wanted.upstream).map_err(|error| broken(error.into()))?;
-            changes.push(Change { route: Arc::clone(route), members, live: Live::of(wanted), next });
+            let members = Members::new(&wanted.upstream).map_err(|error| failure(error.into()))?;
+            changes.push(Change { route: Arc::clone(route), members, current: Current::of(wanted), next });
         }
         let wanted: BTreeSet<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
         let mut removed = Vec::new();
@@ -117,9 +117,9 @@ impl Plan {
         for route in self.added {
             route.state.pool.start();
         }
-        for Change { route, members, live, next } in self.changes {
+        for Change { route, members, current, next } in self.changes {
             route.state.pool.replace(members);
-            route.state.live.store(Arc::new(live));
+            route.state.current.store(Arc::new(current));
             if let Some(next) = next {
                 route.replace(Some(next));
             }
@@ -135,10 +135,10 @@ impl Plan {
 fn new_route(
     config: &RouteConfig,
     settings: Settings,
-    surroundings: &Surroundings,
+    environment: &Environment,
 ) -> Result<Route, RouteError> {
-    let state = RouteState::new(config, Arc::clone(&surroundings.proxies))?;
-    Route::new(&config.path, settings, Arc::new(state), surroundings)
+    let state = RouteState::new(config, Arc::clone(&environment.proxies))?;
+    Route::new(&config.path, settings, Arc::new(state), environment)
 }
 
 /// What a process has from its start to its end.

@@ -8,7 +8,7 @@ use axum_sockjs::{SockJsHandle, Stats};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    generation::{Generation, Settings, Surroundings},
+    generation::{Environment, Generation, Settings},
     not_found::not_found,
     route_error::RouteError,
     state::RouteState,
@@ -38,9 +38,9 @@ impl Route {
         path: &str,
         settings: Settings,
         state: Arc<RouteState>,
-        surroundings: &Surroundings,
+        environment: &Environment,
     ) -> Result<Self, RouteError> {
-        let current = Generation::new(path, settings, Arc::clone(&state), surroundings)?;
+        let current = Generation::new(path, settings, Arc::clone(&state), environment)?;
         let generations = Generations { current: Some(Arc::new(current)), old: Vec::new(), ended: None };
         Ok(Self { path: path.into(), state, generations: ArcSwap::from_pointee(generations) })
     }
@@ -77,13 +77,13 @@ impl Route {
     pub(super) fn next(
         &self,
         settings: Settings,
-        surroundings: &Surroundings,
+        environment: &Environment,
     ) -> Result<Option<Generation>, RouteError> {
         let generations = self.generations.load();
         if generations.current.as_ref().is_some_and(|current| current.settings == settings) {
             return Ok(None);
         }
-        Generation::new(&self.path, settings, Arc::clone(&self.state), surroundings).map(Some)
+        Generation::new(&self.path, settings, Arc::clone(&self.state), environment).map(Some)
     }
 
     /// Serves new sessions by another endpoint, or by none. The one of before goes with its last session.
@@ -116,7 +116,7 @@ impl Route {
             }
             generations
         });
-        tracing::info!(route = %self.path, "the endpoint of before a reload is gone: its last session has ended");
+        tracing::info!(route = %self.path, "old endpoint retired: its last session has ended");
     }
 
     /// Whether a reload has removed it, and its last session has ended.
@@ -172,12 +172,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_endpoint_of_before_goes_when_no_request_can_open_a_session_there() {
-        let surroundings = Surroundings::default();
+        let environment = Environment::default();
         let (first, config) = settings("7s");
         let state = Arc::new(RouteState::new(&config, Arc::default()).unwrap());
-        let route = Arc::new(Route::new("/chat", first.clone(), state, &surroundings).unwrap());
-        assert!(route.next(first, &surroundings).unwrap().is_none(), "nothing has changed");
-        let next = route.next(settings("8s").0, &surroundings).unwrap();
+        let route = Arc::new(Route::new("/chat", first.clone(), state, &environment).unwrap());
+        assert!(route.next(first, &environment).unwrap().is_none(), "nothing has changed");
+        let next = route.next(settings("8s").0, &environment).unwrap();
         assert!(next.is_some());
         route.replace(next);
         assert_eq!(route.handles().len(), 2);
@@ -199,7 +199,7 @@ mod tests {
     fn a_path_is_a_routes_as_a_whole() {
         let (settings, config) = settings("7s");
         let state = Arc::new(RouteState::new(&config, Arc::default()).unwrap());
-        let route = Route::new("/chat", settings, state, &Surroundings::default()).unwrap();
+        let route = Route::new("/chat", settings, state, &Environment::default()).unwrap();
         for (path, serves) in
             [("/chat", true), ("/chat/", true), ("/chat/info", true), ("/chatter", false), ("/", false)]
         {
