@@ -41,7 +41,8 @@ impl FromRequestParts<Arc<RouteState>> for Dialled {
     }
 }
 
-/// The scheme by which the client, or a proxy in front, has come to a gateway: a listener with TLS says it in the URI.
+/// The scheme by which the client, or a proxy in front, has come to a gateway: a listener with TLS says it in the URI, and
+/// one without removes what the client says there.
 fn scheme(parts: &Parts) -> Scheme {
     if parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS) { Scheme::Https } else { Scheme::Http }
 }

@@ -124,3 +124,23 @@ async fn only_a_trusted_proxy_says_which_host_was_asked_for() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_does_not_say_its_own_scheme() {
+    let backend = Backend::start("a").await;
+    let gateway =
+        Running::start(&format!("[[route]]\npath = '/chat'\nbackends = ['{}']", backend.url("/"))).await;
+    let post = async |url: &str, body: &str| {
+        let answer = exchange(gateway.address, &format!("POST {url}"), &[], body).await;
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    for (id, base) in [("plain", "http://bank.example"), ("tls", "https://bank.example")] {
+        let url = format!("{base}/chat/000/{id}");
+        assert!(post(&format!("{url}/xhr"), "").await.contains("o\n"), "{base}");
+        for (header, value) in [("proto", "http"), ("host", "bank.example")] {
+            post(&format!("{url}/xhr_send"), &format!("[\"header x-forwarded-{header}\"]")).await;
+            let answer = post(&format!("{url}/xhr"), "").await;
+            assert!(answer.contains(&format!("a[\"{value}\"]\n")), "{base}: {answer}");
+        }
+    }
+}
