@@ -10,13 +10,13 @@ use axum_sockjs::{
     CloseFrame, CloseReason, Message, Options, Overflow, RejectionCause, SendError, Session, SockJs,
     Transport,
 };
-use sockjs_client::test::Refusal;
+use sockjs_client::test::{Refusal, TestClient};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use crate::support::{
     NEVER,
-    apps::{Endpoint, Reporting, Stage},
+    apps::{self, Endpoint, Reporting, Stage, open_to_all},
     client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, ways},
     fresh_id,
     http::{Connection, Request, Response},
@@ -535,6 +535,36 @@ async fn max_sessions_per_peer_by_a_key_on_every_transport() {
         in_process::pass(in_process::DELAY).await;
         let _again = anna.open(transport).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_share_limits_have_so_many_sessions_together() {
+    for transport in transports() {
+        for (options, status) in
+            [(Options::new().max_sessions(2), 503), (Options::new().max_sessions_per_peer(2), 429)]
+        {
+            let options = open_to_all(options).disconnect_delay(in_process::DELAY);
+            let old: SockJs = SockJs::new(apps::echo).options(options.clone());
+            let new: SockJs = SockJs::new(apps::echo).options(options).share_limits(&old.handle());
+            let [old, new] = [old, new].map(|endpoint| TestClient::new(endpoint, "/"));
+            let first = old.open(transport).await.unwrap();
+            let _second = new.open(transport).await.unwrap();
+            expect_refusal(transport, &old.open(transport).await.unwrap_err(), status);
+            expect_refusal(transport, &new.open(transport).await.unwrap_err(), status);
+            first.abort();
+            in_process::pass(in_process::DELAY).await;
+            let _third = new.open(transport).await.unwrap();
+            expect_refusal(transport, &new.open(transport).await.unwrap_err(), status);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "before it has a handle")]
+fn limits_are_not_shared_once_there_is_a_handle() {
+    let (old, new): (SockJs, SockJs) = (SockJs::new(apps::echo), SockJs::new(apps::echo));
+    let _handle = new.handle();
+    drop(new.share_limits(&old.handle()));
 }
 
 #[tokio::test]
