@@ -51,8 +51,9 @@ impl Handle {
         }
         // Before the endpoints that count on it.
         self.shared.environment.proxies.store(Arc::new(Proxies::new(config.trusted_proxies.clone())));
+        let removed = plan.removed.clone();
         let (table, report) = plan.apply();
-        self.shared.table.store(Arc::new(table));
+        self.shared.exchange(table, removed);
         *current = config;
         Ok(report)
     }
@@ -77,5 +78,49 @@ impl Handle {
     /// What the operator sees.
     pub(crate) fn shown(&self) -> Shown {
         self.shared.shown()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::gateway::gateway::Gateway;
+
+    fn config(path: &str) -> Config {
+        Config::parse(&format!(
+            "listen = '127.0.0.1:0'\n[[route]]\npath = '{path}'\nbackends = 'ws://127.0.0.1:1'\nopen_timeout = '3s'\n\
+             [route.health]\ncheck = 'off'"
+        ))
+        .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_route_that_is_gone_is_not_shown() {
+        let gateway = Gateway::new(config("/a")).await.unwrap();
+        let handle = gateway.handle();
+        let shown = || {
+            let shown = handle.shown();
+            let mut pools: Vec<_> = shown.pools.iter().map(|pool| pool.route.to_string()).collect();
+            let mut endpoints: Vec<_> = shown.endpoints.iter().map(|(path, _)| path.clone()).collect();
+            pools.sort();
+            endpoints.sort();
+            assert_eq!(pools, endpoints);
+            pools
+        };
+        handle.reload(config("/b")).unwrap();
+        assert_eq!(shown(), ["/a", "/b"]);
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(shown(), ["/b"]);
+
+        // One that comes back before it is gone stays.
+        handle.reload(config("/a")).unwrap();
+        handle.reload(config("/b")).unwrap();
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(shown(), ["/b"]);
+        assert_eq!(handle.shared.table.load().route("/b/info").map(|route| &*route.path), Some("/b"));
     }
 }

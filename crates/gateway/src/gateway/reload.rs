@@ -53,8 +53,8 @@ pub(super) struct Plan {
     table: Table,
     added: Vec<Arc<Route>>,
     changes: Vec<Change>,
-    removed: Vec<Arc<Route>>,
-    pub(super) report: ReloadReport,
+    pub(super) removed: Vec<Arc<Route>>,
+    report: ReloadReport,
 }
 
 struct Change {

@@ -65,6 +65,12 @@ impl Route {
         }
     }
 
+    /// Whether an endpoint of before has the path's session.
+    pub(super) fn has_session_at(&self, path: &str) -> bool {
+        let rest = self.rest(path).unwrap_or_default();
+        self.generations.load().old.iter().any(|old| old.handle.has_session_at(rest))
+    }
+
     /// The endpoint of before that has the path's session, or the one of now.
     fn generation(&self, path: &str) -> Option<Arc<Generation>> {
         let generations = self.generations.load();
@@ -117,6 +123,16 @@ impl Route {
             generations
         });
         tracing::info!(route = %self.path, "old endpoint retired: its last session has ended");
+    }
+
+    /// Completes once a removed route is gone, or a reload has brought it back.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub(super) async fn gone(&self) {
+        while self.is_removed() && !self.is_gone() {
+            sleep(RETIRE_INTERVAL).await;
+        }
     }
 
     /// Whether a reload has removed it, and its last session has ended.

@@ -39,6 +39,24 @@ impl Shared {
         self.table.load().routes().to_vec()
     }
 
+    /// Goes over to other routes. Those that have been removed leave with their last session.
+    pub(super) fn exchange(self: &Arc<Self>, table: Table, removed: Vec<Arc<Route>>) {
+        self.table.store(Arc::new(table));
+        // One that has gone since the table was made.
+        self.forget_gone();
+        for route in removed {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move {
+                route.gone().await;
+                shared.forget_gone();
+            });
+        }
+    }
+
+    fn forget_gone(&self) {
+        self.table.rcu(|table| table.without_gone());
+    }
+
     /// The handles of all endpoints.
     pub(super) fn handles(&self) -> Vec<SockJsHandle> {
         self.routes().iter().flat_map(|route| route.handles()).collect()

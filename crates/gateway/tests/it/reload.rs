@@ -53,6 +53,25 @@ async fn sessions_outlive_each_kind_of_change() {
 }
 
 #[tokio::test]
+async fn a_removed_route_has_its_sessions_and_no_other_path() {
+    let backend = Backend::start("a").await;
+    let at = |path: &str| route(&backend, "").replace("/chat", path);
+    let gateway = Running::start(&at("/a")).await;
+    let mut sessions = Vec::new();
+    // Below it, beside it, and above it.
+    for path in ["/a", "/a/b", "/a/c", "/a"] {
+        gateway.handle.reload(config(&at(path))).unwrap();
+        for transport in TRANSPORTS {
+            sessions.push(gateway.connect(path, transport).await);
+        }
+        for session in &mut sessions {
+            assert_eq!(ask(session, "name").await, "a", "{path}");
+        }
+    }
+    assert_eq!(gateway.handle.sessions(), 16);
+}
+
+#[tokio::test]
 async fn what_cannot_be_made_changes_nothing() {
     let backend = Backend::start("a").await;
     let gateway = Running::start(&route(&backend, "")).await;
