@@ -19,17 +19,37 @@ const MARGIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     endpoint: Endpoint,
+    client_script: Option<Script>,
     open_timeout: Duration,
     behind_proxies: bool,
 }
 
 impl Settings {
-    pub(super) fn of(config: &Config, proxies: &Proxies) -> Self {
-        Self {
+    /// Reads the client script.
+    pub(super) fn read(config: &Config, proxies: &Proxies) -> Result<Self, RouteError> {
+        let client_script = match &config.endpoint.client_script {
+            Some(file) => Some(Script(
+                ClientScript::from_file(file)
+                    .map_err(|error| RouteError::ClientScript { file: file.clone(), error })?,
+            )),
+            None => None,
+        };
+        Ok(Self {
             endpoint: config.endpoint.clone(),
+            client_script,
             open_timeout: config.upstream.open_timeout + MARGIN,
             behind_proxies: !proxies.is_empty(),
-        }
+        })
+    }
+}
+
+/// A client script, which is the same if its content is.
+#[derive(Debug, Clone)]
+struct Script(ClientScript);
+
+impl PartialEq for Script {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.version() == other.0.version()
     }
 }
 
@@ -55,11 +75,8 @@ impl Generation {
         environment: &Environment,
     ) -> Result<Self, RouteError> {
         let mut options = settings.endpoint.options().open_timeout(settings.open_timeout);
-        if let Some(file) = &settings.endpoint.client_script {
-            let script = ClientScript::from_file(file);
-            options = options.client_script(
-                script.map_err(|error| RouteError::ClientScript { file: file.clone(), error })?,
-            );
+        if let Some(Script(script)) = &settings.client_script {
+            options = options.client_script(script.clone());
         }
         if settings.behind_proxies {
             let proxies = Arc::clone(&environment.proxies);

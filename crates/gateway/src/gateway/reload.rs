@@ -39,7 +39,7 @@ impl fmt::Display for ReloadReport {
             sentences.push(format!("only a restart changes: {}", self.needs_restart.join(", ")));
         }
         if sentences.is_empty() {
-            return f.write_str("nothing has changed");
+            return f.write_str("no setting has changed");
         }
         f.write_str(&sentences.join("; "))
     }
@@ -78,7 +78,7 @@ impl Plan {
         let mut report = ReloadReport::default();
         for wanted in &config.routes {
             let failure = |error| (wanted.path.clone(), error);
-            let settings = Settings::of(wanted, &proxies);
+            let settings = Settings::read(wanted, &proxies).map_err(failure)?;
             let Some(route) = table.get(&wanted.path) else {
                 added.push(Arc::new(new_route(wanted, settings, environment).map_err(failure)?));
                 report.added.push(wanted.path.clone());
@@ -87,11 +87,11 @@ impl Plan {
             routes.push(Arc::clone(route));
             let same = previous.is_some_and(|previous| previous.routes.contains(wanted));
             let next = route.next(settings, environment).map_err(failure)?;
-            if same && next.is_none() {
-                continue;
+            if !same || next.is_some() {
+                let list = if route.is_removed() { &mut report.added } else { &mut report.changed };
+                list.push(wanted.path.clone());
             }
-            let list = if route.is_removed() { &mut report.added } else { &mut report.changed };
-            list.push(wanted.path.clone());
+            // Where it is the same, its certificates may have been renewed.
             let members = Members::new(&wanted.upstream).map_err(|error| failure(error.into()))?;
             changes.push(Change { route: Arc::clone(route), members, current: Current::of(wanted), next });
         }

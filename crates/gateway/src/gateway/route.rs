@@ -183,7 +183,7 @@ mod tests {
             "[[route]]\npath = '/chat'\nbackends = ['ws://127.0.0.1:1']\nheartbeat = '{heartbeat}'\nopen_timeout = '3s'"
         );
         let config = Config::parse(&toml).unwrap().routes.remove(0);
-        (Settings::of(&config, &Proxies::default()), config)
+        (Settings::read(&config, &Proxies::default()).unwrap(), config)
     }
 
     #[tokio::test(start_paused = true)]

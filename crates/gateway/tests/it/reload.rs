@@ -2,7 +2,7 @@
 
 use sockjs_client::{Client, Transport};
 
-use crate::support::{Running, ask, backend::Backend, config};
+use crate::support::{Running, ask, backend::Backend, config, exchange};
 
 fn route(backend: &Backend, more: &str) -> String {
     format!("[[route]]\npath = '/chat'\nbackends = ['{}']\n{more}\n", backend.url("/"))
@@ -17,7 +17,7 @@ async fn sessions_outlive_each_kind_of_change() {
     let gateway = Running::start(&route(&a, "")).await;
     let mut sessions = Vec::new();
     for (step, (toml, name, report)) in [
-        (route(&a, ""), Some("a"), "nothing has changed"),
+        (route(&a, ""), Some("a"), "no setting has changed"),
         (route(&b, ""), Some("b"), "routes changed: /chat"),
         (route(&b, "heartbeat = '7s'"), Some("b"), "routes changed: /chat"),
         (route(&a, "heartbeat = '8s'\nbinary = 'base64'"), Some("a"), "routes changed: /chat"),
@@ -69,6 +69,56 @@ async fn a_removed_route_has_its_sessions_and_no_other_path() {
         }
     }
     assert_eq!(gateway.handle.sessions(), 16);
+}
+
+#[tokio::test]
+async fn files_are_read_again_though_their_names_stay() {
+    let backend = Backend::start("a").await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("sockjs.min.js");
+    let toml = route(&backend, &format!("client_script = '{}'", script.display()));
+    std::fs::write(&script, "first()").unwrap();
+    let gateway = Running::start(&toml).await;
+    let mut session = gateway.connect("/chat", Transport::XhrPolling).await;
+    let reload = || gateway.handle.reload(config(&toml)).map(|report| report.to_string());
+    let served = async || exchange(gateway.address, "GET /chat/sockjs.min.js", &[], "").await;
+    assert_eq!(reload().unwrap(), "no setting has changed");
+    assert!(served().await.ends_with("first()"));
+
+    std::fs::write(&script, "second()").unwrap();
+    assert_eq!(reload().unwrap(), "routes changed: /chat");
+    assert!(served().await.ends_with("second()"));
+
+    std::fs::remove_file(&script).unwrap();
+    let error = reload().unwrap_err().to_string();
+    assert!(error.contains("/chat") && error.contains("sockjs.min.js"), "{error}");
+    assert!(served().await.ends_with("second()"));
+    assert_eq!(ask(&mut session, "name").await, "a");
+}
+
+#[tokio::test]
+async fn certificates_for_backends_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let issue = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["gateway.test".to_owned()]).unwrap();
+        std::fs::write(file("certificate"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(file("key"), key.serialize_pem()).unwrap();
+    };
+    issue();
+    let toml = format!(
+        "[[route]]\npath = '/chat'\nbackends = ['wss://127.0.0.1:1']\n\
+         [route.backend_tls]\nca = '{}'\ncertificate = '{0}'\nkey = '{}'",
+        file("certificate"),
+        file("key")
+    );
+    let gateway = Running::start(&toml).await;
+    let reload = || gateway.handle.reload(config(&toml)).map(|report| report.to_string());
+    issue();
+    assert_eq!(reload().unwrap(), "no setting has changed");
+    std::fs::write(file("key"), "no key").unwrap();
+    assert!(reload().unwrap_err().to_string().contains(&file("key")));
 }
 
 #[tokio::test]
