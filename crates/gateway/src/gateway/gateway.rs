@@ -92,7 +92,8 @@ impl Gateway {
         let shared = Arc::new(Shared::new(table, environment));
         let endpoints = Arc::clone(&shared);
         let server = Server::new().endpoints(move || endpoints.handles()).grace(config.grace);
-        let handle = Handle { shared, tls, config: Arc::new(Mutex::new(config)) };
+        let started = Arc::new(config.clone());
+        let handle = Handle { shared, tls, started, config: Arc::new(Mutex::new(config)) };
         Ok(Self { handle, listeners, addresses, admin, server })
     }
 

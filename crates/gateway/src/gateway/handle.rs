@@ -6,7 +6,7 @@ use axum_sockjs_serve::Tls;
 
 use super::{
     client::Proxies,
-    reload::{Plan, ReloadReport},
+    reload::{Plan, ReloadReport, of_process},
     shared::Shared,
     start_error::StartError,
 };
@@ -17,6 +17,8 @@ use crate::{admin::shown::Shown, config::config::Config};
 pub struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) tls: Option<Tls>,
+    /// What has its effect from the start of the process to its end.
+    pub(super) started: Arc<Config>,
     /// One reload after the other.
     pub(super) config: Arc<Mutex<Config>>,
 }
@@ -44,11 +46,15 @@ impl Handle {
     fn exchange(&self, config: Config) -> Result<ReloadReport, StartError> {
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.shared.table.load_full();
-        let plan = Plan::new(&table, &config, Some(&current), &self.shared.environment)
+        let mut plan = Plan::new(&table, &config, Some(&current), &self.shared.environment)
             .map_err(StartError::route)?;
-        if let Some(tls) = &self.tls {
-            tls.reload()?;
+        match (&self.tls, &config.tls) {
+            (Some(tls), Some(identity)) => tls.reload_from(&identity.certificate, &identity.key)?,
+            // It counts from the next start on, and has to be right by now.
+            (None, Some(identity)) => drop(Tls::from_pem(&identity.certificate, &identity.key)?),
+            (_, None) => {}
         }
+        (plan.report.settings, plan.report.needs_restart) = of_process(&self.started, &current, &config);
         // Before the endpoints that count on it.
         self.shared.environment.proxies.store(Arc::new(Proxies::new(config.trusted_proxies.clone())));
         let removed = plan.removed.clone();

@@ -1,6 +1,18 @@
 //! A configuration that changes while sessions go on.
 
+use std::{net::SocketAddr, sync::Arc};
+
+use futures_util::StreamExt as _;
 use sockjs_client::{Client, Transport};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor, TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer},
+    },
+};
 
 use crate::support::{Running, ask, backend::Backend, config, exchange};
 
@@ -96,29 +108,67 @@ async fn files_are_read_again_though_their_names_stay() {
     assert_eq!(ask(&mut session, "name").await, "a");
 }
 
+/// A certificate for `backend.test`, and its key.
+fn certificate() -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["backend.test".to_owned()]).unwrap();
+    (params.self_signed(&key).unwrap(), key)
+}
+
+/// A WebSocket server with this certificate.
+async fn tls_backend(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> SocketAddr {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(tls) = acceptor.accept(tcp).await else { return };
+                let Ok(mut socket) = tokio_tungstenite::accept_async(tls).await else { return };
+                while let Some(Ok(_)) = socket.next().await {}
+            });
+        }
+    });
+    address
+}
+
 #[tokio::test]
 async fn certificates_for_backends_are_read_again() {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let issue = || {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(["gateway.test".to_owned()]).unwrap();
-        std::fs::write(file("certificate"), params.self_signed(&key).unwrap().pem()).unwrap();
-        std::fs::write(file("key"), key.serialize_pem()).unwrap();
-    };
-    issue();
+    let ca = folder.path().join("ca.pem");
+    let ((first, key), (other, _)) = (certificate(), certificate());
     let toml = format!(
-        "[[route]]\npath = '/chat'\nbackends = ['wss://127.0.0.1:1']\n\
-         [route.backend_tls]\nca = '{}'\ncertificate = '{0}'\nkey = '{}'",
-        file("certificate"),
-        file("key")
+        "[[route]]\npath = '/chat'\nbackends = ['wss://{}']\n[route.health]\ncheck = 'off'\n\
+         [route.backend_tls]\nca = '{}'\nserver_name = 'backend.test'",
+        tls_backend(&first, &key).await,
+        ca.display()
     );
+    std::fs::write(&ca, first.pem()).unwrap();
     let gateway = Running::start(&toml).await;
-    let reload = || gateway.handle.reload(config(&toml)).map(|report| report.to_string());
-    issue();
-    assert_eq!(reload().unwrap(), "no setting has changed");
-    std::fs::write(file("key"), "no key").unwrap();
-    assert!(reload().unwrap_err().to_string().contains(&file("key")));
+    let opened = async || Client::new(&gateway.url("/chat")).unwrap().open(Transport::XhrPolling).await;
+    opened().await.unwrap();
+    for (trusted, opens) in [(&other, false), (&first, true)] {
+        std::fs::write(&ca, trusted.pem()).unwrap();
+        assert_eq!(gateway.handle.reload(config(&toml)).unwrap().to_string(), "no setting has changed");
+        match opened().await {
+            Ok(_) => assert!(opens),
+            Err(error) => assert_eq!((opens, error.response().unwrap().status().as_u16()), (false, 502)),
+        }
+    }
+    std::fs::write(&ca, "no certificate").unwrap();
+    assert!(gateway.handle.reload(config(&toml)).unwrap_err().to_string().contains("ca.pem"));
+    opened().await.unwrap();
 }
 
 #[tokio::test]
@@ -133,10 +183,66 @@ async fn what_cannot_be_made_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_takes_a_restart_is_named() {
+async fn settings_of_the_process_count_at_once_or_are_named() {
     let backend = Backend::start("a").await;
     let gateway = Running::start(&route(&backend, "")).await;
-    let next = format!("http2 = false\nadmin = '127.0.0.1:1'\n{}", route(&backend, ""));
+    let next = format!(
+        "http2 = false\nadmin = '127.0.0.1:1'\ngrace = '7s'\ntrusted_proxies = ['192.0.2.1']\n{}",
+        route(&backend, "")
+    );
     let report = gateway.handle.reload(config(&next)).unwrap();
-    assert_eq!(report.needs_restart, ["http2", "admin"], "{report}");
+    let said = "routes changed: /chat; settings changed: trusted_proxies; only a restart changes: http2, admin, grace";
+    assert_eq!(report.to_string(), said);
+    let again = gateway.handle.reload(config(&next)).unwrap();
+    assert_eq!(again.to_string(), "only a restart changes: http2, admin, grace");
+    let back = gateway.handle.reload(config(&route(&backend, ""))).unwrap();
+    assert_eq!(back.to_string(), "routes changed: /chat; settings changed: trusted_proxies");
+}
+
+#[tokio::test]
+async fn a_certificate_may_come_from_other_files() {
+    let backend = Backend::start("a").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let issue = |name: &str| {
+        let (certificate, key) = certificate();
+        std::fs::write(file(&format!("{name}.c")), certificate.pem()).unwrap();
+        std::fs::write(file(&format!("{name}.k")), key.serialize_pem()).unwrap();
+        certificate.der().clone()
+    };
+    let named = |name: &str| {
+        let tls = format!(
+            "[tls]\ncertificate = '{}'\nkey = '{}'",
+            file(&format!("{name}.c")).display(),
+            file(&format!("{name}.k")).display()
+        );
+        config(&format!("{tls}\n{}", route(&backend, "")))
+    };
+    let old = issue("old");
+    let gateway = Running::start_config(named("old")).await;
+    assert_eq!(shown_certificate(gateway.address, &old).await, old);
+    let error = gateway.handle.reload(named("new")).unwrap_err().to_string();
+    assert!(error.contains("new.c"), "{error}");
+    let new = issue("new");
+    std::fs::remove_file(file("old.c")).unwrap();
+    assert_eq!(gateway.handle.reload(named("new")).unwrap().to_string(), "settings changed: tls");
+    assert_eq!(shown_certificate(gateway.address, &new).await, new);
+}
+
+/// The certificate of a server, which has to be this one.
+async fn shown_certificate(
+    address: SocketAddr,
+    trusted: &CertificateDer<'static>,
+) -> CertificateDer<'static> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = "backend.test".try_into().unwrap();
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    tls.get_ref().1.peer_certificates().unwrap()[0].clone()
 }

@@ -24,7 +24,11 @@ pub(crate) struct Running {
 impl Running {
     /// At a port of the system's choice.
     pub(crate) async fn start(toml: &str) -> Self {
-        let gateway = Gateway::new(config(toml)).await.unwrap();
+        Self::start_config(config(toml)).await
+    }
+
+    pub(crate) async fn start_config(config: Config) -> Self {
+        let gateway = Gateway::new(config).await.unwrap();
         let (handle, address) = (gateway.handle(), gateway.addresses()[0]);
         let (stop, stopped) = oneshot::channel();
         let serving =
