@@ -115,7 +115,9 @@ impl<S> SockJs<S> {
     pub fn share_limits(mut self, other: &SockJsHandle) -> Self {
         let sessions = Arc::get_mut(&mut self.unshared().sessions);
         let registry = sessions.and_then(|sessions| Arc::get_mut(&mut sessions.registry));
-        registry.expect("an endpoint must share limits before it has a handle").share_limits(other.registry());
+        registry
+            .expect("an endpoint must share limits before it has a handle")
+            .share_limits(other.registry());
         self
     }
 

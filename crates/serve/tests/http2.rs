@@ -106,7 +106,9 @@ async fn it_is_spoken_without_tls_with_who_begins_with_it() {
     socket.send(Message::text("hello")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hello"));
     // That it says `https` proves nothing: its page is of either scheme, but of no other host.
-    for (origin, status) in [("https://localhost", 200), ("http://localhost", 200), ("https://other.test", 403)] {
+    for (origin, status) in
+        [("https://localhost", 200), ("http://localhost", 200), ("https://other.test", 403)]
+    {
         let answer = client.request(Method::GET, "/echo/info", origin).await;
         assert_eq!(answer.status(), status, "{origin}");
     }

@@ -59,7 +59,8 @@ async fn a_page_without_tls_is_of_another_origin() {
         page.write_all(head.as_bytes()).await.unwrap();
         assert!(read_until(&mut page, "\r\n").await.starts_with(&format!("HTTP/1.1 {status}")), "{origin}");
         // Nor does an absolute URL say whether there is; its host takes precedence over `Host`.
-        let head = head.replace(" /echo", " https://localhost/echo").replace("Host: localhost", "Host: other.test");
+        let head =
+            head.replace(" /echo", " https://localhost/echo").replace("Host: localhost", "Host: other.test");
         let mut page = running.tcp(1).await;
         page.write_all(head.as_bytes()).await.unwrap();
         assert!(read_until(&mut page, "\r\n").await.starts_with(&format!("HTTP/1.1 {status}")), "{origin}");

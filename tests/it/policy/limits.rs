@@ -570,7 +570,7 @@ fn limits_are_not_shared_once_there_is_a_handle() {
 #[tokio::test]
 async fn session_and_server_ids() {
     on_each(WAYS.iter().filter(|way| way.framed), async |way| {
-        let endpoint = Endpoint::start(crate::support::apps::echo, Options::new()).await;
+        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
         for (server, session, found) in
             [(127, 1, true), (1, 127, true), (128, 128, true), (129, 1, false), (1, 129, false)]
         {
@@ -595,8 +595,8 @@ async fn session_and_server_ids() {
 /// The bounds are the endpoint's own: another one beside it is not touched.
 #[tokio::test]
 async fn limits_are_per_endpoint() {
-    let full = SockJs::new(crate::support::apps::echo).options(Options::new().max_sessions(0));
-    let free = SockJs::new(crate::support::apps::echo);
+    let full = SockJs::new(apps::echo).options(Options::new().max_sessions(0));
+    let free = SockJs::new(apps::echo);
     let server = Server::start(Router::new().nest_service("/full", full).nest_service("/app", free)).await;
     assert_eq!(server.post("/full/000/a/xhr", "").await.status, 503);
     assert_eq!(server.post("/app/000/a/xhr", "").await.text(), "o\n");

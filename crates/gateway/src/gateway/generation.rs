@@ -8,7 +8,11 @@ use axum_sockjs::{ClientScript, Cluster, SockJs, SockJsHandle, SockJsMiddleware}
 use tower::{Layer as _, Service as _};
 
 use super::{
-    client::Proxies, handler::serve, not_found::NotFound, route_error::RouteError, state::RouteState,
+    client::{Proxies, host},
+    handler::serve,
+    not_found::NotFound,
+    route_error::RouteError,
+    state::RouteState,
 };
 use crate::config::{endpoint::Endpoint, route::Route as Config};
 
@@ -68,28 +72,33 @@ pub(super) struct Generation {
 }
 
 impl Generation {
+    /// `previous` is an endpoint of the same route whose sessions may go on: those of both count for its limits.
     pub(super) fn new(
         path: &str,
         settings: Settings,
         state: Arc<RouteState>,
         environment: &Environment,
+        previous: Option<&Self>,
     ) -> Result<Self, RouteError> {
         let mut options = settings.endpoint.options().open_timeout(settings.open_timeout);
         if let Some(Script(script)) = &settings.client_script {
             options = options.client_script(script.clone());
         }
-        if settings.behind_proxies {
-            let proxies = Arc::clone(&environment.proxies);
-            // Whoever is not trusted has had these headers removed.
-            options = options.trust_forwarded(true).peer_key(move |headers, peer| {
-                peer.map(|peer| proxies.load().client(headers, peer.ip()).to_string())
-            });
-        }
+        // Whoever is not trusted has had these headers removed.
+        options = options.trust_forwarded(settings.behind_proxies);
+        let proxies = Arc::clone(&environment.proxies);
+        // The key of a peer is the same for each endpoint of a route, behind proxies or not.
+        options = options.peer_key(move |headers, peer| {
+            peer.map(|peer| host(proxies.load().client(headers, peer.ip())).to_string())
+        });
         if let Some(cluster) = &environment.cluster {
             options = options.cluster(cluster);
         }
         options.validate().map_err(RouteError::Options)?;
-        let sockjs = SockJs::new(serve).options(options).with_state(state);
+        let mut sockjs = SockJs::new(serve).options(options).with_state(state);
+        if let Some(previous) = previous {
+            sockjs = sockjs.share_limits(&previous.handle);
+        }
         let handle = sockjs.handle();
         Ok(Self { settings, handle, service: sockjs.layer(path).layer(NotFound) })
     }

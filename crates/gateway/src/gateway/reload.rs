@@ -193,7 +193,9 @@ mod tests {
     fn each_word_of_the_process_counts_at_once_or_takes_a_restart() {
         let tls = |name: &str| format!("[tls]\ncertificate = '/{name}.c'\nkey = '/{name}.k'");
         let cluster = |more: &str| {
-            format!("[cluster]\naddress = '127.0.0.1:1'\nsecret = 'a secret of 32 bytes or a few more'\n{more}")
+            format!(
+                "[cluster]\naddress = '127.0.0.1:1'\nsecret = 'a secret of 32 bytes or a few more'\n{more}"
+            )
         };
         for (before, after, settings, needs_restart) in [
             ("", "", &[][..], &[][..]),
@@ -211,7 +213,11 @@ mod tests {
             (&cluster(""), &cluster("public_url = 'http://a.test'"), &[], &["cluster"]),
         ] {
             let (before, next) = (parse(before), parse(after));
-            assert_eq!(of_process(&before, &before, &next), (settings.to_vec(), needs_restart.to_vec()), "{after}");
+            assert_eq!(
+                of_process(&before, &before, &next),
+                (settings.to_vec(), needs_restart.to_vec()),
+                "{after}"
+            );
             // A second time, only what still waits for a restart is said.
             assert_eq!(of_process(&before, &next, &next), (Vec::new(), needs_restart.to_vec()), "{after}");
             assert_eq!(of_process(&before, &next, &before).1, Vec::<&str>::new(), "{after} and back");

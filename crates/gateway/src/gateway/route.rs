@@ -40,7 +40,7 @@ impl Route {
         state: Arc<RouteState>,
         environment: &Environment,
     ) -> Result<Self, RouteError> {
-        let current = Generation::new(path, settings, Arc::clone(&state), environment)?;
+        let current = Generation::new(path, settings, Arc::clone(&state), environment, None)?;
         let generations = Generations { current: Some(Arc::new(current)), old: Vec::new(), ended: None };
         Ok(Self { path: path.into(), state, generations: ArcSwap::from_pointee(generations) })
     }
@@ -89,7 +89,8 @@ impl Route {
         if generations.current.as_ref().is_some_and(|current| current.settings == settings) {
             return Ok(None);
         }
-        Generation::new(&self.path, settings, Arc::clone(&self.state), environment).map(Some)
+        let previous = generations.current.as_ref().or(generations.old.last()).map(Arc::as_ref);
+        Generation::new(&self.path, settings, Arc::clone(&self.state), environment, previous).map(Some)
     }
 
     /// Serves new sessions by another endpoint, or by none. The one of before goes with its last session.

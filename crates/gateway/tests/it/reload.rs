@@ -172,6 +172,43 @@ async fn certificates_for_backends_are_read_again() {
 }
 
 #[tokio::test]
+async fn limits_are_those_of_a_route_over_all_of_its_endpoints() {
+    let backend = Backend::start("a").await;
+    for (word, status) in [("max_sessions", 503), ("max_sessions_per_peer", 429)] {
+        let gateway = Running::start(&route(&backend, &format!("{word} = 4"))).await;
+        let mut sessions = Vec::new();
+        for transport in TRANSPORTS {
+            sessions.push(gateway.connect("/chat", transport).await);
+        }
+        let other = "[[route]]\npath = '/other'\nbackends = ['ws://127.0.0.1:1']".to_owned();
+        // Other settings, another key of its peers, and a time without the route.
+        for toml in [
+            route(&backend, &format!("{word} = 4\nheartbeat = '7s'")),
+            format!("trusted_proxies = ['192.0.2.1']\n{}", route(&backend, &format!("{word} = 4"))),
+            other,
+            route(&backend, &format!("{word} = 4")),
+        ] {
+            gateway.handle.reload(config(&toml)).unwrap();
+            if toml.contains("/other") {
+                continue;
+            }
+            for transport in TRANSPORTS {
+                let refused = Client::new(&gateway.url("/chat")).unwrap().open(transport).await.unwrap_err();
+                assert_eq!(refused.response().unwrap().status(), status, "{word} {transport}");
+            }
+        }
+        gateway.handle.reload(config(&route(&backend, &format!("{word} = 5")))).unwrap();
+        sessions.push(gateway.connect("/chat", Transport::XhrPolling).await);
+        let refused =
+            Client::new(&gateway.url("/chat")).unwrap().open(Transport::XhrPolling).await.unwrap_err();
+        assert_eq!(refused.response().unwrap().status(), status);
+        for session in &mut sessions {
+            assert_eq!(ask(session, "name").await, "a");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_made_changes_nothing() {
     let backend = Backend::start("a").await;
     let gateway = Running::start(&route(&backend, "")).await;
