@@ -31,6 +31,7 @@ impl Handle {
     /// - Sessions that are open keep the settings by which they have opened, and their backend, also where the route or
     ///   the backend is gone.
     /// - A backend that stays keeps its sessions' count and its health.
+    /// - Limits of a route's sessions count the open ones too.
     /// - Addresses and what else belongs to the process stay until it is started anew: the report names them.
     ///
     /// It needs a tokio runtime.
