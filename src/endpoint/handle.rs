@@ -33,7 +33,7 @@ impl SockJsHandle {
         Self { sessions }
     }
 
-    fn registry(&self) -> &Registry {
+    pub(super) fn registry(&self) -> &Registry {
         &self.sessions.registry
     }
 

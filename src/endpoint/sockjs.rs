@@ -92,6 +92,35 @@ impl<S> SockJs<S> {
         self
     }
 
+    /// Counts the endpoint's sessions together with those of another one, wherever their number has a limit:
+    /// [`Options::max_sessions`], [`Options::max_sessions_per_peer`] and
+    /// [`max_sessions_per_identity`](Self::max_sessions_per_identity). An endpoint that replaces another one, whose
+    /// sessions go on, then opens as many as are left of its own limit.
+    ///
+    /// ```
+    /// use axum_sockjs::{Options, Session, SockJs};
+    ///
+    /// # async fn echo(_: Session) {}
+    /// let old: SockJs = SockJs::new(echo).options(Options::new().max_sessions(1000));
+    /// let new: SockJs = SockJs::new(echo).options(Options::new().max_sessions(2000)).share_limits(&old.handle());
+    /// ```
+    ///
+    /// The limit that counts is that of the endpoint at which a session opens. All else is of each endpoint alone: its
+    /// sessions, its numbers, its shutdown.
+    ///
+    /// # Panics
+    /// If the endpoint has clones or a [handle](Self::handle), whose sessions would be counted elsewhere.
+    #[must_use]
+    #[track_caller]
+    pub fn share_limits(mut self, other: &SockJsHandle) -> Self {
+        let sessions = Arc::get_mut(&mut self.unshared().sessions);
+        let registry = sessions.and_then(|sessions| Arc::get_mut(&mut sessions.registry));
+        registry
+            .expect("an endpoint must share limits before it has a handle")
+            .share_limits(other.registry());
+        self
+    }
+
     /// A clone, or a raw WebSocket, would keep other options or no identity for the same sessions.
     #[track_caller]
     fn unshared(&mut self) -> &mut Endpoint {

@@ -69,21 +69,18 @@ impl<K: Eq + Hash> Drop for Counted<K> {
     }
 }
 
-/// The number of an endpoint's sessions.
+/// The number of sessions of an endpoint, or of several that share their limits.
 ///
 /// This is no semaphore, since the caller passes the limit: the caller allows one session more if another is about to
 /// be removed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SessionPermits(Arc<AtomicUsize>);
 
 impl SessionPermits {
-    /// Counts one session more, unless there are `limit` already. The registry calls this under its lock: the check and
-    /// the increment are two steps.
+    /// Counts one session more, unless there are `limit` already.
     pub(super) fn take(&self, limit: usize) -> Option<SessionPermit> {
-        if self.0.load(Ordering::Relaxed) >= limit {
-            return None;
-        }
-        self.0.fetch_add(1, Ordering::Relaxed);
+        let more = |sessions| (sessions < limit).then_some(sessions + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(SessionPermit { permits: Arc::clone(&self.0), of_peer: None, of_owner: None })
     }
 }

@@ -85,6 +85,13 @@ pub(crate) enum NoRoom {
 }
 
 impl Registry {
+    /// Counts sessions together with another registry, for their limits.
+    pub(crate) fn share_limits(&mut self, other: &Self) {
+        self.peers = Arc::clone(&other.peers);
+        self.owners = Arc::clone(&other.owners);
+        self.permits = other.permits.clone();
+    }
+
     fn maps(&self) -> MutexGuard<'_, Maps> {
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,7 +152,6 @@ impl Registry {
         if maps.farewell.is_some() {
             return Err(NoRoom::Shutdown);
         }
-        // Permits are taken only under the lock of the maps, so there is no race.
         let permit = self.permits.take(max_sessions).ok_or(NoRoom::Sessions)?;
         let key = Key { id: ConnectionId::random(), name: name.map(Box::from) };
         maps.insert(&key, Slot::Opening(transport, owner.cloned()));

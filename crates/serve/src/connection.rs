@@ -21,6 +21,7 @@ use tower::{Service, ServiceExt as _};
 use crate::preface::read_preface;
 #[cfg(feature = "rustls")]
 use crate::scheme::say_https;
+use crate::scheme::say_no_scheme;
 
 /// How far the server has stopped, for all of its connections.
 #[derive(Debug, Clone, Default)]
@@ -49,24 +50,21 @@ pub(crate) enum Protocol {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
-    #[cfg(feature = "rustls")]
     pub(crate) has_tls: bool,
 }
 
 impl Client {
     pub(crate) fn without_tls(peer: SocketAddr) -> Self {
-        Self {
-            peer,
-            #[cfg(feature = "rustls")]
-            has_tls: false,
-        }
+        Self { peer, has_tls: false }
     }
 
     /// Adds to a request what the app has to know of its client.
     pub(crate) fn introduce(self, mut request: Request<Incoming>) -> Request {
-        #[cfg(feature = "rustls")]
         if self.has_tls {
+            #[cfg(feature = "rustls")]
             say_https(&mut request);
+        } else {
+            say_no_scheme(&mut request);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.map(Body::new)

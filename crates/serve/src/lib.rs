@@ -10,7 +10,6 @@ mod listener;
 #[cfg(feature = "http2")]
 mod preface;
 mod report;
-#[cfg(feature = "rustls")]
 mod scheme;
 mod server;
 mod signal;

@@ -37,6 +37,9 @@ pub struct Listener {
 
 impl Listener {
     /// A listener for HTTP/1.1 without TLS.
+    ///
+    /// A request then says no scheme in its URI, and its host in `Host` alone, whatever its client has written: an absolute
+    /// URL in the request line, or `:scheme` of HTTP/2. A proxy in front may have taken off TLS or not.
     pub fn new(tcp: TcpListener) -> Self {
         Self {
             tcp,

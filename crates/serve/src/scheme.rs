@@ -1,15 +1,30 @@
-//! The scheme of a request that came over TLS.
+//! The scheme of a request, which its listener knows, and not its client.
 
-use axum::http::{
-    Request, Uri,
-    header::HOST,
-    uri::{Authority, Scheme},
-};
+#[cfg(feature = "rustls")]
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{HeaderValue, Request, Uri, header::HOST};
+
+/// Takes scheme and host out of the URI of a request that came without TLS: the scheme is the client's word, by an absolute
+/// URL in the request line or by `:scheme` of HTTP/2, and proves nothing. The host becomes that of `Host`, in place of
+/// what the client says there (RFC 9112, 3.2.2; RFC 9113, 8.3.1). Each version of HTTP then looks alike.
+pub(crate) fn say_no_scheme<B>(request: &mut Request<B>) {
+    let uri = request.uri();
+    // `CONNECT` of HTTP/1.1 has no path: no URL of this server.
+    let (Some(authority), Some(path)) = (uri.authority(), uri.path_and_query()) else { return };
+    let host = HeaderValue::from_str(authority.as_str());
+    let uri = Uri::from(path.clone());
+    *request.uri_mut() = uri;
+    match host {
+        Ok(host) => _ = request.headers_mut().insert(HOST, host),
+        Err(_) => _ = request.headers_mut().remove(HOST),
+    }
+}
 
 /// Says in the URI of a request that its scheme is `https`, as requests over HTTP/2 do: HTTP/1.1 says nothing of it, and
 /// whoever compares origins could take a page of `http://HOST` for one of this server.
 ///
 /// A `Host` that is none is removed, since it could not be compared with the scheme that belongs to it.
+#[cfg(feature = "rustls")]
 pub(crate) fn say_https<B>(request: &mut Request<B>) {
     if request.uri().path_and_query().is_none() {
         // `CONNECT` of HTTP/1.1: no URL of this server.
@@ -26,6 +41,7 @@ pub(crate) fn say_https<B>(request: &mut Request<B>) {
 }
 
 /// The one host of a request.
+#[cfg(feature = "rustls")]
 fn host<B>(request: &Request<B>) -> Option<Authority> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next()?;
@@ -41,6 +57,31 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn without_tls_the_scheme_is_nobodys_word() {
+        for (method, uri, hosts, expected, host) in [
+            (Method::GET, "/echo/info?t=1", &["a.test"][..], "/echo/info?t=1", &["a.test"][..]),
+            (Method::GET, "https://b.test:8443/x?y", &["a.test"], "/x?y", &["b.test:8443"]),
+            (Method::GET, "http://b.test", &["a.test", "c.test"], "/", &["b.test"]),
+            (Method::GET, "wss://[::1]/x", &[], "/x", &["[::1]"]),
+            // Over HTTP/2, a WebSocket.
+            (Method::CONNECT, "https://b.test/x", &[], "/x", &["b.test"]),
+            (Method::CONNECT, "b.test:443", &["a.test"], "b.test:443", &["a.test"]),
+            (Method::OPTIONS, "*", &["a.test"], "*", &["a.test"]),
+        ] {
+            let mut request = Request::builder().method(method).uri(uri);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            let mut request = request.body(()).expect("a request");
+            say_no_scheme(&mut request);
+            assert_eq!(request.uri().to_string(), expected);
+            let hosts: Vec<_> = request.headers().get_all(HOST).iter().collect();
+            assert_eq!(hosts, host, "{uri}");
+        }
+    }
+
+    #[cfg(feature = "rustls")]
     fn said(method: Method, uri: &str, hosts: &[&str]) -> (String, bool) {
         let mut request = Request::builder().method(method).uri(uri);
         for host in hosts {
@@ -51,6 +92,7 @@ mod tests {
         (request.uri().to_string(), request.headers().contains_key(HOST))
     }
 
+    #[cfg(feature = "rustls")]
     #[test]
     fn a_request_says_its_scheme() {
         for (uri, hosts, expected) in [
@@ -68,6 +110,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "rustls")]
     #[test]
     fn a_host_that_is_none_is_not_compared() {
         for hosts in [&[][..], &["a b"], &["a.test", "a.test"], &["a/b"], &[""], &["a:b:c"]] {
@@ -75,6 +118,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "rustls")]
     #[test]
     fn what_has_no_path_stays() {
         assert_eq!(said(Method::CONNECT, "a.test:443", &["a.test"]), ("a.test:443".to_owned(), true));

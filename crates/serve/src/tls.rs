@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use rustls::{
@@ -60,8 +60,9 @@ impl Tls {
     pub fn from_pem(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, TlsError> {
         let (certificate, key) = (certificate.into(), key.into());
         let provider = Arc::new(ring::default_provider());
-        let current = RwLock::new(certificate::read(&certificate, &key, &provider)?);
-        let files = Arc::new(Files { certificate, key, provider: Arc::clone(&provider), current });
+        let certified = certificate::read(&certificate, &key, &provider)?;
+        let current = RwLock::new(Current { certificate, key, certified });
+        let files = Arc::new(Files { provider: Arc::clone(&provider), current });
         let resolver: Arc<dyn ResolvesServerCert> = files.clone();
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -85,9 +86,27 @@ impl Tls {
     /// As of [`from_pem`](Self::from_pem). The former certificate then stays.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Some(files) = &self.files else { return Ok(()) };
-        let next = certificate::read(&files.certificate, &files.key, &files.provider)?;
-        *files.current.write().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(())
+        let (certificate, key) = {
+            let current = files.current();
+            (current.certificate.clone(), current.key.clone())
+        };
+        files.load(certificate, key)
+    }
+
+    /// Reads the certificate and its key from other files than before, as [`reload`](Self::reload) does, which from now on
+    /// reads these. The former files may be gone. Where the certificate is not from files, nothing happens.
+    ///
+    /// The call reads files, and blocks as long as that takes.
+    ///
+    /// # Errors
+    /// As of [`from_pem`](Self::from_pem). The former certificate and the names of its files then stay.
+    pub fn reload_from(
+        &self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Result<(), TlsError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        files.load(certificate.into(), key.into())
     }
 
     pub(crate) fn acceptor(&self, http2: bool) -> TlsAcceptor {
@@ -102,7 +121,8 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tls = f.debug_struct("Tls");
         if let Some(files) = &self.files {
-            tls.field("certificate", &files.certificate).field("key", &files.key);
+            let current = files.current();
+            tls.field("certificate", &current.certificate).field("key", &current.key);
         }
         tls.finish_non_exhaustive()
     }
@@ -111,14 +131,33 @@ impl fmt::Debug for Tls {
 /// A certificate from files.
 #[derive(Debug)]
 struct Files {
+    provider: Arc<CryptoProvider>,
+    current: RwLock<Current>,
+}
+
+/// What was read last, and from where.
+#[derive(Debug)]
+struct Current {
     certificate: PathBuf,
     key: PathBuf,
-    provider: Arc<CryptoProvider>,
-    current: RwLock<Arc<CertifiedKey>>,
+    certified: Arc<CertifiedKey>,
+}
+
+impl Files {
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn load(&self, certificate: PathBuf, key: PathBuf) -> Result<(), TlsError> {
+        let certified = certificate::read(&certificate, &key, &self.provider)?;
+        let next = Current { certificate, key, certified };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
 }
 
 impl ResolvesServerCert for Files {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.current().certified))
     }
 }

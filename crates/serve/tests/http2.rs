@@ -105,6 +105,13 @@ async fn it_is_spoken_without_tls_with_who_begins_with_it() {
     let mut socket = client.websocket().await;
     socket.send(Message::text("hello")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hello"));
+    // That it says `https` proves nothing: its page is of either scheme, but of no other host.
+    for (origin, status) in
+        [("https://localhost", 200), ("http://localhost", 200), ("https://other.test", 403)]
+    {
+        let answer = client.request(Method::GET, "/echo/info", origin).await;
+        assert_eq!(answer.status(), status, "{origin}");
+    }
 
     let mut old = running.tcp(0).await;
     old.write_all(head("GET", "/whoami", "").as_bytes()).await.unwrap();

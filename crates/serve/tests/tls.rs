@@ -58,6 +58,12 @@ async fn a_page_without_tls_is_of_another_origin() {
         let head = head("GET", "/echo/info", &format!("Origin: {origin}\r\n"));
         page.write_all(head.as_bytes()).await.unwrap();
         assert!(read_until(&mut page, "\r\n").await.starts_with(&format!("HTTP/1.1 {status}")), "{origin}");
+        // Nor does an absolute URL say whether there is; its host takes precedence over `Host`.
+        let head =
+            head.replace(" /echo", " https://localhost/echo").replace("Host: localhost", "Host: other.test");
+        let mut page = running.tcp(1).await;
+        page.write_all(head.as_bytes()).await.unwrap();
+        assert!(read_until(&mut page, "\r\n").await.starts_with(&format!("HTTP/1.1 {status}")), "{origin}");
     }
 }
 
@@ -89,6 +95,30 @@ async fn new_connections_get_a_certificate_that_was_read_anew() {
     fs::remove_file(&files.certificate).unwrap();
     assert!(matches!(tls.reload(), Err(TlsError::Unreadable { .. })));
     running.tls(0, &second, &[]).await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_read_from_other_files() {
+    let (old, new) = (Files::new("other_files_old"), Files::new("other_files_new"));
+    let first = old.renew();
+    let tls = Tls::from_pem(&old.certificate, &old.key).unwrap();
+    let running = Running::with_tls(&tls).await;
+    fs::remove_file(&old.certificate).unwrap();
+    // What cannot be read changes nothing, not the names either.
+    assert!(matches!(tls.reload_from(&new.certificate, &new.key), Err(TlsError::Unreadable { .. })));
+    assert!(
+        matches!(tls.reload(), Err(TlsError::Unreadable { file, .. }) if file == old.certificate),
+        "it reads the files of before"
+    );
+    running.tls(0, &first, &[]).await;
+
+    let second = new.renew();
+    tls.reload_from(&new.certificate, &new.key).unwrap();
+    running.tls(0, &second, &[]).await;
+    let third = new.renew();
+    tls.reload().unwrap();
+    running.tls(0, &third, &[]).await;
+    assert!(format!("{tls:?}").contains("other_files_new"), "{tls:?}");
 }
 
 #[tokio::test]

@@ -10,13 +10,13 @@ use axum_sockjs::{
     CloseFrame, CloseReason, Message, Options, Overflow, RejectionCause, SendError, Session, SockJs,
     Transport,
 };
-use sockjs_client::test::Refusal;
+use sockjs_client::test::{Refusal, TestClient};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use crate::support::{
     NEVER,
-    apps::{Endpoint, Reporting, Stage},
+    apps::{self, Endpoint, Reporting, Stage, open_to_all},
     client::{Client, Frame, Kind, WAYS, Way, http_ways, on_each, ways},
     fresh_id,
     http::{Connection, Request, Response},
@@ -537,10 +537,40 @@ async fn max_sessions_per_peer_by_a_key_on_every_transport() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_share_limits_have_so_many_sessions_together() {
+    for transport in transports() {
+        for (options, status) in
+            [(Options::new().max_sessions(2), 503), (Options::new().max_sessions_per_peer(2), 429)]
+        {
+            let options = open_to_all(options).disconnect_delay(in_process::DELAY);
+            let old: SockJs = SockJs::new(apps::echo).options(options.clone());
+            let new: SockJs = SockJs::new(apps::echo).options(options).share_limits(&old.handle());
+            let [old, new] = [old, new].map(|endpoint| TestClient::new(endpoint, "/"));
+            let first = old.open(transport).await.unwrap();
+            let _second = new.open(transport).await.unwrap();
+            expect_refusal(transport, &old.open(transport).await.unwrap_err(), status);
+            expect_refusal(transport, &new.open(transport).await.unwrap_err(), status);
+            first.abort();
+            in_process::pass(in_process::DELAY).await;
+            let _third = new.open(transport).await.unwrap();
+            expect_refusal(transport, &new.open(transport).await.unwrap_err(), status);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "before it has a handle")]
+fn limits_are_not_shared_once_there_is_a_handle() {
+    let (old, new): (SockJs, SockJs) = (SockJs::new(apps::echo), SockJs::new(apps::echo));
+    let _handle = new.handle();
+    drop(new.share_limits(&old.handle()));
+}
+
 #[tokio::test]
 async fn session_and_server_ids() {
     on_each(WAYS.iter().filter(|way| way.framed), async |way| {
-        let endpoint = Endpoint::start(crate::support::apps::echo, Options::new()).await;
+        let endpoint = Endpoint::start(apps::echo, Options::new()).await;
         for (server, session, found) in
             [(127, 1, true), (1, 127, true), (128, 128, true), (129, 1, false), (1, 129, false)]
         {
@@ -565,8 +595,8 @@ async fn session_and_server_ids() {
 /// The bounds are the endpoint's own: another one beside it is not touched.
 #[tokio::test]
 async fn limits_are_per_endpoint() {
-    let full = SockJs::new(crate::support::apps::echo).options(Options::new().max_sessions(0));
-    let free = SockJs::new(crate::support::apps::echo);
+    let full = SockJs::new(apps::echo).options(Options::new().max_sessions(0));
+    let free = SockJs::new(apps::echo);
     let server = Server::start(Router::new().nest_service("/full", full).nest_service("/app", free)).await;
     assert_eq!(server.post("/full/000/a/xhr", "").await.status, 503);
     assert_eq!(server.post("/app/000/a/xhr", "").await.text(), "o\n");

@@ -17,8 +17,8 @@ use tower::Service;
 
 use super::{not_found::not_found, shared::Shared};
 
-/// What another gateway has forwarded has lost there what its client said in the words of a proxy. The endpoint refuses
-/// this header where no gateway has written it.
+/// What another gateway of the cluster has forwarded, which has removed there what its client said in the words of a proxy.
+/// The endpoint of a cluster answers 404 where no gateway has written this header.
 const SOCKJS_FORWARDED: HeaderName = HeaderName::from_static("sockjs-forwarded");
 
 #[derive(Debug, Clone)]
@@ -34,9 +34,12 @@ impl Service<Request> for App {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
+        if self.0.environment.cluster.is_none() {
+            request.headers_mut().remove(&SOCKJS_FORWARDED);
+        }
         if !request.headers().contains_key(&SOCKJS_FORWARDED) {
             let peer = request.extensions().get().map(|&ConnectInfo::<SocketAddr>(peer)| peer);
-            self.0.surroundings.proxies.load().strip(request.headers_mut(), peer);
+            self.0.environment.proxies.load().strip(request.headers_mut(), peer);
         }
         let table = self.0.table.load();
         let answer = table.route(request.uri().path()).map(|route| route.call(request));

@@ -1,6 +1,6 @@
 //! Who the client is, where proxies in front are trusted.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName,
@@ -67,6 +67,14 @@ impl Proxies {
     }
 }
 
+/// What of an address is one host: a single one has all IPv6 addresses that begin with the same 64 bits.
+pub(super) fn host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// An address, perhaps with a port or in brackets.
 fn parse(hop: &str) -> Option<IpAddr> {
     let address = hop.parse::<IpAddr>().ok();
@@ -106,6 +114,17 @@ mod tests {
         ] {
             let found = proxies().client(&headers(lines), peer.parse().unwrap());
             assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_a_network_of_ipv6() {
+        for (address, whole) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+        ] {
+            assert_eq!(host(address.parse().unwrap()), whole.parse::<IpAddr>().unwrap(), "{address}");
         }
     }
 

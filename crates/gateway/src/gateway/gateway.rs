@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    app::App, client::Proxies, generation::Surroundings, handle::Handle, reload::Plan, shared::Shared,
+    app::App, client::Proxies, generation::Environment, handle::Handle, reload::Plan, shared::Shared,
     start_error::StartError, table::Table,
 };
 use crate::{
@@ -86,13 +86,14 @@ impl Gateway {
             None => None,
         };
         let proxies = Arc::new(ArcSwap::from_pointee(Proxies::new(config.trusted_proxies.clone())));
-        let surroundings = Surroundings { proxies, cluster };
-        let plan = Plan::new(&Table::default(), &config, None, &surroundings).map_err(StartError::route)?;
+        let environment = Environment { proxies, cluster };
+        let plan = Plan::new(&Table::default(), &config, None, &environment).map_err(StartError::route)?;
         let (table, _) = plan.apply();
-        let shared = Arc::new(Shared::new(table, surroundings));
+        let shared = Arc::new(Shared::new(table, environment));
         let endpoints = Arc::clone(&shared);
         let server = Server::new().endpoints(move || endpoints.handles()).grace(config.grace);
-        let handle = Handle { shared, tls, config: Arc::new(Mutex::new(config)) };
+        let started = Arc::new(config.clone());
+        let handle = Handle { shared, tls, started, config: Arc::new(Mutex::new(config)) };
         Ok(Self { handle, listeners, addresses, admin, server })
     }
 

@@ -6,7 +6,7 @@ use axum_sockjs_serve::Tls;
 
 use super::{
     client::Proxies,
-    reload::{Plan, ReloadReport},
+    reload::{Plan, ReloadReport, of_process},
     shared::Shared,
     start_error::StartError,
 };
@@ -17,6 +17,8 @@ use crate::{admin::shown::Shown, config::config::Config};
 pub struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) tls: Option<Tls>,
+    /// What has its effect from the start of the process to its end.
+    pub(super) started: Arc<Config>,
     /// One reload after the other.
     pub(super) config: Arc<Mutex<Config>>,
 }
@@ -29,6 +31,7 @@ impl Handle {
     /// - Sessions that are open keep the settings by which they have opened, and their backend, also where the route or
     ///   the backend is gone.
     /// - A backend that stays keeps its sessions' count and its health.
+    /// - Limits of a route's sessions count the open ones too.
     /// - Addresses and what else belongs to the process stay until it is started anew: the report names them.
     ///
     /// It needs a tokio runtime.
@@ -44,15 +47,20 @@ impl Handle {
     fn exchange(&self, config: Config) -> Result<ReloadReport, StartError> {
         let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.shared.table.load_full();
-        let plan = Plan::new(&table, &config, Some(&current), &self.shared.surroundings)
+        let mut plan = Plan::new(&table, &config, Some(&current), &self.shared.environment)
             .map_err(StartError::route)?;
-        if let Some(tls) = &self.tls {
-            tls.reload()?;
+        match (&self.tls, &config.tls) {
+            (Some(tls), Some(identity)) => tls.reload_from(&identity.certificate, &identity.key)?,
+            // It counts from the next start on, and has to be right by now.
+            (None, Some(identity)) => drop(Tls::from_pem(&identity.certificate, &identity.key)?),
+            (_, None) => {}
         }
+        (plan.report.settings, plan.report.needs_restart) = of_process(&self.started, &current, &config);
         // Before the endpoints that count on it.
-        self.shared.surroundings.proxies.store(Arc::new(Proxies::new(config.trusted_proxies.clone())));
+        self.shared.environment.proxies.store(Arc::new(Proxies::new(config.trusted_proxies.clone())));
+        let removed = plan.removed.clone();
         let (table, report) = plan.apply();
-        self.shared.table.store(Arc::new(table));
+        self.shared.exchange(table, removed);
         *current = config;
         Ok(report)
     }
@@ -77,5 +85,49 @@ impl Handle {
     /// What the operator sees.
     pub(crate) fn shown(&self) -> Shown {
         self.shared.shown()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::gateway::gateway::Gateway;
+
+    fn config(path: &str) -> Config {
+        Config::parse(&format!(
+            "listen = '127.0.0.1:0'\n[[route]]\npath = '{path}'\nbackends = 'ws://127.0.0.1:1'\nopen_timeout = '3s'\n\
+             [route.health]\ncheck = 'off'"
+        ))
+        .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_route_that_is_gone_is_not_shown() {
+        let gateway = Gateway::new(config("/a")).await.unwrap();
+        let handle = gateway.handle();
+        let shown = || {
+            let shown = handle.shown();
+            let mut pools: Vec<_> = shown.pools.iter().map(|pool| pool.route.to_string()).collect();
+            let mut endpoints: Vec<_> = shown.endpoints.iter().map(|(path, _)| path.clone()).collect();
+            pools.sort();
+            endpoints.sort();
+            assert_eq!(pools, endpoints);
+            pools
+        };
+        handle.reload(config("/b")).unwrap();
+        assert_eq!(shown(), ["/a", "/b"]);
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(shown(), ["/b"]);
+
+        // One that comes back before it is gone stays.
+        handle.reload(config("/a")).unwrap();
+        handle.reload(config("/b")).unwrap();
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(shown(), ["/b"]);
+        assert_eq!(handle.shared.table.load().route("/b/info").map(|route| &*route.path), Some("/b"));
     }
 }

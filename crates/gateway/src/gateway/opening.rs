@@ -28,20 +28,21 @@ impl FromRequestParts<Arc<RouteState>> for Dialled {
     type Rejection = OpenError<DialError>;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RouteState>) -> Result<Self, Self::Rejection> {
-        let live = state.live.load_full();
+        let current = state.current.load_full();
         let peer = parts.extensions.get().map(|&ConnectInfo::<SocketAddr>(peer)| peer.ip());
         let opening = Opening {
             parts,
-            subprotocols: &live.subprotocols,
+            subprotocols: &current.subprotocols,
             scheme: scheme(parts),
             is_from_trusted_proxy: peer.is_some_and(|peer| state.proxies.load().trusts(peer)),
         };
         let (socket, lease) = state.pool.open(&opening).await?;
-        Ok(Self { socket, lease, pump: live.pump })
+        Ok(Self { socket, lease, pump: current.pump })
     }
 }
 
-/// The scheme by which the client, or a proxy in front, has come to a gateway: a listener with TLS says it in the URI.
+/// The scheme by which the client, or a proxy in front, has come to a gateway: a listener with TLS says it in the URI, and
+/// one without removes what the client says there.
 fn scheme(parts: &Parts) -> Scheme {
     if parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS) { Scheme::Https } else { Scheme::Http }
 }

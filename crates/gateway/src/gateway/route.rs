@@ -8,7 +8,7 @@ use axum_sockjs::{SockJsHandle, Stats};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    generation::{Generation, Settings, Surroundings},
+    generation::{Environment, Generation, Settings},
     not_found::not_found,
     route_error::RouteError,
     state::RouteState,
@@ -38,9 +38,9 @@ impl Route {
         path: &str,
         settings: Settings,
         state: Arc<RouteState>,
-        surroundings: &Surroundings,
+        environment: &Environment,
     ) -> Result<Self, RouteError> {
-        let current = Generation::new(path, settings, Arc::clone(&state), surroundings)?;
+        let current = Generation::new(path, settings, Arc::clone(&state), environment, None)?;
         let generations = Generations { current: Some(Arc::new(current)), old: Vec::new(), ended: None };
         Ok(Self { path: path.into(), state, generations: ArcSwap::from_pointee(generations) })
     }
@@ -65,6 +65,12 @@ impl Route {
         }
     }
 
+    /// Whether an endpoint of before has the path's session.
+    pub(super) fn has_session_at(&self, path: &str) -> bool {
+        let rest = self.rest(path).unwrap_or_default();
+        self.generations.load().old.iter().any(|old| old.handle.has_session_at(rest))
+    }
+
     /// The endpoint of before that has the path's session, or the one of now.
     fn generation(&self, path: &str) -> Option<Arc<Generation>> {
         let generations = self.generations.load();
@@ -77,13 +83,14 @@ impl Route {
     pub(super) fn next(
         &self,
         settings: Settings,
-        surroundings: &Surroundings,
+        environment: &Environment,
     ) -> Result<Option<Generation>, RouteError> {
         let generations = self.generations.load();
         if generations.current.as_ref().is_some_and(|current| current.settings == settings) {
             return Ok(None);
         }
-        Generation::new(&self.path, settings, Arc::clone(&self.state), surroundings).map(Some)
+        let previous = generations.current.as_ref().or(generations.old.last()).map(Arc::as_ref);
+        Generation::new(&self.path, settings, Arc::clone(&self.state), environment, previous).map(Some)
     }
 
     /// Serves new sessions by another endpoint, or by none. The one of before goes with its last session.
@@ -116,7 +123,17 @@ impl Route {
             }
             generations
         });
-        tracing::info!(route = %self.path, "the endpoint of before a reload is gone: its last session has ended");
+        tracing::info!(route = %self.path, "old endpoint retired: its last session has ended");
+    }
+
+    /// Completes once a removed route is gone, or a reload has brought it back.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub(super) async fn gone(&self) {
+        while self.is_removed() && !self.is_gone() {
+            sleep(RETIRE_INTERVAL).await;
+        }
     }
 
     /// Whether a reload has removed it, and its last session has ended.
@@ -167,17 +184,17 @@ mod tests {
             "[[route]]\npath = '/chat'\nbackends = ['ws://127.0.0.1:1']\nheartbeat = '{heartbeat}'\nopen_timeout = '3s'"
         );
         let config = Config::parse(&toml).unwrap().routes.remove(0);
-        (Settings::of(&config, &Proxies::default()), config)
+        (Settings::read(&config, &Proxies::default()).unwrap(), config)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_endpoint_of_before_goes_when_no_request_can_open_a_session_there() {
-        let surroundings = Surroundings::default();
+        let environment = Environment::default();
         let (first, config) = settings("7s");
         let state = Arc::new(RouteState::new(&config, Arc::default()).unwrap());
-        let route = Arc::new(Route::new("/chat", first.clone(), state, &surroundings).unwrap());
-        assert!(route.next(first, &surroundings).unwrap().is_none(), "nothing has changed");
-        let next = route.next(settings("8s").0, &surroundings).unwrap();
+        let route = Arc::new(Route::new("/chat", first.clone(), state, &environment).unwrap());
+        assert!(route.next(first, &environment).unwrap().is_none(), "nothing has changed");
+        let next = route.next(settings("8s").0, &environment).unwrap();
         assert!(next.is_some());
         route.replace(next);
         assert_eq!(route.handles().len(), 2);
@@ -199,7 +216,7 @@ mod tests {
     fn a_path_is_a_routes_as_a_whole() {
         let (settings, config) = settings("7s");
         let state = Arc::new(RouteState::new(&config, Arc::default()).unwrap());
-        let route = Route::new("/chat", settings, state, &Surroundings::default()).unwrap();
+        let route = Route::new("/chat", settings, state, &Environment::default()).unwrap();
         for (path, serves) in
             [("/chat", true), ("/chat/", true), ("/chat/info", true), ("/chatter", false), ("/", false)]
         {

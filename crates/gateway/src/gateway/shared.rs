@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use axum_sockjs::SockJsHandle;
 
-use super::{generation::Surroundings, route::Route, table::Table};
+use super::{generation::Environment, route::Route, table::Table};
 use crate::admin::shown::{Reloads, Shown};
 
 /// The label of what is counted between gateways: a process is one of one cluster.
@@ -17,7 +17,7 @@ const CLUSTER: &str = "gateway";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) table: ArcSwap<Table>,
-    pub(super) surroundings: Surroundings,
+    pub(super) environment: Environment,
     /// The stop has begun.
     stopping: AtomicBool,
     reloads_succeeded: AtomicU64,
@@ -25,10 +25,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(table: Table, surroundings: Surroundings) -> Self {
+    pub(super) fn new(table: Table, environment: Environment) -> Self {
         Self {
             table: ArcSwap::from_pointee(table),
-            surroundings,
+            environment,
             stopping: AtomicBool::new(false),
             reloads_succeeded: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
@@ -37,6 +37,24 @@ impl Shared {
 
     pub(super) fn routes(&self) -> Vec<Arc<Route>> {
         self.table.load().routes().to_vec()
+    }
+
+    /// Goes over to other routes. Those that have been removed leave with their last session.
+    pub(super) fn exchange(self: &Arc<Self>, table: Table, removed: Vec<Arc<Route>>) {
+        self.table.store(Arc::new(table));
+        // One that has gone since the table was made.
+        self.forget_gone();
+        for route in removed {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move {
+                route.gone().await;
+                shared.forget_gone();
+            });
+        }
+    }
+
+    fn forget_gone(&self) {
+        self.table.rcu(|table| table.without_gone());
     }
 
     /// The handles of all endpoints.
@@ -66,7 +84,7 @@ impl Shared {
             is_stopping: self.is_stopping(),
             pools: pools.collect(),
             endpoints: endpoints.collect(),
-            cluster: self.surroundings.cluster.clone().map(|cluster| (CLUSTER.to_owned(), cluster)),
+            cluster: self.environment.cluster.clone().map(|cluster| (CLUSTER.to_owned(), cluster)),
             reloads: Reloads {
                 succeeded: self.reloads_succeeded.load(Ordering::Relaxed),
                 failed: self.reloads_failed.load(Ordering::Relaxed),

@@ -15,19 +15,19 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct RouteState {
     pub(super) pool: Pool,
-    pub(super) live: ArcSwap<Live>,
+    pub(super) current: ArcSwap<Current>,
     pub(super) proxies: Arc<ArcSwap<Proxies>>,
 }
 
 /// What a reload exchanges, beside the backends.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct Current {
     pub(super) pump: Settings,
     /// What a client may agree on.
     pub(super) subprotocols: Box<[String]>,
 }
 
-impl Live {
+impl Current {
     pub(super) fn of(config: &Config) -> Self {
         Self {
             pump: Settings::from(&config.upstream),
@@ -40,6 +40,6 @@ impl RouteState {
     /// The state of a new route, whose backends are not checked before [`Pool::start`].
     pub(super) fn new(config: &Config, proxies: Arc<ArcSwap<Proxies>>) -> Result<Self, RouteError> {
         let pool = Pool::new(&config.path, Members::new(&config.upstream)?);
-        Ok(Self { pool, live: ArcSwap::from_pointee(Live::of(config)), proxies })
+        Ok(Self { pool, current: ArcSwap::from_pointee(Current::of(config)), proxies })
     }
 }

@@ -2,7 +2,7 @@
 
 use sockjs_client::{Client, Transport};
 
-use crate::support::{Running, ask, backend::Backend};
+use crate::support::{Running, ask, backend::Backend, exchange};
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
 const PUBLIC: &str = "http://chat.example";
@@ -21,7 +21,8 @@ async fn node(backend: &Backend) -> Running {
 async fn a_gateway_forwards_what_is_for_another_one() {
     let (a, b) = (Backend::start("a").await, Backend::start("b").await);
     let (first, second) = (node(&a).await, node(&b).await);
-    let info: serde_json::Value = serde_json::from_str(&get(&first.url("/chat/info")).await).unwrap();
+    let info = exchange(first.address, "GET /chat/info", &[], "").await;
+    let info: serde_json::Value = serde_json::from_str(info.split_once("\r\n\r\n").unwrap().1).unwrap();
     let tagged = info["base_url"].as_str().unwrap();
     let below = tagged.strip_prefix(PUBLIC).unwrap();
     for transport in [Transport::XhrPolling, Transport::XhrStreaming, Transport::EventSource] {
@@ -34,13 +35,12 @@ async fn a_gateway_forwards_what_is_for_another_one() {
     }
 }
 
-async fn get(url: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let mut tcp = tokio::net::TcpStream::connect(host).await.unwrap();
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    tcp.read_to_string(&mut answer).await.unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+#[tokio::test]
+async fn what_no_gateway_has_forwarded_is_refused() {
+    let backend = Backend::start("a").await;
+    let gateway = node(&backend).await;
+    for (header, status) in [("X-Else: 0.a", "200"), ("Sockjs-Forwarded: 0.a", "404")] {
+        let answer = exchange(gateway.address, "GET /chat/info", &[header], "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{header}: {answer}");
+    }
 }

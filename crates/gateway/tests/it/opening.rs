@@ -2,7 +2,7 @@
 
 use sockjs_client::{Client, Transport};
 
-use crate::support::{Running, ask, backend::Backend};
+use crate::support::{Running, ask, backend::Backend, exchange};
 
 const TRANSPORTS: [Transport; 5] = [
     Transport::WebSocket,
@@ -103,6 +103,44 @@ async fn only_what_the_configuration_names_passes_to_a_backend() {
             ("sec-websocket-protocol", "v12.stomp"),
         ] {
             assert_eq!(ask(&mut session, &format!("header {header}")).await, value, "{transport}: {header}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_says_which_host_was_asked_for() {
+    let backend = Backend::start("a").await;
+    for (trusted, status) in [("127.0.0.1", "200"), ("192.0.2.1", "403")] {
+        let gateway = Running::start(&format!(
+            "trusted_proxies = ['{trusted}']\n[[route]]\npath = '/chat'\nbackends = ['{}']",
+            backend.url("/")
+        ))
+        .await;
+        let claim = ["Origin: http://evil.test", "X-Forwarded-Host: evil.test"];
+        let as_gateway = [&claim[..], &["Sockjs-Forwarded: 0.a"]].concat();
+        for headers in [&claim[..], &as_gateway] {
+            let answer = exchange(gateway.address, "GET /chat/info", headers, "").await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{trusted} {headers:?}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_does_not_say_its_own_scheme() {
+    let backend = Backend::start("a").await;
+    let gateway =
+        Running::start(&format!("[[route]]\npath = '/chat'\nbackends = ['{}']", backend.url("/"))).await;
+    let post = async |url: &str, body: &str| {
+        let answer = exchange(gateway.address, &format!("POST {url}"), &[], body).await;
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    for (id, base) in [("plain", "http://bank.example"), ("tls", "https://bank.example")] {
+        let url = format!("{base}/chat/000/{id}");
+        assert!(post(&format!("{url}/xhr"), "").await.contains("o\n"), "{base}");
+        for (header, value) in [("proto", "http"), ("host", "bank.example")] {
+            post(&format!("{url}/xhr_send"), &format!("[\"header x-forwarded-{header}\"]")).await;
+            let answer = post(&format!("{url}/xhr"), "").await;
+            assert!(answer.contains(&format!("a[\"{value}\"]\n")), "{base}: {answer}");
         }
     }
 }

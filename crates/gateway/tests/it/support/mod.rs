@@ -6,7 +6,12 @@ use std::net::SocketAddr;
 
 use sockjs_client::{Client, Session, Transport};
 use sockjs_gateway::{Config, Gateway, Handle};
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 /// A gateway that serves until it is dropped or stopped.
 pub(crate) struct Running {
@@ -19,7 +24,11 @@ pub(crate) struct Running {
 impl Running {
     /// At a port of the system's choice.
     pub(crate) async fn start(toml: &str) -> Self {
-        let gateway = Gateway::new(config(toml)).await.unwrap();
+        Self::start_config(config(toml)).await
+    }
+
+    pub(crate) async fn start_config(config: Config) -> Self {
+        let gateway = Gateway::new(config).await.unwrap();
         let (handle, address) = (gateway.handle(), gateway.addresses()[0]);
         let (stop, stopped) = oneshot::channel();
         let serving =
@@ -56,4 +65,19 @@ pub(crate) async fn ask(session: &mut Session, text: &str) -> String {
     session.send(text).await.unwrap();
     let answer = session.recv().await;
     answer.unwrap_or_else(|| panic!("{:?}", session.close_event())).as_str().unwrap().to_owned()
+}
+
+/// The whole answer to a request: its first line, further headers, and its body.
+pub(crate) async fn exchange(address: SocketAddr, line: &str, headers: &[&str], body: &str) -> String {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        request += &format!("Host: {address}\r\n");
+    }
+    headers.iter().for_each(|header| request += &format!("{header}\r\n"));
+    request += &format!("\r\n{body}");
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).await.unwrap();
+    answer
 }
