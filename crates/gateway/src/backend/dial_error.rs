@@ -14,8 +14,9 @@ use tokio_tungstenite::tungstenite::{
 /// | the backend | the opening request is answered | another backend may be tried |
 /// |---|---|---|
 /// | answers 401 or 403 | the same, with its `WWW-Authenticate` | no |
-/// | answers another 4xx | 502 | no |
-/// | answers anything else but a WebSocket | 502 | yes |
+/// | answers 502, 503 or 504 | 502 | yes |
+/// | answers another status | 502 | no |
+/// | does not confirm a sub-protocol, or its answer is none to a handshake | 502 | yes |
 /// | cannot be reached, or its certificate is not accepted | 502 | yes |
 /// | takes longer than `connect_timeout` | 504 | yes |
 ///
@@ -38,9 +39,18 @@ pub(crate) enum DialError {
 }
 
 impl DialError {
-    /// Whether this is the backend's decision on this client, which another backend would only repeat.
+    /// Whether this is the backend's own answer to this client, which another backend would only repeat. A client may be
+    /// able to make a backend fail with 500, by its query for instance; it is not to do so on all of them.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if status.is_client_error())
+        use StatusCode as S;
+        let says_not_now =
+            |status| matches!(status, S::BAD_GATEWAY | S::SERVICE_UNAVAILABLE | S::GATEWAY_TIMEOUT);
+        matches!(self, Self::Status { status, .. } if !says_not_now(*status))
+    }
+
+    /// Whether the backend has given a whole answer of HTTP to the handshake: it lives, whatever the answer is.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Subprotocol)
     }
 
     pub(super) fn of_handshake(error: WsError) -> Self {

@@ -50,6 +50,7 @@ impl DialFailure for DialError {
         match self {
             Self::TimedOut => DialOutcome::TimedOut,
             error if error.is_refusal() => DialOutcome::Refused,
+            error if error.is_answer() => DialOutcome::Unavailable,
             _ => DialOutcome::Failed,
         }
     }

@@ -6,8 +6,10 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum DialOutcome {
     Opened,
-    /// The backend has answered, and does not want this client: it is well.
+    /// The backend has answered, and does not want this client: it is well, and no other one is asked.
     Refused,
+    /// The backend has answered that it has no WebSocket now: it lives, and another one is asked.
+    Unavailable,
     Failed,
     TimedOut,
     /// The client went away meanwhile.
@@ -15,13 +17,14 @@ pub(crate) enum DialOutcome {
 }
 
 impl DialOutcome {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Opened, Self::Refused, Self::Failed, Self::TimedOut, Self::Abandoned];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Opened, Self::Refused, Self::Unavailable, Self::Failed, Self::TimedOut, Self::Abandoned];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
             Self::Abandoned => "abandoned",
@@ -126,7 +129,7 @@ mod tests {
         dials.count(DialOutcome::Refused, Duration::from_millis(2));
         dials.count(DialOutcome::TimedOut, Duration::from_secs(10));
         dials.count(DialOutcome::Abandoned, Duration::from_millis(1));
-        assert_eq!(DialOutcome::ALL.map(|outcome| dials.of(outcome)), [1, 1, 0, 1, 1]);
+        assert_eq!(DialOutcome::ALL.map(|outcome| dials.of(outcome)), [1, 1, 0, 0, 1, 1]);
         let cumulative: Vec<_> = dials.cumulative().collect();
         assert_eq!(cumulative[..2], [(0.001, 1), (0.0025, 2)]);
         assert_eq!(cumulative.last(), Some(&(5.0, 2)));

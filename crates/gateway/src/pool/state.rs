@@ -187,8 +187,9 @@ impl State {
                 backend.sessions += 1;
                 backend.standing.dial_succeeded(now, rules)
             }
-            // It answers, and does not want this client.
-            DialOutcome::Refused => backend.standing.dial_succeeded(now, rules),
+            // It answers, though not with a WebSocket. If that counted, one client that knows what makes a backend
+            // fail could take out all of them.
+            DialOutcome::Refused | DialOutcome::Unavailable => backend.standing.dial_succeeded(now, rules),
             DialOutcome::Failed | DialOutcome::TimedOut => backend.standing.dial_failed(now, rules),
             DialOutcome::Abandoned => None,
         };

@@ -47,6 +47,7 @@ pub(crate) fn upstream(urls: &[&str]) -> Upstream {
 pub(crate) enum Answer {
     Well,
     Refuse,
+    Unavailable,
     Fail,
     /// Until the patience of a check ends, or that of `CONNECT_TIMEOUT` for a dial.
     Hang,
@@ -135,6 +136,7 @@ async fn answer(answer: Answer, patience: Duration) -> Result<(), Failure> {
     match answer {
         Answer::Well => Ok(()),
         Answer::Refuse => Err(Failure(DialOutcome::Refused)),
+        Answer::Unavailable => Err(Failure(DialOutcome::Unavailable)),
         Answer::Fail => Err(Failure(DialOutcome::Failed)),
         Answer::Hang => {
             tokio::time::sleep(patience).await;

@@ -76,6 +76,18 @@ async fn a_refusal_is_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_answers_stays_whatever_it_answers() {
+    let [a, b, _] = backends();
+    let pool = pool(&upstream(&URLS[..2]), &[&a, &b]);
+    a.answer_dials(Answer::Unavailable);
+    for _ in 0..10 {
+        assert_eq!(pool.open(&()).await.expect("b is well").1.backend(), "ws://b/");
+    }
+    assert_eq!(pool.outcomes("ws://a/"), [(DialOutcome::Unavailable, 10)]);
+    assert!(pool.shown("ws://a/").up);
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_are_tried_once_and_the_last_error_is_told() {
     let [a, b, c] = backends();
     let pool = pool(&upstream(&URLS), &[&a, &b, &c]);

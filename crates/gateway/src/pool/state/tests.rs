@@ -126,9 +126,16 @@ fn a_dial_that_fails_goes_on_to_the_others_and_then_ends() {
 }
 
 #[test]
-fn a_refusal_is_a_sign_of_life() {
+fn an_answer_is_a_sign_of_life() {
     let mut pool = Fixture::new(Balance::RoundRobin, Check::Tcp, &["a"]);
-    for outcome in [DialOutcome::Failed, DialOutcome::Refused, DialOutcome::Failed, DialOutcome::Abandoned] {
+    for outcome in [
+        DialOutcome::Failed,
+        DialOutcome::Refused,
+        DialOutcome::Failed,
+        DialOutcome::Unavailable,
+        DialOutcome::Failed,
+        DialOutcome::Abandoned,
+    ] {
         let (_, pick) = pool.pick(&[]).expect("it is up");
         assert_eq!(pool.told(pick, outcome), []);
     }
@@ -136,7 +143,7 @@ fn a_refusal_is_a_sign_of_life() {
     assert_eq!(pool.told(pick, DialOutcome::TimedOut)[0].what, What::Down(None));
     let shown = pool.shown("a");
     assert_eq!((shown.up, shown.sessions, shown.dialling), (false, 0, 0));
-    assert_eq!(DialOutcome::ALL.map(|outcome| shown.dials.of(outcome)), [0, 1, 2, 1, 1]);
+    assert_eq!(DialOutcome::ALL.map(|outcome| shown.dials.of(outcome)), [0, 1, 1, 3, 1, 1]);
 }
 
 #[test]
@@ -388,7 +395,7 @@ proptest! {
                     of.dials -= 1;
                     of.trials.retain(|trial| *trial != pick);
                     match outcome {
-                        DialOutcome::Opened | DialOutcome::Refused => {
+                        DialOutcome::Opened | DialOutcome::Refused | DialOutcome::Unavailable => {
                             if outcome == DialOutcome::Opened {
                                 of.sessions += 1;
                                 sessions.push(name);
