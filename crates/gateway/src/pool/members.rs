@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use http::Uri;
 
-use super::{standing::Rules, state::Member};
+use super::{health::Rules, state::Member};
 use crate::{
     backend::connector::{Connector, ConnectorError},
     config::backend::{Balance, Check, Health, Upstream},

@@ -7,11 +7,11 @@ use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    checks,
     dial::{Dial, DialFailure, Probe},
-    health,
     lease::{Dialling, Lease},
     members::Members,
-    shared::{Checks, Inner, Seat, Shared, now},
+    shared::{BackendEntry, Checks, Inner, Shared, now},
     snapshot::{BackendSnapshot, DialOutcome},
     state::{Key, State},
     traffic::Traffic,
@@ -72,7 +72,7 @@ impl<D: Probe> Pool<D> {
     pub(crate) fn new(route: &str, members: Members<D>) -> Self {
         let inner = Inner {
             state: State::new(members.balance, members.rules),
-            seats: HashMap::new(),
+            entries: HashMap::new(),
             open_timeout: members.open_timeout,
             health: members.health.clone(),
             started: false,
@@ -100,20 +100,20 @@ impl<D: Probe> Pool<D> {
             (inner.open_timeout, inner.health) = (open_timeout, health);
             // They are dropped without the lock.
             let mut old: (Vec<Option<Arc<D>>>, Vec<Option<Checks>>) =
-                inner.seats.values_mut().map(|seat| (seat.connector.take(), seat.checks.take())).unzip();
+                inner.entries.values_mut().map(|entry| (entry.connector.take(), entry.checks.take())).unzip();
             for ((key, member), connector) in keys.into_iter().zip(members).zip(connectors) {
-                let seat = inner.seats.entry(key).or_insert_with(|| Seat {
+                let entry = inner.entries.entry(key).or_insert_with(|| BackendEntry {
                     name: member.name.clone(),
                     connector: None,
                     traffic: Arc::default(),
-                    hurry: Arc::default(),
+                    check_now: Arc::default(),
                     checks: None,
                 });
-                seat.name = member.name;
-                seat.connector = Some(connector);
+                entry.name = member.name;
+                entry.connector = Some(connector);
             }
             let gone = inner.forget_the_removed(&events);
-            old.0.extend(gone.into_iter().map(|seat| seat.connector));
+            old.0.extend(gone.into_iter().map(|entry| entry.connector));
             (events, old)
         };
         drop(old);
@@ -122,21 +122,22 @@ impl<D: Probe> Pool<D> {
     }
 
     fn check_all(&self) {
-        let (health, seats) = {
+        let (health, entries) = {
             let inner = self.shared.lock();
             if !inner.started || inner.health.check == Check::Off {
                 return;
             }
-            let configured =
-                |(&key, seat): (&Key, &Seat<D>)| Some((key, seat.connector.clone()?, seat.hurry.clone()));
-            (inner.health.clone(), inner.seats.iter().filter_map(configured).collect::<Vec<_>>())
+            let configured = |(&key, entry): (&Key, &BackendEntry<D>)| {
+                Some((key, entry.connector.clone()?, entry.check_now.clone()))
+            };
+            (inner.health.clone(), inner.entries.iter().filter_map(configured).collect::<Vec<_>>())
         };
         // A task is begun without the lock, since that wakes a thread.
-        for (key, connector, hurry) in seats {
-            let task = health::check(Arc::downgrade(&self.shared), key, connector, health.clone(), hurry);
+        for (key, connector, check_now) in entries {
+            let task = checks::check(Arc::downgrade(&self.shared), key, connector, health.clone(), check_now);
             let checks = Checks(tokio::spawn(task).abort_handle());
-            let before = match self.shared.lock().seats.get_mut(&key) {
-                Some(seat) => seat.checks.replace(checks),
+            let before = match self.shared.lock().entries.get_mut(&key) {
+                Some(entry) => entry.checks.replace(checks),
                 None => Some(checks),
             };
             drop(before);
@@ -187,18 +188,18 @@ impl<D: Probe> Pool<D> {
 
     fn pick(&self, tried: &[Key]) -> Option<Picked<D>> {
         let now = now();
-        let (pick, seat) = {
+        let (pick, entry) = {
             let mut inner = self.shared.lock();
             let pick = inner.state.pick(now, tried)?;
-            let seat = inner
-                .seats
+            let entry = inner
+                .entries
                 .get(&pick.key)
-                .map(|seat| (seat.connector.clone(), seat.name.clone(), seat.traffic.clone()));
-            (pick, seat)
+                .map(|entry| (entry.connector.clone(), entry.name.clone(), entry.traffic.clone()));
+            (pick, entry)
         };
         let dialling = Dialling::new(self.shared.clone(), pick);
-        // What may be picked has a seat, with a connector.
-        let (connector, name, traffic) = seat?;
+        // What may be picked has an entry, with a connector.
+        let (connector, name, traffic) = entry?;
         Some(Picked { dialling, connector: connector?, name, traffic })
     }
 
@@ -210,7 +211,7 @@ impl<D: Probe> Pool<D> {
         let backends = backends
             .into_iter()
             .map(|(key, backend)| {
-                let traffic = inner.seats.get(&key).map(|seat| seat.traffic.clone());
+                let traffic = inner.entries.get(&key).map(|entry| entry.traffic.clone());
                 (backend, traffic.unwrap_or_default())
             })
             .collect();
@@ -221,7 +222,8 @@ impl<D: Probe> Pool<D> {
 
 impl<D> Drop for Pool<D> {
     fn drop(&mut self) {
-        let checks: Vec<_> = self.shared.lock().seats.values_mut().map(|seat| seat.checks.take()).collect();
+        let checks: Vec<_> =
+            self.shared.lock().entries.values_mut().map(|entry| entry.checks.take()).collect();
         drop(checks);
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Shared<D> {
 pub(super) struct Inner<D> {
     pub(super) state: State,
     /// One for each backend of the state.
-    pub(super) seats: HashMap<Key, Seat<D>>,
+    pub(super) entries: HashMap<Key, BackendEntry<D>>,
     pub(super) open_timeout: Duration,
     pub(super) health: Health,
     /// Whether backends are checked.
@@ -39,13 +39,13 @@ pub(super) struct Inner<D> {
 
 /// What belongs to a backend beside its state.
 #[derive(Debug)]
-pub(super) struct Seat<D> {
+pub(super) struct BackendEntry<D> {
     pub(super) name: Arc<str>,
     /// None for one that is no longer configured.
     pub(super) connector: Option<Arc<D>>,
     pub(super) traffic: Arc<Traffic>,
     /// Asks for a check ahead of its time.
-    pub(super) hurry: Arc<Notify>,
+    pub(super) check_now: Arc<Notify>,
     pub(super) checks: Option<Checks>,
 }
 
@@ -94,13 +94,13 @@ impl<D> Shared<D> {
     /// Counts a connection that broke, and has the backend checked soon.
     pub(super) fn session_lost(&self, key: Key, error: String) {
         let (error, now) = (short(error), now());
-        let hurry = {
+        let check_now = {
             let mut inner = self.lock();
             inner.state.lost(key, now, error);
-            inner.seats.get(&key).map(|seat| seat.hurry.clone())
+            inner.entries.get(&key).map(|entry| entry.check_now.clone())
         };
-        if let Some(hurry) = hurry {
-            hurry.notify_one();
+        if let Some(check_now) = check_now {
+            check_now.notify_one();
         }
     }
 
@@ -126,13 +126,13 @@ impl<D> Shared<D> {
 }
 
 impl<D> Inner<D> {
-    /// Takes the seats out that no backend has any more: they are dropped without the lock.
-    pub(super) fn forget_the_removed(&mut self, events: &[Event]) -> Vec<Seat<D>> {
+    /// Takes the entries out that no backend has any more: they are dropped without the lock.
+    pub(super) fn forget_the_removed(&mut self, events: &[Event]) -> Vec<BackendEntry<D>> {
         if !events.iter().any(|event| event.what == What::Empty) {
             return Vec::new();
         }
-        let gone: Vec<Key> = self.seats.keys().copied().filter(|&key| !self.state.knows(key)).collect();
-        gone.into_iter().filter_map(|key| self.seats.remove(&key)).collect()
+        let gone: Vec<Key> = self.entries.keys().copied().filter(|&key| !self.state.knows(key)).collect();
+        gone.into_iter().filter_map(|key| self.entries.remove(&key)).collect()
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
+    health::{BackendHealth, Change, Rules},
     snapshot::{Admission, BackendSnapshot, DialOutcome, Dials},
-    standing::{Change, Rules, Standing},
 };
 use crate::config::backend::Balance;
 
@@ -65,7 +65,7 @@ pub(super) struct State {
 struct Backend {
     key: Key,
     member: Member,
-    standing: Standing,
+    health: BackendHealth,
     leaving: Option<Leaving>,
     dialling: usize,
     sessions: usize,
@@ -160,7 +160,7 @@ impl State {
         let backend = &mut self.backends[place];
         backend.dialling += 1;
         if reason == Reason::Trial {
-            backend.standing.begin_trial(dial);
+            backend.health.begin_trial(dial);
         }
         self.last = Some(backend.key);
         Some(Pick { key: backend.key, dial })
@@ -185,15 +185,15 @@ impl State {
         let change = match outcome {
             DialOutcome::Opened => {
                 backend.sessions += 1;
-                backend.standing.dial_succeeded(now, rules)
+                backend.health.dial_succeeded(now, rules)
             }
             // It answers, though not with a WebSocket. If that counted, one client that knows what makes a backend
             // fail could take out all of them.
-            DialOutcome::Refused | DialOutcome::Unavailable => backend.standing.dial_succeeded(now, rules),
-            DialOutcome::Failed | DialOutcome::TimedOut => backend.standing.dial_failed(now, rules),
+            DialOutcome::Refused | DialOutcome::Unavailable => backend.health.dial_succeeded(now, rules),
+            DialOutcome::Failed | DialOutcome::TimedOut => backend.health.dial_failed(now, rules),
             DialOutcome::Abandoned => None,
         };
-        backend.standing.end_trial(pick.dial);
+        backend.health.end_trial(pick.dial);
         let mut events: Vec<Event> = change.map(|change| backend.event(change)).into_iter().collect();
         events.extend(self.emptied(pick.key));
         events
@@ -220,10 +220,10 @@ impl State {
         let rules = self.rules;
         let backend = self.backend(key)?;
         let change = match outcome {
-            Ok(()) => backend.standing.check_passed(now, rules),
+            Ok(()) => backend.health.check_passed(now, rules),
             Err(error) => {
                 backend.last_error = Some((error, now));
-                backend.standing.check_failed(now, rules)
+                backend.health.check_failed(now, rules)
             }
         };
         change.map(|change| backend.event(change))
@@ -249,8 +249,8 @@ impl State {
         let show = |backend: &Backend| {
             let snapshot = BackendSnapshot {
                 name: backend.member.name.clone(),
-                up: backend.standing.is_up(),
-                since: ago(backend.standing.since()),
+                up: backend.health.is_up(),
+                since: ago(backend.health.since()),
                 admission: match backend.leaving {
                     None => Admission::Open,
                     Some(Leaving { since, removed: false, .. }) => Admission::Draining(ago(since)),
@@ -295,7 +295,7 @@ impl Backend {
         Self {
             key,
             member,
-            standing: Standing::new(now),
+            health: BackendHealth::new(now),
             leaving: None,
             dialling: 0,
             sessions: 0,
@@ -310,9 +310,9 @@ impl Backend {
     }
 
     fn reason(&self, now: Instant, rules: Rules) -> Reason {
-        if self.standing.is_up() {
+        if self.health.is_up() {
             Reason::Well
-        } else if self.standing.is_trial_due(now, rules) {
+        } else if self.health.is_trial_due(now, rules) {
             Reason::Trial
         } else {
             Reason::LastResort

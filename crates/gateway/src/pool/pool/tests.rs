@@ -216,7 +216,7 @@ async fn a_reload_keeps_what_is_known_of_a_backend() {
     assert_eq!(pool.shown("ws://b/").sessions, 1);
     drop(of_b);
     assert_eq!(pool.snapshot().backends.len(), 2);
-    assert_eq!(pool.shared.lock().seats.len(), 2);
+    assert_eq!(pool.shared.lock().entries.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
