@@ -7,11 +7,23 @@ use std::{
 
 use tokio::{sync::Notify, time::sleep};
 
-use super::{dial::Probe, shared::Shared, state::Key};
-use crate::config::backend::Health;
+use super::{
+    dial::{DialFailure, Probe},
+    health::Seen,
+    shared::Shared,
+    snapshot::DialOutcome,
+    state::Key,
+};
+use crate::config::backend::{Check, Health};
 
 /// A check that a lost connection asks for begins so long after the last one, at the earliest.
 const SOONEST: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) health: Health,
+    pub(super) connect_timeout: Duration,
+}
 
 /// Checks at once, and then every interval, a tenth more or less: gateways that start together do not check together
 /// for long. It returns when the pool has gone.
@@ -19,11 +31,18 @@ pub(super) async fn check<D: Probe>(
     shared: Weak<Shared<D>>,
     key: Key,
     connector: Arc<D>,
-    health: Health,
+    settings: Settings,
     check_now: Arc<Notify>,
 ) {
+    let health = &settings.health;
+    let seen = if health.check == Check::WebSocket { Seen::Handshake } else { Seen::Port };
     loop {
-        let outcome = connector.probe(&health.check, health.timeout).await;
+        let mut outcome = connector.probe(&health.check, health.timeout).await.map(|()| seen);
+        let needs_handshake = || shared.upgrade().is_some_and(|shared| shared.needs_handshake(key));
+        if matches!(outcome, Ok(Seen::Port)) && needs_handshake() {
+            // No session of a client's is to try whether it is back.
+            outcome = answers(&*connector, settings.connect_timeout).await.map(|()| Seen::Handshake);
+        }
         let Some(shared) = shared.upgrade() else { return };
         shared.checked(key, outcome.map_err(|error| error.to_string()));
         drop(shared);
@@ -34,6 +53,15 @@ pub(super) async fn check<D: Probe>(
             () = sleep(pause - soonest) => {}
             () = check_now.notified() => {}
         }
+    }
+}
+
+/// Whether the backend answers a handshake: as for a session, any status is an answer. The check has nothing of a client's,
+/// so it may well be refused.
+async fn answers<D: Probe>(connector: &D, patience: Duration) -> Result<(), D::Error> {
+    match connector.probe(&Check::WebSocket, patience).await {
+        Err(error) if matches!(error.outcome(), DialOutcome::Refused | DialOutcome::Unavailable) => Ok(()),
+        outcome => outcome,
     }
 }
 

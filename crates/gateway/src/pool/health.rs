@@ -4,10 +4,13 @@
 //!        `fall` dials in a row fail, or `fall` checks in a row
 //!   up ──────────────────────────────────────────────────────▶ down
 //!      ◀──────────────────────────────────────────────────────
-//!        `rise` checks in a row pass; without checks, a dial succeeds
+//!        what checks took out: `rise` checks in a row pass
+//!        what dials took out: a dial succeeds, or `rise` checks in a row that see a handshake
+//!        where nobody checks: a dial succeeds
 //! ```
 //!
-//! Dials and checks have a row each: that a port accepts connections does not mean that its handshakes succeed.
+//! Dials and checks have a row each: that a port accepts connections does not mean that its handshakes succeed. The system
+//! accepts them for a process that is frozen, too.
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,22 @@ impl From<&Health> for Rules {
     }
 }
 
+/// What a check that has passed has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A port that accepts connections, or an answer of HTTP.
+    Port,
+    /// An answer to the handshake of a WebSocket.
+    Handshake,
+}
+
+/// What has taken a backend out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Dials,
+    Checks,
+}
+
 /// How a backend has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -53,6 +72,7 @@ enum Phase {
         checks: u32,
     },
     Down {
+        by: By,
         last_failure: Instant,
         /// The checks in a row that it has passed.
         passed: u32,
@@ -71,6 +91,11 @@ impl BackendHealth {
 
     pub(super) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Up { .. })
+    }
+
+    /// Whether no check brings it back that sees less than a handshake.
+    pub(super) fn needs_handshake(&self) -> bool {
+        matches!(self.phase, Phase::Down { by: By::Dials, .. })
     }
 
     /// When it became what it is.
@@ -105,6 +130,7 @@ impl BackendHealth {
                 *dials = 0;
                 None
             }
+            Phase::Down { by: By::Dials, .. } => Some(self.become_up(now)),
             Phase::Down { .. } if rules.trial_after.is_some() => Some(self.become_up(now)),
             // It answers sessions, and fails checks: what they look at decides.
             Phase::Down { .. } => None,
@@ -114,15 +140,16 @@ impl BackendHealth {
     pub(super) fn dial_failed(&mut self, now: Instant, rules: Rules) -> Option<Change> {
         let Phase::Up { dials, .. } = &mut self.phase else { return self.failed_while_down(now) };
         *dials += 1;
-        (*dials >= rules.fall).then(|| self.become_down(now))
+        (*dials >= rules.fall).then(|| self.become_down(By::Dials, now))
     }
 
-    pub(super) fn check_passed(&mut self, now: Instant, rules: Rules) -> Option<Change> {
+    pub(super) fn check_passed(&mut self, now: Instant, rules: Rules, seen: Seen) -> Option<Change> {
         match &mut self.phase {
             Phase::Up { checks, .. } => {
                 *checks = 0;
                 None
             }
+            Phase::Down { by: By::Dials, .. } if seen == Seen::Port => None,
             Phase::Down { passed, .. } => {
                 *passed += 1;
                 (*passed >= rules.rise).then(|| self.become_up(now))
@@ -133,7 +160,7 @@ impl BackendHealth {
     pub(super) fn check_failed(&mut self, now: Instant, rules: Rules) -> Option<Change> {
         let Phase::Up { checks, .. } = &mut self.phase else { return self.failed_while_down(now) };
         *checks += 1;
-        (*checks >= rules.fall).then(|| self.become_down(now))
+        (*checks >= rules.fall).then(|| self.become_down(By::Checks, now))
     }
 
     fn failed_while_down(&mut self, now: Instant) -> Option<Change> {
@@ -148,8 +175,8 @@ impl BackendHealth {
         Change::Up
     }
 
-    fn become_down(&mut self, now: Instant) -> Change {
-        *self = Self { since: now, phase: Phase::Down { last_failure: now, passed: 0, trial: None } };
+    fn become_down(&mut self, by: By, now: Instant) -> Change {
+        *self = Self { since: now, phase: Phase::Down { by, last_failure: now, passed: 0, trial: None } };
         Change::Down
     }
 }
@@ -167,6 +194,17 @@ mod tests {
             assert_eq!(health.dial_failed(now, rules), None);
         }
         assert_eq!(health.dial_failed(now, rules), Some(Change::Down));
+        assert!(health.needs_handshake());
+        health
+    }
+
+    fn down_by_checks(now: Instant) -> BackendHealth {
+        let mut health = BackendHealth::new(now);
+        for _ in 1..CHECKED.fall {
+            assert_eq!(health.check_failed(now, CHECKED), None);
+        }
+        assert_eq!(health.check_failed(now, CHECKED), Some(Change::Down));
+        assert!(!health.needs_handshake());
         health
     }
 
@@ -180,7 +218,7 @@ mod tests {
             assert_eq!(health.dial_succeeded(now, CHECKED), None);
             assert_eq!(health.check_failed(now, CHECKED), None);
             assert_eq!(health.check_failed(now, CHECKED), None);
-            assert_eq!(health.check_passed(now, CHECKED), None);
+            assert_eq!(health.check_passed(now, CHECKED, Seen::Port), None);
         }
         assert!(health.is_up());
         assert!(!down(CHECKED, now).is_up());
@@ -192,24 +230,32 @@ mod tests {
         let mut health = BackendHealth::new(now);
         for _ in 0..2 {
             assert_eq!(health.dial_failed(now, CHECKED), None);
-            assert_eq!(health.check_passed(now, CHECKED), None);
+            assert_eq!(health.check_passed(now, CHECKED, Seen::Port), None);
         }
         assert_eq!(health.dial_failed(now, CHECKED), Some(Change::Down));
+        for _ in 0..100 {
+            assert_eq!(health.check_passed(now, CHECKED, Seen::Port), None, "nor does it bring it back");
+        }
+        assert_eq!(health.check_passed(now, CHECKED, Seen::Handshake), None);
+        assert_eq!(health.dial_failed(now, CHECKED), None, "which breaks the row");
+        assert_eq!(health.check_passed(now, CHECKED, Seen::Handshake), None);
+        assert_eq!(health.check_passed(now, CHECKED, Seen::Handshake), Some(Change::Up));
+        assert_eq!(down(CHECKED, now).dial_succeeded(now, CHECKED), Some(Change::Up));
     }
 
     #[test]
     fn checks_in_a_row_bring_it_back() {
         let start = Instant::now();
         let later = start + Duration::from_secs(1);
-        let mut health = down(CHECKED, start);
-        assert_eq!(health.check_passed(later, CHECKED), None);
+        let mut health = down_by_checks(start);
+        assert_eq!(health.check_passed(later, CHECKED, Seen::Port), None);
         assert_eq!(health.check_failed(later, CHECKED), None);
-        assert_eq!(health.check_passed(later, CHECKED), None);
+        assert_eq!(health.check_passed(later, CHECKED, Seen::Port), None);
         assert_eq!(health.dial_failed(later, CHECKED), None, "which breaks the row as well");
-        assert_eq!(health.check_passed(later, CHECKED), None);
+        assert_eq!(health.check_passed(later, CHECKED, Seen::Port), None);
         assert_eq!(health.dial_succeeded(later, CHECKED), None, "checks decide");
         assert_eq!(health.since(), start);
-        assert_eq!(health.check_passed(later, CHECKED), Some(Change::Up));
+        assert_eq!(health.check_passed(later, CHECKED, Seen::Port), Some(Change::Up));
         assert_eq!(health.since(), later);
     }
 

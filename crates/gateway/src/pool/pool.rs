@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    checks,
+    checks::{self, Settings},
     dial::{Dial, DialFailure, Probe},
     lease::{Dialling, Lease},
     members::Members,
@@ -74,6 +74,7 @@ impl<D: Probe> Pool<D> {
             state: State::new(members.balance, members.rules),
             entries: HashMap::new(),
             open_timeout: members.open_timeout,
+            connect_timeout: members.connect_timeout,
             health: members.health.clone(),
             started: false,
         };
@@ -91,13 +92,14 @@ impl<D: Probe> Pool<D> {
     /// Goes on with the backends of a new configuration: one call at a time. A backend whose URL stays is what it was: up
     /// or down, with its sessions. Those of one that is gone go on. Dials under way end as they began.
     pub(crate) fn replace(&self, members: Members<D>) {
-        let Members { members, balance, rules, health, open_timeout } = members;
+        let Members { members, balance, rules, health, open_timeout, connect_timeout } = members;
         let (members, connectors): (Vec<_>, Vec<_>) = members.into_iter().unzip();
         let now = now();
         let (events, old) = {
             let mut inner = self.shared.lock();
             let (keys, events) = inner.state.replace(now, balance, rules, &members);
-            (inner.open_timeout, inner.health) = (open_timeout, health);
+            (inner.open_timeout, inner.connect_timeout, inner.health) =
+                (open_timeout, connect_timeout, health);
             // They are dropped without the lock.
             let mut old: (Vec<Option<Arc<D>>>, Vec<Option<Checks>>) =
                 inner.entries.values_mut().map(|entry| (entry.connector.take(), entry.checks.take())).unzip();
@@ -122,7 +124,7 @@ impl<D: Probe> Pool<D> {
     }
 
     fn check_all(&self) {
-        let (health, entries) = {
+        let (settings, entries) = {
             let inner = self.shared.lock();
             if !inner.started || inner.health.check == Check::Off {
                 return;
@@ -130,11 +132,15 @@ impl<D: Probe> Pool<D> {
             let configured = |(&key, entry): (&Key, &BackendEntry<D>)| {
                 Some((key, entry.connector.clone()?, entry.check_now.clone()))
             };
-            (inner.health.clone(), inner.entries.iter().filter_map(configured).collect::<Vec<_>>())
+            (
+                Settings { health: inner.health.clone(), connect_timeout: inner.connect_timeout },
+                inner.entries.iter().filter_map(configured).collect::<Vec<_>>(),
+            )
         };
         // A task is begun without the lock, since that wakes a thread.
         for (key, connector, check_now) in entries {
-            let task = checks::check(Arc::downgrade(&self.shared), key, connector, health.clone(), check_now);
+            let task =
+                checks::check(Arc::downgrade(&self.shared), key, connector, settings.clone(), check_now);
             let checks = Checks(tokio::spawn(task).abort_handle());
             let before = match self.shared.lock().entries.get_mut(&key) {
                 Some(entry) => entry.checks.replace(checks),

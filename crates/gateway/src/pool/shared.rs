@@ -10,6 +10,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use tracing::{info, warn};
 
 use super::{
+    health::Seen,
     snapshot::DialOutcome,
     state::{Event, Key, Pick, State, What},
     traffic::{EndedSessions, Traffic},
@@ -32,6 +33,7 @@ pub(super) struct Inner<D> {
     /// One for each backend of the state.
     pub(super) entries: HashMap<Key, BackendEntry<D>>,
     pub(super) open_timeout: Duration,
+    pub(super) connect_timeout: Duration,
     pub(super) health: Health,
     /// Whether backends are checked.
     pub(super) started: bool,
@@ -104,7 +106,11 @@ impl<D> Shared<D> {
         }
     }
 
-    pub(super) fn checked(&self, key: Key, outcome: Result<(), String>) {
+    pub(super) fn needs_handshake(&self, key: Key) -> bool {
+        self.lock().state.needs_handshake(key)
+    }
+
+    pub(super) fn checked(&self, key: Key, outcome: Result<Seen, String>) {
         let (outcome, now) = (outcome.map_err(short), now());
         let event = self.lock().state.checked(key, now, outcome);
         self.log(event.as_slice());

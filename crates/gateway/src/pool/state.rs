@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    health::{BackendHealth, Change, Rules},
+    health::{BackendHealth, Change, Rules, Seen},
     snapshot::{Admission, BackendSnapshot, DialOutcome, Dials},
 };
 use crate::config::backend::Balance;
@@ -216,11 +216,16 @@ impl State {
     }
 
     /// A check has ended, with what is wrong if it failed.
-    pub(super) fn checked(&mut self, key: Key, now: Instant, outcome: Result<(), Arc<str>>) -> Option<Event> {
+    pub(super) fn checked(
+        &mut self,
+        key: Key,
+        now: Instant,
+        outcome: Result<Seen, Arc<str>>,
+    ) -> Option<Event> {
         let rules = self.rules;
         let backend = self.backend(key)?;
         let change = match outcome {
-            Ok(()) => backend.health.check_passed(now, rules),
+            Ok(seen) => backend.health.check_passed(now, rules, seen),
             Err(error) => {
                 backend.last_error = Some((error, now));
                 backend.health.check_failed(now, rules)
@@ -238,6 +243,11 @@ impl State {
         };
         let mut configured = self.backends.iter().filter(|backend| !is_removed(backend)).peekable();
         configured.peek().is_none() || configured.any(is_good)
+    }
+
+    /// Whether a check has to see a handshake to bring this backend back.
+    pub(super) fn needs_handshake(&self, key: Key) -> bool {
+        self.backends.iter().any(|backend| backend.key == key && backend.health.needs_handshake())
     }
 
     pub(super) fn knows(&self, key: Key) -> bool {

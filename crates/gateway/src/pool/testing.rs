@@ -62,6 +62,8 @@ pub(crate) struct Scripted(Arc<Mutex<Script>>);
 struct Script {
     dial: Answer,
     probe: Answer,
+    /// Checks for a WebSocket are answered as dials are.
+    handshakes: Vec<Instant>,
     dials: usize,
     probes: Vec<Instant>,
     /// Checks under way, and the most that there have been.
@@ -73,6 +75,7 @@ impl Scripted {
         Self(Arc::new(Mutex::new(Script {
             dial: Answer::Well,
             probe: Answer::Well,
+            handshakes: Vec::new(),
             dials: 0,
             probes: Vec::new(),
             probing: (0, 0),
@@ -89,6 +92,11 @@ impl Scripted {
 
     pub(crate) fn probes(&self) -> Vec<Instant> {
         self.with(|script| script.probes.clone())
+    }
+
+    /// The checks for a WebSocket, which are not among the others.
+    pub(crate) fn handshakes(&self) -> Vec<Instant> {
+        self.with(|script| script.handshakes.clone())
     }
 
     pub(crate) fn most_probes_at_once(&self) -> usize {
@@ -161,7 +169,14 @@ impl Dial<()> for Scripted {
 impl Probe for Scripted {
     type Error = Failure;
 
-    async fn probe(&self, _: &Check, patience: Duration) -> Result<(), Failure> {
+    async fn probe(&self, check: &Check, patience: Duration) -> Result<(), Failure> {
+        if *check == Check::WebSocket {
+            let dial = self.with(|script| {
+                script.handshakes.push(Instant::now());
+                script.dial
+            });
+            return answer(dial, patience).await;
+        }
         let probe = self.with(|script| {
             script.probes.push(Instant::now());
             let now = script.probing.0 + 1;

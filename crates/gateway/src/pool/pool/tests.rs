@@ -304,6 +304,36 @@ async fn checks_take_a_backend_out_and_bring_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_port_accepts_though_it_is_frozen_leaves_and_costs_no_more_sessions() {
+    let [a, b, _] = backends();
+    let pool = pool(&upstream(&URLS[..2]), &[&a, &b]);
+    pool.start();
+    a.answer_dials(Answer::Hang);
+    for _ in 0..6 {
+        drop(pool.open(&()).await.expect("b is well"));
+    }
+    assert_eq!((a.dials(), pool.shown("ws://a/").up), (3, false));
+    let began = Instant::now();
+    for _ in 0..100 {
+        sleep(INTERVAL / 10).await;
+        drop(pool.open(&()).await.expect("b is well"));
+    }
+    assert_eq!((a.dials(), began.elapsed()), (3, 10 * INTERVAL), "no session has waited for it");
+    assert!(!pool.shown("ws://a/").up);
+    let tries = a.handshakes();
+    assert!((5..=10).contains(&tries.len()) && b.handshakes().is_empty(), "{:?}", gaps(&tries));
+    assert!(gaps(&tries).iter().all(|gap| *gap >= CONNECT_TIMEOUT), "one at a time");
+
+    // What it answers to a check that is no client of its does not count.
+    a.answer_dials(Answer::Refuse);
+    sleep(5 * INTERVAL).await;
+    assert!(pool.shown("ws://a/").up);
+    let tries = a.handshakes().len();
+    sleep(5 * INTERVAL).await;
+    assert_eq!(a.handshakes().len(), tries, "the checks are the configured ones again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_has_its_backend_checked_soon_and_many_do_no_more() {
     let [a, ..] = backends();
     let pool = pool(&upstream(&URLS[..1]), &[&a]);
