@@ -212,7 +212,7 @@ impl<D: Probe> Pool<D> {
     pub(crate) fn snapshot(&self) -> PoolSnapshot {
         let now = now();
         let inner = self.shared.lock();
-        let ready = inner.state.is_ready(now);
+        let (ready, is_configured) = (inner.state.is_ready(now), inner.state.is_configured());
         let backends = inner.state.snapshot(now);
         let backends = backends
             .into_iter()
@@ -222,7 +222,13 @@ impl<D: Probe> Pool<D> {
             })
             .collect();
         drop(inner);
-        PoolSnapshot { route: self.shared.route.clone(), ready, backends, ended: self.shared.ended.all() }
+        PoolSnapshot {
+            route: self.shared.route.clone(),
+            ready,
+            is_configured,
+            backends,
+            ended: self.shared.ended.all(),
+        }
     }
 }
 
@@ -238,8 +244,10 @@ impl<D> Drop for Pool<D> {
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSnapshot {
     pub(crate) route: Arc<str>,
-    /// Whether a backend is up, or down and due to be tried by the next session; or none is configured.
+    /// Whether a backend is up, or down and due to be tried by the next session.
     pub(crate) ready: bool,
+    /// Whether there is a backend in the configuration: a route that was removed has none.
+    pub(crate) is_configured: bool,
     pub(crate) backends: Vec<(BackendSnapshot, Arc<Traffic>)>,
     /// The sessions that have ended: by whom, with which class of close codes, and how many.
     pub(crate) ended: Vec<(&'static str, &'static str, u64)>,

@@ -234,15 +234,17 @@ impl State {
         change.map(|change| backend.event(change))
     }
 
-    /// Whether the next session has a good chance: a backend is up, or down and due to be tried. Where none is configured,
-    /// no session comes.
+    /// Whether the next session has a good chance: a backend is up, or down and due to be tried.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        let is_removed = |backend: &Backend| backend.leaving.is_some_and(|leaving| leaving.removed);
         let is_good = |backend: &Backend| {
             backend.leaving.is_none() && backend.reason(now, self.rules) != Reason::LastResort
         };
-        let mut configured = self.backends.iter().filter(|backend| !is_removed(backend)).peekable();
-        configured.peek().is_none() || configured.any(is_good)
+        self.backends.iter().any(is_good)
+    }
+
+    /// Whether one is in the configuration.
+    pub(super) fn is_configured(&self) -> bool {
+        self.backends.iter().any(|backend| backend.leaving.is_none_or(|leaving| !leaving.removed))
     }
 
     /// Whether a check has to see a handshake to bring this backend back.

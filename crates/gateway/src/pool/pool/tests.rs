@@ -230,7 +230,7 @@ async fn a_route_that_is_removed_has_no_backends_and_its_sessions_go_on() {
     sleep(10 * INTERVAL).await;
     assert!(a.probes().len() <= 1);
     let snapshot = pool.snapshot();
-    assert!(snapshot.ready);
+    assert!(!snapshot.ready && !snapshot.is_configured);
     assert_eq!(snapshot.backends[0].0.admission, Admission::Removed(10 * INTERVAL));
     drop(lease);
     assert!(pool.snapshot().backends.is_empty());
