@@ -1,6 +1,9 @@
 //! Why a backend's WebSocket did not open, and what the opening request is answered.
 
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    net::{Ipv4Addr, UdpSocket},
+};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
@@ -8,6 +11,9 @@ use tokio_tungstenite::tungstenite::{
     Error as WsError,
     error::{ProtocolError, SubProtocolError},
 };
+
+/// `ENFILE` and `EMFILE`, for which the standard library has no kind; `WSAEMFILE`.
+const OUT_OF_FILES: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
 
 /// Why a backend's WebSocket did not open.
 ///
@@ -46,6 +52,18 @@ impl DialError {
         let says_not_now =
             |status| matches!(status, S::BAD_GATEWAY | S::SERVICE_UNAVAILABLE | S::GATEWAY_TIMEOUT);
         matches!(self, Self::Status { status, .. } if !says_not_now(*status))
+    }
+
+    /// Whether the gateway had no file descriptor left to dial with, which says nothing of the backend. Known for sure only
+    /// when it has just happened.
+    pub(crate) fn is_out_of_files(&self) -> bool {
+        let Self::Connect(error) = self else { return false };
+        match error.raw_os_error() {
+            Some(code) => OUT_OF_FILES.contains(&code),
+            // A resolver that could open neither its files nor a socket says that there is no such name.
+            None => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+                .is_err_and(|error| error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code))),
+        }
     }
 
     /// Whether the backend has given a whole answer of HTTP to the handshake: it lives, whatever the answer is.
@@ -102,5 +120,21 @@ impl IntoResponse for DialError {
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The backend took too long\n").into_response(),
             _ => (StatusCode::BAD_GATEWAY, "The backend is not available\n").into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_gateway_lacks_is_told_apart() {
+        for &code in OUT_OF_FILES {
+            assert!(DialError::Connect(io::Error::from_raw_os_error(code)).is_out_of_files());
+        }
+        for error in [io::Error::from(io::ErrorKind::ConnectionRefused), io::Error::other("no such name")] {
+            assert!(!DialError::Connect(error).is_out_of_files());
+        }
+        assert!(!DialError::TimedOut.is_out_of_files());
     }
 }

@@ -44,7 +44,10 @@ pub(super) async fn check<D: Probe>(
             outcome = answers(&*connector, settings.connect_timeout).await.map(|()| Seen::Handshake);
         }
         let Some(shared) = shared.upgrade() else { return };
-        shared.checked(key, outcome.map_err(|error| error.to_string()));
+        match outcome {
+            Err(error) if error.outcome() == DialOutcome::OutOfFiles => shared.out_of_files(&error),
+            outcome => shared.checked(key, outcome.map_err(|error| error.to_string())),
+        }
         drop(shared);
         let pause = jittered(health.interval, random());
         let soonest = SOONEST.min(pause);

@@ -26,6 +26,8 @@ use crate::{
 pub(crate) enum OpenError<E> {
     /// Each backend drains.
     NoBackend,
+    /// The gateway has no file descriptors left.
+    OutOfFiles,
     /// `open_timeout` has passed.
     TimedOut(Duration),
     /// The backend has refused the client, or the last one that was tried has failed.
@@ -36,6 +38,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoBackend => f.write_str("no backend takes sessions: all of them drain"),
+            Self::OutOfFiles => f.write_str("the gateway has no file descriptors left"),
             Self::TimedOut(timeout) => write!(f, "no backend could be reached within {timeout:?}"),
             Self::Dial(error) => error.fmt(f),
         }
@@ -45,7 +48,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
 impl<E: Error> Error for OpenError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NoBackend | Self::TimedOut(_) => None,
+            Self::NoBackend | Self::OutOfFiles | Self::TimedOut(_) => None,
             Self::Dial(error) => error.source(),
         }
     }
@@ -55,6 +58,9 @@ impl IntoResponse for OpenError<DialError> {
     fn into_response(self) -> Response {
         match self {
             Self::NoBackend => (StatusCode::BAD_GATEWAY, "No backend takes sessions\n").into_response(),
+            Self::OutOfFiles => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The gateway has no room for the session\n").into_response()
+            }
             Self::TimedOut(_) => DialError::TimedOut.into_response(),
             Self::Dial(error) => error.into_response(),
         }
@@ -76,6 +82,7 @@ impl<D: Probe> Pool<D> {
             open_timeout: members.open_timeout,
             connect_timeout: members.connect_timeout,
             health: members.health.clone(),
+            out_of_files_told: None,
             started: false,
         };
         let pool = Self { shared: Arc::new(Shared::new(route.into(), inner)) };
@@ -154,7 +161,7 @@ impl<D: Probe> Pool<D> {
     ///
     /// # Errors
     /// The backend has [refused](DialOutcome::Refused) the client; or all have failed, of which the last one is told;
-    /// or `open_timeout` has passed.
+    /// or `open_timeout` has passed; or the gateway has no file descriptors left, for any of them.
     ///
     /// # Cancel safety
     /// Dropping it closes the connection, and gives the place at the backend back.
@@ -172,6 +179,11 @@ impl<D: Probe> Pool<D> {
                 Ok(Ok(socket)) => return Ok((socket, dialling.opened(name, traffic))),
                 Ok(Err(error)) => {
                     let outcome = error.outcome();
+                    if outcome == DialOutcome::OutOfFiles {
+                        dialling.out_of_files();
+                        self.shared.out_of_files(&error);
+                        return Err(OpenError::OutOfFiles);
+                    }
                     dialling.failed(outcome, error.to_string());
                     if outcome == DialOutcome::Refused {
                         return Err(OpenError::Dial(error));

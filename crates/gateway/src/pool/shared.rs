@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     health::Seen,
@@ -19,6 +20,9 @@ use crate::config::backend::Health;
 
 /// An error is told by so many bytes at the most: it may quote the backend.
 const MAX_ERROR_BYTES: usize = 300;
+
+/// So far apart are lines that say the same, at the least.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Shared<D> {
@@ -35,6 +39,7 @@ pub(super) struct Inner<D> {
     pub(super) open_timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) health: Health,
+    pub(super) out_of_files_told: Option<std::time::Instant>,
     /// Whether backends are checked.
     pub(super) started: bool,
 }
@@ -116,6 +121,14 @@ impl<D> Shared<D> {
         self.log(event.as_slice());
     }
 
+    /// Tells of a dial or a check that the gateway had no file descriptor for: there may be thousands in a second.
+    pub(super) fn out_of_files(&self, error: &dyn fmt::Display) {
+        if is_due(&mut self.lock().out_of_files_told, now()) {
+            let route = &*self.route;
+            error!(route, %error, "no backend can be dialled: the gateway has no file descriptors left");
+        }
+    }
+
     pub(super) fn log(&self, events: &[Event]) {
         let route = &*self.route;
         for Event { name: backend, what } in events {
@@ -147,6 +160,15 @@ pub(super) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
+/// Whether to tell again, and if so, from now on not for a second.
+fn is_due(told: &mut Option<std::time::Instant>, now: std::time::Instant) -> bool {
+    let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= LOG_PAUSE);
+    if is_due {
+        *told = Some(now);
+    }
+    is_due
+}
+
 fn short(mut error: String) -> Arc<str> {
     if error.len() > MAX_ERROR_BYTES {
         let end = (0..=MAX_ERROR_BYTES).rev().find(|&end| error.is_char_boundary(end)).unwrap_or_default();
@@ -159,6 +181,14 @@ fn short(mut error: String) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_happen_thousands_of_times_is_told_once_a_second() {
+        let (start, mut told) = (now(), None);
+        let at = |millis| start + Duration::from_millis(millis);
+        let due = [0, 1, 999, 1000, 1500, 1999, 2000].map(|millis| is_due(&mut told, at(millis)));
+        assert_eq!(due, [true, false, false, true, false, false, true]);
+    }
 
     #[test]
     fn a_long_error_is_cut_between_characters() {

@@ -191,7 +191,7 @@ impl State {
             // fail could take out all of them.
             DialOutcome::Refused | DialOutcome::Unavailable => backend.health.dial_succeeded(now, rules),
             DialOutcome::Failed | DialOutcome::TimedOut => backend.health.dial_failed(now, rules),
-            DialOutcome::Abandoned => None,
+            DialOutcome::Abandoned | DialOutcome::OutOfFiles => None,
         };
         backend.health.end_trial(pick.dial);
         let mut events: Vec<Event> = change.map(|change| backend.event(change)).into_iter().collect();

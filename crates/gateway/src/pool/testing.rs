@@ -48,6 +48,7 @@ pub(crate) enum Answer {
     Well,
     Refuse,
     Unavailable,
+    OutOfFiles,
     Fail,
     /// Until the patience of a check ends, or that of `CONNECT_TIMEOUT` for a dial.
     Hang,
@@ -145,6 +146,7 @@ async fn answer(answer: Answer, patience: Duration) -> Result<(), Failure> {
         Answer::Well => Ok(()),
         Answer::Refuse => Err(Failure(DialOutcome::Refused)),
         Answer::Unavailable => Err(Failure(DialOutcome::Unavailable)),
+        Answer::OutOfFiles => Err(Failure(DialOutcome::OutOfFiles)),
         Answer::Fail => Err(Failure(DialOutcome::Failed)),
         Answer::Hang => {
             tokio::time::sleep(patience).await;

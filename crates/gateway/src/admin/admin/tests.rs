@@ -112,13 +112,13 @@ async fn the_backends_are_shown_without_what_is_secret() {
     let nothing = json!({"messages": 0, "bytes": 0});
     let down = json!({
         "url": DOWN, "up": false, "up_or_down_seconds": 7, "admission": "open", "sessions": 0, "dialling": 0,
-        "dials": {"opened": 0, "refused": 0, "unavailable": 0, "failed": 3, "timed-out": 0, "abandoned": 0}, "lost": 0,
+        "dials": {"opened": 0, "refused": 0, "unavailable": 0, "failed": 3, "timed-out": 0, "abandoned": 0, "out-of-files": 0}, "lost": 0,
         "to_backend": nothing, "from_backend": nothing,
         "last_error": {"text": "failed", "seconds_ago": 7},
     });
     let well = json!({
         "url": WELL, "up": true, "up_or_down_seconds": 7, "admission": "open", "sessions": 2, "dialling": 0,
-        "dials": {"opened": 3, "refused": 0, "unavailable": 0, "failed": 0, "timed-out": 0, "abandoned": 0}, "lost": 0,
+        "dials": {"opened": 3, "refused": 0, "unavailable": 0, "failed": 0, "timed-out": 0, "abandoned": 0, "out-of-files": 0}, "lost": 0,
         "to_backend": nothing, "from_backend": nothing, "last_error": null,
     });
     let routes = json!([{"path": "/chat", "ready": true, "backends": [down, well]}]);

@@ -88,6 +88,29 @@ async fn one_that_answers_stays_whatever_it_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_gateway_lacks_is_not_held_against_backends() {
+    let [a, b, _] = backends();
+    let pool = pool(&upstream(&URLS[..2]), &[&a, &b]);
+    pool.start();
+    for backend in [&a, &b] {
+        backend.answer_dials(Answer::OutOfFiles);
+        backend.answer_probes(Answer::OutOfFiles);
+    }
+    for _ in 0..10 {
+        assert!(matches!(pool.open(&()).await, Err(OpenError::OutOfFiles)));
+    }
+    assert_eq!((a.dials(), b.dials()), (5, 5), "another one would be the same");
+    sleep(10 * INTERVAL).await;
+    assert!(a.probes().len() >= 9);
+    for url in &URLS[..2] {
+        let shown = pool.shown(url);
+        assert_eq!((shown.up, shown.dialling, shown.dials.timed(), shown.last_error), (true, 0, 0, None));
+        assert_eq!(pool.outcomes(url), [(DialOutcome::OutOfFiles, 5)]);
+    }
+    assert_eq!(OpenError::<DialError>::OutOfFiles.into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_are_tried_once_and_the_last_error_is_told() {
     let [a, b, c] = backends();
     let pool = pool(&upstream(&URLS), &[&a, &b, &c]);

@@ -143,7 +143,7 @@ fn an_answer_is_a_sign_of_life() {
     assert_eq!(pool.told(pick, DialOutcome::TimedOut)[0].what, What::Down(None));
     let shown = pool.shown("a");
     assert_eq!((shown.up, shown.sessions, shown.dialling), (false, 0, 0));
-    assert_eq!(DialOutcome::ALL.map(|outcome| shown.dials.of(outcome)), [0, 1, 1, 3, 1, 1]);
+    assert_eq!(DialOutcome::ALL.map(|outcome| shown.dials.of(outcome)), [0, 1, 1, 3, 1, 1, 0]);
 }
 
 #[test]
@@ -408,7 +408,7 @@ proptest! {
                             if of.down && (of.by_dials || !checked) { of.is_back() }
                         }
                         DialOutcome::Failed | DialOutcome::TimedOut => of.fail(now, false),
-                        DialOutcome::Abandoned => {}
+                        DialOutcome::Abandoned | DialOutcome::OutOfFiles => {}
                     }
                     pool.told(pick, outcome);
                 }
