@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{Instant, sleep_until},
 };
 
 use crate::listener::Listener;
@@ -21,19 +21,41 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A connection, and the place of its listener among the others.
 pub(crate) type Accepted = (usize, TcpStream, SocketAddr);
 
-/// Returns the next connection. `turn` is the listener that is asked first, so that none waits for the others.
-///
-/// # Cancel safety
-/// No connection is lost.
-pub(crate) async fn next(listeners: &[Listener], turn: &mut usize) -> Accepted {
-    loop {
-        match poll_fn(|cx| poll(listeners, turn, cx)).await {
-            Ok(accepted) => return accepted,
-            // The client has gone before it was accepted.
-            Err(error) if is_of_the_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, "no connection can be accepted");
-                sleep(PAUSE).await;
+/// What an accept loop remembers from one connection to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Accepting {
+    /// The listener that is asked first, so that none waits for the others.
+    turn: usize,
+    /// Nothing is accepted before.
+    paused_until: Option<Instant>,
+}
+
+impl Accepting {
+    /// Returns the next connection.
+    ///
+    /// # Cancel safety
+    /// No connection is lost, and a pause goes on with the next call.
+    pub(crate) async fn next(&mut self, listeners: &[Listener]) -> Accepted {
+        self.next_of(|turn, cx| poll(listeners, turn, cx)).await
+    }
+
+    async fn next_of<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut usize, &mut Context<'_>) -> Poll<Result<T, Error>>,
+    ) -> T {
+        loop {
+            if let Some(end) = self.paused_until {
+                sleep_until(end).await;
+                self.paused_until = None;
+            }
+            match poll_fn(|cx| poll(&mut self.turn, cx)).await {
+                Ok(accepted) => return accepted,
+                // The client has gone before it was accepted.
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be accepted");
+                    self.paused_until = Some(Instant::now() + PAUSE);
+                }
             }
         }
     }
@@ -68,6 +90,8 @@ pub(crate) fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -83,11 +107,25 @@ mod tests {
             listener.accept().await?;
             listeners.push(Listener::new(listener));
         }
-        let (mut turn, mut places) = (0, Vec::new());
+        let (mut accepting, mut places) = (Accepting::default(), Vec::new());
         for _ in 0..5 {
-            places.push(next(&listeners, &mut turn).await.0);
+            places.push(accepting.next(&listeners).await.0);
         }
         assert_eq!(places, [0, 1, 3, 0, 0]);
         Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_goes_on_though_the_wait_for_a_connection_is_given_up() {
+        let (mut accepting, mut polls) = (Accepting::default(), 0);
+        // A connection ends every ten milliseconds.
+        for _ in 0..250 {
+            let accepts = accepting.next_of(|_, _| {
+                polls += 1;
+                Poll::<Result<(), Error>>::Ready(Err(Error::from_raw_os_error(24)))
+            });
+            assert!(timeout(Duration::from_millis(10), accepts).await.is_err());
+        }
+        assert_eq!(polls, 3, "one for each second that has begun");
     }
 }

@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::timeout};
 use tower::Service;
 
 use crate::{
-    accept::{self, waiting},
+    accept::{Accepting, waiting},
     connection::{Connections, Settings},
     listener::Listener,
     report::Report,
@@ -195,10 +195,10 @@ impl Server {
             stopping.last_answers.cancel();
             self.shut_down().await
         });
-        let mut turn = 0;
+        let mut accepting = Accepting::default();
         let endpoints = loop {
             tokio::select! {
-                (place, tcp, peer) = accept::next(&listeners, &mut turn) => {
+                (place, tcp, peer) = accepting.next(&listeners) => {
                     connections.serve(&protocols[place], tcp, peer);
                 }
                 Some(_) = connections.tasks.join_next() => {}

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::HttpBody,
-    extract::{Request, State},
+    extract::{Query, Request, State},
     http::{
         HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -17,7 +17,12 @@ use axum::{
 use axum_sockjs_serve::Server;
 use tokio::{net::TcpListener, sync::Mutex, task::spawn_blocking};
 
-use super::{backends::Backends, metrics::scrape, ready::Readiness, shown::Shown};
+use super::{
+    backends::Backends,
+    metrics::scrape,
+    ready::{Question, Readiness},
+    shown::Shown,
+};
 
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -74,8 +79,10 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-async fn ready(State(shows): State<Shows>) -> Response {
-    let readiness = Readiness::from(&(shows.source)());
+async fn ready(State(shows): State<Shows>, Query(question): Query<Question>) -> Response {
+    let Some(readiness) = Readiness::of(&(shows.source)(), question.route.as_deref()) else {
+        return (StatusCode::NOT_FOUND, "No such route\n").into_response();
+    };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, json(&readiness)).into_response()
 }

@@ -1,6 +1,9 @@
 //! A gateway to be shown.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum_sockjs::{Cluster, ClusterOptions, Session, SockJs};
 
@@ -13,6 +16,8 @@ use crate::pool::{
 /// A route with a backend that is down, and one with two sessions.
 pub(super) struct Gateway {
     pub(super) chat: Pool<Scripted>,
+    /// Another route, if the test has one.
+    pub(super) other: Mutex<Option<Pool<Scripted>>>,
     pub(super) backends: [Scripted; 2],
     pub(super) is_stopping: AtomicBool,
     endpoint: SockJs,
@@ -38,6 +43,7 @@ impl Gateway {
         let options = ClusterOptions::new(secret, "127.0.0.1:80".parse().expect("an address"));
         Self {
             chat,
+            other: Mutex::new(None),
             backends,
             is_stopping: AtomicBool::new(false),
             endpoint: SockJs::new(async |_: Session| {}),
@@ -47,9 +53,10 @@ impl Gateway {
     }
 
     pub(super) fn shown(&self) -> Shown {
+        let other = self.other.lock().expect("no test panics under it").as_ref().map(Pool::snapshot);
         Shown {
             is_stopping: self.is_stopping.load(Ordering::Relaxed),
-            pools: vec![self.chat.snapshot()],
+            pools: [self.chat.snapshot()].into_iter().chain(other).collect(),
             endpoints: vec![("/chat".to_owned(), self.endpoint.handle().stats())],
             cluster: Some(("gateway".to_owned(), self.cluster.clone())),
             reloads: Reloads { succeeded: 2, failed: 1 },

@@ -1,17 +1,25 @@
 //! Why a backend's WebSocket did not open, and what the opening request is answered.
 
-use std::{error::Error, fmt, io};
+use std::{
+    error::Error,
+    fmt, io,
+    net::{Ipv4Addr, UdpSocket},
+};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE, uri::InvalidUri};
+
+/// `ENFILE` and `EMFILE`, for which the standard library has no kind; `WSAEMFILE`.
+const OUT_OF_FILES: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
 
 /// Why a backend's WebSocket did not open.
 ///
 /// | the backend | the opening request is answered | another backend may be tried |
 /// |---|---|---|
 /// | answers 401 or 403 | the same, with its `WWW-Authenticate` | no |
-/// | answers another 4xx | 502 | no |
-/// | answers anything else but a WebSocket | 502 | yes |
+/// | answers 502, 503 or 504 | 502 | yes |
+/// | answers another status | 502 | no |
+/// | does not confirm a sub-protocol, or its answer is none to a handshake | 502 | yes |
 /// | cannot be reached, or its certificate is not accepted | 502 | yes |
 /// | takes longer than `connect_timeout` | 504 | yes |
 ///
@@ -48,9 +56,30 @@ pub(crate) enum HandshakeError {
 }
 
 impl DialError {
-    /// Whether this is the backend's decision on this client, which another backend would only repeat.
+    /// Whether this is the backend's own answer to this client, which another backend would only repeat. A client may be
+    /// able to make a backend fail with 500, by its query for instance; it is not to do so on all of them.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if status.is_client_error())
+        use StatusCode as S;
+        let says_not_now =
+            |status| matches!(status, S::BAD_GATEWAY | S::SERVICE_UNAVAILABLE | S::GATEWAY_TIMEOUT);
+        matches!(self, Self::Status { status, .. } if !says_not_now(*status))
+    }
+
+    /// Whether the gateway had no file descriptor left to dial with, which says nothing of the backend. Known for sure only
+    /// when it has just happened.
+    pub(crate) fn is_out_of_files(&self) -> bool {
+        let Self::Connect(error) = self else { return false };
+        match error.raw_os_error() {
+            Some(code) => OUT_OF_FILES.contains(&code),
+            // A resolver that could open neither its files nor a socket says that there is no such name.
+            None => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+                .is_err_and(|error| error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code))),
+        }
+    }
+
+    /// Whether the backend has given a whole answer of HTTP to the handshake: it lives, whatever the answer is.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Subprotocol)
     }
 }
 
@@ -118,5 +147,21 @@ impl IntoResponse for DialError {
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The backend took too long\n").into_response(),
             _ => (StatusCode::BAD_GATEWAY, "The backend is not available\n").into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_gateway_lacks_is_told_apart() {
+        for &code in OUT_OF_FILES {
+            assert!(DialError::Connect(io::Error::from_raw_os_error(code)).is_out_of_files());
+        }
+        for error in [io::Error::from(io::ErrorKind::ConnectionRefused), io::Error::other("no such name")] {
+            assert!(!DialError::Connect(error).is_out_of_files());
+        }
+        assert!(!DialError::TimedOut.is_out_of_files());
     }
 }

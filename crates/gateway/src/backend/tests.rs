@@ -136,13 +136,15 @@ async fn answers_other_than_a_websocket_are_told_apart() {
         ("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nSet-Cookie: a=b\r\n\r\n", 401, true, 401),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\nsecret", 403, true, 403),
         ("HTTP/1.1 404 Not Found\r\n\r\n", 404, true, 502),
-        ("HTTP/1.1 302 Found\r\nLocation: http://elsewhere\r\n\r\n", 302, false, 502),
-        ("HTTP/1.1 500 Internal Server Error\r\n\r\n", 500, false, 502),
+        ("HTTP/1.1 302 Found\r\nLocation: http://elsewhere\r\n\r\n", 302, true, 502),
+        ("HTTP/1.1 500 Internal Server Error\r\n\r\n", 500, true, 502),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", 502, false, 502),
         ("HTTP/1.1 503 Service Unavailable\r\n\r\n", 503, false, 502),
-        ("HTTP/1.1 200 OK\r\n\r\n", 200, false, 502),
+        ("HTTP/1.1 504 Gateway Timeout\r\n\r\n", 504, false, 502),
+        ("HTTP/1.1 200 OK\r\n\r\n", 200, true, 502),
     ] {
         let error = refused(answer).await;
-        assert_eq!(error.is_refusal(), is_refusal, "{answer}");
+        assert_eq!((error.is_answer(), error.is_refusal()), (true, is_refusal), "{answer}");
         assert_eq!(
             error.to_string(),
             format!("the backend answered {}", StatusCode::from_u16(status).unwrap())
@@ -189,7 +191,7 @@ async fn a_backend_that_is_not_there_may_be_another() {
     let url = format!("ws://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = dial(&upstream(&url), &[], websocket()).await.unwrap_err();
-    assert!(matches!(error, DialError::Connect(_)) && !error.is_refusal(), "{error}");
+    assert!(matches!(error, DialError::Connect(_)) && !error.is_refusal() && !error.is_answer(), "{error}");
     assert_eq!(error.into_response().status(), 502);
 }
 

@@ -105,7 +105,7 @@ pub(crate) struct Health {
     pub(crate) timeout: Duration,
     /// So many failures in a row, of checks or of sessions that open, and a backend gets no sessions any more.
     pub(crate) fall: u32,
-    /// So many checks in a row that it passes, and it is back.
+    /// So many checks in a row that it passes, and it is back. What dials took out needs ones that see a handshake.
     pub(crate) rise: u32,
 }
 

@@ -49,7 +49,9 @@ impl DialFailure for DialError {
     fn outcome(&self) -> DialOutcome {
         match self {
             Self::TimedOut => DialOutcome::TimedOut,
+            error if error.is_out_of_files() => DialOutcome::OutOfFiles,
             error if error.is_refusal() => DialOutcome::Refused,
+            error if error.is_answer() => DialOutcome::Unavailable,
             _ => DialOutcome::Failed,
         }
     }

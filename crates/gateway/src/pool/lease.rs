@@ -45,6 +45,11 @@ impl<D> Dialling<D> {
         self.tell(outcome, Some(error));
     }
 
+    /// The backend has not been asked.
+    pub(super) fn out_of_files(mut self) {
+        self.tell(DialOutcome::OutOfFiles, None);
+    }
+
     fn tell(&mut self, outcome: DialOutcome, error: Option<String>) {
         self.told = true;
         self.shared.dialled(self.pick, outcome, self.began.elapsed(), error);

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use http::Uri;
 
-use super::{standing::Rules, state::Member};
+use super::{health::Rules, state::Member};
 use crate::{
     backend::connector::{Connector, ConnectorError},
     config::backend::{Balance, Check, Health, Upstream},
@@ -19,6 +19,7 @@ pub(crate) struct Members<D = Connector> {
     pub(super) rules: Rules,
     pub(super) health: Health,
     pub(super) open_timeout: Duration,
+    pub(super) connect_timeout: Duration,
 }
 
 impl Members {
@@ -47,6 +48,7 @@ impl<D> Members<D> {
             rules: Rules::from(&health),
             health,
             open_timeout: Duration::ZERO,
+            connect_timeout: Duration::ZERO,
         }
     }
 
@@ -64,6 +66,7 @@ impl<D> Members<D> {
             rules: Rules::from(&upstream.health),
             health: upstream.health.clone(),
             open_timeout: upstream.open_timeout,
+            connect_timeout: upstream.connect_timeout,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Imports: backend, config, pump.
 
+mod checks;
 mod dial;
 mod health;
 pub(crate) mod lease;
@@ -9,7 +10,6 @@ pub(crate) mod members;
 pub(crate) mod pool;
 mod shared;
 pub(crate) mod snapshot;
-mod standing;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;

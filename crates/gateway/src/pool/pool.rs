@@ -7,11 +7,11 @@ use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    checks::{self, Settings},
     dial::{Dial, DialFailure, Probe},
-    health,
     lease::{Dialling, Lease},
     members::Members,
-    shared::{Checks, Inner, Seat, Shared, now},
+    shared::{BackendEntry, Checks, Inner, Shared, now},
     snapshot::{BackendSnapshot, DialOutcome},
     state::{Key, State},
     traffic::Traffic,
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) enum OpenError<E> {
     /// Each backend drains.
     NoBackend,
+    /// The gateway has no file descriptors left.
+    OutOfFiles,
     /// `open_timeout` has passed.
     TimedOut(Duration),
     /// The backend has refused the client, or the last one that was tried has failed.
@@ -36,6 +38,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoBackend => f.write_str("no backend takes sessions: all of them drain"),
+            Self::OutOfFiles => f.write_str("the gateway has no file descriptors left"),
             Self::TimedOut(timeout) => write!(f, "no backend could be reached within {timeout:?}"),
             Self::Dial(error) => error.fmt(f),
         }
@@ -45,7 +48,7 @@ impl<E: fmt::Display> fmt::Display for OpenError<E> {
 impl<E: Error> Error for OpenError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NoBackend | Self::TimedOut(_) => None,
+            Self::NoBackend | Self::OutOfFiles | Self::TimedOut(_) => None,
             Self::Dial(error) => error.source(),
         }
     }
@@ -55,6 +58,9 @@ impl IntoResponse for OpenError<DialError> {
     fn into_response(self) -> Response {
         match self {
             Self::NoBackend => (StatusCode::BAD_GATEWAY, "No backend takes sessions\n").into_response(),
+            Self::OutOfFiles => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The gateway has no room for the session\n").into_response()
+            }
             Self::TimedOut(_) => DialError::TimedOut.into_response(),
             Self::Dial(error) => error.into_response(),
         }
@@ -72,9 +78,11 @@ impl<D: Probe> Pool<D> {
     pub(crate) fn new(route: &str, members: Members<D>) -> Self {
         let inner = Inner {
             state: State::new(members.balance, members.rules),
-            seats: HashMap::new(),
+            entries: HashMap::new(),
             open_timeout: members.open_timeout,
+            connect_timeout: members.connect_timeout,
             health: members.health.clone(),
+            out_of_files_told: None,
             started: false,
         };
         let pool = Self { shared: Arc::new(Shared::new(route.into(), inner)) };
@@ -91,29 +99,30 @@ impl<D: Probe> Pool<D> {
     /// Goes on with the backends of a new configuration: one call at a time. A backend whose URL stays is what it was: up
     /// or down, with its sessions. Those of one that is gone go on. Dials under way end as they began.
     pub(crate) fn replace(&self, members: Members<D>) {
-        let Members { members, balance, rules, health, open_timeout } = members;
+        let Members { members, balance, rules, health, open_timeout, connect_timeout } = members;
         let (members, connectors): (Vec<_>, Vec<_>) = members.into_iter().unzip();
         let now = now();
         let (events, old) = {
             let mut inner = self.shared.lock();
             let (keys, events) = inner.state.replace(now, balance, rules, &members);
-            (inner.open_timeout, inner.health) = (open_timeout, health);
+            (inner.open_timeout, inner.connect_timeout, inner.health) =
+                (open_timeout, connect_timeout, health);
             // They are dropped without the lock.
             let mut old: (Vec<Option<Arc<D>>>, Vec<Option<Checks>>) =
-                inner.seats.values_mut().map(|seat| (seat.connector.take(), seat.checks.take())).unzip();
+                inner.entries.values_mut().map(|entry| (entry.connector.take(), entry.checks.take())).unzip();
             for ((key, member), connector) in keys.into_iter().zip(members).zip(connectors) {
-                let seat = inner.seats.entry(key).or_insert_with(|| Seat {
+                let entry = inner.entries.entry(key).or_insert_with(|| BackendEntry {
                     name: member.name.clone(),
                     connector: None,
                     traffic: Arc::default(),
-                    hurry: Arc::default(),
+                    check_now: Arc::default(),
                     checks: None,
                 });
-                seat.name = member.name;
-                seat.connector = Some(connector);
+                entry.name = member.name;
+                entry.connector = Some(connector);
             }
             let gone = inner.forget_the_removed(&events);
-            old.0.extend(gone.into_iter().map(|seat| seat.connector));
+            old.0.extend(gone.into_iter().map(|entry| entry.connector));
             (events, old)
         };
         drop(old);
@@ -122,21 +131,26 @@ impl<D: Probe> Pool<D> {
     }
 
     fn check_all(&self) {
-        let (health, seats) = {
+        let (settings, entries) = {
             let inner = self.shared.lock();
             if !inner.started || inner.health.check == Check::Off {
                 return;
             }
-            let configured =
-                |(&key, seat): (&Key, &Seat<D>)| Some((key, seat.connector.clone()?, seat.hurry.clone()));
-            (inner.health.clone(), inner.seats.iter().filter_map(configured).collect::<Vec<_>>())
+            let configured = |(&key, entry): (&Key, &BackendEntry<D>)| {
+                Some((key, entry.connector.clone()?, entry.check_now.clone()))
+            };
+            (
+                Settings { health: inner.health.clone(), connect_timeout: inner.connect_timeout },
+                inner.entries.iter().filter_map(configured).collect::<Vec<_>>(),
+            )
         };
         // A task is begun without the lock, since that wakes a thread.
-        for (key, connector, hurry) in seats {
-            let task = health::check(Arc::downgrade(&self.shared), key, connector, health.clone(), hurry);
+        for (key, connector, check_now) in entries {
+            let task =
+                checks::check(Arc::downgrade(&self.shared), key, connector, settings.clone(), check_now);
             let checks = Checks(tokio::spawn(task).abort_handle());
-            let before = match self.shared.lock().seats.get_mut(&key) {
-                Some(seat) => seat.checks.replace(checks),
+            let before = match self.shared.lock().entries.get_mut(&key) {
+                Some(entry) => entry.checks.replace(checks),
                 None => Some(checks),
             };
             drop(before);
@@ -147,7 +161,7 @@ impl<D: Probe> Pool<D> {
     ///
     /// # Errors
     /// The backend has [refused](DialOutcome::Refused) the client; or all have failed, of which the last one is told;
-    /// or `open_timeout` has passed.
+    /// or `open_timeout` has passed; or the gateway has no file descriptors left, for any of them.
     ///
     /// # Cancel safety
     /// Dropping it closes the connection, and gives the place at the backend back.
@@ -165,6 +179,11 @@ impl<D: Probe> Pool<D> {
                 Ok(Ok(socket)) => return Ok((socket, dialling.opened(name, traffic))),
                 Ok(Err(error)) => {
                     let outcome = error.outcome();
+                    if outcome == DialOutcome::OutOfFiles {
+                        dialling.out_of_files();
+                        self.shared.out_of_files(&error);
+                        return Err(OpenError::OutOfFiles);
+                    }
                     dialling.failed(outcome, error.to_string());
                     if outcome == DialOutcome::Refused {
                         return Err(OpenError::Dial(error));
@@ -187,41 +206,48 @@ impl<D: Probe> Pool<D> {
 
     fn pick(&self, tried: &[Key]) -> Option<Picked<D>> {
         let now = now();
-        let (pick, seat) = {
+        let (pick, entry) = {
             let mut inner = self.shared.lock();
             let pick = inner.state.pick(now, tried)?;
-            let seat = inner
-                .seats
+            let entry = inner
+                .entries
                 .get(&pick.key)
-                .map(|seat| (seat.connector.clone(), seat.name.clone(), seat.traffic.clone()));
-            (pick, seat)
+                .map(|entry| (entry.connector.clone(), entry.name.clone(), entry.traffic.clone()));
+            (pick, entry)
         };
         let dialling = Dialling::new(self.shared.clone(), pick);
-        // What may be picked has a seat, with a connector.
-        let (connector, name, traffic) = seat?;
+        // What may be picked has an entry, with a connector.
+        let (connector, name, traffic) = entry?;
         Some(Picked { dialling, connector: connector?, name, traffic })
     }
 
     pub(crate) fn snapshot(&self) -> PoolSnapshot {
         let now = now();
         let inner = self.shared.lock();
-        let ready = inner.state.is_ready(now);
+        let (ready, is_configured) = (inner.state.is_ready(now), inner.state.is_configured());
         let backends = inner.state.snapshot(now);
         let backends = backends
             .into_iter()
             .map(|(key, backend)| {
-                let traffic = inner.seats.get(&key).map(|seat| seat.traffic.clone());
+                let traffic = inner.entries.get(&key).map(|entry| entry.traffic.clone());
                 (backend, traffic.unwrap_or_default())
             })
             .collect();
         drop(inner);
-        PoolSnapshot { route: self.shared.route.clone(), ready, backends, ended: self.shared.ended.all() }
+        PoolSnapshot {
+            route: self.shared.route.clone(),
+            ready,
+            is_configured,
+            backends,
+            ended: self.shared.ended.all(),
+        }
     }
 }
 
 impl<D> Drop for Pool<D> {
     fn drop(&mut self) {
-        let checks: Vec<_> = self.shared.lock().seats.values_mut().map(|seat| seat.checks.take()).collect();
+        let checks: Vec<_> =
+            self.shared.lock().entries.values_mut().map(|entry| entry.checks.take()).collect();
         drop(checks);
     }
 }
@@ -230,8 +256,10 @@ impl<D> Drop for Pool<D> {
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSnapshot {
     pub(crate) route: Arc<str>,
-    /// Whether a backend is up, or down and due to be tried by the next session; or none is configured.
+    /// Whether a backend is up, or down and due to be tried by the next session.
     pub(crate) ready: bool,
+    /// Whether there is a backend in the configuration: a route that was removed has none.
+    pub(crate) is_configured: bool,
     pub(crate) backends: Vec<(BackendSnapshot, Arc<Traffic>)>,
     /// The sessions that have ended: by whom, with which class of close codes, and how many.
     pub(crate) ended: Vec<(&'static str, &'static str, u64)>,

@@ -6,30 +6,48 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum DialOutcome {
     Opened,
-    /// The backend has answered, and does not want this client: it is well.
+    /// The backend has answered, and does not want this client: it is well, and no other one is asked.
     Refused,
+    /// The backend has answered that it has no WebSocket now: it lives, and another one is asked.
+    Unavailable,
     Failed,
     TimedOut,
     /// The client went away meanwhile.
     Abandoned,
+    /// The gateway had no file descriptor left, which says nothing of the backend.
+    OutOfFiles,
 }
 
 impl DialOutcome {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Opened, Self::Refused, Self::Failed, Self::TimedOut, Self::Abandoned];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Opened,
+        Self::Refused,
+        Self::Unavailable,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Abandoned,
+        Self::OutOfFiles,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
             Self::Abandoned => "abandoned",
+            Self::OutOfFiles => "out-of-files",
         }
+    }
+
+    /// Whether how long it took is the backend's time.
+    fn is_timed(self) -> bool {
+        !matches!(self, Self::Abandoned | Self::OutOfFiles)
     }
 }
 
-/// The dials of a backend: how they ended, and how long those took that were not abandoned.
+/// The dials of a backend: how they ended, and how long those took in which the backend had its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Dials {
     outcomes: [u64; DialOutcome::ALL.len()],
@@ -45,7 +63,7 @@ impl Dials {
 
     pub(crate) fn count(&mut self, outcome: DialOutcome, took: Duration) {
         self.outcomes[outcome as usize] += 1;
-        if outcome == DialOutcome::Abandoned {
+        if !outcome.is_timed() {
             return;
         }
         self.total = self.total.saturating_add(took);
@@ -78,9 +96,13 @@ impl Dials {
         })
     }
 
-    /// How many were not abandoned.
+    /// How many are among those.
     pub(crate) fn timed(&self) -> u64 {
-        self.outcomes.iter().sum::<u64>() - self.of(DialOutcome::Abandoned)
+        DialOutcome::ALL
+            .into_iter()
+            .filter(|outcome| outcome.is_timed())
+            .map(|outcome| self.of(outcome))
+            .sum()
     }
 
     pub(crate) fn total(&self) -> Duration {
@@ -126,7 +148,8 @@ mod tests {
         dials.count(DialOutcome::Refused, Duration::from_millis(2));
         dials.count(DialOutcome::TimedOut, Duration::from_secs(10));
         dials.count(DialOutcome::Abandoned, Duration::from_millis(1));
-        assert_eq!(DialOutcome::ALL.map(|outcome| dials.of(outcome)), [1, 1, 0, 1, 1]);
+        dials.count(DialOutcome::OutOfFiles, Duration::from_millis(1));
+        assert_eq!(DialOutcome::ALL.map(|outcome| dials.of(outcome)), [1, 1, 0, 0, 1, 1, 1]);
         let cumulative: Vec<_> = dials.cumulative().collect();
         assert_eq!(cumulative[..2], [(0.001, 1), (0.0025, 2)]);
         assert_eq!(cumulative.last(), Some(&(5.0, 2)));

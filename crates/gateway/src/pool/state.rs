@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
+    health::{BackendHealth, Change, Rules, Seen},
     snapshot::{Admission, BackendSnapshot, DialOutcome, Dials},
-    standing::{Change, Rules, Standing},
 };
 use crate::config::backend::Balance;
 
@@ -65,7 +65,7 @@ pub(super) struct State {
 struct Backend {
     key: Key,
     member: Member,
-    standing: Standing,
+    health: BackendHealth,
     leaving: Option<Leaving>,
     dialling: usize,
     sessions: usize,
@@ -160,7 +160,7 @@ impl State {
         let backend = &mut self.backends[place];
         backend.dialling += 1;
         if reason == Reason::Trial {
-            backend.standing.begin_trial(dial);
+            backend.health.begin_trial(dial);
         }
         self.last = Some(backend.key);
         Some(Pick { key: backend.key, dial })
@@ -185,14 +185,15 @@ impl State {
         let change = match outcome {
             DialOutcome::Opened => {
                 backend.sessions += 1;
-                backend.standing.dial_succeeded(now, rules)
+                backend.health.dial_succeeded(now, rules)
             }
-            // It answers, and does not want this client.
-            DialOutcome::Refused => backend.standing.dial_succeeded(now, rules),
-            DialOutcome::Failed | DialOutcome::TimedOut => backend.standing.dial_failed(now, rules),
-            DialOutcome::Abandoned => None,
+            // It answers, though not with a WebSocket. If that counted, one client that knows what makes a backend
+            // fail could take out all of them.
+            DialOutcome::Refused | DialOutcome::Unavailable => backend.health.dial_succeeded(now, rules),
+            DialOutcome::Failed | DialOutcome::TimedOut => backend.health.dial_failed(now, rules),
+            DialOutcome::Abandoned | DialOutcome::OutOfFiles => None,
         };
-        backend.standing.end_trial(pick.dial);
+        backend.health.end_trial(pick.dial);
         let mut events: Vec<Event> = change.map(|change| backend.event(change)).into_iter().collect();
         events.extend(self.emptied(pick.key));
         events
@@ -215,28 +216,40 @@ impl State {
     }
 
     /// A check has ended, with what is wrong if it failed.
-    pub(super) fn checked(&mut self, key: Key, now: Instant, outcome: Result<(), Arc<str>>) -> Option<Event> {
+    pub(super) fn checked(
+        &mut self,
+        key: Key,
+        now: Instant,
+        outcome: Result<Seen, Arc<str>>,
+    ) -> Option<Event> {
         let rules = self.rules;
         let backend = self.backend(key)?;
         let change = match outcome {
-            Ok(()) => backend.standing.check_passed(now, rules),
+            Ok(seen) => backend.health.check_passed(now, rules, seen),
             Err(error) => {
                 backend.last_error = Some((error, now));
-                backend.standing.check_failed(now, rules)
+                backend.health.check_failed(now, rules)
             }
         };
         change.map(|change| backend.event(change))
     }
 
-    /// Whether the next session has a good chance: a backend is up, or down and due to be tried. Where none is configured,
-    /// no session comes.
+    /// Whether the next session has a good chance: a backend is up, or down and due to be tried.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        let is_removed = |backend: &Backend| backend.leaving.is_some_and(|leaving| leaving.removed);
         let is_good = |backend: &Backend| {
             backend.leaving.is_none() && backend.reason(now, self.rules) != Reason::LastResort
         };
-        let mut configured = self.backends.iter().filter(|backend| !is_removed(backend)).peekable();
-        configured.peek().is_none() || configured.any(is_good)
+        self.backends.iter().any(is_good)
+    }
+
+    /// Whether one is in the configuration.
+    pub(super) fn is_configured(&self) -> bool {
+        self.backends.iter().any(|backend| backend.leaving.is_none_or(|leaving| !leaving.removed))
+    }
+
+    /// Whether a check has to see a handshake to bring this backend back.
+    pub(super) fn needs_handshake(&self, key: Key) -> bool {
+        self.backends.iter().any(|backend| backend.key == key && backend.health.needs_handshake())
     }
 
     pub(super) fn knows(&self, key: Key) -> bool {
@@ -248,8 +261,8 @@ impl State {
         let show = |backend: &Backend| {
             let snapshot = BackendSnapshot {
                 name: backend.member.name.clone(),
-                up: backend.standing.is_up(),
-                since: ago(backend.standing.since()),
+                up: backend.health.is_up(),
+                since: ago(backend.health.since()),
                 admission: match backend.leaving {
                     None => Admission::Open,
                     Some(Leaving { since, removed: false, .. }) => Admission::Draining(ago(since)),
@@ -294,7 +307,7 @@ impl Backend {
         Self {
             key,
             member,
-            standing: Standing::new(now),
+            health: BackendHealth::new(now),
             leaving: None,
             dialling: 0,
             sessions: 0,
@@ -309,9 +322,9 @@ impl Backend {
     }
 
     fn reason(&self, now: Instant, rules: Rules) -> Reason {
-        if self.standing.is_up() {
+        if self.health.is_up() {
             Reason::Well
-        } else if self.standing.is_trial_due(now, rules) {
+        } else if self.health.is_trial_due(now, rules) {
             Reason::Trial
         } else {
             Reason::LastResort

@@ -47,6 +47,8 @@ pub(crate) fn upstream(urls: &[&str]) -> Upstream {
 pub(crate) enum Answer {
     Well,
     Refuse,
+    Unavailable,
+    OutOfFiles,
     Fail,
     /// Until the patience of a check ends, or that of `CONNECT_TIMEOUT` for a dial.
     Hang,
@@ -61,6 +63,8 @@ pub(crate) struct Scripted(Arc<Mutex<Script>>);
 struct Script {
     dial: Answer,
     probe: Answer,
+    /// Checks for a WebSocket are answered as dials are.
+    handshakes: Vec<Instant>,
     dials: usize,
     probes: Vec<Instant>,
     /// Checks under way, and the most that there have been.
@@ -72,6 +76,7 @@ impl Scripted {
         Self(Arc::new(Mutex::new(Script {
             dial: Answer::Well,
             probe: Answer::Well,
+            handshakes: Vec::new(),
             dials: 0,
             probes: Vec::new(),
             probing: (0, 0),
@@ -88,6 +93,11 @@ impl Scripted {
 
     pub(crate) fn probes(&self) -> Vec<Instant> {
         self.with(|script| script.probes.clone())
+    }
+
+    /// The checks for a WebSocket, which are not among the others.
+    pub(crate) fn handshakes(&self) -> Vec<Instant> {
+        self.with(|script| script.handshakes.clone())
     }
 
     pub(crate) fn most_probes_at_once(&self) -> usize {
@@ -135,6 +145,8 @@ async fn answer(answer: Answer, patience: Duration) -> Result<(), Failure> {
     match answer {
         Answer::Well => Ok(()),
         Answer::Refuse => Err(Failure(DialOutcome::Refused)),
+        Answer::Unavailable => Err(Failure(DialOutcome::Unavailable)),
+        Answer::OutOfFiles => Err(Failure(DialOutcome::OutOfFiles)),
         Answer::Fail => Err(Failure(DialOutcome::Failed)),
         Answer::Hang => {
             tokio::time::sleep(patience).await;
@@ -159,7 +171,14 @@ impl Dial<()> for Scripted {
 impl Probe for Scripted {
     type Error = Failure;
 
-    async fn probe(&self, _: &Check, patience: Duration) -> Result<(), Failure> {
+    async fn probe(&self, check: &Check, patience: Duration) -> Result<(), Failure> {
+        if *check == Check::WebSocket {
+            let dial = self.with(|script| {
+                script.handshakes.push(Instant::now());
+                script.dial
+            });
+            return answer(dial, patience).await;
+        }
         let probe = self.with(|script| {
             script.probes.push(Instant::now());
             let now = script.probing.0 + 1;

@@ -8,7 +8,11 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     admin::testing::{DOWN, Gateway, WELL},
-    pool::testing::{Answer, Scripted, members, upstream},
+    pool::{
+        members::Members,
+        pool::Pool,
+        testing::{Answer, Scripted, members, upstream},
+    },
 };
 
 struct Answered {
@@ -57,17 +61,46 @@ async fn it_is_healthy_while_it_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_while_sessions_may_come() {
+async fn it_is_ready_while_a_route_takes_sessions() {
     let gateway = gateway().await;
-    let answer = ask(&gateway, "GET", "/readyz", "").await;
-    assert_eq!((answer.status, answer.json()), (200, json!({"ready": true})));
+    let readyz = async |query: &str| {
+        let answer = ask(&gateway, "GET", &format!("/readyz{query}"), "").await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        (answer.status, if answer.status == 404 { Value::Null } else { answer.json() })
+    };
+    assert_eq!(readyz("").await, (200, json!({"ready": true, "routes": {"/chat": true}})));
 
+    // One route without a backend takes the sessions of no other one.
+    let dead = Scripted::new();
+    let other = Pool::new("/a b", members(&upstream(&["ws://dead/"]), &[&dead]));
+    dead.answer_dials(Answer::Fail);
+    for _ in 0..3 {
+        other.open(&()).await.expect_err("it is dead");
+    }
+    *gateway.other.lock().expect("nobody panics") = Some(other);
+    let reasons = ["the route /a b has no backend that is up"];
+    let routes = json!({"/chat": true, "/a b": false});
+    assert_eq!(readyz("").await, (200, json!({"ready": true, "routes": routes, "reasons": reasons})));
+    let chat = json!({"ready": true, "routes": {"/chat": true}});
+    assert_eq!(readyz("?route=/chat").await, (200, chat.clone()));
+    let dead = json!({"ready": false, "routes": {"/a b": false}, "reasons": reasons});
+    for query in ["?route=/a%20b", "?route=%2Fa+b"] {
+        assert_eq!(readyz(query).await, (503, dead.clone()));
+    }
+    assert_eq!(readyz("?route=/none").await.0, 404);
+
+    // A route that was removed does not count.
+    gateway.chat.replace(Members::none());
+    assert_eq!(readyz("").await, (503, dead));
+    assert_eq!(readyz("?route=/chat").await.0, 404);
+
+    gateway.chat.replace(members(&upstream(&[WELL]), &[&Scripted::new()]));
+    assert_eq!(readyz("?route=/chat").await, (200, chat));
     gateway.is_stopping.store(true, Ordering::Relaxed);
-    gateway.chat.replace(members(&upstream(&[&format!("{DOWN}?token=secret")]), &[&Scripted::new()]));
-    let answer = ask(&gateway, "GET", "/readyz", "").await;
-    let reasons = ["the gateway is stopping", "the route /chat has no backend that is up"];
-    assert_eq!((answer.status, answer.json()), (503, json!({"ready": false, "reasons": reasons})));
-    assert_eq!(answer.header("cache-control"), "no-store");
+    let reasons = ["the gateway is stopping", "the route /a b has no backend that is up"];
+    let routes = json!({"/chat": false, "/a b": false});
+    assert_eq!(readyz("").await, (503, json!({"ready": false, "routes": routes, "reasons": reasons})));
+    assert_eq!(readyz("?route=/chat").await.0, 503);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,13 +112,13 @@ async fn the_backends_are_shown_without_what_is_secret() {
     let nothing = json!({"messages": 0, "bytes": 0});
     let down = json!({
         "url": DOWN, "up": false, "up_or_down_seconds": 7, "admission": "open", "sessions": 0, "dialling": 0,
-        "dials": {"opened": 0, "refused": 0, "failed": 3, "timed-out": 0, "abandoned": 0}, "lost": 0,
+        "dials": {"opened": 0, "refused": 0, "unavailable": 0, "failed": 3, "timed-out": 0, "abandoned": 0, "out-of-files": 0}, "lost": 0,
         "to_backend": nothing, "from_backend": nothing,
         "last_error": {"text": "failed", "seconds_ago": 7},
     });
     let well = json!({
         "url": WELL, "up": true, "up_or_down_seconds": 7, "admission": "open", "sessions": 2, "dialling": 0,
-        "dials": {"opened": 3, "refused": 0, "failed": 0, "timed-out": 0, "abandoned": 0}, "lost": 0,
+        "dials": {"opened": 3, "refused": 0, "unavailable": 0, "failed": 0, "timed-out": 0, "abandoned": 0, "out-of-files": 0}, "lost": 0,
         "to_backend": nothing, "from_backend": nothing, "last_error": null,
     });
     let routes = json!([{"path": "/chat", "ready": true, "backends": [down, well]}]);

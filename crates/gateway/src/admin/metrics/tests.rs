@@ -147,6 +147,7 @@ fn a_histogram_is_as_prometheus_reads_it() {
     let pool = PoolSnapshot {
         route: "/a\"b".into(),
         ready: true,
+        is_configured: true,
         backends: vec![(backend, Default::default())],
         ended: Vec::new(),
     };

@@ -76,6 +76,41 @@ async fn a_refusal_is_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_answers_stays_whatever_it_answers() {
+    let [a, b, _] = backends();
+    let pool = pool(&upstream(&URLS[..2]), &[&a, &b]);
+    a.answer_dials(Answer::Unavailable);
+    for _ in 0..10 {
+        assert_eq!(pool.open(&()).await.expect("b is well").1.backend(), "ws://b/");
+    }
+    assert_eq!(pool.outcomes("ws://a/"), [(DialOutcome::Unavailable, 10)]);
+    assert!(pool.shown("ws://a/").up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_gateway_lacks_is_not_held_against_backends() {
+    let [a, b, _] = backends();
+    let pool = pool(&upstream(&URLS[..2]), &[&a, &b]);
+    pool.start();
+    for backend in [&a, &b] {
+        backend.answer_dials(Answer::OutOfFiles);
+        backend.answer_probes(Answer::OutOfFiles);
+    }
+    for _ in 0..10 {
+        assert!(matches!(pool.open(&()).await, Err(OpenError::OutOfFiles)));
+    }
+    assert_eq!((a.dials(), b.dials()), (5, 5), "another one would be the same");
+    sleep(10 * INTERVAL).await;
+    assert!(a.probes().len() >= 9);
+    for url in &URLS[..2] {
+        let shown = pool.shown(url);
+        assert_eq!((shown.up, shown.dialling, shown.dials.timed(), shown.last_error), (true, 0, 0, None));
+        assert_eq!(pool.outcomes(url), [(DialOutcome::OutOfFiles, 5)]);
+    }
+    assert_eq!(OpenError::<DialError>::OutOfFiles.into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_are_tried_once_and_the_last_error_is_told() {
     let [a, b, c] = backends();
     let pool = pool(&upstream(&URLS), &[&a, &b, &c]);
@@ -204,7 +239,7 @@ async fn a_reload_keeps_what_is_known_of_a_backend() {
     assert_eq!(pool.shown("ws://b/").sessions, 1);
     drop(of_b);
     assert_eq!(pool.snapshot().backends.len(), 2);
-    assert_eq!(pool.shared.lock().seats.len(), 2);
+    assert_eq!(pool.shared.lock().entries.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,7 +253,7 @@ async fn a_route_that_is_removed_has_no_backends_and_its_sessions_go_on() {
     sleep(10 * INTERVAL).await;
     assert!(a.probes().len() <= 1);
     let snapshot = pool.snapshot();
-    assert!(snapshot.ready);
+    assert!(!snapshot.ready && !snapshot.is_configured);
     assert_eq!(snapshot.backends[0].0.admission, Admission::Removed(10 * INTERVAL));
     drop(lease);
     assert!(pool.snapshot().backends.is_empty());
@@ -289,6 +324,36 @@ async fn checks_take_a_backend_out_and_bring_it_back() {
     until(true).await;
     assert_eq!(a.probes().len(), 5);
     assert!(pool.snapshot().ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_port_accepts_though_it_is_frozen_leaves_and_costs_no_more_sessions() {
+    let [a, b, _] = backends();
+    let pool = pool(&upstream(&URLS[..2]), &[&a, &b]);
+    pool.start();
+    a.answer_dials(Answer::Hang);
+    for _ in 0..6 {
+        drop(pool.open(&()).await.expect("b is well"));
+    }
+    assert_eq!((a.dials(), pool.shown("ws://a/").up), (3, false));
+    let began = Instant::now();
+    for _ in 0..100 {
+        sleep(INTERVAL / 10).await;
+        drop(pool.open(&()).await.expect("b is well"));
+    }
+    assert_eq!((a.dials(), began.elapsed()), (3, 10 * INTERVAL), "no session has waited for it");
+    assert!(!pool.shown("ws://a/").up);
+    let tries = a.handshakes();
+    assert!((5..=10).contains(&tries.len()) && b.handshakes().is_empty(), "{:?}", gaps(&tries));
+    assert!(gaps(&tries).iter().all(|gap| *gap >= CONNECT_TIMEOUT), "one at a time");
+
+    // What it answers to a check that is no client of its does not count.
+    a.answer_dials(Answer::Refuse);
+    sleep(5 * INTERVAL).await;
+    assert!(pool.shown("ws://a/").up);
+    let tries = a.handshakes().len();
+    sleep(5 * INTERVAL).await;
+    assert_eq!(a.handshakes().len(), tries, "the checks are the configured ones again");
 }
 
 #[tokio::test(start_paused = true)]

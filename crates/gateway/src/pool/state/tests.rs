@@ -126,9 +126,16 @@ fn a_dial_that_fails_goes_on_to_the_others_and_then_ends() {
 }
 
 #[test]
-fn a_refusal_is_a_sign_of_life() {
+fn an_answer_is_a_sign_of_life() {
     let mut pool = Fixture::new(Balance::RoundRobin, Check::Tcp, &["a"]);
-    for outcome in [DialOutcome::Failed, DialOutcome::Refused, DialOutcome::Failed, DialOutcome::Abandoned] {
+    for outcome in [
+        DialOutcome::Failed,
+        DialOutcome::Refused,
+        DialOutcome::Failed,
+        DialOutcome::Unavailable,
+        DialOutcome::Failed,
+        DialOutcome::Abandoned,
+    ] {
         let (_, pick) = pool.pick(&[]).expect("it is up");
         assert_eq!(pool.told(pick, outcome), []);
     }
@@ -136,7 +143,7 @@ fn a_refusal_is_a_sign_of_life() {
     assert_eq!(pool.told(pick, DialOutcome::TimedOut)[0].what, What::Down(None));
     let shown = pool.shown("a");
     assert_eq!((shown.up, shown.sessions, shown.dialling), (false, 0, 0));
-    assert_eq!(DialOutcome::ALL.map(|outcome| shown.dials.of(outcome)), [0, 1, 2, 1, 1]);
+    assert_eq!(DialOutcome::ALL.map(|outcome| shown.dials.of(outcome)), [0, 1, 1, 3, 1, 1, 0]);
 }
 
 #[test]
@@ -184,11 +191,11 @@ fn it_is_ready_if_a_session_has_a_good_chance() {
     pool.take_down(0);
     assert!(pool.state.is_ready(pool.now));
     pool.replace(&[member("a"), draining("b")]);
-    assert!(!pool.state.is_ready(pool.now));
+    assert!(!pool.state.is_ready(pool.now) && pool.state.is_configured());
 
     pool.open();
     pool.replace(&[]);
-    assert!(pool.state.is_ready(pool.now), "nobody asks for it");
+    assert!(!pool.state.is_ready(pool.now) && !pool.state.is_configured());
     assert_eq!(pool.pick(&[]), None);
 
     // Without checks only a session can bring it back, so one has to be let in.
@@ -241,7 +248,7 @@ fn one_that_is_removed_stays_until_its_sessions_have_ended() {
     assert_eq!(pool.opens(2), ["c", "c"]);
     assert_eq!(pool.state.ended(of_a), [empty("a")]);
     assert_eq!(pool.state.snapshot(pool.now).len(), 1);
-    assert_eq!(pool.state.checked(of_a, pool.now, Ok(())), None);
+    assert_eq!(pool.state.checked(of_a, pool.now, Ok(Seen::Port)), None);
 }
 
 #[test]
@@ -273,6 +280,7 @@ enum Op {
     Check {
         which: usize,
         passes: bool,
+        seen: Seen,
     },
     Wait {
         seconds: u64,
@@ -292,7 +300,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (any::<usize>(), prop::sample::select(&DialOutcome::ALL[..]))
             .prop_map(|(which, outcome)| Op::Tell { which, outcome }),
         3 => any::<usize>().prop_map(|which| Op::End { which }),
-        3 => (any::<usize>(), any::<bool>()).prop_map(|(which, passes)| Op::Check { which, passes }),
+        3 => (any::<usize>(), any::<bool>(), prop::sample::select(&[Seen::Port, Seen::Handshake][..]))
+            .prop_map(|(which, passes, seen)| Op::Check { which, passes, seen }),
         2 => (0_u64..4).prop_map(|seconds| Op::Wait { seconds }),
         1 => (1_u8..16, any::<u8>(), any::<bool>(), any::<bool>())
             .prop_map(|(configured, draining, least, checked)| Op::Replace { configured, draining, least, checked }),
@@ -307,6 +316,7 @@ struct Known {
     configured: bool,
     draining: bool,
     down: bool,
+    by_dials: bool,
     failed_dials: u32,
     failed_checks: u32,
     passed_checks: u32,
@@ -323,6 +333,7 @@ impl Known {
         if !self.down {
             *(if check { &mut self.failed_checks } else { &mut self.failed_dials }) += 1;
             self.down = self.failed_checks == 2 || self.failed_dials == 2;
+            self.by_dials = self.failed_dials == 2;
         }
     }
 
@@ -388,16 +399,16 @@ proptest! {
                     of.dials -= 1;
                     of.trials.retain(|trial| *trial != pick);
                     match outcome {
-                        DialOutcome::Opened | DialOutcome::Refused => {
+                        DialOutcome::Opened | DialOutcome::Refused | DialOutcome::Unavailable => {
                             if outcome == DialOutcome::Opened {
                                 of.sessions += 1;
                                 sessions.push(name);
                             }
                             of.failed_dials = 0;
-                            if of.down && !checked { of.is_back() }
+                            if of.down && (of.by_dials || !checked) { of.is_back() }
                         }
                         DialOutcome::Failed | DialOutcome::TimedOut => of.fail(now, false),
-                        DialOutcome::Abandoned => {}
+                        DialOutcome::Abandoned | DialOutcome::OutOfFiles => {}
                     }
                     pool.told(pick, outcome);
                 }
@@ -407,19 +418,19 @@ proptest! {
                     known.get_mut(name).expect("it is known").sessions -= 1;
                     pool.state.ended(keys[name]);
                 }
-                Op::Check { which, passes } => {
+                Op::Check { which, passes, seen } => {
                     let name = NAMES[which % NAMES.len()];
                     let of = known.get_mut(name).expect("it is known");
                     // Only those are checked that are configured.
                     if !of.configured { continue }
                     if passes {
                         of.failed_checks = 0;
-                        of.passed_checks += u32::from(of.down);
+                        of.passed_checks += u32::from(of.down && (seen == Seen::Handshake || !of.by_dials));
                         if of.passed_checks == 2 { of.is_back() }
                     } else {
                         of.fail(now, true);
                     }
-                    pool.state.checked(keys[name], now, if passes { Ok(()) } else { Err("refused".into()) });
+                    pool.state.checked(keys[name], now, if passes { Ok(seen) } else { Err("refused".into()) });
                 }
                 Op::Wait { seconds } => pool.now += SECOND * u32::try_from(seconds).expect("few"),
                 Op::Replace { configured, draining, least: now_least, checked: now_checked } => {

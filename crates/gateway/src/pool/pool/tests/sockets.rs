@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::extract::ConnectInfo;
+use axum::{extract::ConnectInfo, response::IntoResponse};
 use http::{Request, request::Parts};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -19,7 +20,7 @@ use crate::{
         socket::BackendSocket,
     },
     config::backend::Upstream,
-    pool::{lease::Lease, members::Members},
+    pool::{lease::Lease, members::Members, snapshot::DialOutcome},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -85,6 +86,36 @@ async fn one_is_dead_and_one_alive() {
     let shown = pool.shown(&format!("ws://{dead}/ws"));
     assert_eq!((shown.up, shown.dials.timed()), (false, 3));
     assert!(shown.last_error.expect("it was told").0.contains("cannot be reached"));
+}
+
+/// Answers each connection the same.
+async fn answering(answer: &'static str) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has one");
+    let serves = async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && tcp.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+            tcp.write_all(answer.as_bytes()).await.ok();
+        }
+    };
+    (address, tokio::spawn(serves))
+}
+
+#[tokio::test]
+async fn a_client_that_makes_backends_fail_takes_none_out() {
+    let (a, _a) = answering("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n").await;
+    let (b, _b) = answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    let pool = pool(&upstream_of(&[a, b]));
+    for _ in 0..10 {
+        let error = open(&pool).await.expect_err("no WebSocket opens");
+        let OpenError::Dial(error @ DialError::Status { .. }) = error else { panic!("{error:?}") };
+        assert_eq!(error.into_response().status(), 502);
+    }
+    assert_eq!(pool.outcomes(&format!("ws://{a}/ws")), [(DialOutcome::Refused, 10)]);
+    assert_eq!(pool.outcomes(&format!("ws://{b}/ws")), [(DialOutcome::Unavailable, 9)]);
+    let snapshot = pool.snapshot();
+    assert!(snapshot.ready && snapshot.backends.iter().all(|(backend, _)| backend.up));
 }
 
 #[tokio::test]
