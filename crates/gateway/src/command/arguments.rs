@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
 use ipnet::IpNet;
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::config::{
     backend::Backend,
-    backend_url::backend_url,
+    backend_url::{judged, may_be_secret, shown},
     config::{Config, LogFormat, Secret},
     endpoint::Origins,
     identity::Identity,
@@ -53,9 +56,10 @@ pub(crate) struct Arguments {
     /// other settings.
     #[arg(
         short, long, value_name = "PATH=URL[,URL...]", env = "SOCKJS_GATEWAY_ROUTE", hide_env_values = true,
-        value_delimiter = ' ', value_parser = route
+        value_delimiter = ' '
     )]
-    route: Vec<(String, Vec<Backend>)>,
+    // A text, as is each that may have a secret: the error of a parser of `clap` shows the whole of it.
+    route: Vec<String>,
 
     /// Pages that may use the routes: "same", "any", or origins, separated by commas
     ///
@@ -124,9 +128,7 @@ pub(crate) struct Arguments {
     cluster_secret_file: Option<PathBuf>,
 
     /// URL at which clients reach all gateways of the cluster
-    #[arg(
-        long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", hide_env_values = true, value_parser = value::public_url
-    )]
+    #[arg(long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", hide_env_values = true)]
     cluster_public_url: Option<String>,
 
     /// Log lines that are written: a level, or levels by target, such as "warn,sockjs_gateway=debug"
@@ -156,6 +158,11 @@ pub(crate) struct Arguments {
 struct MaxSessions(Option<usize>);
 
 impl Arguments {
+    /// Those of the process; it ends here if they are wrong, or ask for help.
+    pub(super) fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|error| without_secrets(error).exit())
+    }
+
     /// The settings by the arguments, the environment and the file, all read anew but the environment.
     pub(super) fn config(&self, variables: &Variables) -> Result<Config, ConfigError> {
         let given = self.given(variables).map_err(|text| ConfigError::of_arguments(&text))?;
@@ -179,6 +186,10 @@ impl Arguments {
             }
             _ => None,
         };
+        let routes = self.route.iter().map(|text| route(text).map_err(|error| format!("--route: {error}")));
+        let routes = routes.collect::<Result<_, _>>()?;
+        let public_url = self.cluster_public_url.as_deref().map(value::public_url).transpose();
+        let cluster_public_url = public_url.map_err(|error| format!("--cluster-public-url: {error}"))?;
         Ok(Given {
             listen: self.listen.clone(),
             tls,
@@ -191,8 +202,8 @@ impl Arguments {
             cluster_address: self.cluster_address,
             cluster_secret: from_file.or_else(|| variables.secret.clone()),
             cluster_other_secret: variables.other_secret.clone(),
-            cluster_public_url: self.cluster_public_url.clone(),
-            routes: self.route.clone(),
+            cluster_public_url,
+            routes,
             origins: self.origins.clone(),
             client_script: self.client_script.clone(),
             max_sessions: self.max_sessions.map(|MaxSessions(number)| number),
@@ -215,19 +226,39 @@ impl Variables {
     }
 }
 
+/// A route of the arguments. Its URLs may have secrets, also where a comma in one divides it: no error shows them.
 fn route(text: &str) -> Result<(String, Vec<Backend>), String> {
-    let Some((route, urls)) = text.split_once('=') else {
+    let Some((route, urls)) = text.split_once('=').filter(|(route, _)| !route.contains(['@', '?', ':'])) else {
         return Err("a route is a path and a backend, such as /chat=ws://127.0.0.1:9000/ws".to_owned());
     };
+    let route = path(route)?;
     let mut backends: Vec<Backend> = Vec::new();
-    for url in urls.split(',') {
-        let backend = Backend { url: backend_url(url)?, drain: false };
-        if backends.contains(&backend) {
-            return Err(format!("the backend `{url}` is there twice"));
+    for (at, url) in (1..).zip(urls.split(',')) {
+        let url = judged(url).map_err(|why| format!("backend {at} of `{route}` is no URL of a backend: {why}"))?;
+        let backend = Backend { url, drain: false };
+        if let Some(other) = backends.iter().position(|other| *other == backend) {
+            return Err(format!("backend {at} of `{route}` is the same as backend {}", other + 1));
         }
         backends.push(backend);
     }
-    Ok((path(route)?, backends))
+    Ok((route, backends))
+}
+
+/// An error of `clap`, which may show an argument that is not known.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let hidden = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) if may_be_secret(text) => Some((kind, ContextValue::String(shown(text)))),
+        _ => None,
+    });
+    let hidden: Vec<_> = hidden.collect();
+    if !hidden.is_empty() {
+        // It may repeat it.
+        error.remove(ContextKind::Suggested);
+    }
+    for (kind, value) in hidden {
+        error.insert(kind, value);
+    }
+    error
 }
 
 fn max_sessions(text: &str) -> Result<MaxSessions, String> {

@@ -2,7 +2,6 @@
 
 use std::{fmt::Display, panic::resume_unwind, process::ExitCode, time::Duration};
 
-use clap::Parser;
 use tokio::{
     runtime::{Builder, Runtime},
     task::spawn_blocking,
@@ -31,7 +30,7 @@ const LAST_TASKS: Duration = Duration::from_millis(100);
 
 /// Runs the program by the arguments of the process.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of_process();
     let variables = Variables::read();
     let config = match arguments.config(&variables) {
         Ok(config) => config,
