@@ -62,7 +62,7 @@ pub(crate) struct Pass {
     /// `Origin` is among them by default.
     pub(crate) headers: Vec<HeaderName>,
     pub(crate) cookies: Cookies,
-    /// The query, without what the SockJS client itself adds to it.
+    /// The query, without what the SockJS client itself adds to it, and without what the backend's URL says itself.
     pub(crate) query: bool,
     pub(crate) host: Host,
 }

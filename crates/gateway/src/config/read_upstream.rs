@@ -24,7 +24,7 @@ impl Default for Upstream {
             pass: Pass {
                 headers: vec![header::ORIGIN],
                 cookies: Cookies::default(),
-                query: true,
+                query: false,
                 host: Host::default(),
             },
             set: HeaderMap::new(),

@@ -83,7 +83,7 @@ backend_pong_timeout = "9s"
 backend_close_timeout = "10s"
 pass_headers = ["user-agent", "Accept-Language"]
 pass_cookies = ["session"]
-pass_query = false
+pass_query = true
 host = "chat.example.com"
 
 [route.set_headers]
@@ -158,7 +158,7 @@ fn every_word_has_its_effect() {
     assert_eq!((upstream.balance, upstream.binary), (Balance::LeastSessions, Binary::Base64));
     assert_eq!(upstream.pass.headers, ["user-agent", "accept-language"]);
     assert_eq!(upstream.pass.cookies, Cookies::Named(vec!["session".to_owned()]));
-    assert!(!upstream.pass.query);
+    assert!(upstream.pass.query);
     assert_eq!(upstream.pass.host, Host::Fixed("chat.example.com".parse().unwrap()));
     assert_eq!(upstream.set["authorization"], "Bearer S3CRET");
     assert_eq!(
@@ -180,6 +180,7 @@ fn every_word_has_its_effect() {
     assert_eq!((&news.endpoint.origins, news.endpoint.heartbeat), (&Origins::Any, seconds(20)));
     assert_eq!(news.upstream.set["authorization"], "Bearer x");
     assert_eq!(news.upstream.balance, Balance::RoundRobin);
+    assert!(!news.upstream.pass.query, "a client's query passes by default");
 
     // A log may have the whole of it.
     let shown = format!("{:?}", Config::parse(EVERYTHING));
