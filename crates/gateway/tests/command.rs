@@ -59,6 +59,21 @@ fn arguments_go_before_variables_and_those_before_the_file() {
 }
 
 #[test]
+fn variables_that_are_empty_are_not_set_and_those_not_known_are_errors() {
+    let empty = ["LISTEN", "ADMIN", "GRACE", "HTTP2", "MAX_SESSIONS", "TLS_KEY", "LOG_FORMAT", "CLUSTER_SECRET", "LISEN"];
+    let empty: Vec<_> = empty.iter().map(|name| format!("SOCKJS_GATEWAY_{name}")).collect();
+    let mut variables: Vec<_> = empty.iter().map(|name| (&**name, "")).collect();
+    let (status, out, error) = gateway(&["--check", "--route", ROUTE], &variables);
+    assert_eq!((status, &*error), (0, ""));
+    assert!(out.contains("listen: 127.0.0.1:8080, HTTP/2\n") && out.contains("grace: 8s\n"), "{out}");
+
+    variables.extend([("SOCKJS_GATEWAY_MAX_SESSION", "1"), ("SOCKJS_GATEWAY_PORT", "tcp://10.0.0.1:8080")]);
+    let (status, out, error) = gateway(&["--check", "--route", ROUTE], &variables);
+    let said = "the variable `SOCKJS_GATEWAY_MAX_SESSION` is not known: did you mean `SOCKJS_GATEWAY_MAX_SESSIONS`?\n";
+    assert_eq!((status, &*out, &*error), (2, "", said));
+}
+
+#[test]
 fn what_is_wrong_is_status_2_and_said() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();

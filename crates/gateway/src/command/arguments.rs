@@ -3,19 +3,20 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{
-    Parser,
+    CommandFactory, FromArgMatches, Parser,
     error::{ContextKind, ContextValue},
 };
 use ipnet::IpNet;
 
 use super::{
-    secrets::{OTHER_SECRET, SECRET},
+    secrets::SECRET,
     text,
+    variables::{self, Variables},
 };
 use crate::config::{
     backend::Backend,
     backend_url::{judged, may_be_secret, shown},
-    config::{Config, LogFormat, Secret},
+    config::{Config, LogFormat},
     endpoint::Origins,
     identity::Identity,
     problem::ConfigError,
@@ -160,7 +161,10 @@ struct MaxSessions(Option<usize>);
 impl Arguments {
     /// Those of the process; it ends here if they are wrong, or ask for help.
     pub(super) fn of_process() -> Self {
-        Self::try_parse().unwrap_or_else(|error| without_secrets(error).exit())
+        let matches = variables::without_empty(Self::command()).try_get_matches();
+        matches
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .unwrap_or_else(|error| without_secrets(error).exit())
     }
 
     /// The settings by the arguments, the environment and the file, all read anew but the environment.
@@ -208,21 +212,6 @@ impl Arguments {
             client_script: self.client_script.clone(),
             max_sessions: self.max_sessions.map(|MaxSessions(number)| number),
         })
-    }
-}
-
-/// The variables that are no arguments.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Variables {
-    pub(super) secret: Option<Secret>,
-    pub(super) other_secret: Option<Secret>,
-}
-
-impl Variables {
-    pub(super) fn read() -> Self {
-        // What is set to nothing is not set, as where a composition of containers leaves a value open.
-        let read = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(Secret);
-        Self { secret: read(SECRET), other_secret: read(OTHER_SECRET) }
     }
 }
 

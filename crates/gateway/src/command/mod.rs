@@ -15,3 +15,4 @@ mod secrets;
 mod supervise;
 mod systemd;
 mod text;
+mod variables;

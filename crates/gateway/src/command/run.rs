@@ -2,16 +2,18 @@
 
 use std::{fmt::Display, panic::resume_unwind, process::ExitCode, time::Duration};
 
+use clap::CommandFactory;
 use tokio::{
     runtime::{Builder, Runtime},
     task::spawn_blocking,
 };
 
 use super::{
-    arguments::{Arguments, Variables},
+    arguments::Arguments,
     check::Summary,
     file_limit, files, healthcheck, log,
     supervise::{Control, Ended, Signals, supervise},
+    variables::{self, Variables},
 };
 use crate::{
     config::config::Config,
@@ -31,6 +33,11 @@ const LAST_TASKS: Duration = Duration::from_millis(100);
 /// Runs the program by the arguments of the process.
 pub fn run() -> ExitCode {
     let arguments = Arguments::of_process();
+    let unknown = variables::unknown(&Arguments::command());
+    if !unknown.is_empty() {
+        unknown.iter().for_each(|variable| eprintln!("{variable}"));
+        return WRONG.into();
+    }
     let variables = Variables::read();
     let config = match arguments.config(&variables) {
         Ok(config) => config,

@@ -17,7 +17,7 @@ pub(crate) mod read_endpoint;
 pub(crate) mod read_route;
 mod read_upstream;
 pub(crate) mod route;
-mod suggest;
+pub(crate) mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
