@@ -4,8 +4,11 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    os::unix::net::UnixDatagram,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixDatagram, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     time::Duration,
@@ -154,6 +157,39 @@ fn sighup_reloads_and_sigterm_stops() {
     let (status, report) = gateway.end();
     assert_eq!(status, Some(0));
     assert!(report.contains("0 connections cut off"), "{report}");
+}
+
+/// A socket whose other end is gone: what is written to it is an error.
+fn nobody() -> Stdio {
+    let (socket, other) = UnixStream::pair().expect("two sockets");
+    drop(other);
+    Stdio::from(OwnedFd::from(socket))
+}
+
+#[test]
+fn an_output_that_nobody_reads_is_no_fault() {
+    let check = |arguments: &[&str], stdout, stderr| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockjs-gateway"));
+        let output = command.args(arguments).env_clear().stdout(stdout).stderr(stderr).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let right = ["--check", "--route", "/a=ws://127.0.0.1:1"];
+    assert_eq!(check(&right, nobody(), Stdio::piped()), (Some(0), String::new()));
+    assert_eq!(check(&["--check", "--route", "/a=http://a"], Stdio::null(), nobody()).0, Some(2));
+    assert_eq!(check(&["--healthcheck", "--route", "/a=ws://a"], Stdio::null(), nobody()).0, Some(1));
+    // A line of the log, and why it does not start.
+    let taken = TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr().map(|at| (taken, at)));
+    let (_taken, at) = taken.expect("an address");
+    let start = ["--listen", &at.to_string(), "--log", "trace", "--route", "/a=ws://a"];
+    assert_eq!(check(&start, Stdio::null(), nobody()).0, Some(1));
+
+    // The report of a stop.
+    let mut gateway = Gateway::start(&["/a"]);
+    drop(gateway.process.stdout.take());
+    gateway.signal("TERM");
+    let mut log = String::new();
+    gateway.log.read_to_string(&mut log).expect("it is text");
+    assert_eq!(gateway.process.wait().expect("it ends").code(), Some(0), "{log}");
 }
 
 #[test]

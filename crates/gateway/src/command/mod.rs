@@ -10,6 +10,7 @@ mod healthcheck;
 mod log;
 #[cfg(test)]
 mod man;
+mod output;
 pub(crate) mod run;
 mod secrets;
 mod supervise;

@@ -12,6 +12,7 @@ use super::{
     arguments::Arguments,
     check::Summary,
     file_limit, files, healthcheck, log,
+    output::{complain, say},
     supervise::{Control, Ended, Signals, supervise},
     variables::{self, Variables},
 };
@@ -35,14 +36,14 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::of_process();
     let unknown = variables::unknown(&Arguments::command());
     if !unknown.is_empty() {
-        unknown.iter().for_each(|variable| eprintln!("{variable}"));
+        unknown.iter().for_each(complain);
         return WRONG.into();
     }
     let variables = Variables::read();
     let config = match arguments.config(&variables) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             return WRONG.into();
         }
     };
@@ -56,11 +57,11 @@ pub fn run() -> ExitCode {
     let filter = log::start(&config.log);
     let unusable = files::unusable(&config);
     if !unusable.is_empty() {
-        unusable.iter().for_each(|file| eprintln!("{file}"));
+        unusable.iter().for_each(complain);
         return WRONG.into();
     }
     if arguments.check {
-        print!("{}", Summary(&config));
+        say(Summary(&config).to_string().trim_end());
         return ExitCode::SUCCESS;
     }
     file_limit::raise(&config);
@@ -101,7 +102,7 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 fn failed(error: &impl Display) -> ExitCode {
-    eprintln!("sockjs-gateway: {error}");
+    complain(format_args!("sockjs-gateway: {error}"));
     ExitCode::FAILURE
 }
 

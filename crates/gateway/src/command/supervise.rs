@@ -12,7 +12,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::systemd;
+use super::{output::say, systemd};
 use crate::config::{
     config::{Config, Log},
     problem::ConfigError,
@@ -69,7 +69,7 @@ where
     loop {
         tokio::select! {
             report = &mut serving => {
-                println!("{report}");
+                say(report);
                 return Ended::Stopped;
             }
             signal = next() => match (signal, stop.take()) {
