@@ -148,12 +148,18 @@ fn sighup_reloads_and_sigterm_stops() {
     gateway.signal("HUP");
     gateway.told("RELOADING=1");
     gateway.told("READY=1");
+    let status = gateway.told("STATUS=reload failed");
+    assert!(
+        status.contains("gateway.toml:6:8: `/a/b` overlaps") && status.trim_end().ends_with("(0 sessions)"),
+        "{status}"
+    );
     gateway.line_with("not reloaded");
     gateway.line_with("gateway.toml:6:8: `/a/b` overlaps");
     assert_eq!((&*gateway.get("/a"), &*gateway.get("/b")), ("200", "200"));
 
     gateway.signal("TERM");
     gateway.told("STOPPING=1");
+    gateway.told("STATUS=stopping: 0 sessions left");
     let (status, report) = gateway.end();
     assert_eq!(status, Some(0));
     assert!(report.contains("0 connections cut off"), "{report}");
@@ -170,7 +176,8 @@ fn nobody() -> Stdio {
 fn an_output_that_nobody_reads_is_no_fault() {
     let check = |arguments: &[&str], stdout, stderr| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockjs-gateway"));
-        let output = command.args(arguments).env_clear().stdout(stdout).stderr(stderr).output().expect("it runs");
+        let output =
+            command.args(arguments).env_clear().stdout(stdout).stderr(stderr).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let right = ["--check", "--route", "/a=ws://127.0.0.1:1"];
