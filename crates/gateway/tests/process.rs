@@ -200,6 +200,31 @@ fn an_output_that_nobody_reads_is_no_fault() {
 }
 
 #[test]
+fn a_limit_of_open_files_that_allows_no_session_is_an_error() {
+    let start = |limit: u32, listen: &str| {
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_sockjs-gateway"), "--listen", listen]);
+        let output = command.args(["--route", "/a=ws://127.0.0.1:1"]).env_clear().output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr().map(|at| (taken, at)));
+    let (_taken, at) = taken.expect("an address");
+    let (status, error) = start(64, &at.to_string());
+    assert_eq!(status, Some(1), "{error}");
+    assert!(error.starts_with("sockjs-gateway: ") && error.contains("64, allows no session"), "{error}");
+    // It starts, and gets as far as the address.
+    let (_, error) = start(256, &at.to_string());
+    assert!(
+        error.contains(" WARN ") && error.contains("sessions=64") && error.contains("listened at"),
+        "{error}"
+    );
+    let (_, error) = start(64 + 3 * 1024, &at.to_string());
+    assert!(error.contains(" INFO ") && error.contains("sessions=1024"), "{error}");
+    assert!(!error.contains(" WARN "), "{error}");
+}
+
+#[test]
 fn an_address_in_use_is_said() {
     let gateway = Gateway::start(&["/a"]);
     let second = Command::new(env!("CARGO_BIN_EXE_sockjs-gateway"))

@@ -64,7 +64,9 @@ pub fn run() -> ExitCode {
         say(Summary(&config).to_string().trim_end());
         return ExitCode::SUCCESS;
     }
-    file_limit::raise(&config);
+    if let Err(error) = file_limit::raise(&config) {
+        return failed(&error);
+    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
