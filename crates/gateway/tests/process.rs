@@ -199,6 +199,25 @@ fn an_output_that_nobody_reads_is_no_fault() {
     assert_eq!(gateway.process.wait().expect("it ends").code(), Some(0), "{log}");
 }
 
+/// The core speaks of its own options.
+#[test]
+fn an_origin_that_is_refused_is_logged_in_words_that_the_documentation_explains() {
+    let mut gateway = Gateway::start(&["/a"]);
+    let mut tcp = TcpStream::connect_timeout(&gateway.address, PATIENCE).expect("it listens");
+    let head = "GET /a/info HTTP/1.1\r\nHost: gateway.example\r\nOrigin: https://page.example\r\nConnection: close\r\n\r\n";
+    tcp.write_all(head.as_bytes()).expect("it reads");
+    let line = gateway.line_with("a request of another origin was refused");
+    assert!(line.contains("https://page.example"), "{line}");
+    let named: Vec<_> = line.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+    assert!(named.contains(&"Options::origins"), "{line}");
+    for word in named {
+        assert!(
+            include_str!("../docs/operating.md").contains(&format!("| `{word}` |")),
+            "{word} is not explained"
+        );
+    }
+}
+
 #[test]
 fn a_limit_of_open_files_that_allows_no_session_is_an_error() {
     let start = |limit: u32, listen: &str| {
