@@ -60,7 +60,17 @@ fn arguments_go_before_variables_and_those_before_the_file() {
 
 #[test]
 fn variables_that_are_empty_are_not_set_and_those_not_known_are_errors() {
-    let empty = ["LISTEN", "ADMIN", "GRACE", "HTTP2", "MAX_SESSIONS", "TLS_KEY", "LOG_FORMAT", "CLUSTER_SECRET", "LISEN"];
+    let empty = [
+        "LISTEN",
+        "ADMIN",
+        "GRACE",
+        "HTTP2",
+        "MAX_SESSIONS",
+        "TLS_KEY",
+        "LOG_FORMAT",
+        "CLUSTER_SECRET",
+        "LISEN",
+    ];
     let empty: Vec<_> = empty.iter().map(|name| format!("SOCKJS_GATEWAY_{name}")).collect();
     let mut variables: Vec<_> = empty.iter().map(|name| (&**name, "")).collect();
     let (status, out, error) = gateway(&["--check", "--route", ROUTE], &variables);
@@ -90,11 +100,12 @@ fn what_is_wrong_is_status_2_and_said() {
     fs::write(at("short"), "short\n").unwrap();
     let secret = [("SOCKJS_GATEWAY_CLUSTER_SECRET", "S3CRET")];
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 11] = [
+    let cases: [Case<'_>; 12] = [
         (&[], &[], &["there is no route", "--route /chat=ws://"]),
         (&["--route", "/a"], &[], &["--route: ", "such as /chat=ws://127.0.0.1:9000/ws"]),
         (&["--route", "/a=http://a"], &[], &["the scheme of a WebSocket is `ws`"]),
         (&["--lisen", "127.0.0.1:1"], &[], &["--listen"]),
+        (&["--route", ROUTE, "--max-sessions", "-1"], &[], &["the number is below zero; \"off\""]),
         (&["--listen", ":80", "--route", ROUTE], &[], &["`0.0.0.0:80` for all networks"]),
         (&["--route", ROUTE], &[("SOCKJS_GATEWAY_GRACE", "8")], &["such as `25s`"]),
         (

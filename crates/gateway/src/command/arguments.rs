@@ -56,7 +56,11 @@ pub(crate) struct Arguments {
     /// Several are several arguments; in the variable, spaces separate them. A route of the file with this path keeps its
     /// other settings.
     #[arg(
-        short, long, value_name = "PATH=URL[,URL...]", env = "SOCKJS_GATEWAY_ROUTE", hide_env_values = true,
+        short,
+        long,
+        value_name = "PATH=URL[,URL...]",
+        env = "SOCKJS_GATEWAY_ROUTE",
+        hide_env_values = true,
         value_delimiter = ' '
     )]
     // A text, as is each that may have a secret: the error of a parser of `clap` shows the whole of it.
@@ -74,7 +78,8 @@ pub(crate) struct Arguments {
     client_script: Option<PathBuf>,
 
     /// Sessions of each route, beyond which no more open, or "off"
-    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", hide_env_values = true, value_parser = max_sessions)]
+    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", hide_env_values = true, value_parser = max_sessions,
+        allow_negative_numbers = true)]
     max_sessions: Option<MaxSessions>,
 
     /// Certificate of this server with those of its issuers, in PEM; needs --tls-key
@@ -217,13 +222,15 @@ impl Arguments {
 
 /// A route of the arguments. Its URLs may have secrets, also where a comma in one divides it: no error shows them.
 fn route(text: &str) -> Result<(String, Vec<Backend>), String> {
-    let Some((route, urls)) = text.split_once('=').filter(|(route, _)| !route.contains(['@', '?', ':'])) else {
+    let Some((route, urls)) = text.split_once('=').filter(|(route, _)| !route.contains(['@', '?', ':']))
+    else {
         return Err("a route is a path and a backend, such as /chat=ws://127.0.0.1:9000/ws".to_owned());
     };
     let route = path(route)?;
     let mut backends: Vec<Backend> = Vec::new();
     for (at, url) in (1..).zip(urls.split(',')) {
-        let url = judged(url).map_err(|why| format!("backend {at} of `{route}` is no URL of a backend: {why}"))?;
+        let url =
+            judged(url).map_err(|why| format!("backend {at} of `{route}` is no URL of a backend: {why}"))?;
         let backend = Backend { url, drain: false };
         if let Some(other) = backends.iter().position(|other| *other == backend) {
             return Err(format!("backend {at} of `{route}` is the same as backend {}", other + 1));
@@ -255,6 +262,9 @@ fn max_sessions(text: &str) -> Result<MaxSessions, String> {
         ("off", _) => Ok(MaxSessions(None)),
         (_, Ok(0)) => Err("the number must be above zero; \"off\" is the word for no limit".to_owned()),
         (_, Ok(number)) => Ok(MaxSessions(Some(number))),
+        (_, Err(_)) if text.parse::<i64>().is_ok_and(|number| number < 0) => {
+            Err("the number is below zero; \"off\" is the word for no limit".to_owned())
+        }
         (_, Err(_)) => Err(format!("`{}` is no number, nor \"off\"", text.escape_debug())),
     }
 }

@@ -34,10 +34,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     let ByteSize(bytes) = text.parse().map_err(|_| {
-        format!(
-            "`{}` is no size: a number and a unit, such as `128KiB`, or a number of bytes",
-            shown(text)
-        )
+        format!("`{}` is no size: a number and a unit, such as `128KiB`, or a number of bytes", shown(text))
     })?;
     size_of(bytes)
 }
@@ -97,10 +94,7 @@ pub(crate) fn log_filter(text: &str) -> Result<String, String> {
 pub(crate) fn token(text: &str) -> Result<String, String> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(is_token) {
-        return Err(format!(
-            "`{}` is no token: letters, digits and !#$%&'*+-.^_`|~ only",
-            shown(text)
-        ));
+        return Err(format!("`{}` is no token: letters, digits and !#$%&'*+-.^_`|~ only", shown(text)));
     }
     Ok(text.to_owned())
 }
@@ -185,7 +179,7 @@ pub(super) fn or_off<'a, T>(
     move |value| match value.is_text() && value.text()? == OFF {
         true => Ok(None),
         false => read(value).map(Some).map_err(|mut problem| {
-            if !problem.text.contains("above zero") {
+            if !["above zero", "below zero"].iter().any(|part| problem.text.contains(part)) {
                 return problem;
             }
             problem.text.push_str("; \"off\" is the word for none");
