@@ -8,7 +8,7 @@ pub(crate) mod config;
 #[cfg(test)]
 mod documented;
 pub(crate) mod endpoint;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod identity;
 pub(crate) mod options;
 pub(crate) mod problem;
