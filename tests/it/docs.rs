@@ -81,9 +81,17 @@ fn all_tests() -> BTreeSet<String> {
     tests
 }
 
+/// Those of the gateway: beside its code, and below its folder of tests.
+fn tests_of_gateway(tests: &mut BTreeSet<String>) {
+    for (folder, module) in [("src", "sockjs_gateway::"), ("tests", "sockjs_gateway::tests::")] {
+        tests_below(&here("crates/gateway").join(folder), module, tests);
+    }
+}
+
 #[test]
 fn every_test_that_a_guide_names_is_there() {
-    let tests = all_tests();
+    let mut tests = all_tests();
+    tests_of_gateway(&mut tests);
     for guide in GUIDES {
         let text = read(guide);
         let named = named_tests(&text);

@@ -59,6 +59,31 @@ fn arguments_go_before_variables_and_those_before_the_file() {
 }
 
 #[test]
+fn variables_that_are_empty_are_not_set_and_those_not_known_are_errors() {
+    let empty = [
+        "LISTEN",
+        "ADMIN",
+        "GRACE",
+        "HTTP2",
+        "MAX_SESSIONS",
+        "TLS_KEY",
+        "LOG_FORMAT",
+        "CLUSTER_SECRET",
+        "LISEN",
+    ];
+    let empty: Vec<_> = empty.iter().map(|name| format!("SOCKJS_GATEWAY_{name}")).collect();
+    let mut variables: Vec<_> = empty.iter().map(|name| (&**name, "")).collect();
+    let (status, out, error) = gateway(&["--check", "--route", ROUTE], &variables);
+    assert_eq!((status, &*error), (0, ""));
+    assert!(out.contains("listen: 127.0.0.1:8080, HTTP/2\n") && out.contains("grace: 8s\n"), "{out}");
+
+    variables.extend([("SOCKJS_GATEWAY_MAX_SESSION", "1"), ("SOCKJS_GATEWAY_PORT", "tcp://10.0.0.1:8080")]);
+    let (status, out, error) = gateway(&["--check", "--route", ROUTE], &variables);
+    let said = "the variable `SOCKJS_GATEWAY_MAX_SESSION` is not known: did you mean `SOCKJS_GATEWAY_MAX_SESSIONS`?\n";
+    assert_eq!((status, &*out, &*error), (2, "", said));
+}
+
+#[test]
 fn what_is_wrong_is_status_2_and_said() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
@@ -75,11 +100,12 @@ fn what_is_wrong_is_status_2_and_said() {
     fs::write(at("short"), "short\n").unwrap();
     let secret = [("SOCKJS_GATEWAY_CLUSTER_SECRET", "S3CRET")];
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 11] = [
+    let cases: [Case<'_>; 12] = [
         (&[], &[], &["there is no route", "--route /chat=ws://"]),
-        (&["--route", "/a"], &[], &["'--route <PATH=URL[,URL...]>'", "such as /chat=ws://127.0.0.1:9000/ws"]),
+        (&["--route", "/a"], &[], &["--route: ", "such as /chat=ws://127.0.0.1:9000/ws"]),
         (&["--route", "/a=http://a"], &[], &["the scheme of a WebSocket is `ws`"]),
         (&["--lisen", "127.0.0.1:1"], &[], &["--listen"]),
+        (&["--route", ROUTE, "--max-sessions", "-1"], &[], &["the number is below zero; \"off\""]),
         (&["--listen", ":80", "--route", ROUTE], &[], &["`0.0.0.0:80` for all networks"]),
         (&["--route", ROUTE], &[("SOCKJS_GATEWAY_GRACE", "8")], &["such as `25s`"]),
         (
@@ -110,6 +136,42 @@ fn what_is_wrong_is_status_2_and_said() {
             assert!(!error.contains("S3CRET"), "{error}");
         }
     }
+}
+
+#[test]
+fn secrets_of_urls_are_in_no_error() {
+    for route in [
+        "a=ws://user:S3CRET@x/?k=S3CRET",
+        "/a=ws://user:S3CRET@x/",
+        "/a=ws://user:1,S3CRET@x/",
+        "/a=http://x/?k=S3CRET",
+        "/a=ws://x/?k=1,S3CRET",
+        "/a=ws://x/?S3CRET,ws://x/?S3CRET",
+        "/a=ws://user:S3CRET",
+        "ws://user:S3CRET@x/?k=S3CRET",
+    ] {
+        for (arguments, variables) in [
+            (&["--route", route][..], &[][..]),
+            (&[], &[("SOCKJS_GATEWAY_ROUTE", route)]),
+            (&["--route", "/b=ws://b", route], &[]),
+            (&["--route", "/b=ws://b", "--origins", route], &[]),
+            (&["--route", "/b=ws://b", "--listen", route], &[]),
+            (&["--route", "/b=ws://b", "--cluster-public-url", route], &[]),
+        ] {
+            let (status, out, error) = gateway(arguments, variables);
+            assert_eq!((status, &*out), (2, ""), "{arguments:?}: {error}");
+            let is_route = arguments.is_empty() || arguments[1] == route;
+            // Without a name before it, or a query, a text may be anything.
+            let may_show = !is_route && !route.contains(['@', '?']);
+            assert!(may_show || !error.contains("S3CRET"), "{arguments:?}: {error}");
+        }
+    }
+    let (_, _, error) = gateway(&["--route", "/a=ws://x,ws://user:S3CRET@x"], &[]);
+    assert_eq!(
+        error,
+        "--route: backend 2 of `/a` is no URL of a backend: a name and password go into `set_headers`, as \
+         `Authorization = \"Basic …\"`\n"
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Stage {
         if let Some(script) = client_script {
             _ = writeln!(text, "client_script = {:?}", script.display().to_string());
         }
-        text + "legacy_transports = true\nconnect_timeout = \"2s\"\nopen_timeout = \"5s\"\n\n\
+        text + "pass_query = true\nlegacy_transports = true\nconnect_timeout = \"2s\"\nopen_timeout = \"5s\"\n\n\
                 [route.health]\ninterval = \"1s\"\ntimeout = \"500ms\"\nfall = 2\n"
     }
 

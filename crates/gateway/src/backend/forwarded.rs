@@ -1,23 +1,12 @@
 //! `X-Forwarded-For`, `-Proto` and `-Host`: made here, of what the gateway knows itself.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{FORWARDED, HOST},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
 
 use super::opening::{Opening, Scheme};
 
 pub(super) const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const HOST_OF_CLIENT: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// What nginx's examples call the client's address.
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// Whether a header of a client that is no trusted proxy would claim what only a proxy can say.
-pub(super) fn is_claim(name: &HeaderName) -> bool {
-    *name == FORWARDED || *name == REAL_IP || name.as_str().starts_with("x-forwarded-")
-}
 
 /// Adds the three. A trusted proxy's own stay: the peer is appended to the addresses, and its scheme and host are those
 /// of the client.

@@ -16,14 +16,29 @@ pub(super) fn of_application(query: &str, kind: Kind) -> &str {
     if is_own { rest } else { query }
 }
 
-/// One query behind the other.
-pub(super) fn join(first: Option<&str>, second: Option<&str>) -> Option<String> {
-    let parts = [first, second].map(|query| query.filter(|query| !query.is_empty()));
-    match parts {
-        [None, None] => None,
-        [Some(one), None] | [None, Some(one)] => Some(one.to_owned()),
-        [Some(first), Some(second)] => Some(format!("{first}&{second}")),
+/// The query of the backend's URL, and behind it that of the client: without what has a name that the first has, since
+/// some parsers take the last of a name.
+pub(super) fn join(own: Option<&str>, client: Option<&str>) -> Option<String> {
+    let own = own.unwrap_or_default();
+    let names: Vec<_> = own.split(['&', ';']).filter(|pair| !pair.is_empty()).map(name).collect();
+    let is_taken = |pair: &str| pair.split(';').any(|part| names.contains(&name(part)));
+    let mut joined = own.to_owned();
+    for pair in client.unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_taken(pair)) {
+        if !joined.is_empty() {
+            joined.push('&');
+        }
+        joined.push_str(pair);
     }
+    (!joined.is_empty()).then_some(joined)
+}
+
+/// The name of a pair, such that two are one if any usual parser takes them for one: there are such that ignore case, that
+/// take `a[]` and `a[b]` for parts of `a`, that take a dot for an underline, and that end a pair at a semicolon.
+fn name(pair: &str) -> String {
+    let name =
+        form_urlencoded::parse(pair.as_bytes()).next().map_or(String::new(), |(name, _)| name.into_owned());
+    let name = name.split(['[', '\0']).next().unwrap_or_default();
+    name.trim().to_lowercase().replace(['.', ' '], "_")
 }
 
 #[cfg(test)]
@@ -56,6 +71,32 @@ mod tests {
         assert_eq!(join(None, None), None);
         assert_eq!(join(Some("a=1"), Some("")).as_deref(), Some("a=1"));
         assert_eq!(join(None, Some("b")).as_deref(), Some("b"));
-        assert_eq!(join(Some("a=1"), Some("a=2")).as_deref(), Some("a=1&a=2"));
+        assert_eq!(join(Some("a=1"), Some("b=2&c=%26")).as_deref(), Some("a=1&b=2&c=%26"));
+    }
+
+    #[test]
+    fn a_client_cannot_say_what_the_configuration_says() {
+        let own = Some("role=guest&x.y=1&key");
+        for said in [
+            "role=admin",
+            "role",
+            "b=2&role=admin",
+            "b=2&role=admin&role=root",
+            "b=2&r%6Fle=admin",
+            "b=2&ROLE=admin",
+            "b=2&role[]=admin",
+            "b=2&role%5Ba%5D=admin",
+            "b=2&+role=admin",
+            "b=2&role%00=admin",
+            "b=2&c=3;role=admin",
+            "b=2&x_y=2",
+            "b=2&key=1",
+        ] {
+            let joined = join(own, Some(said)).unwrap();
+            let rest = if said.starts_with("b=2") { "&b=2" } else { "" };
+            assert_eq!(joined, format!("role=guest&x.y=1&key{rest}"), "{said}");
+        }
+        assert_eq!(join(Some("a=1"), Some("aa=2&b=a")).as_deref(), Some("a=1&aa=2&b=a"));
+        assert_eq!(join(None, Some("a=1&a=2")).as_deref(), Some("a=1&a=2"));
     }
 }

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    HeaderMap, HeaderValue, Method, Request, Uri,
     header::{
-        self, CONNECTION, COOKIE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-        UPGRADE,
+        CONNECTION, COOKIE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 use http_body_util::Empty;
@@ -17,26 +16,10 @@ use super::{
     query,
     target::Target,
 };
-use crate::config::backend::{Host, Pass};
-
-/// What the handshake itself says, and what counts for one connection only (RFC 9110, section 7.6.1): it never passes,
-/// whatever the configuration names.
-fn is_of_connection(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 11] = [
-        CONNECTION,
-        header::CONTENT_LENGTH,
-        header::EXPECT,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("http2-settings"),
-        HeaderName::from_static("proxy-connection"),
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    NAMES.contains(name) || name.as_str().starts_with("sec-websocket-")
-}
+use crate::config::{
+    backend::{Host, Pass},
+    headers::{is_claim, is_of_connection},
+};
 
 /// The handshake for a session.
 pub(super) fn for_session(
@@ -49,7 +32,7 @@ pub(super) fn for_session(
     let mut headers = HeaderMap::new();
     for name in &pass.headers {
         let is_made_here = *name == HOST || *name == COOKIE;
-        let is_claim = forwarded::is_claim(name) && !opening.is_from_trusted_proxy;
+        let is_claim = is_claim(name) && !opening.is_from_trusted_proxy;
         if is_made_here || is_claim || is_of_connection(name) || has_token(client, &CONNECTION, name.as_str())
         {
             continue;

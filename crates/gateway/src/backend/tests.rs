@@ -339,7 +339,7 @@ fn browser() -> http::request::Builder {
 }
 
 #[tokio::test]
-async fn nothing_passes_by_default_but_the_origin_and_the_query() {
+async fn nothing_passes_but_the_origin_and_the_query_if_they_may() {
     let (first, lines) = seen(|_| {}, |_| {}, browser()).await;
     assert_eq!(first, "GET /ws?key=1&room=1&t=5 HTTP/1.1");
     assert_eq!(

@@ -2,17 +2,21 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{
+    CommandFactory, FromArgMatches, Parser,
+    error::{ContextKind, ContextValue},
+};
 use ipnet::IpNet;
 
 use super::{
-    secrets::{OTHER_SECRET, SECRET},
+    secrets::SECRET,
     text,
+    variables::{self, Variables},
 };
 use crate::config::{
     backend::Backend,
-    backend_url::backend_url,
-    config::{Config, LogFormat, Secret},
+    backend_url::{judged, may_be_secret, shown},
+    config::{Config, LogFormat},
     endpoint::Origins,
     identity::Identity,
     problem::ConfigError,
@@ -52,10 +56,15 @@ pub(crate) struct Arguments {
     /// Several are several arguments; in the variable, spaces separate them. A route of the file with this path keeps its
     /// other settings.
     #[arg(
-        short, long, value_name = "PATH=URL[,URL...]", env = "SOCKJS_GATEWAY_ROUTE", hide_env_values = true,
-        value_delimiter = ' ', value_parser = route
+        short,
+        long,
+        value_name = "PATH=URL[,URL...]",
+        env = "SOCKJS_GATEWAY_ROUTE",
+        hide_env_values = true,
+        value_delimiter = ' '
     )]
-    route: Vec<(String, Vec<Backend>)>,
+    // A text, as is each that may have a secret: the error of a parser of `clap` shows the whole of it.
+    route: Vec<String>,
 
     /// Pages that may use the routes: "same", "any", or origins, separated by commas
     ///
@@ -69,7 +78,8 @@ pub(crate) struct Arguments {
     client_script: Option<PathBuf>,
 
     /// Sessions of each route, beyond which no more open, or "off"
-    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", hide_env_values = true, value_parser = max_sessions)]
+    #[arg(long, value_name = "NUMBER", env = "SOCKJS_GATEWAY_MAX_SESSIONS", hide_env_values = true, value_parser = max_sessions,
+        allow_negative_numbers = true)]
     max_sessions: Option<MaxSessions>,
 
     /// Certificate of this server with those of its issuers, in PEM; needs --tls-key
@@ -124,9 +134,7 @@ pub(crate) struct Arguments {
     cluster_secret_file: Option<PathBuf>,
 
     /// URL at which clients reach all gateways of the cluster
-    #[arg(
-        long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", hide_env_values = true, value_parser = value::public_url
-    )]
+    #[arg(long, value_name = "URL", env = "SOCKJS_GATEWAY_CLUSTER_PUBLIC_URL", hide_env_values = true)]
     cluster_public_url: Option<String>,
 
     /// Log lines that are written: a level, or levels by target, such as "warn,sockjs_gateway=debug"
@@ -156,6 +164,14 @@ pub(crate) struct Arguments {
 struct MaxSessions(Option<usize>);
 
 impl Arguments {
+    /// Those of the process; it ends here if they are wrong, or ask for help.
+    pub(super) fn of_process() -> Self {
+        let matches = variables::without_empty(Self::command()).try_get_matches();
+        matches
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .unwrap_or_else(|error| without_secrets(error).exit())
+    }
+
     /// The settings by the arguments, the environment and the file, all read anew but the environment.
     pub(super) fn config(&self, variables: &Variables) -> Result<Config, ConfigError> {
         let given = self.given(variables).map_err(|text| ConfigError::of_arguments(&text))?;
@@ -179,6 +195,10 @@ impl Arguments {
             }
             _ => None,
         };
+        let routes = self.route.iter().map(|text| route(text).map_err(|error| format!("--route: {error}")));
+        let routes = routes.collect::<Result<_, _>>()?;
+        let public_url = self.cluster_public_url.as_deref().map(value::public_url).transpose();
+        let cluster_public_url = public_url.map_err(|error| format!("--cluster-public-url: {error}"))?;
         Ok(Given {
             listen: self.listen.clone(),
             tls,
@@ -191,8 +211,8 @@ impl Arguments {
             cluster_address: self.cluster_address,
             cluster_secret: from_file.or_else(|| variables.secret.clone()),
             cluster_other_secret: variables.other_secret.clone(),
-            cluster_public_url: self.cluster_public_url.clone(),
-            routes: self.route.clone(),
+            cluster_public_url,
+            routes,
             origins: self.origins.clone(),
             client_script: self.client_script.clone(),
             max_sessions: self.max_sessions.map(|MaxSessions(number)| number),
@@ -200,34 +220,41 @@ impl Arguments {
     }
 }
 
-/// The variables that are no arguments.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Variables {
-    pub(super) secret: Option<Secret>,
-    pub(super) other_secret: Option<Secret>,
-}
-
-impl Variables {
-    pub(super) fn read() -> Self {
-        // What is set to nothing is not set, as where a composition of containers leaves a value open.
-        let read = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(Secret);
-        Self { secret: read(SECRET), other_secret: read(OTHER_SECRET) }
-    }
-}
-
+/// A route of the arguments. Its URLs may have secrets, also where a comma in one divides it: no error shows them.
 fn route(text: &str) -> Result<(String, Vec<Backend>), String> {
-    let Some((route, urls)) = text.split_once('=') else {
+    let Some((route, urls)) = text.split_once('=').filter(|(route, _)| !route.contains(['@', '?', ':']))
+    else {
         return Err("a route is a path and a backend, such as /chat=ws://127.0.0.1:9000/ws".to_owned());
     };
+    let route = path(route)?;
     let mut backends: Vec<Backend> = Vec::new();
-    for url in urls.split(',') {
-        let backend = Backend { url: backend_url(url)?, drain: false };
-        if backends.contains(&backend) {
-            return Err(format!("the backend `{url}` is there twice"));
+    for (at, url) in (1..).zip(urls.split(',')) {
+        let url =
+            judged(url).map_err(|why| format!("backend {at} of `{route}` is no URL of a backend: {why}"))?;
+        let backend = Backend { url, drain: false };
+        if let Some(other) = backends.iter().position(|other| *other == backend) {
+            return Err(format!("backend {at} of `{route}` is the same as backend {}", other + 1));
         }
         backends.push(backend);
     }
-    Ok((path(route)?, backends))
+    Ok((route, backends))
+}
+
+/// An error of `clap`, which may show an argument that is not known.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let hidden = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) if may_be_secret(text) => Some((kind, ContextValue::String(shown(text)))),
+        _ => None,
+    });
+    let hidden: Vec<_> = hidden.collect();
+    if !hidden.is_empty() {
+        // It may repeat it.
+        error.remove(ContextKind::Suggested);
+    }
+    for (kind, value) in hidden {
+        error.insert(kind, value);
+    }
+    error
 }
 
 fn max_sessions(text: &str) -> Result<MaxSessions, String> {
@@ -235,6 +262,9 @@ fn max_sessions(text: &str) -> Result<MaxSessions, String> {
         ("off", _) => Ok(MaxSessions(None)),
         (_, Ok(0)) => Err("the number must be above zero; \"off\" is the word for no limit".to_owned()),
         (_, Ok(number)) => Ok(MaxSessions(Some(number))),
+        (_, Err(_)) if text.parse::<i64>().is_ok_and(|number| number < 0) => {
+            Err("the number is below zero; \"off\" is the word for no limit".to_owned())
+        }
         (_, Err(_)) => Err(format!("`{}` is no number, nor \"off\"", text.escape_debug())),
     }
 }

@@ -22,7 +22,8 @@ impl Filter {
 /// Writes the log of the process to the standard error.
 pub(super) fn start(log: &Log) -> Filter {
     let (filter, handle) = reload::Layer::new(filter(log));
-    let lines = fmt::layer().with_writer(io::stderr);
+    // An error in writing a line would be written to the same place, by what panics there.
+    let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

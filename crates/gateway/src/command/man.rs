@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clap::CommandFactory;
+use clap::{ArgAction, CommandFactory};
 use clap_mangen::Man;
 
 use super::{
@@ -21,7 +21,7 @@ fn page() -> String {
     const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
     man.render_title(&mut page).unwrap();
     man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
+    page.extend(synopsis().into_bytes());
     man.render_description_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
     let page = String::from_utf8(page).unwrap();
@@ -34,6 +34,24 @@ fn page() -> String {
     }
     page.push_str(".SH SEE ALSO\n\\fBsystemctl\\fR(1), \\fBnginx\\fR(8), \\fBhaproxy\\fR(1)\n");
     page
+}
+
+/// `clap_mangen` has the values in it for arguments without a name only.
+fn synopsis() -> String {
+    let mut command = Arguments::command();
+    command.build();
+    let mut text = format!(".SH SYNOPSIS\n\\fB{}\\fR", escaped("sockjs-gateway"));
+    for argument in command.get_arguments() {
+        let long =
+            argument.get_long().map(|long| format!("\\fB{}\\fR", escaped(&format!("--{long}")))).unwrap();
+        let short = argument.get_short().map_or(String::new(), |short| format!("\\fB\\-{short}\\fR|"));
+        let takes_value = argument.get_action().takes_values();
+        let value = argument.get_value_names().filter(|_| takes_value).and_then(|names| names.first());
+        let value = value.map_or(String::new(), |name| format!(" \\fI<{}>\\fR", escaped(name)));
+        let several = if matches!(argument.get_action(), ArgAction::Append) { "..." } else { "" };
+        write!(text, " [{short}{long}{value}]{several}").unwrap();
+    }
+    text + "\n"
 }
 
 fn escaped(text: &str) -> String {
@@ -49,6 +67,17 @@ fn the_man_page_is_that_of_the_arguments() {
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(committed == page(), "{path} is old: run this test with {WRITE}=1");
+}
+
+#[test]
+fn the_synopsis_has_the_values() {
+    let synopsis = synopsis().replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace('\\', "");
+    assert!(synopsis.starts_with(".SH SYNOPSIS\nsockjs-gateway [-c|--config <FILE>] "), "{synopsis}");
+    for part in
+        ["[-r|--route <PATH=URL[,URL...]>]... ", "[--http2 <BOOL>] ", "[--check] ", " [-V|--version]\n"]
+    {
+        assert!(synopsis.contains(part), "{part}: {synopsis}");
+    }
 }
 
 #[test]

@@ -10,8 +10,10 @@ mod healthcheck;
 mod log;
 #[cfg(test)]
 mod man;
+mod output;
 pub(crate) mod run;
 mod secrets;
 mod supervise;
 mod systemd;
 mod text;
+mod variables;

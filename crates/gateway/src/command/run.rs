@@ -2,17 +2,19 @@
 
 use std::{fmt::Display, panic::resume_unwind, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::CommandFactory;
 use tokio::{
     runtime::{Builder, Runtime},
     task::spawn_blocking,
 };
 
 use super::{
-    arguments::{Arguments, Variables},
+    arguments::Arguments,
     check::Summary,
     file_limit, files, healthcheck, log,
+    output::{complain, say},
     supervise::{Control, Ended, Signals, supervise},
+    variables::{self, Variables},
 };
 use crate::{
     config::config::Config,
@@ -31,12 +33,17 @@ const LAST_TASKS: Duration = Duration::from_millis(100);
 
 /// Runs the program by the arguments of the process.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of_process();
+    let unknown = variables::unknown(&Arguments::command());
+    if !unknown.is_empty() {
+        unknown.iter().for_each(complain);
+        return WRONG.into();
+    }
     let variables = Variables::read();
     let config = match arguments.config(&variables) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             return WRONG.into();
         }
     };
@@ -50,14 +57,16 @@ pub fn run() -> ExitCode {
     let filter = log::start(&config.log);
     let unusable = files::unusable(&config);
     if !unusable.is_empty() {
-        unusable.iter().for_each(|file| eprintln!("{file}"));
+        unusable.iter().for_each(complain);
         return WRONG.into();
     }
     if arguments.check {
-        print!("{}", Summary(&config));
+        say(Summary(&config).to_string().trim_end());
         return ExitCode::SUCCESS;
     }
-    file_limit::raise(&config);
+    if let Err(error) = file_limit::raise(&config) {
+        return failed(&error);
+    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -95,7 +104,7 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 fn failed(error: &impl Display) -> ExitCode {
-    eprintln!("sockjs-gateway: {error}");
+    complain(format_args!("sockjs-gateway: {error}"));
     ExitCode::FAILURE
 }
 

@@ -12,7 +12,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::systemd;
+use super::{output::say, systemd};
 use crate::config::{
     config::{Config, Log},
     problem::ConfigError,
@@ -64,18 +64,21 @@ where
     let (control, serving) = serve(stopped);
     let mut serving = pin!(serving);
     let mut status = every(Some(systemd::STATUS_INTERVAL));
+    let mut failed = None;
     let mut watchdog = every(systemd::watchdog());
     systemd::ready();
     loop {
         tokio::select! {
             report = &mut serving => {
-                println!("{report}");
+                say(report);
                 return Ended::Stopped;
             }
             signal = next() => match (signal, stop.take()) {
                 (Signal::Stop, Some(stop)) => {
                     tracing::info!(sessions = control.sessions(), "stops");
                     systemd::stopping();
+                    systemd::status(&status_of(control.sessions(), true, None));
+                    status = every(Some(systemd::STOP_STATUS_INTERVAL));
                     // Nobody waits for it where the gateway has ended by itself.
                     let _ = stop.send(());
                 }
@@ -85,22 +88,36 @@ where
                 }
                 (Signal::Reload, Some(running)) => {
                     stop = Some(running);
-                    reload(&control, &read, &reloaded).await;
+                    failed = reload(&control, &read, &reloaded).await.err();
+                    systemd::status(&status_of(control.sessions(), false, failed.as_deref()));
                 }
                 (Signal::Reload, None) => tracing::info!("nothing is reloaded during a stop"),
             },
-            () = tick(&mut status) => systemd::status(&format!("{} sessions", control.sessions())),
+            () = tick(&mut status) => {
+                systemd::status(&status_of(control.sessions(), stop.is_none(), failed.as_deref()));
+            }
             // By a worker: one that turns is the sign.
             () = tick(&mut watchdog) => drop(tokio::spawn(async { systemd::alive() })),
         }
     }
 }
 
+/// What the service manager shows of the gateway. A reload that has failed is shown until one has not: for the service
+/// manager itself, each succeeds.
+fn status_of(sessions: usize, stops: bool, failed: Option<&str>) -> String {
+    match failed.map(|error| error.lines().next().unwrap_or_default()) {
+        _ if stops => format!("stopping: {sessions} sessions left"),
+        Some(error) => format!("reload failed: {error} ({sessions} sessions)"),
+        None => format!("{sessions} sessions"),
+    }
+}
+
+/// The error has been logged.
 async fn reload(
     control: &impl Control,
     read: impl Fn() -> Result<Config, ConfigError>,
     reloaded: impl Fn(&Log),
-) {
+) -> Result<(), String> {
     #[cfg(unix)]
     systemd::reloading();
     let done = match read() {
@@ -113,11 +130,12 @@ async fn reload(
             Err(error.to_string())
         }
     };
-    match done {
+    match &done {
         Ok(changed) => tracing::info!(%changed, "reloaded"),
         Err(error) => tracing::error!("not reloaded, everything stays as it is:\n{error}"),
     }
     systemd::ready();
+    done.map(drop)
 }
 
 fn every(time: Option<Duration>) -> Option<Interval> {
@@ -241,6 +259,13 @@ mod tests {
     }
 
     const ROUTE: &str = "[[route]]\npath = \"/a\"\nbackends = \"ws://127.0.0.1:1\"";
+
+    #[test]
+    fn the_status_is_one_line() {
+        assert_eq!(status_of(7, false, None), "7 sessions");
+        assert_eq!(status_of(7, false, Some("a:1:1: b\n | c")), "reload failed: a:1:1: b (7 sessions)");
+        assert_eq!(status_of(7, true, Some("a")), "stopping: 7 sessions left");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_signal_stops_and_a_second_one_cuts_short() {

@@ -8,6 +8,9 @@ use sd_notify::{NotifyState, notify};
 /// How often the number of sessions is told.
 pub(super) const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The same, during a stop.
+pub(super) const STOP_STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
 #[cfg(unix)]
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = notify(states) {

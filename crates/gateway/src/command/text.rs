@@ -20,7 +20,8 @@ pub(super) const SECTIONS: &[Section] = &[
         entries: &[
             (
                 "SOCKJS_GATEWAY_...",
-                "The variable beside each option stands for it where the option is not given.",
+                "The variable beside each option stands for it where the option is not given. One that is set to nothing \
+                 is not set, and one that is not known is an error.",
             ),
             (SECRET, "The secret of the cluster: no option, since every user of a machine can see those."),
             (OTHER_SECRET, "A second secret, which is read but not written with, while the secret changes."),

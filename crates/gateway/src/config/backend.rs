@@ -1,6 +1,6 @@
 //! The backends' side of a route.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
@@ -31,12 +31,21 @@ pub(crate) struct Upstream {
     pub(crate) health: Health,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Backend {
     /// `ws:` or `wss:`, with a host and perhaps a port, a path and a query.
     pub(crate) url: Uri,
     /// Its sessions stay, and no new one comes.
     pub(crate) drain: bool,
+}
+
+impl fmt::Debug for Backend {
+    /// Without the query, which may be a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url.to_string();
+        let url = url.split('?').next().unwrap_or_default();
+        f.debug_struct("Backend").field("url", &url).field("drain", &self.drain).finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +62,7 @@ pub(crate) struct Pass {
     /// `Origin` is among them by default.
     pub(crate) headers: Vec<HeaderName>,
     pub(crate) cookies: Cookies,
-    /// The query, without what the SockJS client itself adds to it.
+    /// The query, without what the SockJS client itself adds to it, and without what the backend's URL says itself.
     pub(crate) query: bool,
     pub(crate) host: Host,
 }

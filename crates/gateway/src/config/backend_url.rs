@@ -2,46 +2,59 @@
 
 use http::Uri;
 
-/// A `ws:` or `wss:` URL with a host.
-pub(crate) fn backend_url(text: &str) -> Result<Uri, String> {
-    let shown = without_userinfo(text);
-    let wrong = |why: &str| Err(format!("`{shown}` is no URL of a backend: {why}"));
+/// A `ws:` or `wss:` URL with a host. An error shows of it what is no secret.
+pub(super) fn backend_url(text: &str) -> Result<Uri, String> {
+    judged(text).map_err(|why| format!("`{}` is no URL of a backend: {why}", shown(text)))
+}
+
+/// The same, or only why it is none.
+pub(crate) fn judged(text: &str) -> Result<Uri, &'static str> {
     if text.contains('#') {
-        return wrong("a fragment (`#…`) is never sent");
+        return Err("a fragment (`#…`) is never sent");
     }
-    let Ok(url) = text.parse::<Uri>() else { return wrong("such as `ws://127.0.0.1:9000/path`") };
-    let Some(authority) = url.authority() else {
-        return wrong("a scheme and a host are missing, as in `ws://HOST`");
-    };
+    let url = text.parse::<Uri>().map_err(|_| "such as `ws://127.0.0.1:9000/path`")?;
+    let authority = url.authority().ok_or("a scheme and a host are missing, as in `ws://HOST`")?;
     if authority.as_str().contains('@') {
-        return wrong("a name and password go into `set_headers`, as `Authorization = \"Basic …\"`");
+        return Err("a name and password go into `set_headers`, as `Authorization = \"Basic …\"`");
     }
     match url.scheme_str() {
         Some("ws" | "wss") => {}
-        Some("http") => return wrong("the scheme of a WebSocket is `ws`"),
-        Some("https") => return wrong("the scheme of a WebSocket over TLS is `wss`"),
-        Some(_) => return wrong("the scheme must be `ws` or `wss`"),
-        None => return wrong("the scheme is missing, as in `ws://HOST`"),
+        Some("http") => return Err("the scheme of a WebSocket is `ws`"),
+        Some("https") => return Err("the scheme of a WebSocket over TLS is `wss`"),
+        Some(_) => return Err("the scheme must be `ws` or `wss`"),
+        None => return Err("the scheme is missing, as in `ws://HOST`"),
     }
     let host = authority.host();
     if host.is_empty() || host == "[]" {
-        return wrong("the host is missing");
+        return Err("the host is missing");
     }
     // What is behind the host and is no port.
     let rest = &authority.as_str()[host.len()..];
     match rest.strip_prefix(':').map(str::parse::<u16>) {
         None if rest.is_empty() => Ok(url),
         Some(Ok(1..)) => Ok(url),
-        _ => wrong("the port must be from 1 to 65535"),
+        _ => Err("the port must be from 1 to 65535"),
     }
 }
 
-/// What an error may show: a password may be in what stands before the host.
-fn without_userinfo(text: &str) -> String {
-    match text.rsplit_once('@') {
-        Some((_, rest)) => format!("…@{}", rest.escape_debug()),
-        None => text.escape_debug().to_string(),
+/// What an error may show of a URL: neither what stands before the host, which may be a password, nor the query, which
+/// may be a token.
+pub(crate) fn shown(url: &str) -> String {
+    let (before, rest) = match url.rsplit_once('@') {
+        // It may be part of a query too.
+        Some((before, _)) if before.contains(['?', '#']) => return "…".to_owned(),
+        Some((_, rest)) => ("…@", rest),
+        None => ("", url),
+    };
+    match rest.split_once(['?', '#']) {
+        Some((rest, _)) => format!("{before}{}?…", rest.escape_debug()),
+        None => format!("{before}{}", rest.escape_debug()),
     }
+}
+
+/// Whether a text has a part that `shown` hides.
+pub(crate) fn may_be_secret(url: &str) -> bool {
+    url.contains(['@', '?'])
 }
 
 #[cfg(test)]
@@ -77,5 +90,21 @@ mod tests {
         }
         let error = backend_url("ws://ada:S3CRET@a/").unwrap_err();
         assert!(error.contains("set_headers") && !error.contains("S3CRET"), "{error}");
+    }
+
+    #[test]
+    fn neither_password_nor_token_is_shown() {
+        for (url, expected) in [
+            ("http://a/b", "http://a/b"),
+            ("http://a/b?token=S3CRET", "http://a/b?…"),
+            ("http://a/b#S3CRET", "http://a/b?…"),
+            ("ws://ada:S3CRET@a/b", "…@a/b"),
+            ("ws://ada:S3CRET@a/b?S3CRET", "…@a/b?…"),
+            ("ws://a:S3?CRET@a", "…"),
+            ("ws://a/?x=a@S3CRET", "…"),
+            ("ws://a:S3@CRET@a\n", "…@a\\n"),
+        ] {
+            assert_eq!(shown(url), expected, "{url}");
+        }
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod config;
 #[cfg(test)]
 mod documented;
 pub(crate) mod endpoint;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod identity;
 pub(crate) mod options;
 pub(crate) mod problem;
@@ -17,7 +17,7 @@ pub(crate) mod read_endpoint;
 pub(crate) mod read_route;
 mod read_upstream;
 pub(crate) mod route;
-mod suggest;
+pub(crate) mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Range};
 
+use super::backend_url::may_be_secret;
+
 /// The error of a configuration: its text has everything that is wrong, one problem after the other, each with file, line
 /// and column, the line itself, and the nearest right word where a word is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,15 +115,17 @@ fn show(name: &str, text: &str, problem: &Problem, hidden: &[usize]) -> String {
 fn shown_line(line: &str, hidden: bool) -> String {
     // The name of a file is none.
     let lower = line.to_ascii_lowercase().replace("secret_file", "");
-    // A name and password in a URL.
-    let has_userinfo = line.contains("://") && line.contains('@');
+    // A name and password in a URL, or a query.
+    let has_url = line.contains("://");
+    let hides_url = has_url && may_be_secret(line);
     let is_cookie = lower.trim_start().trim_start_matches('"').starts_with("cookie");
-    let hidden = hidden || has_userinfo || is_cookie || SECRET_WORDS.iter().any(|word| lower.contains(word));
+    let hidden = hidden || hides_url || is_cookie || SECRET_WORDS.iter().any(|word| lower.contains(word));
     let clean = |c: char| if c.is_control() { ' ' } else { c };
-    match line.find('=').filter(|_| hidden) {
+    // One in a URL is no end of a word.
+    match line.find('=').filter(|&at| hidden && !line[..at].contains("://")) {
         Some(at) => line[..at].chars().map(clean).chain("= …".chars()).collect(),
         // The middle of a secret over several lines, or an element of a list.
-        None if hidden && !line.trim_start().starts_with(['[', '#']) => "…".to_owned(),
+        None if hidden && (has_url || !line.trim_start().starts_with(['[', '#'])) => "…".to_owned(),
         None => line.chars().map(clean).collect(),
     }
 }

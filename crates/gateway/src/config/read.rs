@@ -138,10 +138,13 @@ pub(super) fn config(table: &Table<'_>, directory: &Path, given: &Given) -> Conf
         table.set("filter", &mut log.filter, of_text(log_filter));
     });
     let cluster = cluster(table, directory, given);
+    let before = table.notes.count();
     let defaults =
         table.table("defaults", |table| read_route::defaults(table, directory)).unwrap_or_default();
+    let are_defaults_right = table.notes.count() == before;
     let read = |table: &Table<'_>| read_route::route(table, directory, &defaults);
-    let placed: Vec<_> = table.tables("route", read).into_iter().flatten().collect();
+    let tables = table.tables("route", read).into_iter();
+    let placed: Vec<_> = tables.filter_map(|(placed, is_right)| Some((placed?, is_right))).collect();
     table.finish();
 
     if !given.listen.is_empty() {
@@ -158,7 +161,7 @@ pub(super) fn config(table: &Table<'_>, directory: &Path, given: &Given) -> Conf
     grace = given.grace.unwrap_or(grace);
     log.format = given.log_format.unwrap_or(log.format);
     log.filter = given.log_filter.clone().unwrap_or(log.filter);
-    let routes = routes(table, placed, &defaults, given);
+    let routes = routes(table, placed, &defaults, are_defaults_right, given);
     let config =
         Config { listen, tls: tls.flatten(), http2, admin, cluster, trusted_proxies, grace, log, routes };
     judge_addresses(table, &config);
@@ -192,15 +195,23 @@ fn judge_addresses(table: &Table<'_>, config: &Config) {
 }
 
 /// The routes of the file and those given.
-fn routes(table: &Table<'_>, placed: Vec<Placed>, defaults: &Defaults, given: &Given) -> Vec<Route> {
+///
+/// Whether a route is right as a whole is judged only if each word of it is: one that was not read would be the reason.
+fn routes(
+    table: &Table<'_>,
+    placed: Vec<(Placed, bool)>,
+    defaults: &Defaults,
+    are_defaults_right: bool,
+    given: &Given,
+) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut spans = Vec::new();
-    for Placed { route, path, table: span } in placed {
+    for (Placed { route, path, table: span }, is_right) in placed {
         if let Some(other) = routes.iter().find(|other| read_route::overlap(&other.path, &route.path)) {
             table.notes.push(Problem::at(path, overlapping(&route.path, &other.path)));
         }
         routes.push(route);
-        spans.push(span);
+        spans.push((span, is_right));
     }
     for (at, (path, backends)) in given.routes.iter().enumerate() {
         if given.routes[..at].iter().any(|(other, _)| other == path) {
@@ -225,12 +236,15 @@ fn routes(table: &Table<'_>, placed: Vec<Placed>, defaults: &Defaults, given: &G
             endpoint.client_script = Some(script.clone());
         }
         endpoint.max_sessions = given.max_sessions.unwrap_or(endpoint.max_sessions);
-        if let Some(problem) = read_route::judge(route, spans.get(at)) {
-            table.notes.push(problem);
+        let (span, is_right) = spans.get(at).map_or((None, true), |(span, is_right)| (Some(span), *is_right));
+        if are_defaults_right && is_right {
+            if let Some(problem) = read_route::judge(route, span) {
+                table.notes.push(problem);
+            }
         }
     }
     // What is wrong otherwise is the reason, most often.
-    if routes.is_empty() && !table.notes.has_problems() {
+    if routes.is_empty() && table.notes.count() == 0 {
         table.notes.push(Problem::of_all(
             "there is no route: a file needs a `[[route]]` with `path` and `backends`, or the arguments \
              `--route /chat=ws://127.0.0.1:9000/ws`",

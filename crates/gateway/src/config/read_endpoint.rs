@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use axum_sockjs::Transport;
 
 use super::{
+    backend_url::{may_be_secret, shown},
     endpoint::{Endpoint, Origins},
     problem::Problem,
     table::{Table, Value},
@@ -96,6 +97,11 @@ fn read_origins(value: Value<'_>) -> Result<Origins, Problem> {
 fn origin(pattern: &str) -> Result<String, String> {
     match Origins::List(vec![pattern.to_owned()]).policy() {
         Ok(_) => Ok(pattern.to_owned()),
+        // The error shows the pattern.
+        Err(_) if may_be_secret(pattern) => Err(format!(
+            "`{}` is no pattern of an origin: a scheme, a host and perhaps a port",
+            shown(pattern)
+        )),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -121,7 +127,7 @@ fn url(text: &str) -> Result<String, String> {
     if is_url {
         return Ok(text.to_owned());
     }
-    Err(format!("`{}` is neither an `http` or `https` URL nor a path of this server", text.escape_debug()))
+    Err(format!("`{}` is neither an `http` or `https` URL nor a path of this server", shown(text)))
 }
 
 /// A path of the file's own directory, unless it is absolute.

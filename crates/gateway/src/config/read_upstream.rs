@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     backend::{Backend, BackendTls, Balance, Binary, Check, Cookies, Health, Host, Pass, Upstream},
-    backend_url::backend_url,
+    backend_url::{backend_url, may_be_secret, shown},
     headers,
     identity::Identity,
     problem::Problem,
@@ -24,7 +24,7 @@ impl Default for Upstream {
             pass: Pass {
                 headers: vec![header::ORIGIN],
                 cookies: Cookies::default(),
-                query: true,
+                query: false,
                 host: Host::default(),
             },
             set: HeaderMap::new(),
@@ -95,7 +95,7 @@ pub(super) fn backends(table: &Table<'_>) -> Vec<Backend> {
     let read = |value: Value<'_>| {
         let url = |value: Value<'_>| {
             let hide = |problem: Problem| {
-                let is_secret = value.text().is_ok_and(|text| text.contains('@'));
+                let is_secret = value.text().is_ok_and(may_be_secret);
                 if is_secret { problem.hidden() } else { problem }
             };
             of_text(backend_url)(value).map_err(hide)
@@ -162,7 +162,7 @@ fn read_host(value: Value<'_>) -> Result<Host, Problem> {
             }
             _ => Err(value.wrong(format!(
                 "`{}` is neither `backend` nor `client` nor a host's name, with or without a port",
-                text.escape_debug()
+                shown(text)
             ))),
         },
     }

@@ -37,8 +37,9 @@ impl Notes {
         read.map_err(|problem| self.push(problem)).ok()
     }
 
-    pub(super) fn has_problems(&self) -> bool {
-        !self.problems.borrow().is_empty() || !self.unknown.borrow().is_empty()
+    /// How many problems there are by now.
+    pub(super) fn count(&self) -> usize {
+        self.problems.borrow().len() + self.unknown.borrow().len()
     }
 
     /// Table and word, for each that was asked for.
@@ -142,15 +143,16 @@ impl<'a> Table<'a> {
         Some(read)
     }
 
-    /// Reads each table of a list.
-    pub(super) fn tables<T>(&self, word: &'static str, read: impl Fn(&Self) -> T) -> Vec<T> {
+    /// Reads each table of a list, and says whether all in it is right.
+    pub(super) fn tables<T>(&self, word: &'static str, read: impl Fn(&Self) -> T) -> Vec<(T, bool)> {
         let Some(list) = self.read(word, Value::list) else { return Vec::new() };
         let tables = list.into_iter().filter_map(|value| self.notes.keep(value.table(self.name_of(word))));
         tables
             .map(|table| {
+                let before = self.notes.count();
                 let read = read(&table);
                 table.finish();
-                read
+                (read, self.notes.count() == before)
             })
             .collect()
     }
@@ -216,8 +218,10 @@ impl<'a> Value<'a> {
 
     pub(super) fn number(self) -> Result<u64, Problem> {
         let DeValue::Integer(number) = self.spanned.get_ref() else { return Err(self.no("a whole number")) };
-        u64::from_str_radix(number.as_str(), number.radix())
-            .map_err(|_| self.wrong("the number is too large, or below zero"))
+        u64::from_str_radix(number.as_str(), number.radix()).map_err(|_| {
+            let is_below = number.as_str().starts_with('-');
+            self.wrong(if is_below { "the number is below zero" } else { "the number is too large" })
+        })
     }
 
     pub(super) fn is_number(self) -> bool {

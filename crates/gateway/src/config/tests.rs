@@ -83,7 +83,7 @@ backend_pong_timeout = "9s"
 backend_close_timeout = "10s"
 pass_headers = ["user-agent", "Accept-Language"]
 pass_cookies = ["session"]
-pass_query = false
+pass_query = true
 host = "chat.example.com"
 
 [route.set_headers]
@@ -158,7 +158,7 @@ fn every_word_has_its_effect() {
     assert_eq!((upstream.balance, upstream.binary), (Balance::LeastSessions, Binary::Base64));
     assert_eq!(upstream.pass.headers, ["user-agent", "accept-language"]);
     assert_eq!(upstream.pass.cookies, Cookies::Named(vec!["session".to_owned()]));
-    assert!(!upstream.pass.query);
+    assert!(upstream.pass.query);
     assert_eq!(upstream.pass.host, Host::Fixed("chat.example.com".parse().unwrap()));
     assert_eq!(upstream.set["authorization"], "Bearer S3CRET");
     assert_eq!(
@@ -180,10 +180,14 @@ fn every_word_has_its_effect() {
     assert_eq!((&news.endpoint.origins, news.endpoint.heartbeat), (&Origins::Any, seconds(20)));
     assert_eq!(news.upstream.set["authorization"], "Bearer x");
     assert_eq!(news.upstream.balance, Balance::RoundRobin);
+    assert!(!news.upstream.pass.query, "a client's query passes by default");
 
     // A log may have the whole of it.
     let shown = format!("{:?}", Config::parse(EVERYTHING));
-    assert!(!shown.contains("S3CRET") && !shown.contains("0123456789abcdef"), "{shown}");
+    assert!(
+        !shown.contains("S3CRET") && !shown.contains("0123456789abcdef") && !shown.contains("a=b"),
+        "{shown}"
+    );
 }
 
 /// Table and word, for each that the program knows.
@@ -247,13 +251,21 @@ fn secrets_are_in_no_error() {
         "cluster = { address = \"x\", secret = \"S3CRET\" }\n",
         "[[route]]\npath = \"/a\"\nbackends = \"ws://ada:S3CRET@a\"\n",
         "[[route]]\npath = \"/a\"\nbackends = { url = \"ws://ada:S3CRET@a\", dain = true }\n",
+        "[[route]]\npath = \"/a\"\nbackends = [\n\"ws://ada:S3=CRET@a\",\n]\n",
+        // The query of a backend that is wrong, and of one that is right beside something wrong.
+        "[[route]]\npath = \"/a\"\nbackends = \"http://a/?k=S3CRET\"\n",
+        "[[route]]\npath = \"/a\"\nbackends = \"a?S3CRET\"\n",
+        "[[route]]\npath = \"/a\"\nbackends = [\n\"ws://a/?k=S3CRET\", \"ws://a:0\",\n]\n",
+        "[[route]]\npath = \"/a\"\nbackends = [\"ws://a/?S3CRET\", \"ws://a/?S3CRET\"]\n",
+        &format!("{ROUTE}client_url = \"ftp://a/?S3CRET\"\n"),
+        "[cluster]\naddress = \"127.0.0.1:1\"\npublic_url = \"https://ada:S3CRET@a/?k=S3CRET\"\n",
         &format!("{ROUTE}[route.set_headers]\nX-Own = \"S3CRET\\n\"\n"),
         &format!("{ROUTE}[route.set_headers]\nUpgrade = \"S3CRET\"\n"),
         &format!("{ROUTE}[route.set_headers]\nAuthorization = \"Bearer S3CRET\n"),
         &format!("{ROUTE}set_headers = {{ X-Own = \"S3CRET\", Upgrade = \"a\" }}\n"),
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
-        assert!(!error.contains("S3CRET"), "{text}\n{error}");
+        assert!(!error.contains("S3") && !error.contains("CRET"), "{text}\n{error}");
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use super::{problem::Problem, suggest, table::Value};
+use super::{backend_url::shown, problem::Problem, suggest, table::Value};
 
 /// The word for none, of everything that can be switched off.
 pub(super) const OFF: &str = "off";
@@ -23,7 +23,7 @@ const MAX_SIZE: u64 = 1 << 30;
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|_| {
-        format!("`{}` is no duration: a number and a unit, such as `25s` or `1m 30s`", text.escape_debug())
+        format!("`{}` is no duration: a number and a unit, such as `25s` or `1m 30s`", shown(text))
     })?;
     match duration {
         Duration::ZERO => Err("the duration must be above zero".to_owned()),
@@ -34,10 +34,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     let ByteSize(bytes) = text.parse().map_err(|_| {
-        format!(
-            "`{}` is no size: a number and a unit, such as `128KiB`, or a number of bytes",
-            text.escape_debug()
-        )
+        format!("`{}` is no size: a number and a unit, such as `128KiB`, or a number of bytes", shown(text))
     })?;
     size_of(bytes)
 }
@@ -64,7 +61,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
         };
         format!(
             "`{}` is no address: an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`{meant}",
-            text.escape_debug()
+            shown(text)
         )
     })
 }
@@ -75,7 +72,7 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
         Err(_) => text.parse::<IpNet>().map_err(|_| {
             format!(
                 "`{}` is no network: an IP address, or one with a length, such as `10.0.0.0/8`",
-                text.escape_debug()
+                shown(text)
             )
         })?,
     };
@@ -89,7 +86,7 @@ pub(crate) fn log_filter(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
         Ok(_) => Err("the filter is empty: a level, such as `info`, is the least".to_owned()),
-        Err(error) => Err(format!("`{}` is no filter of log lines: {error}", text.escape_debug())),
+        Err(error) => Err(format!("`{}` is no filter of log lines: {error}", shown(text))),
     }
 }
 
@@ -97,16 +94,13 @@ pub(crate) fn log_filter(text: &str) -> Result<String, String> {
 pub(crate) fn token(text: &str) -> Result<String, String> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(is_token) {
-        return Err(format!(
-            "`{}` is no token: letters, digits and !#$%&'*+-.^_`|~ only",
-            text.escape_debug()
-        ));
+        return Err(format!("`{}` is no token: letters, digits and !#$%&'*+-.^_`|~ only", shown(text)));
     }
     Ok(text.to_owned())
 }
 
 pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
-    text.parse().map_err(|_| format!("`{}` is no name of a header", text.escape_debug()))
+    text.parse().map_err(|_| format!("`{}` is no name of a header", shown(text)))
 }
 
 /// An absolute `http` or `https` URL without a query: the beginning of others.
@@ -117,7 +111,7 @@ pub(crate) fn public_url(text: &str) -> Result<String, String> {
     if is_web && !text.contains(['#', '@']) {
         return Ok(text.to_owned());
     }
-    Err(format!("`{}` is not an absolute `http` or `https` URL without a query", text.escape_debug()))
+    Err(format!("`{}` is not an absolute `http` or `https` URL without a query", shown(text)))
 }
 
 /// One of these words.
@@ -129,7 +123,7 @@ pub(crate) fn word_of<T: Clone>(words: &[(&str, T)], text: &str) -> Result<T, St
 /// The error of a text that is none of the words.
 pub(super) fn none_of<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
     let list: Vec<_> = words.clone().map(|word| format!("`{word}`")).collect();
-    format!("`{}` is none of {}{}", text.escape_debug(), list.join(", "), suggest::hint(text, words))
+    format!("`{}` is none of {}{}", shown(text), list.join(", "), suggest::hint(text, words))
 }
 
 /// A text of the file, by the same rules as an argument.
@@ -185,7 +179,7 @@ pub(super) fn or_off<'a, T>(
     move |value| match value.is_text() && value.text()? == OFF {
         true => Ok(None),
         false => read(value).map(Some).map_err(|mut problem| {
-            if !problem.text.contains("above zero") {
+            if !["above zero", "below zero"].iter().any(|part| problem.text.contains(part)) {
                 return problem;
             }
             problem.text.push_str("; \"off\" is the word for none");
