@@ -21,8 +21,6 @@ pub(crate) struct Target {
 pub(crate) enum InvalidTarget {
     Scheme,
     Host,
-    /// A user or a password: neither would be sent.
-    UserInfo,
 }
 
 impl std::fmt::Display for InvalidTarget {
@@ -30,9 +28,6 @@ impl std::fmt::Display for InvalidTarget {
         f.write_str(match self {
             Self::Scheme => "the URL of a backend begins with `ws:` or `wss:`",
             Self::Host => "the URL of a backend has a host",
-            Self::UserInfo => {
-                "the URL of a backend has neither a user nor a password: set the header `Authorization`"
-            }
         })
     }
 }
@@ -49,9 +44,6 @@ impl TryFrom<&Uri> for Target {
             _ => return Err(InvalidTarget::Scheme),
         };
         let authority = url.authority().ok_or(InvalidTarget::Host)?;
-        if authority.as_str().contains('@') {
-            return Err(InvalidTarget::UserInfo);
-        }
         let host = authority.host();
         if host.is_empty() {
             return Err(InvalidTarget::Host);
@@ -106,6 +98,5 @@ mod tests {
     fn is_refused() {
         assert_eq!(target("http://a/"), Err(InvalidTarget::Scheme));
         assert_eq!(target("/ws"), Err(InvalidTarget::Scheme));
-        assert_eq!(target("ws://user:secret@a/"), Err(InvalidTarget::UserInfo));
     }
 }
