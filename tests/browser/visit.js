@@ -1,4 +1,4 @@
-// A page that opens one transport, to a server of its own origin or of another, and what is to be seen there of any server.
+// A page that opens one transport, to a server of its own origin or of another: what any server has to do there.
 import { call, openPage } from './pages.js';
 import { PATIENCE_MS, same, step } from './support.js';
 
