@@ -56,6 +56,7 @@ function firefox() {
       'toolkit.telemetry.server': 'data:,nowhere',
       // Pages in the background keep their timers, as Chromium's do by the driver's flags.
       'dom.min_background_timeout_value': 4,
+      'dom.min_background_timeout_value_without_budget_throttling': 4,
       'dom.timeout.enable_budget_timer_throttling': false,
     },
   };

@@ -1,8 +1,9 @@
 // One cell of the matrix: a transport, in a browser, to a server of the page's own origin or of another.
-import { call, closePage, openPage } from './pages.js';
+import { call, closePage } from './pages.js';
 import { Proxy } from './proxy.js';
 import { TestServer } from './servers.js';
-import { DELAY_MS, LAST_POLL_MS, PATIENCE_MS, Started, median, pause, same, step } from './support.js';
+import { DELAY_MS, LAST_POLL_MS, Started, median, pause, same, step } from './support.js';
+import { Visit } from './visit.js';
 import { Watcher } from './watcher.js';
 
 // In the client's order.
@@ -20,38 +21,22 @@ export const TRANSPORTS = [
 
 export const ORIGINS = ['same-origin', 'cross-origin'];
 
-// The client's limit for a transport to open, which is otherwise as little as 600 ms: too tight for a busy
-// machine, where the matrix is not about time.
-const OPENING_MS = 5_000;
-
 // The slowest to notice a server that restarts on their own take less than two seconds.
 const NOTICE_MS = 5_000;
 
 const MESSAGES = 200;
-const BURST = 25;
-const LARGE = 64 * 1024;
 const OPENINGS = 5;
 
 // How the server may see the end of a session whose client has closed it or gone away. A poll that was open
 // is a connection lost; between two polls there is nothing to lose, and the time runs out.
-function endings(transport) {
+export function endings(transport) {
   if (transport === 'websocket') {
     return ['client-closed'];
   }
   return transport.endsWith('-polling') ? ['connection-lost', 'timed-out'] : ['connection-lost'];
 }
 
-export class Cell {
-  // No wait is longer than this. Tests of the tests, which wait in vain, want to be done sooner.
-  limit = Infinity;
-  // What the page is asked for with.
-  query = '';
-
-  constructor({ browser, pages, origin, transport }) {
-    Object.assign(this, { browser, pages, origin, transport });
-    this.label = `${browser.kind} ${origin} ${transport}`;
-  }
-
+export class Cell extends Visit {
   // What the browser talks to. Tests of the tests put something between it and the server.
   async front(server) {
     return server;
@@ -146,40 +131,10 @@ export class Cell {
     }
   }
 
-  async openPage(server, started) {
-    const base = this.origin === 'same-origin' ? server.url : this.pages.url;
-    const page = await openPage(this.browser, `${base}/${this.query}`, started);
-    await call(page, 'setPatience', Math.min(PATIENCE_MS, this.limit));
-    return page;
-  }
-
-  async reload(page) {
-    await page.reload({ waitUntil: 'load' });
-    await call(page, 'setPatience', Math.min(PATIENCE_MS, this.limit));
-  }
-
-  async tryOpen(page, name, url) {
-    await call(page, 'start', name, url, { transports: [this.transport], timeout: OPENING_MS });
-    return call(page, 'opening', name);
-  }
-
-  async open(page, name, url) {
-    const { code, reason, transport } = await this.tryOpen(page, name, url);
-    if (code !== undefined) {
-      throw new Error(`closed with ${code} "${reason}" instead of opening`);
-    }
-    same(transport, this.transport, 'the transport');
-  }
-
   async openNamed(page, name, server) {
     await this.open(page, name, `${server.url}/commands`);
     await call(page, 'send', name, `name ${name}`);
     await call(page, 'expect', name, [`named ${name}`], 'the answer to its name');
-  }
-
-  async checkClosure(page, name, expected) {
-    const { code, reason, wasClean } = await call(page, 'closing', name);
-    same([code, reason, wasClean], expected, 'the close event');
   }
 
   async checkEnd(watcher, name, reasons, ms = DELAY_MS) {
@@ -196,16 +151,15 @@ export class Cell {
       // This page stays open, or the session would end with it.
       const page = await this.openPage(server, started);
       await this.openNamed(page, 'closer', server);
-      await call(page, 'hangUp', 'closer', 3001, 'bye');
-      await this.checkClosure(page, 'closer', [3001, 'bye', true]);
+      await this.close(page, 'closer');
     });
   }
 
   async exchange(page, server) {
     await step('open', () => this.open(page, 'echo', `${server.url}/echo`));
-    await step('messages', () => call(page, 'bursts', 'echo', MESSAGES, BURST));
+    await this.messages(page, 'echo', MESSAGES);
     await step('texts', () => call(page, 'texts', 'echo'));
-    await step('large messages', () => call(page, 'large', 'echo', LARGE));
+    await this.large(page, 'echo');
     await step('one turn', async () => {
       // There responses are as long as by default: the client waits 200 ms after each of eventsource's.
       await this.open(page, 'turns', `${server.url}/long_echo`);
@@ -216,12 +170,8 @@ export class Cell {
   serverClose(page, server, watcher) {
     return step('server close', async () => {
       await this.openNamed(page, 'closed', server);
-      const text = 'text "quoted" %41 \u00e9';
-      const messages = Array.from({ length: 20 }, (_, n) => `before the close ${n}`);
-      await call(page, 'send', 'closed', ...messages, `close 4001 ${text}`);
-      await call(page, 'expect', 'closed', messages, 'what was sent before the close');
-      await this.checkClosure(page, 'closed', [4001, text, true]);
-      await this.checkEnd(watcher, 'closed', [`server-closed 4001 ${text}`]);
+      const { code, reason } = await this.closedByServer(page, 'closed');
+      await this.checkEnd(watcher, 'closed', [`server-closed ${code} ${reason}`]);
     });
   }
 

@@ -4,15 +4,13 @@ import { ORIGINS, TRANSPORTS } from './cells.js';
 import { call, closePage, inTurn, openPage } from './pages.js';
 import { CLIENT, PAGE, startPages } from './servers.js';
 import { PATIENCE_MS, Started, same, step, within } from './support.js';
-import { read, title } from './table.js';
+import { possibilities, title } from './table.js';
+import { OPENING_MS, Visit } from './visit.js';
 import { until } from '../cluster/processes.js';
 import { startCluster } from '../cluster/scene.js';
 
 // No test is allowed more.
 const LONGEST_MS = 120_000;
-const OPENING_MS = 5_000;
-const BURST = 10;
-const LARGE = 64 * 1024;
 
 // How a page says who it is, from where, and whom the nodes are to take it for. A cookie does not come along from
 // another site. One way has as many messages as the clients under Node: who it is changes nothing of a transport.
@@ -24,51 +22,29 @@ const WAYS = [
 let passed = 0;
 let failed = 0;
 
-// What docs/browsers.md says of one server: the same holds of three.
-async function verdicts() {
-  const text = await read();
-  const notes = [...text.split('\n\n')[2].matchAll(/^(\d+)\. (.*)$/gm)].map(([, number, note]) => [number, note]);
-  const prepared = notes.find(([, note]) => note.includes('only in a page that sets `document.domain`'))?.[0];
-  const columns = Object.keys(BROWSERS).flatMap((kind) => ORIGINS.map((origin) => `${title(kind)}, ${origin}`));
-  const found = new Map();
-  for (const transport of TRANSPORTS) {
-    const row = text.split('\n').find((line) => line.startsWith(`| \`${transport}\` |`));
-    row.split('|').slice(2, -1).forEach((cell, n) => {
-      const query = cell.includes(`[${prepared}]`) ? '?document-domain' : '';
-      found.set(`${columns[n]} ${transport}`, { isPossible: cell.includes('passed'), query });
-    });
-  }
-  return found;
-}
-
 async function judge({ browser, context, front, pages, origin, way, transport, verdict }) {
   const started = new Started();
+  const visit = new Visit({ browser: { kind: browser.kind, driver: context }, pages, origin, transport });
+  visit.query = verdict.query;
+  const url = `${front.url}/private${way.query}`;
   try {
-    const base = origin === 'same-origin' ? front.url : pages.url;
-    const page = await openPage({ driver: context }, `${base}/${verdict.query}`, started);
+    const page = await visit.openPage(front, started);
     if (way.cookie !== undefined) {
       await page.evaluate((cookie) => {
         document.cookie = cookie;
       }, way.cookie);
     }
-    await call(page, 'start', 'private', `${front.url}/private${way.query}`, {
-      transports: [transport],
-      timeout: OPENING_MS,
-    });
-    const opening = await call(page, 'opening', 'private');
     if (!verdict.isPossible) {
-      same(opening.code, 2000, 'the code of the close event');
+      const { code } = await visit.tryOpen(page, 'private', url);
+      same(code, 2000, 'the code of the close event');
       return;
     }
-    if (opening.code !== undefined) {
-      throw new Error(`closed with ${opening.code} "${opening.reason}" instead of opening`);
-    }
-    same(opening.transport, transport, 'the transport');
+    await visit.open(page, 'private', url);
     // The client's address is that of nginx, which says whose request it is.
     const hello = JSON.stringify({ address: '127.0.0.1', client: '127.0.0.1', user: way.user });
     await call(page, 'expect', 'private', [hello], 'the greeting');
-    await step('messages', () => call(page, 'bursts', 'private', way.messages, BURST));
-    await step('large messages', () => call(page, 'large', 'private', LARGE));
+    await visit.messages(page, 'private', way.messages);
+    await visit.large(page, 'private');
     await call(page, 'hangUp', 'private', 3000, 'done');
     await closePage(browser, page);
   } finally {
@@ -127,7 +103,7 @@ async function main(started) {
   const pages = started.add(await startPages());
   const owner = { after: (end) => started.add(null, end) };
   const { nodes, front } = await startCluster(owner, { more: ['--static', PAGE, '--client', CLIENT] });
-  const scene = { front, pages, verdicts: await verdicts() };
+  const scene = { front, pages, verdicts: await possibilities(Object.keys(BROWSERS)) };
   await Promise.all(Object.keys(BROWSERS).map((kind) => testBrowser(kind, scene, started)));
   await test('each node was an edge and an owner, and no session stays', async () => {
     for (const node of nodes) {

@@ -92,6 +92,23 @@ export async function read() {
   return (await parts()).results;
 }
 
+// What docs/browsers.md says of the server itself. The same holds of three, and of a gateway.
+export async function possibilities(kinds) {
+  const text = await read();
+  const notes = [...text.split('\n\n')[2].matchAll(/^(\d+)\. (.*)$/gm)].map(([, number, note]) => [number, note]);
+  const prepared = notes.find(([, note]) => note.includes('only in a page that sets `document.domain`'))?.[0];
+  const columns = kinds.flatMap((kind) => ORIGINS.map((origin) => `${title(kind)}, ${origin}`));
+  const found = new Map();
+  for (const transport of TRANSPORTS) {
+    const row = text.split('\n').find((line) => line.startsWith(`| \`${transport}\` |`));
+    row.split('|').slice(2, -1).forEach((cell, n) => {
+      const query = cell.includes(`[${prepared}]`) ? '?document-domain' : '';
+      found.set(`${columns[n]} ${transport}`, { isPossible: cell.includes('passed'), query });
+    });
+  }
+  return found;
+}
+
 export async function write(results) {
   const { before, after } = await parts();
   await writeFile(FILE, `${before}\n${results}\n\n${after}`);

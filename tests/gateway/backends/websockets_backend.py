@@ -142,7 +142,8 @@ async def handle(socket):
         stats["open"] -= 1
         # Without a word of the other side it is 1006, and nothing.
         received = socket.protocol.close_rcvd
-        stats["closes"].append({"code": received.code if received else 1006,
+        stats["closes"].append({"path": urlsplit(socket.request.path).path,
+                                "code": received.code if received else 1006,
                                 "reason": received.reason if received else ""})
 
 

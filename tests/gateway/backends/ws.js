@@ -113,7 +113,8 @@ const server = http.createServer((request, response) => {
 });
 
 server.on('upgrade', (request, stream, head) => {
-  const [, name, argument] = new URL(request.url, 'http://backend').pathname.split('/');
+  const { pathname: path } = new URL(request.url, 'http://backend');
+  const [, name, argument] = path.split('/');
   stats.requests += 1;
   stream.on('error', () => {});
   if (name === 'silent') {
@@ -136,7 +137,7 @@ server.on('upgrade', (request, stream, head) => {
     socket.on('close', (code, reason) => {
       held.delete(socket);
       stats.open -= 1;
-      stats.closes.push({ code, reason: `${reason}` });
+      stats.closes.push({ path, code, reason: `${reason}` });
     });
     services[name](socket, request);
   });

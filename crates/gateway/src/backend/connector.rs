@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Request, header};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    client_async_with_config,
-    tungstenite::{Error as WsError, error::ProtocolError, protocol::WebSocketConfig},
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::Empty;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
 };
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 pub(crate) use super::tls::ConnectorError;
 use super::{
     dial_error::DialError,
+    handshake, happy_eyeballs,
     opening::Opening,
     request,
-    socket::{self, BackendSocket, Stream, Watched},
+    socket::{self, BackendSocket, Stream},
     target::Target,
     tls::Tls,
 };
@@ -61,13 +64,14 @@ impl Connector {
 
     pub(super) async fn open(
         &self,
-        request: Request<()>,
+        request: Request<Empty<Bytes>>,
         patience: Duration,
     ) -> Result<BackendSocket, DialError> {
-        let opens = async {
+        // In a box of its own, for what awaits this keeps room for it as long as a session lives.
+        let opens = Box::pin(async {
             let stream = self.connect().await?;
-            handshake(stream, request, self.config).await
-        };
+            handshake::open(stream, request, self.config).await
+        });
         timeout(patience, opens).await.unwrap_or(Err(DialError::TimedOut))
     }
 
@@ -81,28 +85,12 @@ impl Connector {
         }
     }
 
-    /// The name is looked up each time, and its addresses are tried one after the other.
+    /// The name is looked up each time.
     pub(super) async fn connect_tcp(&self) -> Result<TcpStream, DialError> {
-        let tcp =
-            TcpStream::connect((&*self.target.host, self.target.port)).await.map_err(DialError::Connect)?;
+        let addresses =
+            lookup_host((&*self.target.host, self.target.port)).await.map_err(DialError::Connect)?;
+        let tcp = happy_eyeballs::connect(addresses, TcpStream::connect).await.map_err(DialError::Connect)?;
         tcp.set_nodelay(true).map_err(DialError::Connect)?;
         Ok(tcp)
     }
-}
-
-async fn handshake(
-    stream: Stream,
-    request: Request<()>,
-    config: WebSocketConfig,
-) -> Result<BackendSocket, DialError> {
-    let (stream, response) =
-        client_async_with_config(request, Watched::before_handshake(stream), Some(config))
-            .await
-            .map_err(DialError::of_handshake)?;
-    // None was asked for, and its frames would be read wrongly (RFC 6455, section 4.1).
-    if response.headers().contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        let name = Box::new(header::SEC_WEBSOCKET_EXTENSIONS);
-        return Err(DialError::Handshake(WsError::Protocol(ProtocolError::InvalidHeader(name))));
-    }
-    Ok(BackendSocket { stream })
 }

@@ -1,13 +1,9 @@
 //! Why a backend's WebSocket did not open, and what the opening request is answered.
 
-use std::{fmt, io};
+use std::{error::Error, fmt, io};
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
-use tokio_tungstenite::tungstenite::{
-    Error as WsError,
-    error::{ProtocolError, SubProtocolError},
-};
+use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE, uri::InvalidUri};
 
 /// Why a backend's WebSocket did not open.
 ///
@@ -33,29 +29,28 @@ pub(crate) enum DialError {
     /// It has confirmed no sub-protocol, or another one than those it was asked for.
     Subprotocol,
     /// What it has answered is not the answer to a handshake.
-    Handshake(WsError),
+    Handshake(HandshakeError),
     TimedOut,
+}
+
+/// What is wrong with the answer to a handshake.
+#[derive(Debug)]
+pub(crate) enum HandshakeError {
+    /// It is no HTTP, or longer than a head may be, or it has broken off.
+    Http(hyper::Error),
+    /// The path of the check.
+    Path(InvalidUri),
+    Version,
+    Connection,
+    Upgrade,
+    Accept,
+    Extensions,
 }
 
 impl DialError {
     /// Whether this is the backend's decision on this client, which another backend would only repeat.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Status { status, .. } if status.is_client_error())
-    }
-
-    pub(super) fn of_handshake(error: WsError) -> Self {
-        match error {
-            WsError::Http(response) => Self::Status {
-                status: response.status(),
-                authenticate: response.headers().get_all(WWW_AUTHENTICATE).iter().cloned().collect(),
-            },
-            WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(
-                SubProtocolError::InvalidSubProtocol
-                | SubProtocolError::NoSubProtocol
-                | SubProtocolError::ServerSentSubProtocolNoneRequested,
-            )) => Self::Subprotocol,
-            error => Self::Handshake(error),
-        }
     }
 }
 
@@ -74,7 +69,38 @@ impl fmt::Display for DialError {
     }
 }
 
-impl std::error::Error for DialError {}
+impl Error for DialError {}
+
+impl From<HandshakeError> for DialError {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl From<hyper::Error> for HandshakeError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) => {
+                error.fmt(f)?;
+                error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
+            }
+            Self::Path(error) => write!(f, "none was asked for: {error}"),
+            Self::Version => f.write_str("it switches protocols in HTTP/1.0"),
+            Self::Connection => f.write_str("its `Connection` has no `Upgrade`"),
+            Self::Upgrade => f.write_str("its `Upgrade` is not `websocket`"),
+            Self::Accept => f.write_str("its `Sec-WebSocket-Accept` does not fit the request's key"),
+            Self::Extensions => f.write_str("it has chosen an extension, and none was offered"),
+        }
+    }
+}
+
+impl Error for HandshakeError {}
 
 impl IntoResponse for DialError {
     fn into_response(self) -> Response {

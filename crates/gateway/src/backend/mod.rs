@@ -5,8 +5,11 @@
 pub(crate) mod connector;
 mod cookies;
 pub(crate) mod dial_error;
+mod exchange;
 mod forwarded;
 mod frames;
+mod handshake;
+mod happy_eyeballs;
 pub(crate) mod opening;
 mod probe;
 mod query;

@@ -1,18 +1,18 @@
 //! Health checks: whether a backend is well, found without a session.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, header::CONNECTION};
 use http_body_util::Empty;
-use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{
-    Error as WsError,
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
-use super::{connector::Connector, dial_error::DialError, request};
+use super::{
+    connector::Connector,
+    dial_error::{DialError, HandshakeError},
+    exchange::Exchange,
+    request,
+};
 use crate::config::backend::Check;
 
 /// How long a check whose WebSocket has opened waits for its close frame to leave.
@@ -46,25 +46,11 @@ impl Connector {
     }
 
     async fn get(&self, path: &str) -> Result<(), DialError> {
-        let io = TokioIo::new(self.connect().await?);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(not_http)?;
-        let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() =
-            path.parse().map_err(|error: http::uri::InvalidUri| DialError::Handshake(error.into()))?;
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = path.parse().map_err(HandshakeError::Path)?;
         *request.headers_mut() = request::headers_of_check(&self.target, &self.pass, &self.set);
         request.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-        let mut answers = pin!(sender.send_request(request));
-        let response = tokio::select! {
-            response = &mut answers => response,
-            // The answer may have come just before.
-            _ = connection => answers.await,
-        };
-        let response = response.map_err(not_http)?;
-        let status = response.status();
+        let status = Exchange::open(self.connect().await?, request).await?.response.status();
         if status.is_success() { Ok(()) } else { Err(DialError::Status { status, authenticate: Vec::new() }) }
     }
-}
-
-fn not_http(error: hyper::Error) -> DialError {
-    DialError::Handshake(WsError::Io(std::io::Error::other(error)))
 }

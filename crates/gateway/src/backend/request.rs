@@ -1,11 +1,13 @@
 //! The request of a WebSocket handshake with a backend, made of the request that opens a session.
 
+use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request,
+    HeaderMap, HeaderValue, Method, Request, Uri,
     header::{
         CONNECTION, COOKIE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
+use http_body_util::Empty;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::{
@@ -25,7 +27,7 @@ pub(super) fn for_session(
     pass: &Pass,
     set: &HeaderMap,
     opening: &Opening<'_>,
-) -> Request<()> {
+) -> Request<Empty<Bytes>> {
     let client = &opening.parts.headers;
     let mut headers = HeaderMap::new();
     for name in &pass.headers {
@@ -56,7 +58,7 @@ pub(super) fn for_session(
 }
 
 /// The handshake of a health check, which has no client.
-pub(super) fn for_check(target: &Target, pass: &Pass, set: &HeaderMap) -> Request<()> {
+pub(super) fn for_check(target: &Target, pass: &Pass, set: &HeaderMap) -> Request<Empty<Bytes>> {
     complete(target, headers_of_check(target, pass, set), None, &[])
 }
 
@@ -84,7 +86,7 @@ fn complete(
     mut headers: HeaderMap,
     query: Option<&str>,
     subprotocols: &[String],
-) -> Request<()> {
+) -> Request<Empty<Bytes>> {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -95,15 +97,20 @@ fn complete(
     if let (false, Ok(names)) = (subprotocols.is_empty(), HeaderValue::try_from(subprotocols.join(", "))) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, names);
     }
-    let mut url = format!("ws://backend{}", target.path);
-    if let Some(query) = query::join(target.query.as_deref(), query) {
-        url.push('?');
-        url.push_str(&query);
-    }
-    let mut request = Request::new(());
+    let own = target.query.as_deref();
+    let mut request = Request::new(Empty::new());
     *request.method_mut() = Method::GET;
-    // Parts of valid URLs make a valid one. Its host is not sent.
-    *request.uri_mut() = url.parse().unwrap_or_default();
+    // The query of a client may be too long for the library, but is not the reason to ask for something else.
+    *request.uri_mut() = uri(&target.path, query::join(own, query).as_deref())
+        .or_else(|| uri(&target.path, own))
+        .unwrap_or_default();
     *request.headers_mut() = headers;
     request
+}
+
+fn uri(path: &str, query: Option<&str>) -> Option<Uri> {
+    match query {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
 }

@@ -22,7 +22,8 @@ use super::frames::Frames;
 /// Of each socket, whether it is idle or not.
 const READ_BUFFER: usize = 4 << 10;
 
-/// A frame or a write of this size grows the library's buffers beyond what an idle socket should keep.
+/// A frame, a write, or what comes with the answer to the handshake: with this size it grows the library's buffers beyond
+/// what an idle socket should keep.
 const LARGE: usize = 8 << 10;
 
 /// More than that, and it is written before the turn ends.
@@ -49,12 +50,31 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> BackendSocket<Io> {
     }
 }
 
+impl<Io: AsyncRead + AsyncWrite + Unpin> BackendSocket<Io> {
+    /// `read` has come with the answer to the handshake, behind it.
+    pub(super) fn after_handshake(io: Io, read: &[u8], config: WebSocketConfig) -> Self {
+        let mut io = Watched::open(io);
+        io.advance(read);
+        // The library takes it as its buffer.
+        io.longest = read.len();
+        Self { stream: open_with(io, read.to_vec(), config) }
+    }
+}
+
 /// A new stream of the library, over a connection whose next byte is the first of a frame.
 pub(crate) fn open<Io: AsyncRead + AsyncWrite + Unpin>(
     io: Watched<Io>,
     config: WebSocketConfig,
 ) -> WebSocketStream<Watched<Io>> {
-    let mut opens = pin!(WebSocketStream::from_raw_socket(io, Role::Client, Some(config)));
+    open_with(io, Vec::new(), config)
+}
+
+fn open_with<Io: AsyncRead + AsyncWrite + Unpin>(
+    io: Watched<Io>,
+    read: Vec<u8>,
+    config: WebSocketConfig,
+) -> WebSocketStream<Watched<Io>> {
+    let mut opens = pin!(WebSocketStream::from_partially_read(io, read, Role::Client, Some(config)));
     // The function is async to get its first waker, and waits for nothing.
     loop {
         if let Poll::Ready(stream) = opens.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -73,6 +93,22 @@ pub(super) fn config(max_message_bytes: usize) -> WebSocketConfig {
         .write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes))
+}
+
+/// A connection that tells, without a read, that there is nothing to read.
+pub(crate) trait Readable {
+    /// Pending only if a read would be; the task is then woken as by a read.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Readable for Stream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(io) => io.poll_read_ready(cx).map(drop),
+            // What is deciphered can be read, whatever its connection has.
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -120,17 +156,19 @@ pub(crate) struct Watched<Io> {
     io: Io,
     has_read: bool,
     frames: Frames,
-    longest_write: usize,
+    /// The longest write, or what has come with the answer to the handshake.
+    longest: usize,
 }
 
 impl<Io> Watched<Io> {
     /// After the handshake.
     fn open(io: Io) -> Self {
-        Self { io, has_read: false, frames: Frames::default(), longest_write: 0 }
+        Self { io, has_read: false, frames: Frames::default(), longest: 0 }
     }
 
-    pub(super) fn before_handshake(io: Io) -> Self {
-        Self { frames: Frames::after_handshake(), ..Self::open(io) }
+    fn advance(&mut self, bytes: &[u8]) {
+        self.has_read |= !bytes.is_empty();
+        self.frames.advance(bytes);
     }
 
     /// Without what it knows.
@@ -145,8 +183,14 @@ impl<Io> Watched<Io> {
 
     /// Whether the library's buffers have grown, and it holds no part of a message.
     pub(crate) fn should_shrink(&self) -> bool {
-        let has_grown = self.frames.largest() >= LARGE as u64 || self.longest_write >= LARGE;
+        let has_grown = self.frames.largest() >= LARGE as u64 || self.longest >= LARGE;
         has_grown && self.frames.is_between_messages()
+    }
+}
+
+impl<Io: Readable> Watched<Io> {
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_readable(cx)
     }
 }
 
@@ -158,16 +202,14 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        let bytes = &buffer.filled()[before..];
-        self.has_read |= !bytes.is_empty();
-        self.frames.advance(bytes);
+        self.advance(&buffer.filled()[before..]);
         read
     }
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.longest_write = self.longest_write.max(data.len());
+        self.longest = self.longest.max(data.len());
         Pin::new(&mut self.io).poll_write(cx, data)
     }
 

@@ -93,7 +93,7 @@ pub(crate) async fn head(io: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 pub(crate) fn accept(head: &str, more: &str) -> String {
-    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-Websocket-Key: ")).unwrap();
     let accept = derive_accept_key(key.as_bytes());
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -194,6 +194,13 @@ async fn a_backend_that_is_not_there_may_be_another() {
 }
 
 #[tokio::test]
+async fn a_name_may_have_addresses_where_nobody_listens() {
+    // The system may have `::1` for it, too.
+    let (url, _serves) = backend(|head| accept(head, "")).await;
+    dial(&upstream(&url.replace("127.0.0.1", "localhost")), &[], websocket()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_silent_backend_times_out() {
     // Time stands still only while everybody waits, and the sockets are on this machine.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -208,6 +215,43 @@ async fn a_silent_backend_times_out() {
         .await
         .unwrap_err();
     assert!(matches!(error, DialError::TimedOut), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_times_out() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let serves = tokio::spawn(async move {
+        let mut io = listener.accept().await.unwrap().0;
+        head(&mut io).await;
+        io.write_all(b"HTTP/1.1 101 Switching Protocols\r\nA: ").await.unwrap();
+        // Until the gateway closes.
+        while io.write_all(b"b").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let upstream = Upstream { connect_timeout: Duration::from_millis(100), ..upstream(&url) };
+    let error = dial(&upstream, &[], websocket()).await.unwrap_err();
+    assert!(matches!(error, DialError::TimedOut), "{error}");
+    serves.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_before_the_backend_may_keep_alive() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let serves = tokio::spawn(async move {
+        let mut io = listener.accept().await.unwrap().0;
+        let head = head(&mut io).await;
+        let answer = accept(&head, "").replace("Connection: Upgrade", "Connection: keep-alive, Upgrade");
+        // A message comes with it.
+        io.write_all(&[answer.as_bytes(), &[0x81, 2, b'h', b'i']].concat()).await.unwrap();
+        io.read_to_end(&mut Vec::new()).await.ok();
+    });
+    let mut socket = dial(&upstream(&url), &[], websocket()).await.unwrap();
+    assert_eq!(socket.stream.next().await.unwrap().unwrap(), Message::text("hi"));
+    drop(socket);
+    serves.await.unwrap();
 }
 
 #[tokio::test]
@@ -228,7 +272,7 @@ async fn a_subprotocol_is_agreed_on_by_all_three() {
             assert!(matches!(result.unwrap_err(), DialError::Subprotocol), "{known:?} {confirms}");
         }
         let head = serves.await.unwrap();
-        assert_eq!(head.contains("Sec-WebSocket-Protocol:"), !known.is_empty(), "{head}");
+        assert_eq!(head.contains("Sec-Websocket-Protocol:"), !known.is_empty(), "{head}");
     }
 }
 
@@ -257,6 +301,20 @@ async fn seen(
     lines.retain(|line| !line.starts_with("host: 127.0.0.1:"));
     lines.sort();
     (first, lines)
+}
+
+#[tokio::test]
+async fn a_query_that_is_too_long_does_not_change_the_path() {
+    let url = |upstream: &mut Upstream| {
+        let url = format!("{}&more={}", upstream.backends[0].url, "a".repeat(200));
+        upstream.backends[0].url = url.parse().unwrap();
+    };
+    let asks = |length: usize| websocket().uri(format!("/?{}", "b".repeat(length)));
+    let (first, _) = seen(url, |_| {}, asks(65_000)).await;
+    assert!(first.starts_with("GET /ws?key=1&more=aaa") && first.len() > 65_200, "{}", first.len());
+    // The library takes URLs of 64 KiB.
+    let (first, _) = seen(url, |_| {}, asks(65_500)).await;
+    assert!(first.starts_with("GET /ws?key=1&more=aaa") && first.len() < 300, "{}", first.len());
 }
 
 fn browser() -> http::request::Builder {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use axum::{body::Body, extract::Request, response::Response};
 use axum_sockjs::{ClientScript, Cluster, SockJs, SockJsHandle, SockJsMiddleware};
 use tower::{Layer as _, Service as _};
+use tracing::Level;
 
 use super::{
     client::Proxies, handler::serve, not_found::NotFound, route_error::RouteError, state::RouteState,
@@ -54,7 +55,9 @@ impl Generation {
         state: Arc<RouteState>,
         surroundings: &Surroundings,
     ) -> Result<Self, RouteError> {
-        let mut options = settings.endpoint.options().open_timeout(settings.open_timeout);
+        // What is said of a session is said at `DEBUG`. A span that the log shows is entered by each poll of a session.
+        let options = settings.endpoint.options().span_level(Level::DEBUG);
+        let mut options = options.open_timeout(settings.open_timeout);
         if let Some(file) = &settings.endpoint.client_script {
             let script = ClientScript::from_file(file);
             options = options.client_script(

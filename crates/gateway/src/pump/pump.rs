@@ -27,7 +27,7 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    backend::socket::{self, BackendSocket, Watched},
+    backend::socket::{self, BackendSocket, Readable, Watched},
     config::backend::Binary,
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn pump<Io>(
     mut count: impl FnMut(Traffic, Traffic) + Send,
 ) -> impl Future<Output = Ended> + Send
 where
-    Io: AsyncRead + AsyncWrite + Unpin + Send,
+    Io: AsyncRead + AsyncWrite + Readable + Unpin + Send,
 {
     let sender = session.sender();
     let now = Instant::now();
@@ -143,7 +143,7 @@ impl From<End> for Outcome {
     }
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
+impl<Io: AsyncRead + AsyncWrite + Readable + Unpin> Pump<Io> {
     fn new(
         session: Session,
         stream: WebSocketStream<Watched<Io>>,
@@ -251,6 +251,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             }
             self.is_paused = Pin::new(&mut self.session).poll_ready(cx).is_pending();
             if self.is_paused {
+                return Poll::Pending;
+            }
+            // The library would clear its buffer to find nothing.
+            if self.is_drained && self.stream.get_ref().poll_readable(cx).is_pending() {
                 return Poll::Pending;
             }
             let next = Pin::new(&mut self.stream).poll_next(cx);

@@ -170,6 +170,12 @@ async fn a_backend_that_does_not_close_is_dropped() {
 /// A connection whose other end reads no more.
 struct Unwritable(DuplexStream);
 
+impl Readable for Unwritable {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_readable(cx)
+    }
+}
+
 impl AsyncRead for Unwritable {
     fn poll_read(
         mut self: Pin<&mut Self>,

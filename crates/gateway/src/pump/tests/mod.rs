@@ -8,7 +8,10 @@ mod model;
 mod slow;
 mod sockets;
 
-use std::time::Duration;
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum_sockjs::{Options, Pair, Peer, Transport};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -25,7 +28,10 @@ use tokio_tungstenite::{
 };
 
 use super::{ended::Ended, pump::pump, settings::Settings};
-use crate::{backend::socket::BackendSocket, config::backend::Binary};
+use crate::{
+    backend::socket::{BackendSocket, Readable},
+    config::backend::Binary,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MAX_MESSAGE: usize = 100_000;
@@ -38,6 +44,13 @@ const SETTINGS: Settings = Settings {
 };
 
 type Server = WebSocketStream<DuplexStream>;
+
+/// A pipe is read to know.
+impl Readable for DuplexStream {
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
 
 /// The two ends of what a pump carries.
 struct Scene {
