@@ -63,7 +63,7 @@ pub(super) struct Plan {
     added: Vec<Arc<Route>>,
     changes: Vec<Change>,
     pub(super) removed: Vec<Arc<Route>>,
-    report: ReloadReport,
+    pub(super) report: ReloadReport,
 }
 
 struct Change {
