@@ -157,7 +157,7 @@ async fn certificates_for_backends_are_read_again() {
     std::fs::write(&ca, first.pem()).unwrap();
     let gateway = Running::start(&toml).await;
     let opened = async || Client::new(&gateway.url("/chat")).unwrap().open(Transport::XhrPolling).await;
-    opened().await.unwrap();
+    drop(opened().await.unwrap());
     for (trusted, opens) in [(&other, false), (&first, true)] {
         std::fs::write(&ca, trusted.pem()).unwrap();
         assert_eq!(gateway.handle.reload(config(&toml)).unwrap().to_string(), "no setting has changed");
@@ -168,7 +168,7 @@ async fn certificates_for_backends_are_read_again() {
     }
     std::fs::write(&ca, "no certificate").unwrap();
     assert!(gateway.handle.reload(config(&toml)).unwrap_err().to_string().contains("ca.pem"));
-    opened().await.unwrap();
+    drop(opened().await.unwrap());
 }
 
 #[tokio::test]
