@@ -192,7 +192,8 @@ async fn limits_are_those_of_a_route_over_all_of_its_endpoints() {
             if toml.contains("/other") {
                 continue;
             }
-            for transport in TRANSPORTS {
+            // `EventSource` shows no status to its page: it gets a close frame.
+            for transport in TRANSPORTS.into_iter().filter(|&transport| transport != Transport::EventSource) {
                 let refused = Client::new(&gateway.url("/chat")).unwrap().open(transport).await.unwrap_err();
                 // An EventSource would come back at once after a status.
                 match refused.response() {
