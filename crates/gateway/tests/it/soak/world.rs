@@ -15,9 +15,9 @@ use super::{
 use crate::support::{Running, config};
 
 /// The route whose backends are disturbed.
-pub const DISTURBED: &str = "/disturbed";
+pub(super) const DISTURBED: &str = "/disturbed";
 /// The route whose backend never is.
-pub const STEADY: &str = "/steady";
+pub(super) const STEADY: &str = "/steady";
 
 /// Backends of the disturbed route.
 const BACKENDS: usize = 3;
@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What happens to one backend, while the others are well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Event {
+pub(super) enum Event {
     Resets,
     Vanishes,
     Restarts,
@@ -38,7 +38,7 @@ pub enum Event {
     IsRemoved,
 }
 
-pub const EVENTS: [Event; 8] = [
+pub(super) const EVENTS: [Event; 8] = [
     Event::Resets,
     Event::IsDrained,
     Event::Hangs,
@@ -61,11 +61,11 @@ struct Settings {
 }
 
 /// What has happened.
-pub type Happened = HashMap<Event, usize>;
+pub(super) type Happened = HashMap<Event, usize>;
 
-pub struct World {
-    pub gateway: Running,
-    pub disturbed: Disturbed,
+pub(super) struct World {
+    pub(super) gateway: Running,
+    pub(super) disturbed: Disturbed,
     steady: Backend,
     /// One task disturbs them.
     backends: tokio::sync::Mutex<Vec<Backend>>,
@@ -74,7 +74,7 @@ pub struct World {
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let disturbed = Disturbed::default();
         // Nobody disturbs its sessions.
         let steady = Backend::start(&Disturbed::default()).await;
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// The configuration of the start, with nothing of any other.
-    pub async fn calm_down(&self) {
+    pub(super) async fn calm_down(&self) {
         self.reload(|settings| *settings = Settings::default());
         // What is over by then goes with the next reload.
         while self.generations() > 2 || self.gateway.handle.sessions() > 0 {
@@ -108,18 +108,18 @@ impl World {
     }
 
     /// Endpoints, those of before included, as the debug output shows them.
-    pub fn generations(&self) -> usize {
+    pub(super) fn generations(&self) -> usize {
         format!("{:?}", self.gateway.handle).matches("Generation {").count()
     }
 
     /// The connections of all backends.
-    pub async fn connections(&self) -> usize {
+    pub(super) async fn connections(&self) -> usize {
         let disturbed: usize = self.backends.lock().await.iter().map(Backend::connections).sum();
         disturbed + self.steady.connections()
     }
 
     /// Reloads now and then, each time with something else.
-    pub async fn reloads(&self, until: Instant, mut random: Random) -> usize {
+    pub(super) async fn reloads(&self, until: Instant, mut random: Random) -> usize {
         let mut count = 0;
         while Instant::now() < until {
             match random.below(4) {
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// Disturbs one backend after the other.
-    pub async fn disturb(&self, until: Instant, happened: &Mutex<Happened>) {
+    pub(super) async fn disturb(&self, until: Instant, happened: &Mutex<Happened>) {
         let mut backends = self.backends.lock().await;
         let mut turn = 0;
         while Instant::now() < until {
