@@ -31,7 +31,7 @@ const PIECE: usize = 16 << 10;
 
 /// What a backend is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(super) enum Mood {
     Well,
     /// Takes no new connections: 503.
     Refuses,
@@ -45,7 +45,7 @@ pub(crate) enum Mood {
 
 /// How connections are ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(super) enum End {
     /// By a reset.
     Reset,
     /// By the end of the stream, without a close frame.
@@ -56,10 +56,10 @@ pub(crate) enum End {
 
 /// The numbers of the clients whose backend has failed them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Disturbed(Arc<Mutex<HashSet<u64>>>);
+pub(super) struct Disturbed(Arc<Mutex<HashSet<u64>>>);
 
 impl Disturbed {
-    pub(crate) fn contains(&self, client: u64) -> bool {
+    pub(super) fn contains(&self, client: u64) -> bool {
         self.0.lock().unwrap().contains(&client)
     }
 
@@ -99,14 +99,14 @@ impl Shared {
     }
 }
 
-pub(crate) struct Backend {
-    pub(crate) address: SocketAddr,
+pub(super) struct Backend {
+    pub(super) address: SocketAddr,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Backend {
-    pub(crate) async fn start(disturbed: &Disturbed) -> Self {
+    pub(super) async fn start(disturbed: &Disturbed) -> Self {
         let shared = Shared {
             mood: watch::Sender::new(Mood::Well),
             clients: Mutex::default(),
@@ -134,17 +134,17 @@ impl Backend {
     }
 
     /// Its connections.
-    pub(crate) fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// The sessions that it has been given.
-    pub(crate) fn opened(&self) -> usize {
+    pub(super) fn opened(&self) -> usize {
         self.shared.clients().opened
     }
 
     /// Goes on in another mood.
-    pub(crate) fn be(&self, mood: Mood) {
+    pub(super) fn be(&self, mood: Mood) {
         let disturbs = matches!(mood, Mood::Hangs | Mood::Ends(_));
         let mut clients = self.shared.clients();
         clients.are_disturbed = disturbs;
@@ -156,7 +156,7 @@ impl Backend {
     }
 
     /// Ends all connections and listens no more, for a while.
-    pub(crate) async fn restart(&mut self, end: End, pause: Duration) {
+    pub(super) async fn restart(&mut self, end: End, pause: Duration) {
         self.be(Mood::Ends(end));
         // The listener alone; the connections end by themselves.
         let Some(accepting) = self.accepting.take() else { return };
@@ -265,7 +265,7 @@ async fn act(socket: &mut WebSocketStream<TcpStream>, message: Message) -> Resul
 }
 
 /// A message of a flood.
-pub(crate) fn piece(number: usize) -> String {
+pub(super) fn piece(number: usize) -> String {
     format!("{number} {}", "x".repeat(PIECE))
 }
 

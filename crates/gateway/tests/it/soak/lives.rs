@@ -12,7 +12,7 @@ const RECEIVE_QUEUE: usize = 64 << 10;
 
 /// What a client does with its one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Life {
+pub(super) enum Life {
     /// Talks, and closes.
     Leave,
     /// Talks, and vanishes.
@@ -35,7 +35,7 @@ pub(crate) enum Life {
     Half,
 }
 
-pub(crate) const LIVES: [Life; 14] = [
+pub(super) const LIVES: [Life; 14] = [
     Life::Leave,
     Life::Vanish,
     Life::Closed,
@@ -53,15 +53,15 @@ pub(crate) const LIVES: [Life; 14] = [
 ];
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 10;
+pub(super) const KINDS: usize = 10;
 
 /// Who lives, and where.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) gateway: SocketAddr,
-    pub(crate) route: &'static str,
-    pub(crate) transport: Transport,
-    pub(crate) number: u64,
+pub(super) struct Place {
+    pub(super) gateway: SocketAddr,
+    pub(super) route: &'static str,
+    pub(super) transport: Transport,
+    pub(super) number: u64,
 }
 
 impl Place {
@@ -98,9 +98,9 @@ impl Place {
 
 /// A session that did not come to the end that its client wanted: how it ended, or did not open.
 #[derive(Debug)]
-pub(crate) struct Lost {
-    pub(crate) code: Option<u16>,
-    pub(crate) what: String,
+pub(super) struct Lost {
+    pub(super) code: Option<u16>,
+    pub(super) what: String,
 }
 
 impl Lost {
@@ -110,7 +110,7 @@ impl Lost {
 }
 
 /// Lives one life.
-pub(crate) async fn live(place: Place, life: Life, random: &mut Random) -> Result<(), Lost> {
+pub(super) async fn live(place: Place, life: Life, random: &mut Random) -> Result<(), Lost> {
     match life {
         Life::Refused => return refused(place, random).await,
         Life::Silent | Life::Half => {

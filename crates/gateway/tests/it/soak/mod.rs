@@ -74,8 +74,9 @@ async fn churn(world: &World, mut random: Random, until: Instant, lived: &Lived)
 
 /// Only a session whose backend fails is lost, and its client is told so.
 fn judge(lost: &Lost, life: Life, place: Place, world: &World) {
-    assert!(world.disturbed.contains(place.number), "{life:?} at {place:?}: {}", lost.what);
-    assert!(matches!(lost.code, None | Some(1011 | 1012)), "{life:?} at {place:?}: {}", lost.what);
+    let Lost { code, what } = lost;
+    assert!(world.disturbed.contains(place.number), "{life:?} at {place:?}: {code:?} {what}");
+    assert!(matches!(code, None | Some(1011 | 1012)), "{life:?} at {place:?}: {code:?} {what}");
 }
 
 /// What the process has, of what must not grow.

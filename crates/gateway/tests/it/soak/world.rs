@@ -15,9 +15,9 @@ use super::{
 use crate::support::{Running, config};
 
 /// The route whose backends are disturbed.
-pub(crate) const DISTURBED: &str = "/disturbed";
+pub(super) const DISTURBED: &str = "/disturbed";
 /// The route whose backend never is.
-pub(crate) const STEADY: &str = "/steady";
+pub(super) const STEADY: &str = "/steady";
 
 /// Backends of the disturbed route.
 const BACKENDS: usize = 3;
@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What happens to one backend, while the others are well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Event {
+pub(super) enum Event {
     Resets,
     Vanishes,
     Restarts,
@@ -38,7 +38,7 @@ pub(crate) enum Event {
     IsRemoved,
 }
 
-pub(crate) const EVENTS: [Event; 8] = [
+pub(super) const EVENTS: [Event; 8] = [
     Event::Resets,
     Event::IsDrained,
     Event::Hangs,
@@ -61,11 +61,11 @@ struct Settings {
 }
 
 /// What has happened.
-pub(crate) type Happened = HashMap<Event, usize>;
+pub(super) type Happened = HashMap<Event, usize>;
 
-pub(crate) struct World {
-    pub(crate) gateway: Running,
-    pub(crate) disturbed: Disturbed,
+pub(super) struct World {
+    pub(super) gateway: Running,
+    pub(super) disturbed: Disturbed,
     steady: Backend,
     /// One task disturbs them.
     backends: tokio::sync::Mutex<Vec<Backend>>,
@@ -74,7 +74,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let disturbed = Disturbed::default();
         // Nobody disturbs its sessions.
         let steady = Backend::start(&Disturbed::default()).await;
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// The configuration of the start, with nothing of any other.
-    pub(crate) async fn calm_down(&self) {
+    pub(super) async fn calm_down(&self) {
         self.reload(|settings| *settings = Settings::default());
         // What is over by then goes with the next reload.
         while self.generations() > 2 || self.gateway.handle.sessions() > 0 {
@@ -108,18 +108,18 @@ impl World {
     }
 
     /// Endpoints, those of before included, as the debug output shows them.
-    pub(crate) fn generations(&self) -> usize {
+    pub(super) fn generations(&self) -> usize {
         format!("{:?}", self.gateway.handle).matches("Generation {").count()
     }
 
     /// The connections of all backends.
-    pub(crate) async fn connections(&self) -> usize {
+    pub(super) async fn connections(&self) -> usize {
         let disturbed: usize = self.backends.lock().await.iter().map(Backend::connections).sum();
         disturbed + self.steady.connections()
     }
 
     /// Reloads now and then, each time with something else.
-    pub(crate) async fn reloads(&self, until: Instant, mut random: Random) -> usize {
+    pub(super) async fn reloads(&self, until: Instant, mut random: Random) -> usize {
         let mut count = 0;
         while Instant::now() < until {
             match random.below(4) {
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// Disturbs one backend after the other.
-    pub(crate) async fn disturb(&self, until: Instant, happened: &Mutex<Happened>) {
+    pub(super) async fn disturb(&self, until: Instant, happened: &Mutex<Happened>) {
         let mut backends = self.backends.lock().await;
         let mut turn = 0;
         while Instant::now() < until {
@@ -210,10 +210,11 @@ fn text(settings: &Settings, (steady, backends): &(String, Vec<String>)) -> Stri
          heartbeat = '{heartbeat}ms'\norigins = 'any'\nlegacy_transports = true\npass_headers = ['x-client', 'x-refuse']\n\
          disconnect_delay = '10s'\nresponse_limit = '8 KiB'\nsend_queue_bytes = '64 KiB'\n\
          write_timeout = '4s'\npong_timeout = '4s'\n\
-         connect_timeout = '{CONNECT_TIMEOUT:?}'\nopen_timeout = '12s'\nbackend_ping_interval = '500ms'\n\
+         connect_timeout = '{connect_timeout:?}'\nopen_timeout = '12s'\nbackend_ping_interval = '500ms'\n\
          backend_pong_timeout = '4s'\nbackend_close_timeout = '1s'\nbalance = '{balance}'\n\
          [[route]]\npath = '{DISTURBED}'\nbackends = [{backends}]\n\
          health = {{ check = 'websocket', interval = '300ms', timeout = '300ms', fall = 2, rise = 1 }}\n\
          [[route]]\npath = '{STEADY}'\nbackends = '{steady}'\n{more}",
+        connect_timeout = CONNECT_TIMEOUT,
     )
 }
