@@ -210,11 +210,10 @@ fn text(settings: &Settings, (steady, backends): &(String, Vec<String>)) -> Stri
          heartbeat = '{heartbeat}ms'\norigins = 'any'\nlegacy_transports = true\npass_headers = ['x-client', 'x-refuse']\n\
          disconnect_delay = '10s'\nresponse_limit = '8 KiB'\nsend_queue_bytes = '64 KiB'\n\
          write_timeout = '4s'\npong_timeout = '4s'\n\
-         connect_timeout = '{connect_timeout:?}'\nopen_timeout = '12s'\nbackend_ping_interval = '500ms'\n\
+         connect_timeout = '{CONNECT_TIMEOUT:?}'\nopen_timeout = '12s'\nbackend_ping_interval = '500ms'\n\
          backend_pong_timeout = '4s'\nbackend_close_timeout = '1s'\nbalance = '{balance}'\n\
          [[route]]\npath = '{DISTURBED}'\nbackends = [{backends}]\n\
          health = {{ check = 'websocket', interval = '300ms', timeout = '300ms', fall = 2, rise = 1 }}\n\
          [[route]]\npath = '{STEADY}'\nbackends = '{steady}'\n{more}",
-        connect_timeout = CONNECT_TIMEOUT,
     )
 }
