@@ -47,7 +47,7 @@ impl Results {
                     let name = format!("round {} {:<32} {:<8}", round + 1, rows[row], columns[column].name);
                     match &measured {
                         Ok(cell) => {
-                            eprintln!("{name} {:>9}{}", figure(cell.value), shares(cell.report.as_ref()))
+                            eprintln!("{name} {:>9}{}", figure(cell.value), shares(cell.report.as_ref()));
                         }
                         Err(error) => {
                             failures += 1;
